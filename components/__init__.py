@@ -1,0 +1,19 @@
+"""Adloom: which ad creative to show to whom, and what that choice is worth.
+
+Rooms, in the order in which data flows. Each imports only from rooms above it:
+
+    errors, config, paths, manifest    what a user did wrong; settings; locations; digests
+    contract                           what a data set must look like
+    world                              the simulated marketplace whose true click-through is known
+    datasets                           builds the data sets that come with Adloom
+    pictures                           decoding, encoding, near-duplicates
+    features                           events -> tables correct as of each impression's time
+    interest                           P(click | shopper, creative, context), calibrated
+    creatives                          generators, composition, admission
+    policy                             eligible creatives -> probability of showing each
+    evaluation                         what a policy would have earned: estimates, intervals, verdicts
+    promotion                          decide() is pure; apply() moves the MLflow alias
+    tracking                           the few MLflow calls that stages share
+    stages                             read -> call -> write
+    cli                                the command line
+"""

@@ -1,0 +1,211 @@
+"""params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
+
+Each stage has a section of its name here, in params.yaml, in dvc.yaml and in `components/stages.py`. The section
+`world` sizes the simulated marketplace; `datasets.<name>` overrides any section for one data set.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.errors import UserError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Settings that cannot change after loading, know no extra names and take no value of a wrong type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class WorldConfig(Section):
+    """Size of the simulated marketplace and the scenario (a name in components/world/scenarios, or a file)."""
+
+    scenario: str = "baseline"
+    seed: int = 20261
+    shoppers: Count = 20_000
+    campaigns: Count = 8
+    creatives_per_campaign: Count = 60
+    events: Count = 500_000
+    impressions: Count = 400_000
+    days: Count = 28
+
+
+class ValidationConfig(Section):
+    """Which share of a table's rows may be quarantined before the run stops."""
+
+    max_quarantined: Share = 0.01
+
+
+class FeaturesConfig(Section):
+    """Shopper history as of each impression, texts and segments; and where time splits training from evaluation."""
+
+    window_days: tuple[Count, ...] = (1, 7, 28)
+    text_dimensions: Count = 16
+    segments: Count = 6
+    train_share: Share = 0.5  # of the log's time span; learns
+    calibration_share: Share = 0.1  # the time right after; calibrates
+    seed: int = 0
+
+
+class InterestConfig(Section):
+    """The models of P(click | shopper, creative, context) that are trained and compared."""
+
+    models: tuple[str, ...] = ("logistic", "network")
+    epochs: Count = 3
+    batch_size: Count = 4096
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    hidden: tuple[Count, ...] = (64, 32)
+    l2: Annotated[float, Field(ge=0)] = 1e-4
+    bootstrap: Count = 200
+    max_calibration_error: Share = 0.01
+    seed: int = 0
+
+
+class GeneratorConfig(Section):
+    """Budget of one generator: `steps` decides, so that a rerun gives the same weights; `max_seconds` caps."""
+
+    steps: Count
+    max_seconds: Seconds
+    batch_size: Count = 128
+    latent: Count = 32
+
+
+class CreativesConfig(Section):
+    """Generators to train and the pool of new creatives that they fill."""
+
+    vae: GeneratorConfig = GeneratorConfig(steps=1500, max_seconds=240.0)
+    wgan: GeneratorConfig = GeneratorConfig(steps=1500, max_seconds=240.0)
+    pool_per_campaign: Count = 12
+    pool: Literal["local", "gpu"] = "local"
+    seed: int = 0
+
+
+class PolicyConfig(Section):
+    """Softmax over the calibrated interest model, mixed with a floor of uniform exploration."""
+
+    temperature: Annotated[float, Field(gt=0)] = 0.1  # in units of log-odds
+    exploration: Share = 0.05
+
+
+class EvaluationConfig(Section):
+    """How a policy is judged on logged impressions, and when the log cannot carry a judgement."""
+
+    policy: PolicyConfig = PolicyConfig()
+    bootstrap: Count = 1000
+    max_uncovered: Share = 0.1
+    min_ess: Annotated[float, Field(ge=0)] = 1000.0
+    min_clicks: Annotated[int, Field(ge=0)] = 100
+    seed: int = 0
+
+
+class PromotionConfig(Section):
+    """What the evidence must clear before `champion` moves."""
+
+    margin: float = 0.0  # lift in clicks per impression that the lower bound must exceed
+    approval: Literal["auto", "manual"] = "auto"
+
+
+class Settings(Section):
+    """All settings of one data set."""
+
+    world: WorldConfig = WorldConfig()
+    validation: ValidationConfig = ValidationConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    interest: InterestConfig = InterestConfig()
+    creatives: CreativesConfig = CreativesConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    promotion: PromotionConfig = PromotionConfig()
+
+
+def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = ()) -> Settings:
+    """Settings of `dataset` from the params file at `path`, `section.key=value` overrides last.
+
+    Raises UserError naming the file or override, the setting and what was expected.
+    """
+    document = _read(Path(path))
+    sections = {name: value for name, value in document.items() if name != "datasets"}
+    per_dataset = (document.get("datasets") or {}).get(dataset) or {}
+    if not isinstance(per_dataset, dict):
+        raise UserError(f"{path}: datasets.{dataset} must be a mapping of sections, not {per_dataset!r}")
+    merged = _merge(sections, per_dataset)
+    for text in overrides:
+        merged = _merge(merged, _parse_override(text))
+    try:
+        return Settings.model_validate(_tuples(merged))
+    except ValidationError as error:
+        raise UserError(_explain(error, str(path) if not overrides else f"{path} with --set")) from None
+
+
+def dataset_names(path: str | Path) -> tuple[str, ...]:
+    """The data sets that the params file knows, in its order."""
+    return tuple(_read(Path(path)).get("datasets") or {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run Adloom in the project's folder or pass --params FILE") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: must be a mapping of sections, not {type(document).__name__}")
+    return document
+
+
+def _merge(base: dict, over: dict) -> dict:
+    """`over` laid upon `base`, mapping by mapping; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2 or not all(parts):
+        raise UserError(f"--set {text}: write section.key=value, such as evaluation.bootstrap=500")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
+    for part in reversed(parts):
+        nested = {part: nested}
+    return nested
+
+
+def _tuples(value: Any) -> Any:
+    """YAML lists as tuples, for frozen sections hold tuples and strict mode does not convert."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = _known_names(fault["loc"][:-1])
+            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            lines.append(f"{source}: {name}: unknown setting; {hint}")
+        else:
+            lines.append(f"{source}: {name}: {fault['msg']}, got {fault['input']!r}")
+    return "\n".join(lines)
+
+
+def _known_names(location: tuple) -> list[str]:
+    model: Any = Settings
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

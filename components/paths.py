@@ -1,0 +1,44 @@
+"""Where things lie: a data set's raw tables, a run's artifacts, Adloom's own state.
+
+Locations are URLs (fsspec), so that two machines can share a bucket. A plain path is a local folder.
+"""
+
+from dataclasses import dataclass
+
+from upath import UPath
+
+STAGES = ("validation", "features", "interest", "creatives", "evaluation", "promotion")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one data set: `data` (raw tables, read only) and `artifacts` (what the stages write)."""
+
+    data: UPath
+    artifacts: UPath
+
+    @classmethod
+    def of(cls, dataset: str, data: str | None = None, workdir: str = "artifacts") -> "Paths":
+        """Folders of `dataset`: raw tables in `data` (default `data/<dataset>`), outputs under `workdir`."""
+        return cls(data=UPath(data or f"data/{dataset}"), artifacts=UPath(workdir) / dataset)
+
+    def stage(self, name: str) -> UPath:
+        """The folder that stage `name` writes."""
+        if name not in STAGES:
+            raise ValueError(f"no stage is called {name!r}")
+        return self.artifacts / name
+
+    @property
+    def champion(self) -> UPath:
+        """The snapshot of the champion that evaluation compares with; absent where there is none yet."""
+        return self.artifacts / "champion"
+
+    @property
+    def docs(self) -> UPath:
+        """Pages for people (Data Docs, reports): not part of any digest, for they carry the time of day."""
+        return self.artifacts / "docs"
+
+    @property
+    def export(self) -> UPath:
+        """What an ad server takes: decisions, pictures and their manifest."""
+        return self.artifacts / "export"
