@@ -1,0 +1,131 @@
+"""Pictures -> vectors by principal components of their pixels (Pearson 1901; Turk & Pentland 1991, eigenfaces).
+
+The encoder is the fixed measure that features, duplicates and admission share: it depends on no network's weights, so a
+retrained generator moves none of them.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.errors import UserError
+
+MAX_INPUTS = 3072  # pixels x channels that the covariance is taken over; larger pictures are shrunk first
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class PictureEncoder:
+    """Principal components of pictures of one shape.
+
+    shape: (height, width, channels) that it takes; shrink: box-averaging factor applied first, >= 1;
+    mean: float64 [p], in [0, 1]; components: float64 [p, d], orthonormal columns, largest variance first;
+    variances: float64 [d], of each coordinate over the fitted pictures.
+    """
+
+    shape: tuple[int, int, int]
+    shrink: int
+    mean: np.ndarray
+    components: np.ndarray
+    variances: np.ndarray
+
+    @property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return self.components.shape[1]
+
+    @classmethod
+    def fit(cls, pictures: np.ndarray, dimensions: int = 32) -> "PictureEncoder":
+        """uint8 [n, h, w, c] -> encoder of at most `dimensions` components (fewer where n or the pixels are fewer)."""
+        from scipy.linalg import eigh
+
+        if len(pictures) < 2:
+            raise UserError(f"the picture encoder needs at least 2 pictures, got {len(pictures)}")
+        shape = tuple(int(side) for side in pictures.shape[1:])
+        shrink = _shrink_factor(shape)
+        total, moment = _moments(pictures, shrink)
+        mean = total / len(pictures)
+        covariance = moment / len(pictures) - np.outer(mean, mean)
+        kept = min(dimensions, len(mean), len(pictures) - 1)
+        values, vectors = eigh(covariance, subset_by_index=(len(mean) - kept, len(mean) - 1))
+        values, vectors = values[::-1], vectors[:, ::-1]
+        # an eigenvector's sign is arbitrary and differs between LAPACK builds: make its largest entry positive
+        signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(kept)])
+        return cls(shape, shrink, mean, np.ascontiguousarray(vectors * signs), np.maximum(values, 0.0))
+
+    def embed(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, c] -> float32 [n, d]: coordinates along the components, pixels counted in [0, 1]."""
+        return self._project(pictures)[0].astype(np.float32)
+
+    def residual(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, c] -> float32 [n]: root mean square of what the components do not explain, in [0, 1].
+
+        Noise and pictures of another kind lie far from the components' plane: the off-manifold measure of admission.
+        """
+        return self._project(pictures)[1].astype(np.float32)
+
+    def _project(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if pictures.shape[1:] != self.shape:
+            raise UserError(f"the picture encoder was fitted on pictures {self.shape}, got {pictures.shape[1:]}")
+        coordinates = np.empty((len(pictures), self.dimensions))
+        residuals = np.empty(len(pictures))
+        for start in range(0, len(pictures), BLOCK):
+            centred = flatten(pictures[start : start + BLOCK], self.shrink) - self.mean  # (block, p)
+            projected = centred @ self.components  # (block, d)
+            unexplained = np.mean(centred**2, axis=1) - np.sum(projected**2, axis=1) / centred.shape[1]
+            coordinates[start : start + BLOCK] = projected
+            residuals[start : start + BLOCK] = np.sqrt(np.maximum(unexplained, 0.0))
+        return coordinates, residuals
+
+    def to_bytes(self) -> bytes:
+        """The encoder as an npz file without pickles; equal encoders give equal bytes."""
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            shape=np.array(self.shape),
+            shrink=np.array(self.shrink),
+            mean=self.mean,
+            components=self.components,
+            variances=self.variances,
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "PictureEncoder":
+        """What `to_bytes` wrote -> encoder. Raises UserError where the bytes are something else."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                shape = tuple(int(side) for side in stored["shape"])
+                arrays = (stored["mean"], stored["components"], stored["variances"])
+                return cls(shape, int(stored["shrink"]), *arrays)
+        except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
+            raise UserError(f"this is no picture encoder: {error}") from None
+
+
+def flatten(pictures: np.ndarray, shrink: int) -> np.ndarray:
+    """uint8 [n, h, w, c] -> float64 [n, p] in [0, 1], averaged over boxes of `shrink` x `shrink` pixels."""
+    count, height, width, channels = pictures.shape
+    rows, columns = height // shrink, width // shrink
+    cropped = pictures[:, : rows * shrink, : columns * shrink].astype(np.float64) / 255.0
+    boxes = cropped.reshape(count, rows, shrink, columns, shrink, channels)
+    return boxes.mean(axis=(2, 4)).reshape(count, -1)
+
+
+def _shrink_factor(shape: tuple[int, ...]) -> int:
+    height, width, channels = shape
+    factor = 1
+    while (height // factor) * (width // factor) * channels > MAX_INPUTS:
+        factor += 1
+    return factor
+
+
+def _moments(pictures: np.ndarray, shrink: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum [p] and sum of outer products [p, p] over the pictures, block by block."""
+    first = flatten(pictures[:1], shrink)
+    total, moment = np.zeros(first.shape[1]), np.zeros((first.shape[1],) * 2)
+    for start in range(0, len(pictures), BLOCK):
+        block = flatten(pictures[start : start + BLOCK], shrink)
+        total += block.sum(axis=0)
+        moment += block.T @ block
+    return total, moment

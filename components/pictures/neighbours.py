@@ -1,0 +1,50 @@
+"""Nearest neighbours by Euclidean distance, in blocks that fit the cache; and near-duplicates by it."""
+
+import numpy as np
+
+BLOCK = 2048
+
+
+def nearest(queries: np.ndarray, references: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """float [m, d], float [n, d] -> (int64 [m, count], float64 [m, count]): the nearest references, nearest first.
+
+    Distances are Euclidean, in the units of the inputs. Candidates are ranked by a float32 matrix product; the
+    distances of the chosen ones are then computed in float64, for |a|^2 - 2ab + |b|^2 loses its digits where a is near b.
+    """
+    count = min(count, len(references))
+    table = np.ascontiguousarray(references, dtype=np.float32)
+    squares = np.einsum("nd,nd->n", table, table)
+    indices = np.empty((len(queries), count), dtype=np.int64)
+    distances = np.empty((len(queries), count), dtype=np.float64)
+    for start in range(0, len(queries), BLOCK):
+        block = np.asarray(queries[start : start + BLOCK], dtype=np.float32)
+        scores = squares - 2.0 * (block @ table.T)  # (block, n), the query's own square left out: it moves no rank
+        chosen = np.argpartition(scores, count - 1, axis=1)[:, :count]
+        gaps = references[chosen].astype(np.float64) - queries[start : start + BLOCK, None].astype(np.float64)
+        exact = np.sqrt(np.einsum("mkd,mkd->mk", gaps, gaps))
+        order = np.lexsort((chosen, exact), axis=1)
+        indices[start : start + BLOCK] = np.take_along_axis(chosen, order, axis=1)
+        distances[start : start + BLOCK] = np.take_along_axis(exact, order, axis=1)
+    return indices, distances
+
+
+def first_duplicates(embeddings: np.ndarray, threshold: float) -> np.ndarray:
+    """float [n, d] -> int64 [n]: the first earlier kept row within `threshold` of each row, -1 for a row that is kept.
+
+    Rows are taken in order and compared with kept rows alone, so a chain of small changes is not swallowed whole.
+    """
+    found = np.full(len(embeddings), -1, dtype=np.int64)
+    points = np.asarray(embeddings, dtype=np.float64)
+    squares = np.einsum("nd,nd->n", points, points)
+    kept = np.empty(len(points), dtype=np.int64)
+    count = 0
+    for row in range(len(points)):
+        others = kept[:count]
+        gaps = squares[others] + squares[row] - 2.0 * (points[others] @ points[row])
+        close = np.flatnonzero(gaps <= threshold**2)
+        if close.size:
+            found[row] = others[close[0]]
+        else:
+            kept[count] = row
+            count += 1
+    return found
