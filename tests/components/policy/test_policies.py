@@ -1,0 +1,107 @@
+"""One contract for every policy, then what each promises beyond it."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.errors import UserError
+from components.policy import EpsilonGreedy, Softmax, Uniform, eligible_pairs, pair_offsets
+from components.policy.ragged import draw, row_sums
+
+EVERY_POLICY = [Softmax(0.1, 0.05), Softmax(1.0, 0.0), Uniform(), EpsilonGreedy(0.1), EpsilonGreedy(0.0)]
+
+
+def ragged_scores(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(1, 9, 200)
+    return generator.random(counts.sum()), np.concatenate([[0], np.cumsum(counts)])
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY, ids=lambda policy: f"{policy.name}")
+class TestEveryPolicy:
+    def test_is_a_distribution_over_each_impression(self, policy):
+        scores, offsets = ragged_scores(1)
+        probabilities = policy.probabilities(scores, offsets)
+        assert probabilities.dtype == np.float64 and probabilities.shape == scores.shape
+        assert probabilities.min() >= 0
+        np.testing.assert_allclose(row_sums(probabilities, offsets), 1.0, atol=1e-12)
+
+    def test_survives_scores_at_the_edges(self, policy):
+        probabilities = policy.probabilities(np.array([0.0, 1.0, 1e-300]), np.array([0, 2, 3]))
+        assert np.isfinite(probabilities).all() and probabilities[2] == pytest.approx(1.0)
+
+    def test_never_prefers_the_worse_creative(self, policy):
+        scores, offsets = ragged_scores(2)
+        probabilities = policy.probabilities(scores, offsets)
+        for start, end in itertools.pairwise(offsets):
+            assert (np.diff(probabilities[start:end][np.argsort(scores[start:end])]) >= -1e-12).all()
+
+    def test_leaves_its_arguments_alone_and_repeats_itself(self, policy):
+        scores, offsets = ragged_scores(3)
+        before = scores.copy()
+        first = policy.probabilities(scores, offsets)
+        np.testing.assert_array_equal(first, policy.probabilities(scores, offsets))
+        np.testing.assert_array_equal(before, scores)
+
+
+def test_softmax_by_hand():
+    scores = 1 / (1 + np.exp(-np.array([0.0, np.log(3.0) * 0.5])))
+    probabilities = Softmax(temperature=0.5, exploration=0.2).probabilities(scores, np.array([0, 2]))
+    np.testing.assert_allclose(probabilities, [0.8 * 0.25 + 0.1, 0.8 * 0.75 + 0.1])
+
+
+def test_softmax_floor_holds_for_the_worst():
+    scores, offsets = ragged_scores(4)
+    probabilities = Softmax(1e-3, 0.05).probabilities(scores, offsets)
+    assert (probabilities >= 0.05 / np.repeat(np.diff(offsets), np.diff(offsets)) - 1e-15).all()
+
+
+def test_greedy_shares_ties():
+    np.testing.assert_allclose(
+        EpsilonGreedy(0.3).probabilities(np.array([0.2, 0.2, 0.1]), np.array([0, 3])), [0.45, 0.45, 0.1]
+    )
+
+
+def test_draw_follows_the_probabilities():
+    offsets = np.arange(0, 30_001, 3)
+    drawn = draw(np.tile([0.5, 0.2, 0.3], 10_000), offsets, np.random.default_rng(0)) - offsets[:-1]
+    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 10_000, [0.5, 0.2, 0.3], atol=0.02)
+
+
+def test_an_impression_without_creatives_is_refused():
+    with pytest.raises(ValueError, match="row 1"):
+        Uniform().probabilities(np.ones(2), np.array([0, 2, 2]))
+
+
+def impressions() -> pd.DataFrame:
+    times = pd.to_datetime(["2026-01-02", "2026-01-01"], utc=True)
+    return pd.DataFrame({"impression_id": ["i2", "i1"], "campaign": ["c", "c"], "timestamp": times})
+
+
+def creatives() -> pd.DataFrame:
+    active_from = pd.to_datetime([None, "2026-01-02"], utc=True)
+    until = pd.to_datetime(["2026-01-02", None], utc=True)
+    return pd.DataFrame(
+        {"creative_id": ["a", "b"], "campaign": ["c", "c"], "active_from": active_from, "active_until": until}
+    )
+
+
+def test_eligible_are_the_campaigns_active_creatives():
+    pairs = eligible_pairs({"creatives": creatives()}, impressions())
+    assert pairs.to_dict("list") == {"impression_id": ["i2", "i1"], "creative_id": ["b", "a"]}
+    np.testing.assert_array_equal(pair_offsets(pairs, impressions()), [0, 1, 2])
+
+
+def test_candidates_define_who_was_eligible():
+    rows = {"impression_id": ["i1", "i2", "i1", "x"], "creative_id": ["a", "b", "b", "a"], "propensity": 0.5}
+    pairs = eligible_pairs({"creatives": creatives(), "candidates": pd.DataFrame(rows)}, impressions())
+    assert pairs["creative_id"].tolist() == ["b", "a", "b"]
+    np.testing.assert_array_equal(pair_offsets(pairs, impressions()), [0, 1, 3])
+
+
+def test_no_eligible_creative_names_the_impression():
+    late = impressions().assign(campaign=["c", "other"])
+    with pytest.raises(UserError, match="i1"):
+        eligible_pairs({"creatives": creatives()}, late)
