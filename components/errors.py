@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """Something a user gave us is wrong. The message names the thing and what to do; it is shown without a traceback."""
+    """Something a user gave us is wrong. The message names the thing; it is shown without a traceback."""

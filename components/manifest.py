@@ -8,14 +8,16 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "manifest.json"
+BY_VALUE = {"components", "components.config", "components.errors", "components.paths"}
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ class Manifest:
 
     def same_work(self, other: "Manifest") -> bool:
         """Whether both runs had the same inputs, settings and code, whatever they wrote."""
-        mine, theirs = asdict(self), asdict(other)
-        return all(mine[key] == theirs[key] for key in ("stage", "settings", "code", "inputs"))
+        return replace(self, outputs={}) == replace(other, outputs={})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest as plain JSON values."""
+        return asdict(self)
 
 
 def read_manifest(folder: UPath) -> Manifest | None:
@@ -70,11 +75,13 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-@cache
-def digest_code(*modules: str) -> str:
-    """SHA-256 over the sources of `modules` and of every local module that they import, at any depth."""
-    closure = sorted(_closure(modules))
-    return digest_json({name: digest_bytes(_source(name).read_bytes()) for name in closure})
+def digest_code(source: str) -> str:
+    """SHA-256 over `source` and every local module that it imports, at any depth, function bodies included.
+
+    Settings and locations are left out: a stage's settings are digested by value.
+    """
+    closure = sorted(_closure(_imports(source)))
+    return digest_json({"": source, **{name: digest_file(_file(name)) for name in closure}})
 
 
 def _closure(modules: Iterable[str]) -> set[str]:
@@ -82,26 +89,30 @@ def _closure(modules: Iterable[str]) -> set[str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or _source(name) is None:
-            continue
-        found.add(name)
-        waiting.extend(imports_of(name))
+        if name not in found and name not in BY_VALUE:
+            found.add(name)
+            waiting.extend(imports_of(name))
     return found
 
 
-def imports_of(module: str) -> set[str]:
+@cache
+def imports_of(module: str) -> frozenset[str]:
     """Names of the local modules that `module` imports anywhere in its source, function bodies included."""
+    return frozenset(_imports(_file(module).read_text(encoding="utf-8")))
+
+
+def _imports(source: str) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(_source(module).read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] in ("components", "flows") and _source(name)}
+    return {name for name in names if name.split(".")[0] in ("components", "flows") and _file(name)}
 
 
-def _source(module: str) -> Path | None:
+def _file(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():

@@ -1,0 +1,1 @@
+"""Wiring: Prefect flows over the stages. No arithmetic on data and no machine learning here."""

@@ -1,0 +1,44 @@
+# `make run` and `make test` need Linux, Python 3.11 to 3.13, make and your package registries; nothing else.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test setup data repro lint ui clean peers help
+
+run: data            ## build the data if needed, run the whole flow on both data sets, show what came of it
+	$(BIN)/adloom run
+
+test: $(READY)       ## every test, the slow ones last
+	$(BIN)/python -m pytest
+
+setup: $(READY)      ## the environment, inside the project
+
+data: $(READY)       ## build the two data sets that come with Adloom
+	$(BIN)/adloom data build
+
+repro: data          ## the same stages through DVC
+	$(BIN)/dvc repro
+	git diff --exit-code data.dvc
+
+lint: $(READY)       ## style of code and names
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+ui: $(READY)         ## the Prefect and MLflow pages, on loopback
+	$(BIN)/adloom ui
+
+clean:               ## everything that the above made, the data included
+	rm -rf .venv artifacts data .adloom ads .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+help:                ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13) and f"Adloom needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --requirement requirements.lock
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $(READY)

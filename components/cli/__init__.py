@@ -1,0 +1,46 @@
+"""The command line: `adloom`. Heavy imports stay inside the commands that need them: `--help` answers at once."""
+
+import sys
+
+import click
+
+from components.errors import UserError
+
+
+class _Plain(click.Group):
+    """A group whose commands end a user's mistake with one sentence and exit code 1, never a traceback."""
+
+    def invoke(self, ctx: click.Context):
+        """Run the command; a UserError becomes its message on standard error."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"adloom: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="adloom")
+@click.option("--params", default="params.yaml", show_default=True, metavar="FILE", help="The settings file.")
+@click.pass_context
+def adloom(context: click.Context, params: str) -> None:
+    """Learn which ad creative to show to whom, make new ones, and promote only what the evidence carries."""
+    context.obj = params
+
+
+def _collect() -> None:
+    from components.cli.data import data
+    from components.cli.evaluate import evaluate
+    from components.cli.generate import generate
+    from components.cli.registry import promote, rollback, status
+    from components.cli.run import run, stage
+    from components.cli.ui import ui
+
+    for command in (run, data, stage, generate, evaluate, status, promote, rollback, ui):
+        adloom.add_command(command)
+
+
+def main() -> None:
+    """Entry point of `adloom` and of `python -m components`."""
+    _collect()
+    adloom()

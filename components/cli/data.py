@@ -1,0 +1,71 @@
+"""`adloom data`: build, verify, add and advance data sets."""
+
+import click
+
+from components.cli.run import SHIPPED
+from components.errors import UserError
+
+
+@click.group()
+def data() -> None:
+    """Build, verify, add and advance data sets."""
+
+
+@data.command()
+@click.argument("name", required=False, metavar="[DATASET]")
+@click.option("--scenario", metavar="FILE", help="A scenario's name or file, for a marketplace of its own.")
+@click.pass_obj
+def build(params: str, name: str | None, scenario: str | None) -> None:
+    """Build the data sets that come with Adloom (no name: all) from packages that your package managers fetch."""
+    from upath import UPath
+
+    from components import datasets
+    from components.cli.progress import show_progress
+    from components.config import load_settings
+    from components.environment import prepare
+
+    if name and name not in SHIPPED:
+        raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(SHIPPED)}")
+    if scenario and name != "marketplace":
+        raise UserError("--scenario goes with marketplace: `adloom data build marketplace --scenario FILE`")
+    cache = prepare() / "downloads"
+    with show_progress():
+        for each in (name,) if name else SHIPPED:
+            overrides = (f"world.scenario={scenario}",) if scenario else ()
+            world = load_settings(params, each, overrides).world
+            built = datasets.build(each, UPath("data"), world, cache)
+            click.echo(f"{built}")
+
+
+@data.command()
+@click.argument("name", required=False, metavar="[DATASET]")
+def verify(name: str | None) -> None:
+    """Compare the built data sets, file by file, with the digests that come with Adloom."""
+    from upath import UPath
+
+    from components import datasets
+
+    for each in (name,) if name else SHIPPED:
+        count = datasets.verify(UPath("data"), each)
+        click.echo(f"{each}: {count} files as they should be")
+
+
+@data.command()
+@click.argument("name")
+@click.argument("folder", metavar="DIR")
+def add(name: str, folder: str) -> None:
+    """Copy a folder with the contract's files to data/NAME and bring it under data.dvc."""
+    import subprocess
+    import sys
+
+    from upath import UPath
+
+    from components import datasets
+
+    target = datasets.add(name, UPath(folder), UPath("data"))
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", "data"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"{target} is in place, but `dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
+    click.echo(f"{target}: added; commit data.dvc to keep it")

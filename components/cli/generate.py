@@ -1,0 +1,28 @@
+"""`adloom generate`: new creatives from the champion generator."""
+
+from pathlib import Path
+
+import click
+
+from components.errors import UserError
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--text", metavar="TEXT", help="What the picture should show, in English or Chinese.")
+@click.option("--category", metavar="NAME", help="A category of the data set; default: all in turn.")
+@click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
+@click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
+def generate(dataset, text, category, segment, count, seed, out) -> None:
+    """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
+    if Path(out).is_file():
+        raise UserError(f"--out {out}: is a file, not a folder")
+    from components.environment import prepare
+
+    prepare()
+    from components import stages
+
+    written = stages.generate(dataset, Path(out), count, category=category, segment=segment, text=text, seed=seed)
+    click.echo(f"{out}: {written} pictures, their ads and manifest.json")

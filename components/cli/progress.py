@@ -1,0 +1,29 @@
+"""Progress of long work: what the stages log, one line each, on standard error."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def show_progress() -> Iterator[None]:
+    """Print what the logger `adloom` says, with the seconds since the command began."""
+    logger = logging.getLogger("adloom")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_SinceStart("%(elapsed)7.1f s  %(message)s"))
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+class _SinceStart(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.elapsed = record.relativeCreated / 1000
+        return super().format(record)

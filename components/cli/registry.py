@@ -1,0 +1,55 @@
+"""`adloom status`, `promote` and `rollback`: the registry as the command line sees it."""
+
+import json
+
+import click
+
+from components.cli.run import SHIPPED, json_option
+
+
+def _open():
+    from components.environment import prepare
+
+    prepare()
+    from components.tracking import open_store
+
+    return open_store()
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@json_option
+def status(dataset: str | None, as_json: bool) -> None:
+    """Show champion, challenger, their numbers and the last decision."""
+    from components.cli.summary import print_status
+    from components.promotion.history import standing
+
+    client = _open()
+    rows = [row for name in ((dataset,) if dataset else SHIPPED) for row in standing(client, name)]
+    if as_json:
+        click.echo(json.dumps(rows, allow_nan=False))
+    else:
+        print_status(rows)
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
+@click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
+def promote(dataset: str, force: bool, reason: str | None) -> None:
+    """Make the challenger policy of DATASET its champion, if it passed the gate."""
+    from components.promotion.registry import promote as move
+
+    outcome = move(_open(), f"{dataset}-policy", force, reason)
+    click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]})")
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
+def rollback(dataset: str, reason: str | None) -> None:
+    """Give the champion's place in DATASET back to the version that held it before."""
+    from components.promotion.registry import rollback as move
+
+    outcome = move(_open(), f"{dataset}-policy", reason)
+    click.echo(f"{dataset}-policy: version {outcome.champion} is champion again")

@@ -1,0 +1,99 @@
+"""`adloom run` and `adloom stage`: the whole flow, or one stage of it."""
+
+from pathlib import Path
+
+import click
+
+from components.errors import UserError
+from components.paths import STAGES
+
+SHIPPED = ("marketplace", "openbandit")
+
+setting = click.option(
+    "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated."
+)
+workdir = click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Where outputs go.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, metavar="[DATASET ...]")
+@click.option("--data", "folder", metavar="DIR", help="A data set of your own: a folder with the contract's files.")
+@click.option("--as-of", metavar="DATE", help="Use only what was known at this time (UTC).")
+@setting
+@workdir
+@json_option
+@click.pass_obj
+def run(params: str, datasets, folder, as_of, overrides, workdir, as_json) -> None:
+    """Run the whole flow: validate, learn, generate, evaluate, and promote if the evidence holds.
+
+    With no name: marketplace, then openbandit.
+    """
+    from components.environment import prepare
+
+    names = _names(datasets, folder)
+    if as_of:
+        overrides = (*overrides, f"validation.as_of={as_of}")
+    for name in names:  # a wrong setting ends the command before the first server starts
+        _settings(params, name, folder, overrides)
+    prepare()
+    from components.cli.progress import show_progress
+    from components.cli.summary import print_summary
+    from flows.pipeline import run_all
+
+    with show_progress():
+        outcomes = run_all(names, params=params, data=folder, workdir=workdir, overrides=tuple(overrides))
+    print_summary(outcomes, as_json)
+
+
+def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
+    if folder is None:
+        return datasets or SHIPPED
+    from upath import UPath
+
+    from components.contract.card import read_card
+
+    if len(datasets) > 1:
+        raise UserError("--data takes one folder, so at most one data set can be named with it")
+    name = read_card(UPath(folder)).name
+    if datasets and datasets[0] != name:
+        raise UserError(f"{folder}/dataset.yaml calls the data set {name!r}, not {datasets[0]!r}")
+    if name in SHIPPED and Path(folder).resolve() != Path("data", name).resolve():
+        raise UserError(f"{folder}: a data set of your own cannot be called {name!r}, which comes with Adloom")
+    return (name,)
+
+
+def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, ...]):
+    from components.config import dataset_names, load_settings
+
+    known = dataset_names(params)
+    if folder is None and name not in known and not Path("data", name, "dataset.yaml").exists():
+        raise UserError(f"{name}: no such data set; known are {', '.join(known)}. Add your own with `adloom data add`")
+    return load_settings(params, name, tuple(overrides))
+
+
+@click.command()
+@click.argument("name", metavar="STAGE")
+@click.option("--dataset", required=True, help="The data set to run it on.")
+@click.option("--force", is_flag=True, help="Run even if nothing it depends on has changed.")
+@setting
+@workdir
+@click.pass_obj
+def stage(params: str, name, dataset, force, overrides, workdir) -> None:
+    """Run one STAGE on a data set; what dvc.yaml calls.
+
+    Stages, in order: validation, features, interest, creatives, evaluation, promotion.
+    """
+    if name not in STAGES:
+        raise UserError(f"{name}: no such stage; stages are {', '.join(STAGES)}")
+    settings = _settings(params, dataset, None, overrides)
+    from components.environment import prepare
+
+    prepare()
+    from components import stages
+    from components.cli.progress import show_progress
+    from components.paths import Paths
+
+    with show_progress():
+        ran = stages.run(name, settings, Paths.of(dataset, workdir=workdir), force=force)
+    click.echo(f"{dataset} {name}: {'done' if ran else 'unchanged, not run again'}")

@@ -1,0 +1,43 @@
+"""One place for what other programs read from the environment: quiet, local, no telemetry. A user's own value wins."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+STATE = Path(".adloom")  # Prefect's and MLflow's own state and the download cache, inside the project
+
+
+def defaults(state: Path) -> dict[str, str]:
+    """Environment variable -> the value that Adloom sets where the user has set none; `state` is an absolute folder."""
+    return {
+        "DVC_NO_ANALYTICS": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "KERAS_BACKEND": "tensorflow",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db",
+        "MPLBACKEND": "agg",
+        "PREFECT_HOME": f"{state}/prefect",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own default is pickle, which executes what it reads
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # one order of summation, so that a rerun gives the same weights
+    }
+
+
+def prepare(state: Path = STATE) -> Path:
+    """Set the defaults for this process and those it starts; make `state` and return it, absolute.
+
+    Call it before anything imports Prefect, MLflow or TensorFlow.
+    """
+    absolute = state.resolve()
+    absolute.mkdir(parents=True, exist_ok=True)
+    apply(defaults(absolute))
+    return absolute
+
+
+def apply(values: Mapping[str, str]) -> None:
+    """Set each variable that is not set yet."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,50 @@
+"""What a stage writes: whole files only, then the manifest, last; nothing of an earlier run stays among them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from upath import UPath
+
+from components.contract.tables import write_bytes, write_json, write_table, write_text
+from components.manifest import NAME, Manifest, digest_file
+
+
+class Outputs:
+    """The files that one run of a stage writes into `folder`; `finish` drops the others and writes the manifest."""
+
+    def __init__(self, folder: UPath) -> None:
+        self.folder = folder
+        self._written: set[str] = set()
+
+    def table(self, name: str, table: pd.DataFrame) -> None:
+        """Write `table` as Parquet under the relative file name `name`."""
+        write_table(table, self._claim(name))
+
+    def json(self, name: str, value: Any) -> None:
+        """Write `value` as JSON with sorted keys; NaN and Infinity are errors."""
+        write_json(value, self._claim(name))
+
+    def text(self, name: str, text: str) -> None:
+        """Write `text` as UTF-8."""
+        write_text(text, self._claim(name))
+
+    def files(self, folder: str, contents: Mapping[str, bytes]) -> None:
+        """Write each of `contents` (relative name -> bytes) below `folder`."""
+        for name, content in contents.items():
+            write_bytes(content, self._claim(f"{folder}/{name}"))
+
+    def finish(self, due: Manifest) -> None:
+        """Remove what this run did not write, then write `due` with the digests of what it did, as the last file."""
+        for path in sorted(self.folder.rglob("*"), key=lambda path: -len(path.parts)):
+            name = path.relative_to(self.folder).as_posix()
+            if path.is_file() and name not in self._written:
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        outputs = {name: digest_file(self.folder / name) for name in sorted(self._written)}
+        write_json({**due.to_dict(), "outputs": outputs}, self.folder / NAME)
+
+    def _claim(self, name: str) -> UPath:
+        self._written.add(name)
+        return self.folder / name

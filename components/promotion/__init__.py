@@ -1,0 +1,1 @@
+"""Evidence -> decision -> registry: `decide` is pure, `apply` moves the alias."""

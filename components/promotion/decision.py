@@ -1,0 +1,71 @@
+"""Evidence -> decision: a pure function, so that every decision can be replayed from its record."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from components.config import PromotionConfig
+
+Action = Literal["promote", "refuse", "abstain", "keep"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether one model passed its own gate, and why (at least one reason, in words)."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a decision rests on.
+
+    interest, creatives: the verdicts on the two models that the policy uses (creatives: None without photos).
+    evaluation: the off-policy evaluation against the champion, in the JSON form of `adloom evaluate`.
+    candidate, champion: digests of the two policies; champion is None where there is none yet.
+    """
+
+    interest: Gate
+    creatives: Gate | None
+    evaluation: Mapping[str, Any]
+    candidate: str
+    champion: str | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of the candidate policy, and why. `margin` and `lift` are clicks per impression."""
+
+    action: Action
+    reasons: tuple[str, ...]
+    margin: float
+    evidence: Evidence
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record: plain JSON values, with no ids, times or paths in it."""
+        return asdict(self)
+
+
+def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
+    """The policy's gate: promote only when the log can be trusted and the lift's lower bound clears the margin.
+
+    `keep`: the candidate is the champion already. `abstain`: the log cannot carry a judgement. `refuse`: it can,
+    and the lower bound does not clear `config.margin`.
+    """
+    action, reasons = _judge(evidence, config)
+    return Decision(action=action, reasons=reasons, margin=config.margin, evidence=evidence)
+
+
+def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...]]:
+    evaluation = evidence.evaluation
+    if evidence.champion == evidence.candidate:
+        return "keep", ("the candidate is the champion",)
+    if evaluation["verdict"] != "trust":
+        return "abstain", tuple(evaluation["reasons"])
+    against = "the logging policy" if evidence.champion is None else "the champion"
+    lift = evaluation["lift"]
+    bound = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
+    if lift["ci_low"] > config.margin:
+        return "promote", (f"{bound}; its lower bound exceeds the margin of {config.margin:g}",)
+    return "refuse", (f"{bound}; its lower bound does not exceed the margin of {config.margin:g}",)

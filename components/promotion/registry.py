@@ -1,0 +1,124 @@
+"""Decision -> registry: moves `champion` and `challenger`, keeps the reason with the version, and can go back.
+
+Every change happens under the store's lock and only if the champion is still the one that the decision was made
+against.
+"""
+
+from dataclasses import dataclass
+
+from components.errors import UserError
+from components.promotion.decision import Decision
+from components.tracking import Version, store_lock, version_of
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the registry shows after a decision: the champion's version number (None: there is none) and the reason."""
+
+    action: str
+    champion: int | None
+    candidate: int | None
+    reasons: tuple[str, ...]
+
+
+def apply(client, name: str, candidate: Version, decision: Decision, approval: str = "auto") -> Outcome:
+    """Record `decision` on the version `candidate` of the policy `name`, and move its aliases accordingly.
+
+    With `approval` manual a passed candidate becomes the challenger and waits for `adloom promote`.
+    Raises UserError, changing nothing, when the champion is no longer the one that evaluation read.
+    """
+    with store_lock():
+        champion = version_of(client, name, CHAMPION)
+        if decision.action == "keep":
+            return Outcome("keep", champion.number if champion else None, candidate.number, decision.reasons)
+        _check_champion(name, champion, decision)
+        _record(client, candidate, decision)
+        if decision.action == "promote" and approval == "auto":
+            _move(client, name, candidate, champion)
+            return Outcome("promote", candidate.number, candidate.number, decision.reasons)
+        if champion is None or champion.number != candidate.number:
+            client.set_registered_model_alias(name, CHALLENGER, str(candidate.number))
+        waiting = ("it waits for `adloom promote`",) if decision.action == "promote" else ()
+        action = "wait" if waiting else decision.action
+        return Outcome(action, champion.number if champion else None, candidate.number, (*decision.reasons, *waiting))
+
+
+def promote(client, name: str, force: bool, reason: str | None) -> Outcome:
+    """Make the challenger of `name` the champion by hand; only `force`, with a `reason`, overrules the gate."""
+    if force and not reason:
+        raise UserError("--force needs --reason: it is kept with the version")
+    with store_lock():
+        challenger = version_of(client, name, CHALLENGER)
+        champion = version_of(client, name, CHAMPION)
+        if challenger is None:
+            raise UserError(f"{name}: there is no challenger to promote; `adloom run` proposes one")
+        if challenger.tags.get("decision") != "promote" and not force:
+            why = challenger.tags.get("reasons", "it was not judged")
+            raise UserError(
+                f"{name} version {challenger.number} did not pass the gate: {why}. "
+                "Overrule it with --force --reason TEXT, which is recorded"
+            )
+        judged_against = challenger.tags.get("against", "none")
+        current = champion.tags["package_digest"] if champion else "none"
+        if judged_against != current and not force:
+            raise UserError(f"{name}: the champion has changed since version {challenger.number} was judged; run again")
+        text = reason or "approved by hand"
+        client.set_model_version_tag(name, str(challenger.number), "forced" if force else "approved", text)
+        _move(client, name, challenger, champion)
+        return Outcome("promote", challenger.number, challenger.number, (text,))
+
+
+def rollback(client, name: str, reason: str | None) -> Outcome:
+    """Give `champion` back to the version that held it before the present one."""
+    with store_lock():
+        champion = version_of(client, name, CHAMPION)
+        if champion is None:
+            raise UserError(f"{name}: there is no champion to roll back")
+        previous = champion.tags.get("previous_champion")
+        if previous is None:
+            raise UserError(f"{name}: version {champion.number} is the first champion; there is none to go back to")
+        client.set_model_version_tag(name, str(champion.number), "rolled_back", reason or "by hand")
+        client.set_registered_model_alias(name, CHAMPION, previous)
+        return Outcome("rollback", int(previous), champion.number, (reason or "by hand",))
+
+
+def apply_gate(client, name: str, version: Version, passed: bool, reasons: tuple[str, ...]) -> None:
+    """Record the verdict on an interest or creatives model; a passed one becomes that model's champion."""
+    with store_lock():
+        number = str(version.number)
+        client.set_model_version_tag(name, number, "gate", "passed" if passed else "refused")
+        client.set_model_version_tag(name, number, "reasons", "; ".join(reasons)[:4000])
+        client.set_registered_model_alias(name, CHAMPION if passed else CHALLENGER, number)
+
+
+def _check_champion(name: str, champion: Version | None, decision: Decision) -> None:
+    current = champion.tags["package_digest"] if champion else None
+    if current != decision.evidence.champion:
+        raise UserError(
+            f"{name}: the champion changed while this candidate was being judged; nothing was moved. Run again"
+        )
+
+
+def _record(client, candidate: Version, decision: Decision) -> None:
+    lift = decision.evidence.evaluation.get("lift") or {}
+    tags = {
+        "decision": decision.action,
+        "reasons": "; ".join(decision.reasons)[:4000],
+        "against": decision.evidence.champion or "none",
+        "margin": f"{decision.margin:g}",
+        **{f"lift_{key}": f"{value:.6f}" for key, value in lift.items()},
+    }
+    for key, value in tags.items():
+        client.set_model_version_tag(candidate.name, str(candidate.number), key, value)
+
+
+def _move(client, name: str, candidate: Version, champion: Version | None) -> None:
+    if champion is not None and champion.number != candidate.number:
+        client.set_model_version_tag(name, str(candidate.number), "previous_champion", str(champion.number))
+    client.set_registered_model_alias(name, CHAMPION, str(candidate.number))
+    challenger = version_of(client, name, CHALLENGER)
+    if challenger is not None and challenger.number == candidate.number:
+        client.delete_registered_model_alias(name, CHALLENGER)
