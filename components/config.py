@@ -51,6 +51,9 @@ class FeaturesConfig(Section):
     segments: Count = 6
     train_share: Share = 0.5  # of the log's time span; learns
     calibration_share: Share = 0.1  # the time right after; calibrates
+    shopper_history: bool = True  # false: shopper_id is no person (a profile), so no past may be told by it
+    look_dimensions: Count = 16
+    profile_terms: Count = 5  # search terms in a shopper's readable profile
     seed: int = 0
 
 

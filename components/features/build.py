@@ -1,0 +1,89 @@
+"""Tables and a FeatureModel -> the features of every impression and creative, correct as of each impression's time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.config import FeaturesConfig
+from components.features.behaviour import Asked, touches_of
+from components.features.creative import headline_trait, things_shown
+from components.features.history import microseconds
+from components.features.levels import side_by_side
+from components.features.model import FeatureModel, consented, refused
+from components.features.profiles import shopper_profiles
+
+COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the later stages read.
+
+    impressions: ids, outcome, `split` (train, calibration, evaluation), `consent`, `segment`, then float32 columns
+    `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`. shopper_profiles: for people.
+    messages: what this data set cannot have, one sentence each.
+    """
+
+    impressions: pd.DataFrame
+    creatives: pd.DataFrame
+    shopper_profiles: pd.DataFrame
+    messages: tuple[str, ...] = ()
+
+
+def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> Features:
+    """A data set's tables -> Features by a fitted model; `config` only says how long the readable profiles are.
+
+    A shopper without consent keeps the rows, which evaluation weighs, but has no history: each looks like a newcomer's.
+    """
+    impressions = tables["impressions"]
+    events = consented(tables.get("events"), tables) if model.behaviour.activity else None
+    touched = touches_of(events, tables.get("products"), tables.get("images"), model.traits)
+    moment = microseconds(impressions["timestamp"])
+    asked = Asked(impressions["shopper_id"], impressions["campaign"], moment)
+    past = model.behaviour.as_of(asked, events, touched, consented(impressions, tables))
+    known = ~refused(impressions["shopper_id"], tables)
+    blocks = [past, _shopper_columns(model, impressions, tables, known), model.context.encode(impressions)]
+    columns = (*model.behaviour.columns, *model.shopper.columns, *model.context.columns)
+    numbers = pd.DataFrame(side_by_side(blocks, len(impressions)), columns=list(columns))
+    ids = impressions[list(COPIED)].reset_index(drop=True)
+    labels = {"split": model.splits.of(impressions), "consent": known, "segment": _segments(model, past)}
+    until = max(int(moment.max()), *(int(touches.moment.max()) for touches in touched if len(touches.moment)), 0) + 1
+    return Features(
+        impressions=pd.concat([ids.assign(**labels), numbers], axis=1),
+        creatives=creative_features(model, tables["creatives"], tables.get("products"), tables.get("images")),
+        shopper_profiles=shopper_profiles(model, tables, touched, until, config.profile_terms),
+        messages=model.messages,
+    )
+
+
+def creative_features(
+    model: FeatureModel, creatives: pd.DataFrame, products: pd.DataFrame | None, images: pd.DataFrame | None
+) -> pd.DataFrame:
+    """creatives [n], generated ones too -> creative_id, campaign, product_id, then the model's float32 columns."""
+    shown = things_shown(creatives, products)
+    traits = (*model.traits.of(shown, images), *headline_trait(creatives, model.traits))
+    columns, numbers = model.creative.encode(creatives, shown, traits)
+    ids = creatives[["creative_id", "campaign", "product_id"]].reset_index(drop=True)
+    return pd.concat([ids, pd.DataFrame(numbers, columns=list(columns))], axis=1)
+
+
+def _shopper_columns(
+    model: FeatureModel, impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame], known: np.ndarray
+) -> np.ndarray:
+    """The shoppers table's own columns, float32 [n, k]; zeros for a shopper who refused consent."""
+    if not model.shopper.columns or "shoppers" not in tables:
+        return np.zeros((len(impressions), len(model.shopper.columns)), dtype=np.float32)
+    shoppers = tables["shoppers"]
+    row = pd.Index(shoppers["shopper_id"]).get_indexer(pd.Index(impressions["shopper_id"]))
+    return model.shopper.encode(shoppers)[row] * (known & (row >= 0))[:, None]
+
+
+def _segments(model: FeatureModel, past: np.ndarray) -> np.ndarray:
+    """past float32 [n, k] -> int64 [n]; 0 for all where there are no segments."""
+    if model.segments is None:
+        return np.zeros(len(past), dtype=np.int64)
+    place = {column: number for number, column in enumerate(model.behaviour.columns)}
+    tastes = past[:, [place[column] for column in model.behaviour.taste_columns]]
+    return model.segments.assign(tastes.astype(np.float64))

@@ -1,0 +1,91 @@
+"""The log -> one readable row per shopper: what they like, in words a marketer can check."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from components.features.behaviour import Asked, Touches
+from components.features.model import FeatureModel, consented
+from components.features.text import PART
+
+MOST_FAVOURITES = 3
+COLUMNS = ("shopper_id", "segment", "events", "last_seen", "categories", "brands", "price_band", "top_terms")
+
+
+def shopper_profiles(
+    model: FeatureModel, tables: Mapping[str, pd.DataFrame], touched: tuple[Touches, ...], until: int, terms: int
+) -> pd.DataFrame:
+    """Consenting shoppers with events before `until` -> profiles; text columns list the favourite first, `, ` between.
+
+    A favourite is what the shopper touched most and at least once; shoppers without one have null.
+    """
+    events = consented(tables.get("events"), tables)
+    if events is None or not model.behaviour.tastes or not len(events):
+        return pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS})
+    seen = events.groupby("shopper_id", sort=True)["timestamp"].agg(["size", "max"])
+    shoppers = pd.Series(seen.index, dtype="str")
+    asked = Asked(shoppers, shoppers, np.full(len(shoppers), until))
+    named = dict(zip((touches.trait for touches in touched), touched, strict=True))
+    return pd.DataFrame(
+        {
+            "shopper_id": shoppers,
+            "segment": segment_of(model, asked, touched),
+            "events": seen["size"].to_numpy(dtype=np.int64),
+            "last_seen": seen["max"].to_numpy(),
+            "categories": _favourites(shoppers, named.get("category"), MOST_FAVOURITES),
+            "brands": _favourites(shoppers, named.get("brand"), MOST_FAVOURITES),
+            "price_band": _favourites(shoppers, named.get("price"), 1),
+            "top_terms": _top_terms(model, shoppers, events, terms),
+        }
+    )
+
+
+def segment_of(model: FeatureModel, asked: Asked, touched: tuple[Touches, ...]) -> np.ndarray:
+    """n questions -> int64 [n], the segment as of each moment; 0 where there are no segments."""
+    if model.segments is None:
+        return np.zeros(len(asked.moment), dtype=np.int64)
+    averages, _ = model.behaviour.averages(asked, touched)
+    return model.segments.assign(np.concatenate(averages, axis=1).astype(np.float64))
+
+
+def _favourites(shoppers: pd.Series, touches: Touches | None, most: int) -> np.ndarray:
+    """shoppers [n] -> object [n]: their most touched levels, `, ` between; None where there is none."""
+    from scipy.sparse import csr_array
+
+    if touches is None:
+        return np.full(len(shoppers), None, dtype=object)
+    row = pd.Index(shoppers).get_indexer(pd.Index(touches.shopper_id))
+    counts = np.zeros((len(shoppers), len(touches.columns)))
+    kept = row >= 0
+    np.add.at(counts, (row[kept], touches.vectors[kept].argmax(axis=1)), 1.0)
+    names = [column.partition(":")[2] for column in touches.columns]
+    return _listed(csr_array(counts), names, most)
+
+
+def _top_terms(model: FeatureModel, shoppers: pd.Series, events: pd.DataFrame, most: int) -> np.ndarray:
+    """Each shopper's heaviest search terms by TF-IDF; pieces of words are left out, for nobody reads them."""
+    from scipy.sparse import csr_array
+
+    space = model.traits.text
+    said = events[events["text"].notna()]
+    if space is None or not len(said):
+        return np.full(len(shoppers), None, dtype=object)
+    codes, texts = pd.factorize(said["text"])
+    rows = pd.Index(shoppers).get_indexer(pd.Index(said["shopper_id"]))
+    spoken = csr_array((np.ones(len(rows)), (rows, codes)), shape=(len(shoppers), len(texts)))
+    readable = [number for number, term in enumerate(space.vocabulary) if not term.startswith(PART) and len(term) > 1]
+    weights = spoken @ space.tfidf(texts)[:, readable]  # (shoppers, readable terms)
+    return _listed(csr_array(weights), [space.vocabulary[number] for number in readable], most)
+
+
+def _listed(weights, names: list[str], most: int) -> np.ndarray:
+    """Sparse weights [n, k] and k names -> object [n]: each row's heaviest names, ties in the names' order."""
+    listed = np.full(weights.shape[0], None, dtype=object)
+    for row in range(weights.shape[0]):
+        span = slice(weights.indptr[row], weights.indptr[row + 1])
+        columns, heavy = weights.indices[span], weights.data[span]
+        best = columns[np.lexsort((columns, -np.round(heavy, 9)))][:most]
+        if len(best):
+            listed[row] = ", ".join(names[column] for column in best)
+    return listed
