@@ -10,10 +10,14 @@ STATE = Path(".adloom")  # Prefect's and MLflow's own state and the download cac
 def defaults(state: Path) -> dict[str, str]:
     """Environment variable -> the value that Adloom sets where the user has set none; `state` is an absolute folder."""
     return {
+        "ADLOOM_STATE": str(state),
+        "ADLOOM_ARTIFACT_ROOT": f"{state}/mlartifacts",
         "DVC_NO_ANALYTICS": "1",
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "tensorflow",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db",
         "MPLBACKEND": "agg",
         "PREFECT_HOME": f"{state}/prefect",

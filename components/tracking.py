@@ -5,6 +5,7 @@ same version, so a publication that was cut off is simply done again. What is fe
 because the registry itself checks nothing.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -73,7 +74,7 @@ def store_lock() -> Iterator[None]:
     """Hold the one lock under which this project's registry is changed: MLflow has no compare-and-swap of its own."""
     import fcntl
 
-    folder = Path(os.environ.get("PREFECT_HOME", ".adloom")).parent
+    folder = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "registry.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,11 +101,11 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
     import mlflow
 
     _ensure_model(client, record.name)
-    experiment = mlflow.set_experiment(record.dataset)
+    experiment = _experiment(client, record.dataset)
     tags = {key: value[:TAG_LIMIT] for key, value in record.tags.items()}
-    with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=record.name) as run:
+    with mlflow.start_run(experiment_id=experiment, run_name=record.name) as run:
         mlflow.set_tags({**tags, "git_commit": git_commit(), "package_digest": digest})
-        mlflow.log_input(_data_input(record), context="training")
+        client.log_inputs(run.info.run_id, [_data_input(record)])
         mlflow.log_params(dict(record.params))
         mlflow.log_metrics(dict(record.metrics))
         for name, text in record.reports.items():
@@ -119,6 +120,15 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
     return _version(version)
 
 
+def _experiment(client, name: str) -> str:
+    """The id of experiment `name`. A new one keeps its files under ADLOOM_ARTIFACT_ROOT, or, unset, where MLflow says."""
+    existing = client.get_experiment_by_name(name)
+    if existing:
+        return existing.experiment_id
+    root = os.environ.get("ADLOOM_ARTIFACT_ROOT")
+    return client.create_experiment(name, artifact_location=f"{root}/{name}" if root else None)
+
+
 def _ensure_model(client, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -130,11 +140,12 @@ def _ensure_model(client, name: str) -> None:
 
 
 def _data_input(record: ModelRecord):
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.uri_dataset_source import UriDatasetSource
+    from mlflow.entities import Dataset, DatasetInput
 
-    source = UriDatasetSource(f"data/{record.dataset}")
-    return MetaDataset(source=source, name=record.dataset, digest=record.data_digest[:36])
+    source = json.dumps({"uri": f"data/{record.dataset}"})
+    return DatasetInput(
+        Dataset(name=record.dataset, digest=record.data_digest[:36], source_type="local", source=source)
+    )
 
 
 def find_version(client, name: str, digest: str) -> Version | None:

@@ -32,15 +32,14 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
     """
     with store_lock():
         champion = version_of(client, name, CHAMPION)
-        if decision.action == "keep":
-            return Outcome("keep", champion.number if champion else None, candidate.number, decision.reasons)
+        if champion is not None and champion.number == candidate.number:
+            return Outcome("keep", champion.number, candidate.number, ("the candidate is the champion",))
         _check_champion(name, champion, decision)
         _record(client, candidate, decision)
         if decision.action == "promote" and approval == "auto":
             _move(client, name, candidate, champion)
             return Outcome("promote", candidate.number, candidate.number, decision.reasons)
-        if champion is None or champion.number != candidate.number:
-            client.set_registered_model_alias(name, CHALLENGER, str(candidate.number))
+        client.set_registered_model_alias(name, CHALLENGER, str(candidate.number))
         waiting = ("it waits for `adloom promote`",) if decision.action == "promote" else ()
         action = "wait" if waiting else decision.action
         return Outcome(action, champion.number if champion else None, candidate.number, (*decision.reasons, *waiting))

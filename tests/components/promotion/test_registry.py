@@ -1,0 +1,146 @@
+"""apply(), promote(), rollback(): aliases move only under the lock, only against the champion that was judged."""
+
+from pathlib import Path
+
+import pytest
+
+from components.config import PromotionConfig
+from components.errors import UserError
+from components.promotion.decision import decide
+from components.promotion.history import standing
+from components.promotion.registry import CHALLENGER, CHAMPION, apply, promote, rollback
+from components.tracking import ModelRecord, fetch_package, find_version, open_store, register, version_of
+from tests.components.promotion.test_decision import evidence
+
+NAME = "shop-policy"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    patch.setenv("ADLOOM_ARTIFACT_ROOT", str(folder / "artifacts"))
+    patch.setenv("ADLOOM_STATE", str(folder))
+    patch.chdir(folder)
+    yield open_store()
+    patch.undo()
+
+
+@pytest.fixture
+def version(store, tmp_path, request):
+    """Registers a policy of one file and returns it; each call another."""
+
+    def make(content: str):
+        package = tmp_path / content
+        package.mkdir(exist_ok=True)
+        (package / "policy.json").write_text(f'"{content} {request.node.name}"')
+        return register(store, ModelRecord(NAME, package, lambda: f"file://{package}", "shop", "0" * 64))
+
+    for alias in (CHAMPION, CHALLENGER):
+        if version_of(store, NAME, alias):
+            store.delete_registered_model_alias(NAME, alias)
+    return make
+
+
+def judged(candidate, champion=None, **kwargs):
+    digest = champion.tags["package_digest"] if champion else None
+    found = evidence(candidate=candidate.tags["package_digest"], champion=digest, **kwargs)
+    return decide(found, PromotionConfig())
+
+
+def test_a_passed_candidate_becomes_champion_and_its_reason_is_kept(store, version):
+    first = version("first")
+    outcome = apply(store, NAME, first, judged(first))
+    assert (outcome.action, outcome.champion) == ("promote", first.number)
+    champion = version_of(store, NAME, CHAMPION)
+    assert champion.number == first.number
+    assert champion.tags["decision"] == "promote"
+    assert "lower bound" in champion.tags["reasons"]
+
+
+def test_applying_twice_changes_nothing(store, version):
+    first = version("first")
+    decision = judged(first)
+    apply(store, NAME, first, decision)
+    assert apply(store, NAME, first, decision).action == "keep"
+    assert version_of(store, NAME, CHAMPION).number == first.number
+
+
+def test_a_refused_candidate_is_challenger_only(store, version):
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(first))
+    outcome = apply(store, NAME, second, judged(second, first, lift=(0.0, -0.1, 0.1)))
+    assert (outcome.action, outcome.champion) == ("refuse", first.number)
+    assert version_of(store, NAME, CHALLENGER).number == second.number
+    with pytest.raises(UserError, match="did not pass the gate"):
+        promote(store, NAME, force=False, reason=None)
+
+
+def test_a_candidate_judged_against_a_former_champion_is_not_promoted(store, version):
+    first, second, third = version("first"), version("second"), version("third")
+    apply(store, NAME, first, judged(first))
+    stale = judged(third, first)
+    apply(store, NAME, second, judged(second, first))
+    with pytest.raises(UserError, match="the champion changed"):
+        apply(store, NAME, third, stale)
+    assert version_of(store, NAME, CHAMPION).number == second.number
+
+
+def test_manual_approval_waits_and_then_moves(store, version):
+    first = version("first")
+    assert apply(store, NAME, first, judged(first), approval="manual").action == "wait"
+    assert version_of(store, NAME, CHAMPION) is None
+    assert promote(store, NAME, force=False, reason="looks right").champion == first.number
+    assert version_of(store, NAME, CHAMPION).tags["approved"] == "looks right"
+    assert version_of(store, NAME, CHALLENGER) is None
+
+
+def test_force_needs_a_reason_and_is_recorded(store, version):
+    first = version("first")
+    apply(store, NAME, first, judged(first, lift=None, verdict="abstain", reasons=["too few clicks"]))
+    with pytest.raises(UserError, match="--force needs --reason"):
+        promote(store, NAME, force=True, reason=None)
+    promote(store, NAME, force=True, reason="the season starts")
+    assert version_of(store, NAME, CHAMPION).tags["forced"] == "the season starts"
+
+
+def test_rollback_returns_to_the_champion_before(store, version):
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(first))
+    with pytest.raises(UserError, match="none to go back to"):
+        rollback(store, NAME, None)
+    apply(store, NAME, second, judged(second, first))
+    assert rollback(store, NAME, "complaints").champion == first.number
+    assert version_of(store, NAME, CHAMPION).number == first.number
+
+
+def test_the_same_package_is_registered_once(store, version):
+    assert version("same").number == version("same").number
+
+
+def test_files_that_differ_from_the_registered_ones_are_not_loaded(store, version, tmp_path):
+    first = version("first")
+    fetch_package(first, tmp_path / "good")
+    assert (tmp_path / "good" / "policy.json").exists()
+    stored = Path(store.get_run(first.run_id).info.artifact_uri.removeprefix("file://")) / "package" / "policy.json"
+    stored.write_text('"swapped"')
+    with pytest.raises(UserError, match="differ from those that were registered"):
+        fetch_package(first, tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_standing_shows_what_is_and_what_is_not_there(store, version):
+    first = version("first")
+    apply(store, NAME, first, judged(first))
+    rows = {row["model"]: row for row in standing(store, "shop")}
+    assert rows["shop-policy"]["champion"] == first.number
+    assert rows["shop-policy"]["lift"]["ci_low"] == 0.002
+    assert rows["shop-interest"]["champion"] is None
+
+
+def test_promoting_without_a_challenger_says_so(store, version):
+    version("first")
+    with pytest.raises(UserError, match="no challenger"):
+        promote(store, NAME, force=False, reason=None)
+    assert find_version(store, NAME, "nothing") is None

@@ -1,0 +1,77 @@
+"""Settings: frozen, typed, and one sentence for each mistake."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from components.config import Settings, dataset_names, load_settings
+from components.errors import UserError
+from components.manifest import ROOT
+
+PARAMS = ROOT / "params.yaml"
+
+
+def test_overrides_of_a_data_set_and_of_a_run_apply_in_that_order(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("evaluation: {bootstrap: 10}\ndatasets: {shop: {evaluation: {bootstrap: 20, min_ess: 5.0}}}\n")
+    assert load_settings(file, "other").evaluation.bootstrap == 10
+    assert load_settings(file, "shop").evaluation.bootstrap == 20
+    settings = load_settings(file, "shop", ("evaluation.bootstrap=30",))
+    assert (settings.evaluation.bootstrap, settings.evaluation.min_ess) == (30, 5.0)
+
+
+def test_the_shipped_file_knows_the_shipped_data_sets():
+    assert dataset_names(PARAMS) == ("marketplace", "openbandit")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("evaluation.bootstrp=5", ["evaluation.bootstrp", "unknown setting", "bootstrap"]),
+        ("evaluaton.bootstrap=5", ["evaluaton", "unknown setting", "evaluation"]),
+        ("evaluation.bootstrap=many", ["evaluation.bootstrap", "integer", "many"]),
+        ("evaluation.bootstrap=0", ["evaluation.bootstrap", "greater than or equal to 1"]),
+        ("evaluation.bootstrap=1.5", ["evaluation.bootstrap", "1.5"]),
+        ("validation.max_quarantined=1.5", ["validation.max_quarantined", "less than or equal to 1"]),
+        ("validation.max_quarantined=.nan", ["validation.max_quarantined", "finite"]),
+        ("evaluation=5", ["write section.key=value"]),
+        ("evaluation.bootstrap", ["write section.key=value"]),
+        ("evaluation.bootstrap=[", ["not a YAML value"]),
+        ("creatives.vae=fast", ["creatives.vae", "fast"]),
+    ],
+)
+def test_a_wrong_override_is_named_in_one_message(override, words):
+    with pytest.raises(UserError) as caught:
+        load_settings(PARAMS, "marketplace", (override,))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("a: [", "not valid YAML"), ("- a", "mapping of sections"), ("", "mapping of sections"), ("\xff", "unknown")],
+)
+def test_a_params_file_that_is_none_is_named(tmp_path, text, word):
+    file = tmp_path / "params.yaml"
+    file.write_text(text if text != "\xff" else "colour: red")
+    with pytest.raises(UserError, match=word):
+        load_settings(file, "marketplace")
+
+
+def test_a_missing_params_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load_settings(tmp_path / "params.yaml", "marketplace")
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Settings().evaluation.bootstrap = 1
+
+
+@given(st.text(max_size=40))
+def test_any_override_gives_settings_or_a_user_error(text):
+    try:
+        load_settings(PARAMS, "marketplace", (text,))
+    except UserError as error:
+        assert str(error)

@@ -1,0 +1,123 @@
+"""The architecture, held: data flows one way, the truth stays out of the models, six names are one set everywhere."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.config import Section, Settings
+from components.manifest import ROOT, imports_of
+from components.paths import STAGES
+
+ROOMS = (
+    "errors config paths environment manifest contract world datasets pictures features interest creatives policy "
+    "evaluation tracking promotion outputs stages publication cli"
+).split()
+MAY_READ_FILES = {"config", "manifest", "environment", "contract", "datasets", "tracking", "outputs", "stages", "cli"}
+TRUTH_READERS = {"world", "datasets", "stages"}
+SOURCES = sorted((ROOT / "components").rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "components" else None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_each_room_imports_only_from_rooms_above_it(path):
+    room = room_of(module_of(path))
+    if room in (None, "__main__"):
+        return
+    assert room in ROOMS, f"{room} is no room of the house; give its code a room, or list the room"
+    above = set(ROOMS[: ROOMS.index(room) + 1])
+    for imported in imports_of(module_of(path)):
+        if imported.startswith("flows"):
+            assert room == "cli", f"{path} imports {imported}"
+            continue
+        target = room_of(imported)
+        assert target is None or target in above, f"{path} imports {imported}, which lies below it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_the_truth_stays_out_of_every_model(path):
+    room = room_of(module_of(path))
+    if room not in TRUTH_READERS and room not in ("cli", "publication"):
+        assert not any(name.startswith("components.world") for name in imports_of(module_of(path)))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_prefect_stays_in_flows_and_mlflow_in_tracking_and_promotion(path):
+    source = path.read_text(encoding="utf-8")
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.split(".")[0])
+    assert "prefect" not in imported
+    if room_of(module_of(path)) not in ("tracking", "promotion", "publication"):
+        assert "mlflow" not in imported
+
+
+FILE_CALLS = {
+    "read_parquet",
+    "to_parquet",
+    "read_csv",
+    "to_csv",
+    "read_text",
+    "write_text",
+    "read_bytes",
+    "write_bytes",
+}
+FILE_READERS = {"components.evaluation.files", "components.world.scenario"}  # each reads what a user names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_only_a_few_rooms_touch_files(path):
+    room = room_of(module_of(path))
+    if room in MAY_READ_FILES | {"publication", "paths", None, "__main__"} or module_of(path) in FILE_READERS:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            builtin_open = isinstance(node.func, ast.Name) and node.func.id == "open"
+            named = isinstance(node.func, ast.Attribute) and node.func.attr in FILE_CALLS
+            assert not (builtin_open or named), f"{path}:{node.lineno} reads or writes a file"
+
+
+def test_six_names_are_one_set_everywhere():
+    from components import stages
+    from flows.tasks import TASKS
+
+    names = set(STAGES)
+    assert {field for field in Settings.model_fields if field != "world"} == names
+    assert {name for name in names if issubclass(Settings.model_fields[name].annotation, Section)} == names
+    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) - {"world", "datasets"} == names
+    assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == names
+    assert set(stages.READS) == names
+    assert all(callable(getattr(stages, name)) for name in names)
+    assert set(TASKS) == names
+    assert all(TASKS[name].name == name for name in names)
+
+
+def test_params_yaml_states_every_setting_and_its_default():
+    """The defaults in code and the settings on file cannot drift apart."""
+    document = yaml.safe_load((ROOT / "params.yaml").read_text())
+    document.pop("datasets")
+    assert json.loads(Settings().model_dump_json()) == document
+
+
+def test_the_repository_names_no_host_and_no_machine():
+    import subprocess
+
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    lock = [name for name in tracked if name.endswith((".lock", ".toml", ".yaml", ".yml", "Makefile"))]
+    for name in lock:
+        text = (ROOT / name).read_text(encoding="utf-8", errors="ignore")
+        assert not re.search(r"(pypi\.org|files\.pythonhosted|deb\.debian|npmjs|/root/|/work/)", text), name
