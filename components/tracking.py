@@ -121,7 +121,7 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
 
 
 def _experiment(client, name: str) -> str:
-    """The id of experiment `name`. A new one keeps its files under ADLOOM_ARTIFACT_ROOT, or, unset, where MLflow says."""
+    """The id of experiment `name`. A new one keeps its files under ADLOOM_ARTIFACT_ROOT, or else where MLflow says."""
     existing = client.get_experiment_by_name(name)
     if existing:
         return existing.experiment_id
