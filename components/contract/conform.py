@@ -42,7 +42,12 @@ def conform(table: pa.Table, declared: Table, source: str, wanted: Iterable[str]
     columns = {}
     for name, values in zip(table.column_names, table.columns, strict=True):
         column = declared.column(name)
-        columns[name] = values if column is None else _cast(values, column, f"{declared.name}.{name}", source)
+        place = f"{declared.name}.{name}"
+        if column is not None:
+            values = _cast(values, column, place, source)
+        elif declared.is_open(name):
+            values = _cast_open(values, place, source)
+        columns[name] = values
     return pa.table(columns)
 
 
@@ -61,6 +66,17 @@ def _cast(values: pa.ChunkedArray, column: Column, name: str, source: str) -> pa
     except pa.ArrowInvalid as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{name}: {detail} in {source}; {DUE[column.kind]} are due") from None
+
+
+def _cast_open(values: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArray:
+    """A user's own column as text, whole numbers, numbers or flags; anything else has no place in a feature."""
+    if pa.types.is_null(values.type):
+        raise UserError(f"{name}: holds no value in {source}; leave the column away")
+    for kind in ("text", "flag", "number"):
+        if _same_meaning(values.type, kind):
+            whole = kind == "number" and pa.types.is_integer(values.type)
+            return _cast(values, Column(name, "whole" if whole else kind), name, source)
+    raise UserError(f"{name}: holds {values.type} in {source}; numbers, text or true/false are due")
 
 
 def _same_meaning(found: pa.DataType, kind: Kind) -> bool:
@@ -96,5 +112,7 @@ def to_pandas(table: pa.Table, declared: Table | None = None) -> pd.DataFrame:
     for name, values in zip(table.column_names, table.columns, strict=True):
         column = declared.column(name) if declared is not None else None
         keeps_null = values.null_count > 0 or (column is not None and column.nullable)
-        columns[name] = values.to_pandas(types_mapper=mapped.get if keeps_null else None)
+        found = values.to_pandas(types_mapper=mapped.get if keeps_null else None)
+        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+        columns[name] = found.astype("str") if is_text else found  # all-null text would come as object
     return pd.DataFrame(columns, columns=table.column_names, copy=False)

@@ -1,0 +1,84 @@
+"""What has been found about a data set so far: each look at a table returns findings with that table's added.
+
+Rules on whole tables come first, then rules on rows, for which the derived columns are computed from what earlier looks
+have found. Great Expectations judges; here its row positions become reasons against rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from components.contract.derived import Derived, Seen, derive
+from components.contract.expect import Inspector, Outcome
+from components.contract.report import Unchecked
+from components.contract.suites import Rule, Suite, expand
+
+LATE = "impression_id_kept"  # of candidates: known only once the impressions have been judged
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`read_rows`: rows of each table as read; `faults`: per table, labels of bad rows -> all reasons against them."""
+
+    seen: Seen
+    read_rows: Mapping[str, int]
+    outcomes: Mapping[str, tuple[Outcome, ...]]
+    faults: Mapping[str, pd.Series]
+    unchecked: tuple[Unchecked, ...] = ()
+
+    def row_faults(self, name: str) -> pd.Series:
+        """Reasons against rows of table `name` by their label; empty where none has been found."""
+        return self.faults.get(name, pd.Series(dtype="str", index=pd.Index([], dtype="int64")))
+
+
+def look_at_table(found: Findings, suite: Suite, looking: Inspector) -> Findings:
+    """`found`, with the rules of `suite` that stop the run."""
+    name, frame = suite.table, found.seen.tables[suite.table]
+    rules = [rule for rule in expand(suite, frame) if rule.stops]
+    outcomes = looking.look(frame, rules, found.seen.card.ends_at)
+    return replace(found, outcomes={**found.outcomes, name: found.outcomes.get(name, ()) + outcomes})
+
+
+def look_at_rows(found: Findings, suite: Suite, looking: Inspector, late: bool = False) -> Findings:
+    """`found`, with the rules of `suite` on rows; `late` asks only those that had to wait for the impressions."""
+    name, frame = suite.table, found.seen.tables[suite.table]
+    derived = derive(name, found.seen)
+    rules = [rule for rule in expand(suite, frame) if not rule.stops and (LATE in rule.columns) == late]
+    asked = [rule for rule in rules if not set(rule.columns) & set(derived.unchecked)]
+    outcomes = looking.look(_columns(frame, derived, asked), asked, found.seen.card.ends_at)
+    faults = _reasons(outcomes, found.row_faults(name))
+    kept = {**found.seen.kept, name: frame.drop(index=faults.index)}
+    return replace(
+        found,
+        seen=replace(found.seen, kept=kept),
+        outcomes={**found.outcomes, name: found.outcomes.get(name, ()) + outcomes},
+        faults={**found.faults, name: faults},
+        unchecked=found.unchecked + _unchecked(rules, derived),
+    )
+
+
+def _columns(frame: pd.DataFrame, derived: Derived, rules: list[Rule]) -> pd.DataFrame:
+    """The table's own and its derived columns that `rules` read."""
+    read = dict.fromkeys(column for rule in rules for column in rule.columns)
+    return pd.DataFrame({name: (frame if name in frame else derived.columns)[name] for name in read}, copy=False)
+
+
+def _unchecked(rules: list[Rule], derived: Derived) -> tuple[Unchecked, ...]:
+    return tuple(
+        Unchecked(rule.table, rule.reason, derived.unchecked[column])
+        for rule in rules
+        for column in rule.columns
+        if column in derived.unchecked
+    )
+
+
+def _reasons(outcomes: tuple[Outcome, ...], earlier: pd.Series) -> pd.Series:
+    """Row label -> every reason against it, once each and joined by "; ", after what was found `earlier`."""
+    found = [pd.Series(one.rule.reason, index=one.rows, dtype="str") for one in outcomes if len(one.rows)]
+    if not found:
+        return earlier
+    stacked = pd.concat([earlier, *found])
+    if stacked.index.is_unique:
+        return stacked.sort_index()
+    return stacked.groupby(level=0).agg(lambda reasons: "; ".join(dict.fromkeys(reasons))).astype("str")

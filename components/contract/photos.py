@@ -1,0 +1,63 @@
+"""Bytes of pictures -> what their headers declare and whether they decode, for the rules of the table `images`."""
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import pandas as pd
+from PIL import Image
+
+# Reviewed as a rule in expectations/images.json, too; here it keeps a decompression bomb from being decoded at all.
+MAX_PIXELS = 25_000_000
+FORMATS = ("PNG", "JPEG")
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """One picture: format and pixel kind by its header (None: not a picture), width x height, and if it decodes."""
+
+    image_format: str | None
+    image_mode: str | None
+    image_pixels: int
+    image_decodes: bool
+
+
+NOT_A_PICTURE = PhotoFacts(None, None, 1, False)  # one pixel: the rule on size is not what it breaks
+
+
+def photo_facts(images: pd.Series) -> pd.DataFrame:
+    """bytes [n] -> image_format, image_mode (text), image_pixels (int64), image_decodes (bool), on the same index."""
+    facts = [inspect(content) for content in images]
+    return pd.DataFrame(
+        {
+            "image_format": pd.Series([fact.image_format for fact in facts], index=images.index, dtype="str"),
+            "image_mode": pd.Series([fact.image_mode for fact in facts], index=images.index, dtype="str"),
+            "image_pixels": pd.Series([fact.image_pixels for fact in facts], index=images.index, dtype="int64"),
+            "image_decodes": pd.Series([fact.image_decodes for fact in facts], index=images.index, dtype="bool"),
+        }
+    )
+
+
+def inspect(content: object) -> PhotoFacts:
+    """One picture's facts; the size in its header is looked at before a single pixel is decoded."""
+    if not isinstance(content, bytes) or not content:
+        return NOT_A_PICTURE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound follows
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except Image.DecompressionBombError:
+            return PhotoFacts("PNG" if content.startswith(b"\x89PNG") else "JPEG", None, MAX_PIXELS + 1, False)
+        except (OSError, SyntaxError, ValueError, EOFError, OverflowError):
+            return NOT_A_PICTURE
+        pixels = image.width * image.height
+        decodes = 0 < pixels <= MAX_PIXELS and _decodes(image)
+    return PhotoFacts(image.format, image.mode, pixels, decodes)
+
+
+def _decodes(image: Image.Image) -> bool:
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""A data set's tables -> the rows that can be trusted, the rows sent to quarantine with their reason, and a report.
+
+Order of work: types; exact duplicates dropped; rules on whole tables (a breach stops the run); rules on rows, parents
+before children, so that a key naming a quarantined row is seen; at last the share of each table's rows that is gone.
+An impression is judged after its candidates: one bad candidate and its logged distribution is not whole. Candidates of
+quarantined impressions go with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from upath import UPath
+
+from components.config import ValidationConfig
+from components.contract.card import NAME as CARD
+from components.contract.card import DatasetCard, read_card
+from components.contract.conform import conform, to_pandas
+from components.contract.derived import Seen
+from components.contract.expect import inspector
+from components.contract.findings import Findings, look_at_rows, look_at_table
+from components.contract.report import DataReport
+from components.contract.schema import TABLES
+from components.contract.suites import read_suite
+from components.contract.tables import has_table, read_table
+from components.contract.verdict import records_of, report_of, stop_at_bad_share, stop_at_bad_table
+from components.errors import UserError
+
+# Parents before children; candidates before the impressions that they vouch for.
+ORDER = ("campaigns", "images", "products", "shoppers", "creatives", "candidates", "impressions", "events")
+
+
+@dataclass(frozen=True)
+class Validated:
+    """`tables` without bad rows, in the contract's types; `quarantine`: the bad rows with a column `reason`.
+
+    Both have every table of the data set, `quarantine` mostly with no rows. `results`: Great Expectations' record of
+    each rule, by table, for the Data Docs.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    quarantine: Mapping[str, pd.DataFrame]
+    report: DataReport
+    results: Mapping[str, tuple[Mapping[str, Any], ...]]
+
+
+def load_dataset(folder: UPath) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """The tables and the card of the data set in `folder`; the card and the files must tell of the same tables."""
+    folder = UPath(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; a data set is a folder of tables and {CARD}")
+    card = read_card(folder)
+    for name in TABLES:
+        there, told = has_table(folder, name), name in card.tables
+        if told and not there:
+            raise UserError(f"{name}: {folder / CARD} lists it, but there is no file {folder / f'{name}.parquet'}")
+        if there and not told:
+            raise UserError(f"{name}: {folder / CARD} must list it under real or under simulated")
+    _require_needed(card.tables, f" (looked in {folder})")
+    return {name: read_table(folder, name) for name in TABLES if name in card.tables}, card
+
+
+def validate(tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig) -> Validated:
+    """Good rows, bad rows and the report; DataRefused (a UserError) where a table, or too many of its rows, are bad.
+
+    Args:
+        tables: the data set's tables by name; absent ones switch off rules, and the report says which.
+        card: gives the time the log ends and the conversion window.
+        config: `max_quarantined`, the share of a table's rows that may be bad.
+    """
+    _require_needed(tables, "")
+    typed = {name: _typed(tables[name], name) for name in ORDER if name in tables}
+    suites = {name: read_suite(name) for name in typed}
+    once = {name: _without_repeats(frame, TABLES[name].key) for name, frame in typed.items()}
+    rows = {name: len(frame) for name, frame in typed.items()}
+    found = Findings(seen=Seen(card, once, {}), read_rows=rows, outcomes={}, faults={})
+    with inspector() as looking:
+        found = reduce(lambda state, name: look_at_table(state, suites[name], looking), once, found)
+        stop_at_bad_table(found)
+        found = reduce(lambda state, name: look_at_rows(state, suites[name], looking), once, found)
+        if "candidates" in once:
+            found = look_at_rows(found, suites["candidates"], looking, late=True)
+    stop_at_bad_share(found, config.max_quarantined)
+    return Validated(_kept(found), _quarantine(found), report_of(found), records_of(found))
+
+
+def _require_needed(names: Mapping[str, pd.DataFrame] | tuple[str, ...], where: str) -> None:
+    for name, table in TABLES.items():
+        if table.needed and name not in names:
+            raise UserError(f"{name}: there is no such table, and no data set can do without it{where}")
+
+
+def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """`frame` in the contract's column types on a fresh index, or a UserError that names the column."""
+    try:
+        arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise UserError(f"{name}: its columns cannot be read as one type each: {str(error).splitlines()[0]}") from None
+    return to_pandas(conform(arrow, TABLES[name], "memory"), TABLES[name])
+
+
+def _without_repeats(frame: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
+    """`frame` without exact repeats of earlier rows; only rows that share a key are compared whole."""
+    shared = frame.duplicated(list(key), keep=False)
+    if not shared.any():
+        return frame
+    repeats = frame[shared].duplicated()
+    return frame.drop(index=repeats.index[repeats]).reset_index(drop=True)
+
+
+def _kept(found: Findings) -> dict[str, pd.DataFrame]:
+    """Rows against which there is no reason; typed anew, for a column that has lost its nulls is plain again."""
+    return {name: _typed(frame, name) for name, frame in found.seen.kept.items()}
+
+
+def _quarantine(found: Findings) -> dict[str, pd.DataFrame]:
+    """Rows against which there are reasons, in the table's order, with the column `reason`."""
+    return {
+        name: frame.loc[found.row_faults(name).index].assign(reason=found.row_faults(name)).reset_index(drop=True)
+        for name, frame in found.seen.tables.items()
+    }

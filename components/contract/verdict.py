@@ -1,0 +1,135 @@
+"""Findings -> the report, or the one sentence that refuses the data set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from components.contract.expect import Outcome
+from components.contract.findings import Findings
+from components.contract.report import ABSENT, ActionCount, DataRefused, DataReport, RuleCount, TableReport
+from components.contract.schema import TABLES
+
+EXAMPLES = 3
+
+
+def report_of(found: Findings) -> DataReport:
+    """Everything found, table by table in the contract's order, and impressions per creative."""
+    return DataReport(
+        dataset=found.seen.card.name,
+        tables=tuple(_table_report(found, name) for name in TABLES if name in found.seen.tables),
+        absent={name: ABSENT[name] for name in TABLES if name not in found.seen.tables},
+        unchecked=found.unchecked,
+        actions=_actions(found),
+    )
+
+
+def records_of(found: Findings) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+    """Great Expectations' record of each rule, by table, for the Data Docs."""
+    return {name: tuple(one.result for one in outcomes) for name, outcomes in found.outcomes.items()}
+
+
+def stop_at_bad_table(found: Findings) -> None:
+    """Raise DataRefused for the first rule on a whole table that is broken."""
+    for name, outcomes in found.outcomes.items():
+        for outcome in outcomes:
+            if outcome.rule.stops and not outcome.holds:
+                raise _refused(f"{_place(outcome)}: {outcome.rule.reason}{_details(found, name, outcome)}", found)
+
+
+def stop_at_bad_share(found: Findings, max_quarantined: float) -> None:
+    """Raise DataRefused for the first table of which more than `max_quarantined`, a share, or all rows are bad."""
+    for name, frame in found.seen.tables.items():
+        bad = len(found.row_faults(name))
+        if bad <= max_quarantined * len(frame) and (bad < len(frame) or bad == 0):
+            continue
+        worst = max(found.outcomes[name], key=lambda outcome: len(outcome.rows))
+        limit = f"above validation.max_quarantined {max_quarantined:g}" if bad < len(frame) else "so no row is left"
+        raise _refused(
+            f"{_place(worst)}: {worst.rule.reason} in {len(worst.rows):,} rows, "
+            f"{_details(found, name, worst).removeprefix(': ')}; in all {bad:,} of {len(frame):,} rows of {name} are "
+            f"faulty ({bad / len(frame):.2%}), {limit}{_because(found, name, worst)}",
+            found,
+        )
+
+
+def _refused(message: str, found: Findings) -> DataRefused:
+    return DataRefused(message, report_of(found), records_of(found))
+
+
+def _place(outcome: Outcome) -> str:
+    columns = " and ".join(outcome.rule.columns)
+    return f"{outcome.rule.table}.{columns}" if columns else outcome.rule.table
+
+
+def _details(found: Findings, name: str, outcome: Outcome) -> str:
+    """Example rows, or for a rule without rows the columns that are too many or too few."""
+    if len(outcome.rows):
+        return ": " + _examples_text(_examples(found.seen.tables[name], name, outcome), len(outcome.rows))
+    mismatched = outcome.observed.get("details", {}).get("mismatched", {})
+    parts = [f"{kind} {', '.join(map(str, columns))}" for kind, columns in sorted(mismatched.items()) if columns]
+    return ": " + "; ".join(parts) if parts else ""
+
+
+def _examples_text(examples: tuple[str, ...], rows: int) -> str:
+    return f"for example {', '.join(examples)}" if rows > len(examples) else ", ".join(examples)
+
+
+def _because(found: Findings, name: str, outcome: Outcome) -> str:
+    """Where rows fell with the rows that they name: what was wrong with those."""
+    for column in TABLES[name].columns:
+        parent = column.references
+        if parent and f"{column.name}_kept" in outcome.rule.columns:
+            return _first_reason(found, parent)
+    return _first_reason(found, "candidates") if "candidates_sound" in outcome.rule.columns else ""
+
+
+def _first_reason(found: Findings, parent: str) -> str:
+    faults = found.row_faults(parent)
+    if faults.empty:
+        return ""
+    row = found.seen.tables[parent].loc[faults.index[0]]
+    return f"; of {parent}, {_row_text(row, TABLES[parent].key)} is quarantined because {faults.iloc[0]}"
+
+
+def _examples(frame: pd.DataFrame, name: str, outcome: Outcome) -> tuple[str, ...]:
+    """The first rows that break the rule: their key, and what they hold in the columns that the rule reads."""
+    key = TABLES[name].key
+    read = [column.removesuffix("_known").removesuffix("_kept") for column in outcome.rule.columns]
+    shown = [column for column in dict.fromkeys((*key, *read)) if column in frame and frame[column].dtype != object]
+    return tuple(_row_text(frame.loc[row], shown) for row in outcome.rows[:EXAMPLES])
+
+
+def _row_text(row: pd.Series, columns: list[str] | tuple[str, ...]) -> str:
+    return " ".join(f"{column}={_short(row[column])}" for column in columns)
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = "null" if value is None or pd.isna(value) else str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _table_report(found: Findings, name: str) -> TableReport:
+    frame, outcomes = found.seen.tables[name], found.outcomes.get(name, ())
+    bad = len(found.row_faults(name))
+    broken = tuple(
+        RuleCount(
+            columns=one.rule.columns,
+            reason=one.rule.reason,
+            severity=one.rule.severity,
+            rows=len(one.rows),
+            examples=_examples(frame, name, one),
+        )
+        for one in outcomes
+        if not one.holds
+    )
+    read = found.read_rows[name]
+    return TableReport(name, read, read - len(frame), bad, len(frame) - bad, len(outcomes), broken)
+
+
+def _actions(found: Findings) -> tuple[ActionCount, ...]:
+    """Impressions of each creative id as logged, in the order of ids, and how many of them are quarantined."""
+    frame = found.seen.tables["impressions"]
+    logged = frame["creative_id"].value_counts()
+    gone = frame.loc[found.row_faults("impressions").index, "creative_id"].value_counts()
+    return tuple(ActionCount(str(one), int(logged[one]), int(gone.get(one, 0))) for one in sorted(logged.index))
