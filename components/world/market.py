@@ -1,0 +1,90 @@
+"""Config, scenario and photos -> a marketplace that stands still: its latent law, its things and their traits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.config import WorldConfig
+from components.world import vocabulary as words
+from components.world.behaviour import Shelves, stock_shelves
+from components.world.catalogue import DAY, START, Catalogue, draw_catalogue, rescore
+from components.world.law import Law, appeal
+from components.world.logging_policy import LoggingPolicy, logging_policy
+from components.world.look import SAMPLE, Look, fit_look
+from components.world.photos import ID_PREFIX, SPLITS, Photos, decode_grey, images_table
+from components.world.population import draw_preferences, draw_shoppers
+from components.world.scenario import Scenario
+from components.world.traits import Traits, codes, creative_traits, product_traits
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a day of the marketplace needs. `traits` are the creatives', `campaign` [m] their campaign's code, and
+    `first_day`, `last_day` [m] the days on which they are active, both included."""
+
+    config: WorldConfig
+    law: Law
+    catalogue: Catalogue
+    images: pd.DataFrame
+    traits: Traits
+    campaign: np.ndarray
+    first_day: np.ndarray
+    last_day: np.ndarray
+    product_traits: Traits
+    shelves: Shelves
+    policy: LoggingPolicy
+
+
+def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Market:
+    """The marketplace of `config.seed` before its first day."""
+    law = latent_law(config, scenario)
+    look = fit_look(photos.pictures[photos.split == 0])
+    images = images_table(photos)
+    things = draw_catalogue(config, scenario, photos, law.shoppers)
+    creatives, products = things.creatives, things.products
+    traits = creative_traits(creatives, products, images, look)
+    # The shop's own score knows something of what pleases everybody, and nothing of anybody's taste.
+    creatives = rescore(creatives, appeal(law, traits, epoch=0), scenario.logging.prior_accuracy)
+    campaign = codes(creatives["campaign"], tuple(things.campaigns["campaign"]))
+    first, last = _active_days(creatives)
+    on_shelf = product_traits(products, images, look)
+    of_campaign = codes(things.campaigns["locale"], words.LOCALES)
+    product_locale = np.repeat(of_campaign, len(products) // config.campaigns)
+    return Market(
+        config=config,
+        law=law,
+        catalogue=Catalogue(things.campaigns, products, creatives, things.shoppers),
+        images=images,
+        traits=traits,
+        campaign=campaign,
+        first_day=first,
+        last_day=last,
+        product_traits=on_shelf,
+        shelves=stock_shelves(product_locale, on_shelf.category),
+        policy=logging_policy(
+            config.seed, scenario.logging, creatives["feature_prior"].to_numpy(), traits.template, law.shoppers
+        ),
+    )
+
+
+def latent_law(config: WorldConfig, scenario: Scenario) -> Law:
+    """The law regenerated from seed and scenario alone; it is in no data set."""
+    shoppers = draw_shoppers(config, scenario)
+    return Law(scenario, shoppers, tuple(draw_preferences(config, shoppers, epoch) for epoch in (0, 1)))
+
+
+def look_of(images: pd.DataFrame) -> Look:
+    """The look as `open_market` fitted it, from the real train photos that a data set's `images` table holds."""
+    real = images["image_id"].str.startswith(ID_PREFIX) & (images["split"] == SPLITS[0])
+    rows = images[real].sort_values("image_id").head(SAMPLE)
+    pictures = [decode_grey(row.image, row.image_id) for row in rows.itertuples()]
+    return fit_look(np.rint(np.stack(pictures) * 255).astype(np.uint8))
+
+
+def _active_days(creatives: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """First and last active day of each creative (both int64 [m]); windows begin and end at midnight."""
+    start = pd.Timestamp(START).tz_localize("UTC")
+    first = (creatives["active_from"] - start) // pd.Timedelta(DAY)
+    last = (creatives["active_until"] - start) // pd.Timedelta(DAY) - 1
+    return first.fillna(0).to_numpy(np.int64), last.fillna(2**31).to_numpy(np.int64)
