@@ -1,0 +1,95 @@
+"""Name, folder and settings -> a data set on disk; and whether a shipped one is as committed."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from upath import UPath
+
+from components.config import WorldConfig
+from components.contract.card import NAME as CARD
+from components.contract.card import read_card
+from components.datasets import marketplace, openbandit
+from components.datasets.digests import SHIPPED, differences, due_digests
+from components.datasets.fetch import DEFAULT_CACHE
+from components.datasets.photos import load_photos
+from components.datasets.storage import write_dataset
+from components.errors import UserError
+from components.world import load_scenario
+
+COPY_OF_PHOTOS = "ADLOOM_FASHION_MNIST"  # environment variable that names a folder with the four files
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where data set `name` lies; `fresh` is False where it was there already, right to the byte."""
+
+    name: str
+    folder: UPath
+    fresh: bool
+
+
+def build(name: str, data_folder: UPath, config: WorldConfig, cache: Path = DEFAULT_CACHE) -> Built:
+    """Data set `name` (marketplace or openbandit) -> a folder below `data_folder`.
+
+    A scenario other than the shipped one makes `marketplace-<id>`. What was built with other settings is never
+    overwritten. Downloads are kept in `cache`.
+    """
+    if name not in SHIPPED:
+        raise UserError(f"{name}: no data set of that name comes with Adloom; there are {', '.join(SHIPPED)}")
+    if name == openbandit.NAME:
+        return _build_openbandit(UPath(data_folder), cache)
+    return _build_marketplace(UPath(data_folder), config, cache)
+
+
+def verify(data_folder: UPath, name: str) -> int:
+    """Number of files of the shipped data set `name`, all of them as committed; else a UserError that names them."""
+    folder, due = UPath(data_folder) / name, due_digests(name)
+    if not folder.is_dir():
+        raise UserError(f"{name}: no folder {folder}; `adloom data build {name}` makes it")
+    wrong = differences(folder, due)
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(f"{name}: not as committed in {folder}: {', '.join(wrong[:3])}{more}")
+    return len(due)
+
+
+def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
+    folder = data_folder / openbandit.NAME
+    if _is_right(folder, openbandit.NAME):
+        return Built(openbandit.NAME, folder, fresh=False)
+    tables, card = openbandit.build_tables(openbandit.load_wheel(cache))
+    write_dataset(tables, card, folder)
+    return Built(openbandit.NAME, folder, fresh=True)
+
+
+def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> Built:
+    name = marketplace.name_of(load_scenario(config.scenario))
+    folder = data_folder / name
+    _refuse_other_settings(folder, config)
+    if config == WorldConfig() and _is_right(folder, name):
+        return Built(name, folder, fresh=False)
+    existing = os.environ.get(COPY_OF_PHOTOS)
+    photos = load_photos(Path(existing) if existing else None, cache)
+    tables, card = marketplace.build_tables(config, photos)
+    write_dataset(tables, card, folder)
+    return Built(name, folder, fresh=True)
+
+
+def _is_right(folder: UPath, name: str) -> bool:
+    return folder.is_dir() and not differences(folder, due_digests(name))
+
+
+def _refuse_other_settings(folder: UPath, config: WorldConfig) -> None:
+    """A folder built with other settings, or by somebody else, is not ours to replace."""
+    if not (folder / CARD).is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UserError(f"{folder}: holds files but no {CARD}, so it was not built here; move it away first")
+        return
+    built = read_card(folder).world
+    if built is None:
+        raise UserError(f"{folder}: was not built from the simulated marketplace; move it away first")
+    changed = [key for key, value in config.model_dump().items() if value != getattr(built, key)]
+    if changed:
+        was = ", ".join(f"{key} {getattr(built, key)} (now {getattr(config, key)})" for key in changed)
+        raise UserError(f"{folder}: was built with other settings: {was}; delete it first, or build elsewhere")
