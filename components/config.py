@@ -61,11 +61,11 @@ class InterestConfig(Section):
     """The models of P(click | shopper, creative, context) that are trained and compared."""
 
     models: tuple[str, ...] = ("logistic", "network")
-    epochs: Count = 3
+    epochs: Count = 12  # of the network, at most; it stops when two in a row bring nothing
     batch_size: Count = 4096
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     hidden: tuple[Count, ...] = (64, 32)
-    l2: Annotated[float, Field(ge=0)] = 1e-4
+    l2: Annotated[float, Field(ge=0)] = 1e-4  # of the network; the logistic model's priors come from the evidence
     bootstrap: Count = 200
     max_calibration_error: Share = 0.01
     seed: int = 0
@@ -78,13 +78,19 @@ class GeneratorConfig(Section):
     max_seconds: Seconds
     batch_size: Count = 128
     latent: Count = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    steps_per_dispatch: Annotated[int, Field(ge=1, le=50)] = 1  # more: fewer round trips to a GPU; no gain on a CPU
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
 class CreativesConfig(Section):
     """Generators to train and the pool of new creatives that they fill."""
 
-    vae: GeneratorConfig = GeneratorConfig(steps=1500, max_seconds=240.0)
-    wgan: GeneratorConfig = GeneratorConfig(steps=1500, max_seconds=240.0)
+    vae: GeneratorConfig = GeneratorConfig(steps=3000, max_seconds=240.0)
+    wgan: GeneratorConfig = GeneratorConfig(steps=1000, max_seconds=240.0, learning_rate=3e-4)
+    side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
+    checkpoint_seconds: Seconds = 20.0
+    duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
     pool_per_campaign: Count = 12
     pool: Literal["local", "gpu"] = "local"
     seed: int = 0
@@ -105,6 +111,10 @@ class EvaluationConfig(Section):
     max_uncovered: Share = 0.1
     min_ess: Annotated[float, Field(ge=0)] = 1000.0
     min_clicks: Annotated[int, Field(ge=0)] = 100
+    reward_models: tuple[Literal["boosted"], ...] = ("boosted",)  # tried beside logistic regression
+    folds: Annotated[int, Field(ge=2)] = 3  # of the cross-fitting
+    clones: Annotated[int, Field(ge=2)] = 20  # simulated copies of the log, for the trust card
+    clone_impressions: Count = 20_000  # at most this many impressions in each
     seed: int = 0
 
 

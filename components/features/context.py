@@ -1,4 +1,7 @@
-"""Where and when an impression was shown -> float32 columns; nothing in it depends on what was shown."""
+"""Where and when an impression was shown -> float32 columns; nothing in it depends on what was shown.
+
+The hour is the shopper's own (`context_local_hour`, 0 to 23) where the data set logs it, and UTC's elsewhere.
+"""
 
 from dataclasses import dataclass
 
@@ -12,6 +15,7 @@ HOURS = 3  # hours in a block of the day: wide enough to hold clicks, narrow eno
 BLOCKS = tuple(f"context_hour:{start:02d}" for start in range(0, 24, HOURS))
 CIRCLE = ("context_hour_sin", "context_hour_cos", "context_weekend")
 PREFIX = "context_"
+LOCAL_HOUR = "context_local_hour"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Context:
             Levels.fit("context_position", impressions["position"], most=20),
             Levels.fit("context_placement", impressions["placement"]),
             Levels.fit("context_campaign", campaigns["campaign"]),
-            FreeColumns.fit(PREFIX, PREFIX, impressions),
+            FreeColumns.fit(PREFIX, PREFIX, impressions.drop(columns=LOCAL_HOUR, errors="ignore")),
         )
 
     @property
@@ -43,6 +47,8 @@ class Context:
         """impressions [n] -> float32 [n, columns]."""
         moment = microseconds(impressions["timestamp"])
         hour = (moment % DAY) / (DAY / 24)
+        if LOCAL_HOUR in impressions:
+            hour = impressions[LOCAL_HOUR].astype(np.float64).fillna(pd.Series(hour, impressions.index)).to_numpy() % 24
         turn = hour / 24 * 2 * np.pi
         weekend = (moment // DAY + 3) % 7 >= 5  # 1 January 1970 was a Thursday
         blocks = [

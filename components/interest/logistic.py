@@ -1,0 +1,129 @@
+"""Logistic regression on the pair map: linear, personal through crosses, shrunk group by group."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.errors import UserError
+from components.features import Features
+from components.features.levels import side_by_side
+from components.features.storage import from_npz, to_npz
+from components.interest.evidence import LEAST, maximise_evidence
+from components.interest.pairs import PairMap
+from components.interest.protocol import CHUNK, Pairs, Tower, meet
+from components.interest.sides import ONE
+
+MAP, ESTIMATOR = "pairs.npz", "logistic.skops"
+# what a stored estimator may be made of beyond what skops itself trusts: nothing
+TRUSTED: tuple[str, ...] = ()
+ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The pair map, and the standard deviation of each coefficient's prior, float64 [d]: columns times it are inputs."""
+
+    pairs: PairMap
+    deviations: np.ndarray
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """scales: how a pair becomes inputs; estimator: a fitted sklearn LogisticRegression over them, with C = 1."""
+
+    scales: Scales
+    estimator: object
+    name: str = "logistic"
+
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 [d], the coefficients on the pair map's own columns."""
+        weights = np.zeros(len(self.scales.deviations))
+        used = np.flatnonzero(self.scales.deviations)
+        weights[used] = self.estimator.coef_[0].astype(np.float64) * self.scales.deviations[used]
+        return weights
+
+    def logits(self, pairs: Pairs) -> np.ndarray:
+        """n pairs -> log-odds of a click, float64 [n]."""
+        matrices, slopes = self.scales.pairs.unfold(self.weights)
+        left, right = _towers(self.scales.pairs, matrices, pairs)
+        logits = meet(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
+        return logits + pairs.repeats @ slopes
+
+    def files(self) -> dict[str, bytes]:
+        """The pair map as npz, the estimator as skops."""
+        import skops.io
+
+        return {MAP: to_npz(self.scales), ESTIMATOR: skops.io.dumps(self.estimator)}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Logistic":
+        """What `files` wrote -> model. Raises UserError where a file is missing or holds types we do not trust."""
+        import skops.io
+
+        try:
+            scales = from_npz(Scales, files[MAP])
+            return cls(scales, skops.io.loads(files[ESTIMATOR], trusted=list(TRUSTED)))
+        except KeyError as error:
+            raise UserError(f"a logistic interest model needs the file {error.args[0]}") from None
+        except (TypeError, ValueError, OSError) as error:
+            raise UserError(f"{ESTIMATOR} is no logistic interest model: {error}") from None
+
+
+def train_logistic(features: Features, taught: Pairs, click: np.ndarray) -> Logistic:
+    """The training pairs and their clicks 0/1 [n] -> model; priors by evidence on the same rows, no other settings."""
+    from scipy.sparse import csr_array, vstack
+    from sklearn.linear_model import LogisticRegression
+
+    pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(click), ROWS):
+            part = slice(start, start + ROWS)
+            yield _design(pairs, taught, part), click[part]
+
+    found = maximise_evidence(chunks, pairs.groups, float(click.mean()))
+    deviations = np.where(found.variances > LEAST, np.sqrt(found.variances), 0.0)
+    # scikit-learn wants a column: where every group is off, one of no weight keeps the model its base rate
+    deviations[0] = max(deviations[0], np.sqrt(LEAST))
+    used = np.flatnonzero(deviations)
+    scale = deviations[used].astype(np.float32)
+    inputs = vstack([csr_array(rows[:, used] * scale) for rows, _ in chunks()]).tocsr()
+    estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-5)
+    return Logistic(Scales(pairs, deviations), estimator.fit(inputs, click))
+
+
+def _design(pairs: PairMap, taught: Pairs, part: slice) -> np.ndarray:
+    rows = taught.impressions.iloc[taught.row[part]]
+    return pairs.design(rows, taught.creatives.iloc[taught.column[part]], taught.repeats[part])
+
+
+def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], asked: Pairs) -> tuple[Tower, Tower]:
+    """Equation (1) of the pair map as two towers: x' W over the creative's crossed blocks against those blocks."""
+    met = tuple(dict.fromkeys(term.right for term in pairs.terms if ONE not in (term.left, term.right)))
+    z = pairs.right.encode(asked.creatives, tuple(term.right for term in pairs.terms))
+    bias = np.zeros(len(asked.creatives))
+    for term, matrix in zip(pairs.terms, matrices, strict=True):
+        if term.left == ONE:
+            bias += z[term.right] @ matrix[0]
+    right = Tower(side_by_side([z[name] for name in met], len(bias)), bias)
+    parts = [
+        _left_tower(pairs, matrices, met, asked.impressions.iloc[start : start + CHUNK])
+        for start in range(0, len(asked.impressions), CHUNK)
+    ]
+    left = Tower(np.concatenate([part.vectors for part in parts]), np.concatenate([part.bias for part in parts]))
+    return left, right
+
+
+def _left_tower(pairs: PairMap, matrices: tuple[np.ndarray, ...], met: tuple[str, ...], rows: pd.DataFrame) -> Tower:
+    x = pairs.left.encode(rows, tuple(term.left for term in pairs.terms))
+    bias = np.zeros(len(rows))
+    vectors = {name: np.zeros((len(rows), pairs.right.width(name)), dtype=np.float32) for name in met}
+    for term, matrix in zip(pairs.terms, matrices, strict=True):
+        if term.right == ONE:
+            bias += x[term.left] @ matrix[:, 0]
+        elif term.left != ONE:
+            vectors[term.right] += x[term.left] @ matrix.astype(np.float32)
+    return Tower(side_by_side([vectors[name] for name in met], len(rows)), bias)
