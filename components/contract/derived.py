@@ -16,6 +16,10 @@ from components.contract.card import DatasetCard
 from components.contract.photos import photo_facts
 from components.contract.schema import TABLES
 
+# What can be known of a table only after one that is looked at later: candidates vouch for impressions, and fall with
+# them.
+LATE = {"candidates": ("impression_id_kept",)}
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -37,9 +41,9 @@ class Derived:
     unchecked: Mapping[str, str]
 
 
-def derive(name: str, seen: Seen) -> Derived:
-    """The derived columns of table `name`."""
-    parts = [_references(name, seen)]
+def derive(name: str, seen: Seen, late: bool = False) -> Derived:
+    """The derived columns of table `name`; with `late` only those in LATE, which the first look does without."""
+    parts = [_references(name, seen, late)]
     if name == "images":
         parts.append(Derived(photo_facts(seen.tables["images"]["image"]), {}))
     if name == "impressions":
@@ -48,29 +52,25 @@ def derive(name: str, seen: Seen) -> Derived:
     return Derived(columns, {column: why for part in parts for column, why in part.unchecked.items()})
 
 
-def _references(name: str, seen: Seen) -> Derived:
+def _references(name: str, seen: Seen, late: bool) -> Derived:
     """`<column>_known`: null, or a key of the table it refers to; `<column>_kept`: that row passed its own rules."""
     frame = seen.tables[name]
     columns, unchecked = {}, {}
     for column in TABLES[name].columns:
-        parent = column.references
-        if parent is None:
+        known, kept, parent = f"{column.name}_known", f"{column.name}_kept", column.references
+        if parent is None or (late and kept not in LATE[name]):
             continue
-        for suffix, parents in (("known", seen.tables), ("kept", seen.kept)):
-            if parent not in seen.tables:
-                unchecked[f"{column.name}_{suffix}"] = f"there is no table {parent}"
-            elif parent in parents:
-                columns[f"{column.name}_{suffix}"] = _is_key(frame[column.name], parents[parent], parent)
-        if f"{column.name}_kept" in columns:
-            # A key that names nothing is one fault, not two.
-            columns[f"{column.name}_kept"] |= ~columns[f"{column.name}_known"]
+        if parent not in seen.tables:
+            unchecked |= dict.fromkeys((known, kept), f"there is no table {parent}")
+            continue
+        (key,) = TABLES[parent].key
+        row = positions(frame[column.name], seen.tables[parent][key])
+        if not late:
+            columns[known] = (row >= 0) | frame[column.name].isna().to_numpy()
+        if parent in seen.kept:
+            alive = seen.tables[parent].index.isin(seen.kept[parent].index)  # [n_parents]
+            columns[kept] = (row < 0) | alive[row]  # a key that names nothing is one fault, not two
     return Derived(pd.DataFrame(columns, index=frame.index), unchecked)
-
-
-def _is_key(values: pd.Series, parent: pd.DataFrame, parent_name: str) -> np.ndarray:
-    (key,) = TABLES[parent_name].key
-    found = positions(values, parent[key]) >= 0
-    return found | values.isna().to_numpy()
 
 
 def positions(values: pd.Series, keys: pd.Series) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What has been found about a data set so far: each look at a table returns findings with that table's added.
 
-Rules on whole tables come first, then rules on rows, for which the derived columns are computed from what earlier looks
-have found. Great Expectations judges; here its row positions become reasons against rows.
+Derived columns are computed from what earlier looks have found, Great Expectations judges the table and them, and its
+row positions become reasons against rows.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from components.contract.derived import Derived, Seen, derive
+from components.contract.derived import LATE, Derived, Seen, derive
 from components.contract.expect import Inspector, Outcome
 from components.contract.report import Unchecked
 from components.contract.suites import Rule, Suite, expand
-
-LATE = "impression_id_kept"  # of candidates: known only once the impressions have been judged
 
 
 @dataclass(frozen=True)
@@ -32,21 +30,15 @@ class Findings:
         return self.faults.get(name, pd.Series(dtype="str", index=pd.Index([], dtype="int64")))
 
 
-def look_at_table(found: Findings, suite: Suite, looking: Inspector) -> Findings:
-    """`found`, with the rules of `suite` that stop the run."""
+def look_at(found: Findings, suite: Suite, looking: Inspector, late: bool = False) -> Findings:
+    """`found`, with the rules of `suite` on its table; `late` asks only those that had to wait for other tables."""
     name, frame = suite.table, found.seen.tables[suite.table]
-    rules = [rule for rule in expand(suite, frame) if rule.stops]
-    outcomes = looking.look(frame, rules, found.seen.card.ends_at)
-    return replace(found, outcomes={**found.outcomes, name: found.outcomes.get(name, ()) + outcomes})
-
-
-def look_at_rows(found: Findings, suite: Suite, looking: Inspector, late: bool = False) -> Findings:
-    """`found`, with the rules of `suite` on rows; `late` asks only those that had to wait for the impressions."""
-    name, frame = suite.table, found.seen.tables[suite.table]
-    derived = derive(name, found.seen)
-    rules = [rule for rule in expand(suite, frame) if not rule.stops and (LATE in rule.columns) == late]
+    derived = derive(name, found.seen, late)
+    rules = [rule for rule in expand(suite, frame, derived.columns) if is_late(rule) == late]
     asked = [rule for rule in rules if not set(rule.columns) & set(derived.unchecked)]
-    outcomes = looking.look(_columns(frame, derived, asked), asked, found.seen.card.ends_at)
+    # Hashing what it is given is half of what Great Expectations does: a late look gives no more than it needs.
+    whole = derived.columns if late else pd.concat([frame, derived.columns], axis=1)
+    outcomes = looking.look(whole, asked, found.seen.card.ends_at)
     faults = _reasons(outcomes, found.row_faults(name))
     kept = {**found.seen.kept, name: frame.drop(index=faults.index)}
     return replace(
@@ -58,10 +50,9 @@ def look_at_rows(found: Findings, suite: Suite, looking: Inspector, late: bool =
     )
 
 
-def _columns(frame: pd.DataFrame, derived: Derived, rules: list[Rule]) -> pd.DataFrame:
-    """The table's own and its derived columns that `rules` read."""
-    read = dict.fromkeys(column for rule in rules for column in rule.columns)
-    return pd.DataFrame({name: (frame if name in frame else derived.columns)[name] for name in read}, copy=False)
+def is_late(rule: Rule) -> bool:
+    """Whether `rule` reads a column that is only known once a table further down has been looked at."""
+    return bool(set(rule.columns) & set(LATE.get(rule.table, ())))
 
 
 def _unchecked(rules: list[Rule], derived: Derived) -> tuple[Unchecked, ...]:

@@ -27,7 +27,9 @@ NOT_A_PICTURE = PhotoFacts(None, None, 1, False)  # one pixel: the rule on size 
 
 def photo_facts(images: pd.Series) -> pd.DataFrame:
     """bytes [n] -> image_format, image_mode (text), image_pixels (int64), image_decodes (bool), on the same index."""
-    facts = [inspect(content) for content in images]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound stands in `inspect`
+        facts = [inspect(content) for content in images]
     return pd.DataFrame(
         {
             "image_format": pd.Series([fact.image_format for fact in facts], index=images.index, dtype="str"),
@@ -42,17 +44,14 @@ def inspect(content: object) -> PhotoFacts:
     """One picture's facts; the size in its header is looked at before a single pixel is decoded."""
     if not isinstance(content, bytes) or not content:
         return NOT_A_PICTURE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound follows
-        try:
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-        except Image.DecompressionBombError:
-            return PhotoFacts("PNG" if content.startswith(b"\x89PNG") else "JPEG", None, MAX_PIXELS + 1, False)
-        except (OSError, SyntaxError, ValueError, EOFError, OverflowError):
-            return NOT_A_PICTURE
-        pixels = image.width * image.height
-        decodes = 0 < pixels <= MAX_PIXELS and _decodes(image)
-    return PhotoFacts(image.format, image.mode, pixels, decodes)
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        return PhotoFacts("PNG" if content.startswith(b"\x89PNG") else "JPEG", None, MAX_PIXELS + 1, False)
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError):
+        return NOT_A_PICTURE
+    pixels = image.width * image.height
+    return PhotoFacts(image.format, image.mode, pixels, 0 < pixels <= MAX_PIXELS and _decodes(image))
 
 
 def _decodes(image: Image.Image) -> bool:

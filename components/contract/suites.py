@@ -6,7 +6,7 @@ hand under that open prefix; `meta.only: numbers` keeps to the numeric ones. Col
 are derived (derived.py); the suite's `meta.derived` says what each holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,15 +71,18 @@ def read_suite(table: str, folder: UPath | Path = FOLDER) -> Suite:
         raise UserError(f"{path}: {error}") from None
 
 
-def expand(suite: Suite, frame: pd.DataFrame) -> tuple[Rule, ...]:
-    """The rules of `suite` for the columns of `frame`: `feature_*` becomes the open columns that are there."""
+def expand(suite: Suite, frame: pd.DataFrame, derived: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """The rules of `suite` for the columns of `frame`: `feature_*` becomes the open columns that are there.
+
+    `derived` columns stand beside the table's own, so that the rule on the set of columns lets them pass.
+    """
     opened = [name for name in map(str, frame.columns) if TABLES[suite.table].is_open(name)]
     expanded: list[Rule] = []
     for rule in suite.rules:
         column = rule.kwargs.get("column", "")
         if "column_set" in rule.kwargs:
             declared = [name for name in rule.kwargs["column_set"] if not name.endswith("*")]
-            expanded.append(_with(rule, column_set=[*declared, *opened]))
+            expanded.append(_with(rule, column_set=[*declared, *opened, *derived]))
         elif column.endswith("*"):
             numeric = [name for name in opened if not rule.only_numbers or _is_number(frame[name])]
             expanded.extend(_with(rule, column=name) for name in numeric if name.startswith(column[:-1]))

@@ -1,14 +1,13 @@
 """A data set's tables -> the rows that can be trusted, the rows sent to quarantine with their reason, and a report.
 
-Order of work: types; exact duplicates dropped; rules on whole tables (a breach stops the run); rules on rows, parents
-before children, so that a key naming a quarantined row is seen; at last the share of each table's rows that is gone.
+Order of work: types; exact duplicates dropped; each table's rules, parents before children, so that a key naming a
+quarantined row is seen, and a broken rule on a whole table stops the run; at last the share of rows that is gone.
 An impression is judged after its candidates: one bad candidate and its logged distribution is not whole. Candidates of
 quarantined impressions go with them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import pandas as pd
@@ -19,9 +18,9 @@ from components.config import ValidationConfig
 from components.contract.card import NAME as CARD
 from components.contract.card import DatasetCard, read_card
 from components.contract.conform import conform, to_pandas
-from components.contract.derived import Seen
+from components.contract.derived import LATE, Seen
 from components.contract.expect import inspector
-from components.contract.findings import Findings, look_at_rows, look_at_table
+from components.contract.findings import Findings, look_at
 from components.contract.report import DataReport
 from components.contract.schema import TABLES
 from components.contract.suites import read_suite
@@ -78,11 +77,11 @@ def validate(tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: Vali
     rows = {name: len(frame) for name, frame in typed.items()}
     found = Findings(seen=Seen(card, once, {}), read_rows=rows, outcomes={}, faults={})
     with inspector() as looking:
-        found = reduce(lambda state, name: look_at_table(state, suites[name], looking), once, found)
-        stop_at_bad_table(found)
-        found = reduce(lambda state, name: look_at_rows(state, suites[name], looking), once, found)
-        if "candidates" in once:
-            found = look_at_rows(found, suites["candidates"], looking, late=True)
+        for name in once:
+            found = look_at(found, suites[name], looking)
+            stop_at_bad_table(found, name)
+        for name in LATE.keys() & once.keys():
+            found = look_at(found, suites[name], looking, late=True)
     stop_at_bad_share(found, config.max_quarantined)
     return Validated(_kept(found), _quarantine(found), report_of(found), records_of(found))
 

@@ -29,12 +29,11 @@ def records_of(found: Findings) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
     return {name: tuple(one.result for one in outcomes) for name, outcomes in found.outcomes.items()}
 
 
-def stop_at_bad_table(found: Findings) -> None:
-    """Raise DataRefused for the first rule on a whole table that is broken."""
-    for name, outcomes in found.outcomes.items():
-        for outcome in outcomes:
-            if outcome.rule.stops and not outcome.holds:
-                raise _refused(f"{_place(outcome)}: {outcome.rule.reason}{_details(found, name, outcome)}", found)
+def stop_at_bad_table(found: Findings, name: str) -> None:
+    """Raise DataRefused for the first rule on table `name` as a whole that is broken."""
+    for outcome in found.outcomes[name]:
+        if outcome.rule.stops and not outcome.holds:
+            raise _refused(f"{_place(outcome)}: {outcome.rule.reason}{_details(found, name, outcome)}", found)
 
 
 def stop_at_bad_share(found: Findings, max_quarantined: float) -> None:
