@@ -1,0 +1,92 @@
+"""A log and two policies -> every estimator's contributions, for the target, the baseline and hence the lift."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from components.evaluation.design import Design
+from components.evaluation.embedding import embed, marginal_weight
+from components.evaluation.estimators import ESTIMATORS, Contributions, WeightedRows, on_policy
+from components.evaluation.log import LoggedDecisions
+from components.evaluation.model_error import model_error
+from components.evaluation.reward_models import LOGISTIC, RewardModel, best, fit_reward_models
+from components.evaluation.shrinkage import TUNED, tune
+
+LEANING = ("dm", "switch_dr", "dros")  # they trust the model's own mean, so its sampling error must be known
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One policy seen through every estimator."""
+
+    contributions: dict[str, Contributions]  # mips is absent without an embedding
+    shrinkage: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Both policies on one log. Without a champion the baseline is the logging policy, whose value is a plain mean."""
+
+    target: Judged
+    baseline: Judged
+    models: dict[str, RewardModel]
+    chosen_model: str
+
+    def estimators(self) -> tuple[str, ...]:
+        """The estimators that have an answer here."""
+        return tuple(self.target.contributions)
+
+
+def analyse(
+    log: LoggedDecisions,
+    target: np.ndarray,
+    baseline: np.ndarray | None,
+    models: tuple[str, ...],
+    folds: int,
+    seed: int,
+) -> Analysis:
+    """Fit logistic regression and the reward models called `models`; apply all nine estimators to both policies."""
+    policies = (target,) if baseline is None else (target, baseline)
+    inputs, fitted = fit_reward_models(log, policies, models, folds, seed)
+    chosen = best(fitted)
+    judged = judge(log, target, inputs, fitted, chosen, seed)
+    if baseline is None:
+        mean = on_policy(log.reward)
+        against = Judged({name: mean for name in judged.contributions}, {})
+    else:
+        against = judge(log, baseline, inputs, fitted, chosen, seed)
+    return Analysis(judged, against, fitted, chosen.name)
+
+
+def judge(
+    log: LoggedDecisions,
+    policy: np.ndarray,
+    inputs: Design,
+    fitted: dict[str, RewardModel],
+    chosen: RewardModel,
+    seed: int,
+) -> Judged:
+    """All estimators' contributions for one policy."""
+    logistic = fitted[LOGISTIC]
+    pushes = model_error(inputs, logistic.fits, logistic.scaled, policy)
+    leaning = replace(weighted_rows(log, policy, logistic, seed), model_error=pushes)
+    rows = leaning if chosen is logistic else weighted_rows(log, policy, chosen, seed)
+    answers, shrinkage = {}, {}
+    for name, estimator in ESTIMATORS.items():
+        seen = leaning if name in LEANING else rows
+        shrinkage[name] = tune(name, seen)
+        answers[name] = estimator(seen, shrinkage[name])
+    given = {name: answer for name, answer in answers.items() if answer is not None}
+    return Judged(given, {name: shrinkage[name] for name in TUNED})
+
+
+def weighted_rows(log: LoggedDecisions, policy: np.ndarray, model: RewardModel, seed: int) -> WeightedRows:
+    """What the estimators read, for `policy` [n_pairs] with the predictions of `model`."""
+    embedding = embed(log, seed)
+    return WeightedRows(
+        weight=log.weight(policy),
+        reward=log.reward,
+        predicted=model.predicted[log.logged],
+        predicted_target=log.expected(model.predicted, policy),
+        marginal_weight=None if embedding is None else marginal_weight(log, embedding, policy),
+    )

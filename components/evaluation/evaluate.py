@@ -1,0 +1,86 @@
+"""A log, a target policy and a baseline -> what the target would have earned, how sure that is, and a verdict."""
+
+import numpy as np
+
+from components.config import EvaluationConfig
+from components.evaluation.analysis import Analysis, analyse
+from components.evaluation.estimators import ESTIMATORS, effective_sample_size
+from components.evaluation.intervals import Interval, Ratios, bootstrap, difference, relative, value_of
+from components.evaluation.log import Covered, LoggedDecisions, cover
+from components.evaluation.result import Estimate, Evaluation
+from components.evaluation.trust import UNBIASED, trust_card
+from components.evaluation.verdict import doubts, hopeless
+
+NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
+
+NO_DIFFERENCE = Interval(0.0, 0.0, 0.0)  # of two policies that choose alike: nothing varies, so nothing is uncertain
+
+
+def evaluate(
+    log: LoggedDecisions, target: np.ndarray, config: EvaluationConfig, baseline: np.ndarray | None = None
+) -> Evaluation:
+    """Evaluate `target` against `baseline` (both float64 [n_pairs]; None: the logging policy) on `log`."""
+    covered = cover(log, target, baseline)
+    reasons = hopeless(covered.log)
+    if reasons:
+        return _without_numbers(log, covered.uncovered, reasons)
+    analysis = analyse(covered.log, covered.target, covered.baseline, config.reward_models, config.folds, config.seed)
+    return _summary(log, covered, analysis, config)
+
+
+def _summary(log: LoggedDecisions, covered: Covered, analysis: Analysis, config: EvaluationConfig) -> Evaluation:
+    quantities = _quantities(analysis)
+    intervals = bootstrap(quantities, covered.log.cluster, config.bootstrap, config.seed)
+    card = trust_card(covered, analysis, config)
+    reasons = doubts(covered, config) + (() if card.chosen else (card.reason(),))
+    selected = None if reasons else card.chosen
+    shown = card.chosen or UNBIASED
+    without_mips = () if "mips" in analysis.estimators() else (NO_EMBEDDING,)
+    return Evaluation(
+        n=log.n,
+        baseline=intervals.get(f"{shown} baseline"),
+        estimates=tuple(_estimate(name, analysis, intervals) for name in ESTIMATORS),
+        selected=selected,
+        lift=None if selected is None else intervals.get(f"{selected} lift", NO_DIFFERENCE),
+        relative_lift=None if selected is None else _relative_lift(selected, quantities, covered, config),
+        uncovered=covered.uncovered,
+        reasons=(reasons or (card.reason(),)) + without_mips,
+        card=card,
+    )
+
+
+def _quantities(analysis: Analysis) -> dict[str, Ratios]:
+    """Per estimator its value, its baseline and its lift; on the same rows, so that intervals are paired."""
+    quantities = {}
+    for name in analysis.estimators():
+        target, baseline = (value_of(side.contributions[name]) for side in (analysis.target, analysis.baseline))
+        quantities |= {name: target, f"{name} baseline": baseline, f"{name} lift": difference(target, baseline)}
+    return quantities
+
+
+def _relative_lift(
+    name: str, quantities: dict[str, Ratios], covered: Covered, config: EvaluationConfig
+) -> Interval | None:
+    target, baseline = quantities[name], quantities[f"{name} baseline"]
+    if target.value() == baseline.value():
+        return NO_DIFFERENCE
+    return relative(target, baseline, covered.log.cluster, config.bootstrap, config.seed)
+
+
+def _estimate(name: str, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
+    if name not in analysis.target.contributions:
+        return Estimate(name, None, why_not=NO_EMBEDDING)
+    weight = analysis.target.contributions[name].used_weight
+    weighs = bool(weight.any())
+    return Estimate(
+        name,
+        intervals.get(name),
+        ess=effective_sample_size(weight) if weighs else None,
+        max_weight=float(weight.max()) if weighs else None,
+        shrinkage=analysis.target.shrinkage.get(name),
+    )
+
+
+def _without_numbers(log: LoggedDecisions, uncovered: float, reasons: tuple[str, ...]) -> Evaluation:
+    nothing = tuple(Estimate(name, None, why_not=reasons[0]) for name in ESTIMATORS)
+    return Evaluation(log.n, None, nothing, None, None, None, uncovered, reasons)

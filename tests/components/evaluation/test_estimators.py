@@ -1,0 +1,141 @@
+"""Every estimator against arithmetic done by hand, and against the truth on logs whose law is known."""
+
+import numpy as np
+import pytest
+
+from components.evaluation.analysis import analyse
+from components.evaluation.estimators import ESTIMATORS, WeightedRows, effective_sample_size, on_policy
+from components.evaluation.shrinkage import TUNED, mean_squared_error, tune
+from tests.components.evaluation.logs import known_log
+
+# Three impressions: weights 2, 0.5, 4; rewards 1, 0, 1; q 0.5, 0.2, 0.25; q_pi 0.4, 0.3, 0.5.
+ROWS = WeightedRows(
+    weight=np.array([2.0, 0.5, 4.0]),
+    reward=np.array([1.0, 0.0, 1.0]),
+    predicted=np.array([0.5, 0.2, 0.25]),
+    predicted_target=np.array([0.4, 0.3, 0.5]),
+    marginal_weight=np.array([1.5, 1.0, 2.0]),
+)
+BY_HAND = {  # estimator, shrinkage -> value
+    ("dm", np.inf): 0.4,
+    ("ips", np.inf): (2 + 4) / 3,
+    ("clipped_ips", 3.0): (2 + 3) / 3,
+    ("snips", np.inf): 6 / 6.5,
+    ("dr", np.inf): 0.4 + (2 * 0.5 - 0.5 * 0.2 + 4 * 0.75) / 3,
+    ("sndr", np.inf): 0.4 + (1.0 - 0.1 + 3.0) / 6.5,
+    ("switch_dr", 2.0): 0.4 + (1.0 - 0.1) / 3,
+    ("dros", 1.0): 0.4 + (2 / 5 * 0.5 - 0.5 / 1.25 * 0.2 + 4 / 17 * 0.75) / 3,
+    ("mips", np.inf): (1.5 + 2.0) / 3,
+}
+
+
+@pytest.mark.parametrize(("name", "shrinkage"), BY_HAND)
+def test_by_hand(name, shrinkage):
+    assert ESTIMATORS[name](ROWS, shrinkage).value() == pytest.approx(BY_HAND[name, shrinkage], abs=1e-12)
+
+
+def test_all_nine_are_tested_by_hand():
+    assert {name for name, _ in BY_HAND} == set(ESTIMATORS)
+
+
+def test_without_embedding_mips_has_no_value():
+    from dataclasses import replace
+
+    assert ESTIMATORS["mips"](replace(ROWS, marginal_weight=None), np.inf) is None
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_on_policy_every_estimator_gives_the_mean_reward(name):
+    ones = np.ones(3)
+    rows = WeightedRows(ones, ROWS.reward, ones * 0.5, ones * 0.5, ones)
+    expected = 0.5 if name == "dm" else ROWS.reward.mean()
+    got = ESTIMATORS[name](rows, np.inf).value()
+    assert got == pytest.approx(expected if name != "switch_dr" else ROWS.reward.mean())
+    assert on_policy(ROWS.reward).value() == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_no_shrinkage_is_the_parent(name):
+    parent = {"clipped_ips": "ips", "switch_dr": "dr", "dros": "dr"}[name]
+    assert ESTIMATORS[name](ROWS, np.inf).value() == pytest.approx(ESTIMATORS[parent](ROWS, np.inf).value())
+
+
+def test_effective_sample_size():
+    assert effective_sample_size(np.array([1.0, 1.0, 1.0])) == pytest.approx(3.0)
+    assert effective_sample_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1.0)
+    assert effective_sample_size(np.array([3.0, 1.0])) == pytest.approx(16 / 10)
+    assert effective_sample_size(np.zeros(3)) == 0.0
+    assert effective_sample_size(np.array([1e-300, 1e-300])) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_tuning_takes_the_smallest_estimated_error(name):
+    generator = np.random.default_rng(0)
+    weight = generator.lognormal(0, 1.5, 2000)
+    half = np.full(2000, 0.5)
+    rows = WeightedRows(weight, generator.integers(0, 2, 2000).astype(float), half, half)
+    chosen = tune(name, rows)
+    mildest = np.inf if name == "dros" else weight.max()
+    assert mean_squared_error(name, rows, chosen) <= mean_squared_error(name, rows, mildest)
+
+
+def mean_errors(seeds: int, kinds: int | None) -> dict[str, float]:
+    errors: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
+    for seed in range(seeds):
+        known = known_log(seed, kinds=kinds)
+        for name, it in analyse(known.log, known.target, None, (), 2, seed).target.contributions.items():
+            errors[name].append(it.value() - known.truth(known.target))
+    return {name: abs(float(np.mean(error))) for name, error in errors.items()}
+
+
+def test_near_the_truth_where_overlap_is_good():
+    errors = mean_errors(seeds=10, kinds=None)
+    naive = known_log(0)
+    gain = naive.truth(naive.target) - naive.truth(naive.log.logging)
+    assert gain > 0.01, "the target must differ for the test to mean anything"
+    assert all(errors[name] < 0.003 for name in ESTIMATORS if name not in ("mips", "dm")), errors
+    assert errors["dm"] < 0.005
+
+
+def test_mips_needs_and_uses_an_embedding_that_says_all():
+    assert mean_errors(seeds=10, kinds=4)["mips"] < 0.003
+    assert mean_errors(seeds=10, kinds=None)["mips"] > 0.003
+
+
+def test_reward_model_sees_no_reward_of_its_own_fold():
+    """Changing a fold's rewards must not move that fold's predictions."""
+    from components.evaluation.reward_models import fit_reward_models
+
+    known = known_log(3)
+    inputs, models = fit_reward_models(known.log, (known.target,), ("boosted",), 2, 0)
+    mine = inputs.fold == 0
+    flipped = known.log.with_reward(np.where(mine, 1 - known.log.reward, known.log.reward), (0.0, 1.0))
+    again = fit_reward_models(flipped, (known.target,), ("boosted",), 2, 0)[1]
+    pairs = np.repeat(mine, np.diff(known.log.offsets))
+    for name in ("logistic", "boosted"):
+        np.testing.assert_allclose(models[name].predicted[pairs], again[name].predicted[pairs])
+        assert np.abs(models[name].predicted[~pairs] - again[name].predicted[~pairs]).max() > 1e-4
+
+
+def test_logistic_matches_a_general_optimiser():
+    """Same penalised likelihood, minimised by scipy."""
+    from scipy.optimize import minimize
+
+    from components.evaluation.design import design
+    from components.evaluation.logistic import EFFECT_PENALTY, SLOPE_PENALTY, fit_logistic
+
+    known = known_log(1, n=800)
+    inputs = design(known.log, (known.target,), 2, 0)
+    rows = inputs.fold == 0
+    features, action, reward = inputs.logged_rows()[rows], inputs.logged_action[rows], inputs.reward[rows]
+    width = features.shape[1]
+
+    def loss(theta):
+        logit = features @ theta[:width] + theta[width:][action]
+        fit = np.logaddexp(0, logit).sum() - reward @ logit
+        return fit + SLOPE_PENALTY / 2 * (theta[1:width] ** 2).sum() + EFFECT_PENALTY / 2 * (theta[width:] ** 2).sum()
+
+    best = minimize(loss, np.zeros(width + 12), method="BFGS", options={"gtol": 1e-7}).x
+    fitted = fit_logistic(inputs, rows)
+    np.testing.assert_allclose(fitted.slopes, best[:width], atol=1e-3)
+    np.testing.assert_allclose(fitted.effects, best[width:], atol=1e-3)

@@ -1,0 +1,130 @@
+"""An evaluation trusts what it can carry, refuses the rest in words, and writes the JSON that is promised."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.config import EvaluationConfig
+from components.evaluation import evaluate
+from components.evaluation.estimators import ESTIMATORS
+from components.policy import Uniform
+from tests.components.evaluation.logs import known_log
+
+QUICK = EvaluationConfig(bootstrap=200, clones=4, clone_impressions=2000, reward_models=(), min_ess=300.0)
+KEYS = {
+    "n", "baseline", "estimates", "selected", "lift", "relative_lift", "uncovered", "verdict", "reasons",
+}  # fmt: skip
+
+
+def test_a_good_log_is_trusted_and_the_truth_is_inside():
+    known = known_log(1, n=6000)
+    evaluation = evaluate(known.log, known.target, QUICK)
+    assert evaluation.verdict == "trust" and evaluation.selected in ESTIMATORS
+    chosen = evaluation.estimate(evaluation.selected).interval
+    assert chosen.ci_low <= known.truth(known.target) <= chosen.ci_high
+    true_lift = known.truth(known.target) - known.truth(known.log.logging)
+    assert evaluation.lift.ci_low <= true_lift <= evaluation.lift.ci_high and evaluation.lift.ci_low > 0
+    assert evaluation.relative_lift.value == pytest.approx(evaluation.lift.value / evaluation.baseline.value)
+
+
+def test_json_is_exactly_what_is_promised():
+    known = known_log(2)
+    written = evaluate(known.log, known.target, QUICK).to_dict()
+    again = json.loads(json.dumps(written, allow_nan=False))
+    assert set(again) == KEYS and set(again["baseline"]) == {"value", "ci_low", "ci_high"}
+    assert [estimate["estimator"] for estimate in again["estimates"]] == list(ESTIMATORS)
+    expected = {"estimator", "value", "ci_low", "ci_high", "ess", "max_weight"}
+    assert all(set(estimate) == expected for estimate in again["estimates"])
+    assert again["reasons"] and all(isinstance(reason, str) for reason in again["reasons"])
+
+
+def test_the_same_policy_has_no_lift():
+    known = known_log(3)
+    evaluation = evaluate(known.log, known.log.logging, QUICK)
+    ips = evaluation.estimate("ips").interval
+    assert ips.value == pytest.approx(known.log.reward.mean())
+    assert evaluation.lift.ci_low <= 0 <= evaluation.lift.ci_high
+
+
+def test_against_a_champion_the_interval_is_paired():
+    known = known_log(4)
+    champion = Uniform().probabilities(known.target, known.log.offsets)
+    evaluation = evaluate(known.log, known.target, QUICK, baseline=champion)
+    true_lift = known.truth(known.target) - known.truth(champion)
+    assert evaluation.lift.ci_low <= true_lift <= evaluation.lift.ci_high
+    itself = evaluate(known.log, known.target, QUICK, baseline=known.target)
+    assert itself.lift is None or itself.lift.value == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "words"), [(1, "1 impressions"), (10, "10 impressions")])
+def test_too_few_rows_give_no_number(rows, words):
+    known = known_log(5)
+    few = np.arange(rows)
+    evaluation = evaluate(known.log.rows(few), known.target[: known.log.offsets[rows]], QUICK)
+    assert_no_number(evaluation, words)
+
+
+def test_no_reward_gives_no_number():
+    known = known_log(5)
+    evaluation = evaluate(known.log.with_reward(np.zeros(known.log.n), (0.0, 1.0)), known.target, QUICK)
+    assert_no_number(evaluation, "every reward is 0")
+
+
+def test_one_action_gives_no_number():
+    known = known_log(5, actions=1, eligible=1)
+    assert_no_number(evaluate(known.log, known.target, QUICK), "one action")
+
+
+def assert_no_number(evaluation, words: str) -> None:
+    written = evaluation.to_dict()
+    assert written["verdict"] == "abstain" and words in written["reasons"][0]
+    assert written["selected"] is None and written["lift"] is None and written["baseline"]["value"] is None
+    assert all(estimate["value"] is None for estimate in written["estimates"])
+
+
+def test_few_clicks_abstain_but_show_what_there_is():
+    known = known_log(6, n=1500, click_rate=0.02)
+    evaluation = evaluate(known.log, known.target, QUICK)
+    assert evaluation.verdict == "abstain" and evaluation.lift is None
+    assert any("rewarded impressions" in reason for reason in evaluation.reasons)
+    assert evaluation.estimate("ips").interval is not None
+
+
+def test_a_hardly_overlapping_target_abstains():
+    known = known_log(7, sharpness=12.0)
+    worst = (known.log.logging == np.repeat(known.log.logging.reshape(-1, 6).min(axis=1), 6)).astype(float)
+    worst = worst / np.repeat(worst.reshape(-1, 6).sum(axis=1), 6)
+    evaluation = evaluate(known.log, worst, EvaluationConfig(bootstrap=100, clones=2, reward_models=()))
+    assert evaluation.verdict == "abstain"
+    assert any("effective sample size" in reason for reason in evaluation.reasons)
+
+
+def test_actions_never_logged_are_removed_and_counted():
+    from dataclasses import replace
+
+    known = known_log(8)
+    shown = known.log.action != 0
+    kept = np.flatnonzero(known.log.action[known.log.logged] != 0)
+    log = replace(known.log, logging=None).rows(kept)
+    from components.evaluation.log import pairs_of
+
+    target = known.target[pairs_of(known.log.offsets, kept)]
+    lost = 1 - np.add.reduceat(target * shown[pairs_of(known.log.offsets, kept)], log.offsets[:-1]).mean()
+    evaluation = evaluate(log, target, QUICK)
+    assert evaluation.uncovered == pytest.approx(lost) and lost > 0.02
+    strict = EvaluationConfig(bootstrap=100, clones=2, clone_impressions=500, reward_models=(), max_uncovered=0.01)
+    assert "never shows" in evaluate(log, target, strict).reasons[0]
+
+
+def test_repeats_itself():
+    known = known_log(9)
+    assert evaluate(known.log, known.target, QUICK).to_dict() == evaluate(known.log, known.target, QUICK).to_dict()
+
+
+def test_reward_range_scales_everything():
+    known = known_log(10)
+    cents = evaluate(known.log.with_reward(100 * known.log.reward, (0.0, 100.0)), known.target, QUICK)
+    ones = evaluate(known.log, known.target, QUICK)
+    for name in ESTIMATORS:
+        assert cents.estimate(name).interval.value == pytest.approx(100 * ones.estimate(name).interval.value, rel=1e-6)

@@ -1,0 +1,134 @@
+"""`adloom evaluate` on files: what works, and one sentence for everything that does not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.config import EvaluationConfig
+from components.errors import UserError
+from components.evaluation import evaluate_files
+from components.evaluation.files import read_decisions
+from tests.components.evaluation.logs import known_log
+
+QUICK = EvaluationConfig(bootstrap=100, clones=2, clone_impressions=500, reward_models=(), min_ess=100.0)
+
+
+def frames() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    known = known_log(0, n=3000)
+    log, names = known.log, known.log.action_names
+    rows = pd.DataFrame(
+        {
+            "impression_id": log.impression,
+            "action": names[log.action[log.logged]],
+            "propensity": log.propensity,
+            "reward": log.reward,
+            "shopper_id": log.cluster,
+            "context_a": log.context[:, 0],
+        }
+    )
+    owner = np.repeat(log.impression, np.diff(log.offsets))
+    target = pd.DataFrame({"impression_id": owner, "action": names[log.action], "probability": known.target})
+    features = pd.DataFrame({"action": names, "feature_x": log.action_features[:, 0]})
+    return rows, target, features
+
+
+def written(folder, rows, target, features=None, suffix="parquet"):
+    paths = []
+    for name, frame in (("log", rows), ("target", target), ("actions", features)):
+        path = folder / f"{name}.{suffix}"
+        if frame is not None:
+            frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+        paths.append(str(path) if frame is not None else None)
+    return paths
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_reads_both_formats_to_the_same_numbers(tmp_path, suffix):
+    paths = written(tmp_path, *frames(), suffix=suffix)
+    decisions, probability = read_decisions(*paths, (0.0, 1.0))
+    known = known_log(0, n=3000)
+    weight = decisions.weight(probability)
+    assert weight @ decisions.reward == pytest.approx(known.log.weight(known.target) @ known.log.reward)
+    assert evaluate_files(*paths, (0.0, 1.0), QUICK).estimate("mips").interval is not None
+
+
+def test_without_actions_mips_says_why(tmp_path):
+    rows, target, _ = frames()
+    evaluation = evaluate_files(*written(tmp_path, rows, target), (0.0, 1.0), QUICK)
+    assert evaluation.estimate("mips").interval is None
+    assert any("mips" in reason for reason in evaluation.reasons)
+
+
+def test_a_logged_action_outside_the_target_has_probability_zero(tmp_path):
+    rows, target, _ = frames()
+    shown = target["action"].to_numpy() == np.repeat(rows["action"].to_numpy(), 6)
+    first = np.repeat(np.arange(3000) < 5, 6)
+    target = target[~(shown & first)]
+    total = target.groupby("impression_id")["probability"].transform("sum")
+    target = target.assign(probability=target["probability"] / total)
+    decisions, probability = read_decisions(*written(tmp_path, rows, target), (0.0, 1.0))
+    assert (probability[decisions.logged][:5] == 0).all() and (np.diff(decisions.offsets) == 6).all()
+
+
+MISTAKES = {
+    "propensity zero": ("log", "propensity", 0.0, "propensity must be above 0"),
+    "propensity negative": ("log", "propensity", -0.1, "propensity must be above 0"),
+    "propensity above one": ("log", "propensity", 1.5, "propensity must be above 0 and at most 1"),
+    "propensity absent": ("log", "propensity", None, "propensity is not a finite number"),
+    "propensity text": ("log", "propensity", "often", "propensity is not a number"),
+    "reward outside": ("log", "reward", 3.0, "reward is outside the reward range"),
+    "reward infinite": ("log", "reward", np.inf, "reward is not a finite number"),
+    "duplicate id": ("log", "impression_id", "7", "impression_id repeats an id"),
+    "empty id": ("log", "impression_id", None, "impression_id is empty"),
+    "sum": ("target", "probability", 0.99, "must sum to 1"),
+    "probability above one": ("target", "probability", 2.0, "probability must be between 0 and 1"),
+    "unknown impression": ("target", "impression_id", "elsewhere", "names an impression"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_name_column_and_row(tmp_path, mistake):
+    table, column, value, words = MISTAKES[mistake]
+    rows, target, _ = frames()
+    faulty = rows if table == "log" else target
+    values = faulty[column].astype(object).tolist()
+    values[2] = value
+    mixed = faulty.assign(**{column: values})
+    if column != "impression_id" and not isinstance(value, str):
+        mixed[column] = mixed[column].astype(float)
+    rows, target = (mixed, target) if table == "log" else (rows, mixed)
+    suffix = "csv" if isinstance(value, str) and column == "propensity" else "parquet"
+    with pytest.raises(UserError) as error:
+        evaluate_files(*written(tmp_path, rows, target, suffix=suffix), (0.0, 1.0), QUICK)
+    assert words in str(error.value) and f"{table}." in str(error.value) and "in row" in str(error.value)
+
+
+def test_an_impression_without_target_rows(tmp_path):
+    rows, target, _ = frames()
+    with pytest.raises(UserError, match="without rows in"):
+        evaluate_files(*written(tmp_path, rows, target[target["impression_id"] != "4"]), (0.0, 1.0), QUICK)
+
+
+def test_an_action_missing_from_actions(tmp_path):
+    rows, target, features = frames()
+    with pytest.raises(UserError, match=r"column action lacks 1 actions.* such as a0"):
+        evaluate_files(*written(tmp_path, rows, target, features.iloc[1:]), (0.0, 1.0), QUICK)
+
+
+def test_missing_column_file_and_format(tmp_path):
+    rows, target, _ = frames()
+    with pytest.raises(UserError, match="column reward is missing"):
+        evaluate_files(*written(tmp_path, rows.drop(columns="reward"), target), (0.0, 1.0), QUICK)
+    with pytest.raises(UserError, match="no such file"):
+        evaluate_files(str(tmp_path / "gone.csv"), str(tmp_path / "gone.csv"), None, (0.0, 1.0), QUICK)
+    with pytest.raises(UserError, match=r"must end in \.parquet or \.csv"):
+        evaluate_files(str(tmp_path / "log.xlsx"), str(tmp_path / "t.csv"), None, (0.0, 1.0), QUICK)
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 nothing more")
+    with pytest.raises(UserError, match="cannot be read as parquet"):
+        evaluate_files(str(broken), str(broken), None, (0.0, 1.0), QUICK)
+
+
+def test_reward_range_must_be_one(tmp_path):
+    with pytest.raises(UserError, match="--reward-range 1 0"):
+        evaluate_files("log.csv", "target.csv", None, (1.0, 0.0), QUICK)
