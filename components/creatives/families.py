@@ -1,0 +1,50 @@
+"""The families of generators: how each is put into training and how its trained networks become a sampler."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.config import GeneratorConfig
+from components.creatives import flow, vae, wgan
+from components.creatives.networks import Conditions
+from components.creatives.photos import Photos
+from components.creatives.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One generator on the bench: its recipe, what each photo adds to a batch, and its sampler once trained.
+
+    columns: name -> float32 [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions to
+    pictures, made from the weights as they are when it is called.
+    """
+
+    recipe: Recipe
+    columns: Mapping[str, np.ndarray]
+    sampler: Callable[[], Any]
+
+
+def _vae(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, config.learning_rate, seed)
+    return Bench(recipe, {}, lambda: vae.sampler(recipe.networks["decoder"]))
+
+
+def _wgan(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+    recipe = wgan.recipe(photos.shape, _asked(photos), config.latent, config.learning_rate, seed)
+    return Bench(recipe, {}, lambda: recipe.networks["average"])
+
+
+def _flow(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+    flat = flow.plane(photos, config.latent)
+    recipe = flow.recipe(flat, _asked(photos), config.learning_rate, seed)
+    columns = {"coordinates": flat.coordinates(photos.pictures)}
+    return Bench(recipe, columns, lambda: flow.sampler(flat, recipe.networks["average"], photos.shape))
+
+
+def _asked(photos: Photos) -> Conditions:
+    return Conditions(len(photos.categories), photos.segments)
+
+
+FAMILIES: dict[str, Callable[[Photos, GeneratorConfig, int], Bench]] = {"vae": _vae, "wgan": _wgan, "flow": _flow}

@@ -1,0 +1,70 @@
+"""The networks, layer by layer, for pictures of any size and 1 or 3 channels. B: batch, H, W: sides, C: channels.
+
+Only stock Keras layers are used, so a saved network loads without any code of ours.
+"""
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a generator can be asked for: so many categories and known segments (one more code means unknown)."""
+
+    categories: int
+    segments: int
+
+
+def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
+    """Inputs (category int32 (B,), segment int32 (B,)) and their joint embedding (B, 32)."""
+    category = keras.Input((), dtype="int32", name="category")
+    segment = keras.Input((), dtype="int32", name="segment")
+    embedded = layers.Concatenate()(
+        [
+            layers.Embedding(conditions.categories, 24, name="category_embedding")(category),
+            layers.Embedding(conditions.segments + 1, 8, name="segment_embedding")(segment),
+        ]
+    )
+    return [category, segment], embedded
+
+
+def halvings(shape: Shape) -> list[tuple[int, int]]:
+    """Sides after each halving, from the picture's own down to at most 8 pixels: (28, 28), (14, 14), (7, 7)."""
+    sides = [shape[:2]]
+    while max(sides[-1]) > 8:
+        sides.append(tuple((side + 1) // 2 for side in sides[-1]))
+    return sides
+
+
+def convolve_down(pictures: keras.KerasTensor, width: int, slope: float = 0.2) -> keras.KerasTensor:
+    """(B, H, W, C) -> (B, features): strided 4x4 convolutions, twice the channels at each halving."""
+    hidden = pictures
+    for level in range(1, len(halvings(pictures.shape[1:]))):
+        hidden = layers.Conv2D(width * 2 ** (level - 1), 4, strides=2, padding="same")(hidden)
+        hidden = layers.LeakyReLU(slope)(hidden)
+    return layers.Flatten()(hidden)
+
+
+def convolve_up(features: keras.KerasTensor, shape: Shape, width: int, channels: int) -> keras.KerasTensor:
+    """(B, features) -> (B, H, W, channels), linear: the mirror image of `convolve_down`."""
+    sides = halvings(shape)
+    deepest = width * 2 ** (len(sides) - 2) if len(sides) > 1 else width
+    hidden = layers.Dense(sides[-1][0] * sides[-1][1] * deepest, activation="relu")(features)
+    hidden = layers.Reshape((*sides[-1], deepest))(hidden)
+    for level in range(len(sides) - 2, -1, -1):
+        last = level == 0
+        filters = channels if last else width * 2 ** (level - 1)
+        hidden = layers.Conv2DTranspose(filters, 4, strides=2, padding="same")(hidden)
+        hidden = _crop(hidden, sides[level])
+        hidden = hidden if last else layers.LeakyReLU(0.2)(hidden)
+    return hidden if len(sides) > 1 else layers.Conv2D(channels, 3, padding="same")(hidden)
+
+
+def _crop(pictures: keras.KerasTensor, sides: tuple[int, int]) -> keras.KerasTensor:
+    """An odd side was rounded up when it was halved: cut the surplus row or column off."""
+    surplus = (pictures.shape[1] - sides[0], pictures.shape[2] - sides[1])
+    return layers.Cropping2D(((0, surplus[0]), (0, surplus[1])))(pictures) if any(surplus) else pictures

@@ -1,0 +1,51 @@
+"""Colours of an ad, by palette name. Every pair that carries text has a contrast of at least 4.5 (WCAG 2.2, 1.4.3)."""
+
+import re
+from dataclasses import dataclass, replace
+
+Colour = tuple[int, int, int]  # red, green, blue, 0-255
+
+
+@dataclass(frozen=True)
+class Palette:
+    """paper behind text, ink on it; panel behind the picture, light its brightest tone; action and the text on it."""
+
+    paper: Colour
+    ink: Colour
+    panel: Colour
+    light: Colour
+    action: Colour
+    on_action: Colour
+
+
+PALETTES = {
+    "mono": Palette((250, 250, 250), (24, 24, 27), (82, 82, 91), (250, 250, 250), (24, 24, 27), (255, 255, 255)),
+    "warm": Palette((255, 247, 237), (67, 20, 7), (124, 45, 18), (255, 237, 213), (194, 65, 12), (255, 255, 255)),
+    "cool": Palette((240, 249, 255), (8, 47, 73), (12, 74, 110), (224, 242, 254), (3, 105, 161), (255, 255, 255)),
+    "pastel": Palette((253, 242, 248), (80, 30, 73), (147, 98, 150), (255, 247, 253), (157, 60, 130), (255, 255, 255)),
+    "vivid": Palette((255, 251, 235), (30, 27, 75), (67, 56, 202), (254, 240, 138), (219, 39, 119), (255, 255, 255)),
+}
+
+
+def palette_of(name: str | None, brand_color: str | None = None) -> Palette:
+    """The palette called `name` (mono where there is none such), its button in the brand's colour where one is given.
+
+    brand_color: `#rrggbb`; the button's text then turns black or white, whichever contrasts more.
+    """
+    chosen = PALETTES.get(name or "", PALETTES["mono"])
+    if not brand_color or not re.fullmatch(r"#[0-9a-fA-F]{6}", brand_color):
+        return chosen
+    brand = tuple(int(brand_color[place : place + 2], 16) for place in (1, 3, 5))
+    dark, light = (17, 17, 17), (255, 255, 255)
+    return replace(chosen, action=brand, on_action=max((dark, light), key=lambda text: contrast(brand, text)))
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    lower, upper = sorted((_luminance(one), _luminance(other)))
+    return (upper + 0.05) / (lower + 0.05)
+
+
+def _luminance(colour: Colour) -> float:
+    linear = [value / 3294.6 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,98 @@
+"""What the generators learn from: photos, their categories, and which shopper segments touched each."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from components.errors import UserError
+from components.pictures import decode_all
+
+MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller holds no shape to learn, larger is beyond what two cores train
+MIN_PER_CATEGORY = 20  # photos; a category with fewer is left out, for a generator would copy them
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Training photos of `n` products.
+
+    pictures: uint8 [n, h, w, c]; category: int32 [n], codes into `categories`;
+    segment_weights: float32 [n, segments + 1], rows sum to 1: shares of the shopper segments among those who touched
+    the product, the last column for products that nobody touched ("unknown").
+    """
+
+    pictures: np.ndarray
+    category: np.ndarray
+    categories: tuple[str, ...]
+    segment_weights: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every photo."""
+        return tuple(int(side) for side in self.pictures.shape[1:])
+
+    @property
+    def segments(self) -> int:
+        """Number of known segments; the code `segments` itself means unknown."""
+        return self.segment_weights.shape[1] - 1
+
+    def take(self, rows: np.ndarray) -> "Photos":
+        """The photos at `rows` (indices or mask)."""
+        return Photos(self.pictures[rows], self.category[rows], self.categories, self.segment_weights[rows])
+
+
+def read_photos(
+    images: pd.DataFrame,
+    segments: int,
+    size: int | None = None,
+    segment_shares: pd.DataFrame | None = None,
+    split: str | None = "train",
+    categories: tuple[str, ...] | None = None,
+) -> tuple[Photos, tuple[str, ...]]:
+    """The `images` table -> (photos, remarks in words on what was left out).
+
+    segment_shares: indexed by image_id, one column per segment 0..segments-1, non-negative; images without a row
+    there, or with a row of zeros, are of unknown segment. size: side in pixels that every photo is fitted into (None:
+    the photos' median side, at most 64); channels follow the data, grey only where all photos are grey. split: None
+    takes all. `categories` fixes the codes, for a second split of the same data.
+    """
+    chosen = images if split is None or images["split"].isna().all() else images[images["split"] == split]
+    labelled = chosen[chosen["category"].notna()]
+    counts = labelled["category"].value_counts()
+    names = categories or tuple(sorted(counts.index[counts >= MIN_PER_CATEGORY]))
+    kept = labelled[labelled["category"].isin(names)]
+    if kept.empty:
+        raise UserError(f"images: no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from")
+    side, channels = _side_and_channels(kept)
+    pictures = decode_all(kept, size or side, channels)
+    remarks = [
+        f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY}: left out"
+        for name, count in counts.items()
+        if name not in names
+    ]
+    blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
+    if blank.any():
+        remarks.append(f"{int(blank.sum())} photos of one single colour: left out")
+    codes = kept["category"].map({name: code for code, name in enumerate(names)}).to_numpy(np.int32)
+    weights = _segment_weights(kept["image_id"], segments, segment_shares)
+    return Photos(pictures, codes, names, weights).take(~blank), tuple(remarks)
+
+
+def _side_and_channels(images: pd.DataFrame) -> tuple[int, int]:
+    """By the photos' headers: their median longer side, within 8 to 64 pixels; 1 channel where all are grey, else 3."""
+    headers = [Image.open(io.BytesIO(content)) for content in images["image"]]
+    side = int(np.median([max(header.size) for header in headers]))
+    grey = {header.mode for header in headers} <= {"1", "L", "LA", "I;16"}
+    return min(max(side, MIN_SIDE), MAX_SIDE), 1 if grey else 3
+
+
+def _segment_weights(image_ids: pd.Series, segments: int, shares: pd.DataFrame | None) -> np.ndarray:
+    weights = np.zeros((len(image_ids), segments + 1), dtype=np.float64)
+    if shares is not None:
+        weights[:, :segments] = shares.reindex(image_ids).fillna(0.0).to_numpy(np.float64)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    weights[total[:, 0] == 0, segments] = 1.0
+    return weights.astype(np.float32)

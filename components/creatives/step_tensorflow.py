@@ -1,0 +1,61 @@
+"""The gradient step in TensorFlow: tapes inside one compiled function."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from components.creatives.recipe import Average, Recipe
+
+
+def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
+    """d sum(function(inputs)) / d inputs, itself differentiable: for gradient penalties."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        total = tf.reduce_sum(function(inputs))
+    return tape.gradient(total, inputs)
+
+
+def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
+
+    @tf.function(jit_compile=recipe.xla, reduce_retracing=True)
+    def dispatch(batches):
+        steps = next(iter(batches.values())).shape[0]
+        metrics = [_one_step(recipe, {name: values[step] for name, values in batches.items()}) for step in range(steps)]
+        return {name: tf.stack([metric[name] for metric in metrics]) for name in metrics[0]}
+
+    def run(batches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = {name: tf.convert_to_tensor(values) for name, values in batches.items()}
+        return {name: values.numpy() for name, values in dispatch(tensors).items()}
+
+    return run
+
+
+def compile_call(function: Callable, models: tuple) -> Callable:
+    """`function` of arrays, which calls `models`, compiled; their weights are read anew at each call."""
+    del models  # a tf.function captures variables by reference
+    compiled = tf.function(function, reduce_retracing=True)
+    return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays)).numpy()
+
+
+def _one_step(recipe: Recipe, batches: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    reported = {}
+    for turn, player in enumerate(recipe.turns):
+        weights = [variable.value for variable in player.variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss, metrics = player.loss({name: values[turn] for name, values in batches.items()})
+        player.optimizer.apply(tape.gradient(loss, weights), player.variables)
+        reported.update({player.name: loss, **metrics})
+    for average in recipe.averages:
+        _average(average)
+    return {name: tf.cast(value, tf.float32) for name, value in reported.items()}
+
+
+def _average(average: Average) -> None:
+    step = tf.cast(average.step.value, tf.float32)
+    decay = tf.minimum(average.decay, (1.0 + step) / (10.0 + step))
+    for source, shadow in zip(average.source, average.shadow, strict=True):
+        shadow.assign(decay * shadow.value + (1.0 - decay) * source.value)
+    average.step.assign_add(1)

@@ -1,0 +1,77 @@
+"""Photos and a budget -> a trained generator: what the creatives stage calls."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from components.config import GeneratorConfig
+from components.creatives.batches import Batches
+from components.creatives.families import FAMILIES
+from components.creatives.generator import NetworkGenerator
+from components.creatives.photos import Photos
+from components.creatives.training import Summary, Training, TrainStep
+from components.errors import UserError
+
+VERSION = "1"  # of the families' architectures and losses; part of every creative's origin
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """A generator in training, by the same three calls for every family.
+
+    training = start_training("vae", photos, config.vae, seed, resume=bytes_of_an_earlier_checkpoint_or_None)
+    for record in training.run():
+        ...log record; now and then keep training.checkpoint()
+    generator, summary = training.generator(), training.summary()
+    """
+
+    name: str
+    photos: Photos
+    inner: Training
+    networks: dict[str, Any]
+    sampler: Callable[[], Any]
+
+    def run(self) -> Iterator[TrainStep]:
+        """One frozen record per step; raises TrainingDiverged at the first loss that is not finite."""
+        return self.inner.run()
+
+    def checkpoint(self) -> bytes:
+        """Everything that resuming needs; a resumed run ends with the same weights, bit for bit."""
+        return self.inner.checkpoint()
+
+    def history(self) -> tuple[TrainStep, ...]:
+        """All steps so far, those of resumed parts among them."""
+        return self.inner.history()
+
+    def summary(self) -> Summary:
+        """Steps, seconds, CPU-seconds and whether the clock ended it."""
+        return self.inner.summary()
+
+    def generator(self) -> NetworkGenerator:
+        """The generator with its weights as they are now."""
+        origin = f"{self.name}-{VERSION}"
+        return NetworkGenerator(origin, self.sampler(), self.photos.categories, self.photos.segments)
+
+
+def start_training(
+    name: str, photos: Photos, config: GeneratorConfig, seed: int, resume: bytes | None = None
+) -> GeneratorTraining:
+    """Set up the family called `name` (`vae`, `wgan`, ...) on the photos; nothing is computed until `run()`.
+
+    resume: what `checkpoint()` gave; UserError where it is damaged, or of another generator or architecture.
+    """
+    if name not in FAMILIES:
+        raise UserError(f"no generator is called {name!r}; there are {', '.join(FAMILIES)}")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        bench = FAMILIES[name](photos, config, seed)
+    finally:
+        keras.config.set_dtype_policy(before)
+    recipe = bench.recipe
+    batches = Batches(photos, config.batch_size, len(recipe.turns), recipe.noises, seed, dict(bench.columns))
+    label = f"{name}-{VERSION} (seed {seed}, batches of {config.batch_size}, {len(photos.category)} photos)"
+    inner = Training(label, recipe, batches, config.steps, config.max_seconds, config.steps_per_dispatch, resume)
+    return GeneratorTraining(name, photos, inner, dict(recipe.networks), bench.sampler)

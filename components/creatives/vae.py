@@ -1,0 +1,117 @@
+"""Conditional variational autoencoder (Kingma & Welling 2014; Sohn et al. 2015), discretised logistic likelihood."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from components.creatives.batches import Noise
+from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up
+from components.creatives.recipe import Player, Recipe
+
+WIDTH = 32  # channels after the first halving
+
+
+def encoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
+    """Pictures (B, H, W, C) in [-1, 1], category, segment -> mean and log variance of z, (B, 2 * latent)."""
+    pictures = keras.Input(shape, name="pictures")
+    asked, embedded = condition(conditions)
+    hidden = layers.Concatenate()([convolve_down(pictures, WIDTH), embedded])
+    hidden = layers.Dense(256, activation="relu")(hidden)
+    return keras.Model([pictures, *asked], layers.Dense(2 * latent)(hidden), name="encoder")
+
+
+def decoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
+    """z (B, latent), category, segment -> (B, H, W, 2C): per pixel the mean in about [-1, 1] and a raw log scale."""
+    code = keras.Input((latent,), name="z")
+    asked, embedded = condition(conditions)
+    hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
+    return keras.Model([code, *asked], convolve_up(hidden, shape, WIDTH, 2 * shape[2]), name="decoder")
+
+
+def log_likelihood(pictures, decoded):
+    """log P(pixels) in nats, (B,): mass of each 1/255 bin under a logistic density (Salimans et al. 2017, eq. 2).
+
+    pictures: (B, H, W, C) in [-1, 1], multiples of 2/255 from -1; decoded: (B, H, W, 2C).
+    """
+    mean, raw = ops.split(decoded, 2, axis=-1)
+    log_scale = ops.maximum(raw - 2.0, -7.0)  # starts at exp(-2); below exp(-7) one bin holds all mass
+    half, inverse = 1.0 / 255.0, ops.exp(-log_scale)
+    above, below = inverse * (pictures - mean + half), inverse * (pictures - mean - half)
+    # log(sigmoid(a) - sigmoid(b)) = a + log(1 - exp(b - a)) - softplus(a) - softplus(b): stable in float32, for a > b
+    inside = above + ops.log(-ops.expm1(below - above)) - ops.softplus(above) - ops.softplus(below)
+    darkest, lightest = above - ops.softplus(above), -ops.softplus(below)
+    pixels = ops.where(pictures < -0.999, darkest, ops.where(pictures > 0.999, lightest, inside))
+    return ops.sum(pixels, axis=(1, 2, 3))
+
+
+def divergence(mean, log_variance):
+    """KL(q(z|x) || N(0, 1)) in nats, (B,) (Kingma & Welling 2014, appendix B)."""
+    return 0.5 * ops.sum(ops.exp(log_variance) + mean**2 - 1.0 - log_variance, axis=1)
+
+
+def elbo(encode: keras.Model, decode: keras.Model, batch) -> tuple:
+    """(log likelihood, divergence), each (B,) nats, with one draw of z; `noise` is standard normal (B, latent)."""
+    pictures = to_unit(batch["pictures"])
+    asked = [batch["category"], batch["segment"]]
+    mean, log_variance = ops.split(encode([pictures, *asked]), 2, axis=1)
+    log_variance = ops.clip(log_variance, -10.0, 10.0)
+    code = mean + ops.exp(0.5 * log_variance) * batch["z"]
+    return log_likelihood(pictures, decode([code, *asked])), divergence(mean, log_variance)
+
+
+def to_unit(pictures):
+    """uint8 (B, H, W, C) -> float32 in [-1, 1]."""
+    return ops.cast(pictures, "float32") / 127.5 - 1.0
+
+
+def recipe(shape: Shape, conditions: Conditions, latent: int, learning_rate, seed: int) -> Recipe:
+    """The VAE in training: one player that raises the ELBO."""
+    keras.utils.set_random_seed(seed)
+    networks = {"encoder": encoder(shape, conditions, latent), "decoder": decoder(shape, conditions, latent)}
+    variables = tuple(networks["encoder"].trainable_variables + networks["decoder"].trainable_variables)
+    optimizer = keras.optimizers.Adam(learning_rate, clipnorm=5.0)
+    optimizer.build(list(variables))
+    pixels = math.prod(shape)
+
+    def loss(batch):
+        likelihood, kl = elbo(networks["encoder"], networks["decoder"], batch)
+        negative = ops.mean(kl - likelihood)
+        # per pixel, so that the learning rate means the same at every picture size
+        return negative / pixels, {"elbo": -negative, "kl": ops.mean(kl)}
+
+    return Recipe(networks, (Player("loss", variables, optimizer, loss),), (Noise("z", (latent,)),))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Test ELBO in nats per picture, with its standard error over the pictures."""
+
+    elbo: float
+    standard_error: float
+    kl: float
+    pictures: int
+
+
+def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Bound:
+    """Held-out photos -> the bound on their log probability, one draw of z each."""
+    from components.creatives.batches import Batches
+
+    count = min(limit, len(photos.category))
+    latent = networks["decoder"].input_shape[0][1]
+    batches = Batches(photos.take(slice(0, count)), min(500, count), 1, (Noise("z", (latent,)),), seed)
+    pieces = []
+    for step in range(count // batches.batch_size):
+        batch = {name: ops.convert_to_tensor(values[0]) for name, values in batches.at(step).items()}
+        pieces.append([ops.convert_to_numpy(part) for part in elbo(networks["encoder"], networks["decoder"], batch)])
+    likelihood, kl = (np.concatenate(parts).astype(np.float64) for parts in zip(*pieces, strict=True))
+    bound = likelihood - kl
+    return Bound(float(bound.mean()), float(bound.std() / math.sqrt(len(bound))), float(kl.mean()), len(bound))
+
+
+def sampler(decode: keras.Model) -> keras.Model:
+    """The decoder's mean alone: z, category, segment -> pictures (B, H, W, C) in about [-1, 1]."""
+    decoded = decode(decode.inputs)
+    return keras.Model(decode.inputs, decoded[..., : decode.output_shape[-1] // 2], name="vae")
