@@ -43,9 +43,10 @@ def stop_at_bad_share(found: Findings, max_quarantined: float) -> None:
         if bad <= max_quarantined * len(frame) and (bad < len(frame) or bad == 0):
             continue
         worst = max(found.outcomes[name], key=lambda outcome: len(outcome.rows))
+        plural = "" if len(worst.rows) == 1 else "s"
         limit = f"above validation.max_quarantined {max_quarantined:g}" if bad < len(frame) else "so no row is left"
         raise _refused(
-            f"{_place(worst)}: {worst.rule.reason} in {len(worst.rows):,} rows, "
+            f"{_place(worst)}: {worst.rule.reason} in {len(worst.rows):,} row{plural}, "
             f"{_details(found, name, worst).removeprefix(': ')}; in all {bad:,} of {len(frame):,} rows of {name} are "
             f"faulty ({bad / len(frame):.2%}), {limit}{_because(found, name, worst)}",
             found,
