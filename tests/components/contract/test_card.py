@@ -1,0 +1,70 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from pydantic import ValidationError
+from upath import UPath
+
+from components.config import WorldConfig
+from components.contract.card import NAME, read_card, write_card
+from components.errors import UserError
+from tests.components.contract.samples import card
+
+
+@pytest.mark.parametrize("world", [None, WorldConfig(shoppers=7)])
+def test_a_card_survives_its_file(tmp_path, world):
+    written = card(world=world, licence="photos: MIT; 其余: Apache-2.0")
+    write_card(written, UPath(tmp_path))
+    assert read_card(UPath(tmp_path)) == written
+
+
+def test_times_come_back_in_utc(tmp_path):
+    east = datetime(2026, 3, 29, 8, tzinfo=timezone(timedelta(hours=8)))
+    write_card(card(ends_at=east), UPath(tmp_path))
+    assert read_card(UPath(tmp_path)).ends_at == datetime(2026, 3, 29, tzinfo=UTC)
+    assert "2026-03-29T00:00:00Z" in (tmp_path / NAME).read_text()
+
+
+def test_a_card_cannot_change():
+    with pytest.raises(ValidationError):
+        card().name = "other"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("conversion_window_days: 7", "conversion_window_days: '7'", "conversion_window_days.*valid integer"),
+        ("conversion_window_days: 7", "conversion_window_days: 7.5", "conversion_window_days"),
+        ("2026-03-29T00:00:00Z", "2026-03-29T00:00:00", "ends_at.*timezone"),
+        ("currency: EUR", "currency: euros", "currency"),
+        ("name: sample", "name: ../sample", "name"),
+        ("name: sample", "nam: sample", "nam: unknown field"),
+        ("currency: EUR\n", "", "currency: missing"),
+        ("- events", "- evnets", "simulated.*evnets"),
+        ("real: []", "real: [events]", "events: listed as real and as simulated"),
+        ("currency: EUR", "currency: [EUR", "not valid YAML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path, old, new, said):
+    write_card(card(), UPath(tmp_path))
+    text = (tmp_path / NAME).read_text()
+    assert old in text
+    (tmp_path / NAME).write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=said) as caught:
+        read_card(UPath(tmp_path))
+    assert NAME in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_time_that_yaml_reads_itself_is_taken(tmp_path):
+    write_card(card(), UPath(tmp_path))
+    text = (tmp_path / NAME).read_text()
+    (tmp_path / NAME).write_text(text.replace("'2026-03-29T00:00:00Z'", "2026-03-29T00:00:00Z"))
+    assert read_card(UPath(tmp_path)) == card()
+
+
+def test_no_card_and_no_mapping_are_named(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        read_card(UPath(tmp_path))
+    (tmp_path / NAME).write_text("- a\n- b\n")
+    with pytest.raises(UserError, match="must be a mapping"):
+        read_card(UPath(tmp_path))
