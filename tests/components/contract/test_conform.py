@@ -1,0 +1,109 @@
+from datetime import datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.contract.conform import conform, to_pandas
+from components.contract.schema import ARROW, TABLES, Column, Table
+from components.errors import UserError
+
+KINDS = ("text", "timestamp", "number", "whole", "flag", "bytes")
+ANY = Table(
+    name="any",
+    needed=False,
+    key=("text",),
+    columns=tuple(Column(kind, kind, nullable=True) for kind in KINDS),
+    open_prefixes=("feature_",),
+)
+UTC = pa.timestamp("us", "UTC")
+
+
+def _conformed(kind, values):
+    return conform(pa.table({kind: values}), ANY, "FILE", wanted=[kind])[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("text", pa.array(["a", None], pa.large_string())),
+        ("text", pa.array(["a", None]).dictionary_encode()),
+        ("timestamp", pa.array([0, None], pa.timestamp("ns", "Asia/Shanghai"))),
+        ("timestamp", pa.array([0, None], pa.timestamp("s", "UTC"))),
+        ("number", pa.array([1, None], pa.int32())),
+        ("number", pa.array([0.5, None], pa.float32())),
+        ("number", pa.array([Decimal("1.25"), None])),
+        ("whole", pa.array([1, None], pa.int8())),
+        ("whole", pa.array([1.0, float("nan"), None])),
+        ("flag", pa.array([True, None])),
+        ("bytes", pa.array([b"x", None], pa.large_binary())),
+    ],
+)
+def test_widths_do_not_matter(kind, values):
+    found = _conformed(kind, values)
+    assert found.type == ARROW[kind]
+    assert found[0].is_valid
+    assert not found[-1].is_valid
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_without_values_takes_any_type(kind):
+    assert _conformed(kind, pa.nulls(3)).type == ARROW[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "said"),
+    [
+        ("text", pa.array([1, 2]), "any.text: holds int64 in FILE; text .ids are strings. are due"),
+        ("text", pa.array([b"x"]), "holds binary"),
+        ("timestamp", pa.array([0], pa.timestamp("us")), "any.timestamp: naive times .no time zone. in FILE"),
+        ("timestamp", pa.array(["2026-01-01T00:00:00Z"]), "holds string"),
+        ("timestamp", pa.array([1_700_000_000]), "holds int64"),
+        ("number", pa.array(["1.5"]), "holds string"),
+        ("whole", pa.array([0.5]), "any.whole: .*whole numbers"),
+        ("whole", pa.array([True]), "holds bool"),
+        ("whole", pa.array([2**63], pa.uint64()), "whole numbers"),
+        ("whole", pa.array([float("inf")]), "whole numbers"),
+        ("flag", pa.array([0, 1]), "holds int64"),
+        ("bytes", pa.array(["x"]), "holds string"),
+    ],
+)
+def test_meanings_do(kind, values, said):
+    with pytest.raises(UserError, match=said):
+        _conformed(kind, values)
+
+
+def test_a_missing_column_is_named_with_what_is_there():
+    with pytest.raises(UserError, match=r"impressions: no column .*click.* in FILE .its columns: a"):
+        conform(pa.table({"a": [1]}), TABLES["impressions"], "FILE")
+    with pytest.raises(UserError, match="written as all null"):
+        conform(pa.table({"text": ["a"]}), ANY, "FILE")
+
+
+def test_open_columns_are_numbers_text_or_flags():
+    table = pa.table(
+        {
+            "feature_a": pa.array([1], pa.int8()),
+            "feature_b": pa.array([0.5], pa.float32()),
+            "feature_c": ["x"],
+            "feature_d": [True],
+            "other": pa.array([1], pa.int8()),
+        }
+    )
+    found = conform(table, ANY, "FILE", wanted=[])
+    types = [pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.int8()]
+    assert found.schema.types == types  # `other` is for the suite to refuse
+    for values in (pa.array([[1.0]]), pa.array([datetime(2026, 1, 1)]), pa.nulls(1)):
+        with pytest.raises(UserError, match=r"any\.feature_a"):
+            conform(pa.table({"feature_a": values}), ANY, "FILE", wanted=[])
+
+
+@given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1))
+def test_whole_numbers_keep_every_digit_beside_nulls(values):
+    found = to_pandas(conform(pa.table({"whole": pa.array(values, pa.int64())}), ANY, "FILE", wanted=["whole"]), ANY)
+    assert found["whole"].dtype == "Int64"
+    assert [
+        None if one is None else int(one) for one in found["whole"].astype(object).where(found["whole"].notna(), None)
+    ] == values
