@@ -48,7 +48,9 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r}: a data set's name has lower-case letters, digits, - and _, and begins with no - or _")
+        raise UserError(
+            f"{name!r}: a data set's name has lower-case letters, digits, - and _, and begins with no - or _"
+        )
     for shipped in SHIPPED:
         if name == shipped or name.startswith(f"{shipped}-"):
             raise UserError(f"{name}: names that begin with {shipped} are kept for data sets that Adloom builds")

@@ -1,4 +1,4 @@
-"""A data set's tables -> its folder: the three logs by day, every other table one file. Written aside, then moved in."""
+"""A data set's tables -> its folder: the three logs by day, every other one file. Written aside, then moved in."""
 
 import shutil
 import uuid
@@ -15,7 +15,7 @@ BY_DAY = ("events", "impressions", "candidates")
 
 
 def write_dataset(tables: dict[str, pd.DataFrame], card: DatasetCard, folder: UPath) -> None:
-    """`folder` holds exactly `tables` and `card` afterwards; a build that dies half-way leaves what was there before."""
+    """`folder` holds exactly `tables` and `card` afterwards; a build that dies half-way leaves what was there."""
     fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
         for name, table in tables.items():
@@ -51,5 +51,7 @@ def _times_of(name: str, tables: dict[str, pd.DataFrame]) -> pd.Series:
 
 
 def _write_days(table: pd.DataFrame, when: pd.Series, folder: UPath) -> None:
-    for day, rows in table.groupby(when.dt.strftime("%Y-%m-%d").to_numpy(), sort=True):
-        write_table(rows, folder / f"day={day}" / "part-0.parquet")
+    # By number, not by text: strftime over four million times takes longer than everything else.
+    number = when.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+    for day, rows in table.groupby(number, sort=True):
+        write_table(rows, folder / f"day={day:%Y-%m-%d}" / "part-0.parquet")

@@ -16,7 +16,8 @@ import pandas as pd
 
 from components.world import vocabulary as words
 from components.world.catalogue import text, times
-from components.world.law import Law
+from components.world.law import Law, tastes_on
+from components.world.population import Preferences
 from components.world.randomness import EVENTS, generator
 from components.world.traits import Traits
 
@@ -34,7 +35,8 @@ _MIX = np.array(
 )
 # Relative traffic of the 24 local hours.
 HOURS = np.array(
-    [1.5, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.2, 3.8, 4.2, 4.6, 5.0, 4.8, 4.4, 4.3, 4.6, 5.2, 6.0, 6.8, 7.2, 6.6, 4.8, 2.9]
+    [1.5, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.2, 3.8, 4.2, 4.6,
+     5.0, 4.8, 4.4, 4.3, 4.6, 5.2, 6.0, 6.8, 7.2, 6.6, 4.8, 2.9]
 )  # fmt: skip
 CONSIDERED = 12
 FOCUS = 0.8  # share of a session's events in its own category
@@ -92,23 +94,24 @@ def draw_events(
 ) -> pd.DataFrame:
     """`count` events of one day in the contract's columns, in order of time."""
     rng = generator(seed, EVENTS, day)
-    shopper, moment, first, own = _sessions(law, shelves, day, count, rng)
-    category = _categories(law, shelves, shopper, own, rng)
-    product = _products(law, shelves, traits, shopper, category, rng)
+    likes = tastes_on(law, day)
+    shopper, moment, first, own = _sessions(law, likes, shelves, day, count, rng)
+    category = _categories(law, likes, shelves, shopper, own, rng)
+    product = _products(law, likes, shelves, traits, shopper, category, rng)
     kind = draw_by_row((_MIX / _MIX.sum(axis=1, keepdims=True))[law.shoppers.segment[shopper]], rng)
     kind = np.where(first & (rng.random(count) < 0.4), KINDS.index("search"), kind)
     order = np.argsort(moment, kind="stable")
     return _table(law, products, day, *(values[order] for values in (shopper, moment, product, category, kind)), rng)
 
 
-def _sessions(law: Law, shelves: Shelves, day: int, count: int, rng: np.random.Generator):
+def _sessions(law: Law, likes: Preferences, shelves: Shelves, day: int, count: int, rng: np.random.Generator):
     """Per event: shopper, moment, whether it opens its session, and the session's category."""
     present = law.shoppers.traffic * (law.shoppers.first_day <= day)
     size = 1 + rng.poisson(3.0, count)  # more sessions than needed, for each has at least one event
     sessions = int(np.searchsorted(size.cumsum(), count)) + 1
     shopper = draw_weighted(present, sessions, rng)
     start, _ = daily_moments(law.shoppers.locale[shopper], day, rng)
-    category = draw_by_row(_category_weight(law, shelves, shopper), rng)
+    category = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
     of = np.repeat(np.arange(sessions), size[:sessions])[:count]
     step = np.arange(count) - np.searchsorted(of, of)  # place within the session
     gap = rng.integers(10 * _SECOND, 90 * _SECOND, count)
@@ -116,23 +119,31 @@ def _sessions(law: Law, shelves: Shelves, day: int, count: int, rng: np.random.G
     return shopper[of], moment, step == 0, category[of]
 
 
-def _category_weight(law: Law, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
+def _category_weight(law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
     """Equation (1) over the categories that the shopper's language has: float64 [n, 10]."""
-    liking = law.preferences[0].category[shopper, : len(words.CATEGORIES)]
+    liking = likes.category[shopper, : len(words.CATEGORIES)]
     return np.exp(law.scenario.event_taste * liking) * (shelves.count[law.shoppers.locale[shopper]] > 0)
 
 
-def _categories(law: Law, shelves: Shelves, shopper: np.ndarray, own: np.ndarray, rng: np.random.Generator):
+def _categories(
+    law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray, own: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     strays = rng.random(len(shopper)) >= FOCUS
-    other = draw_by_row(_category_weight(law, shelves, shopper), rng)
+    other = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
     return np.where(strays, other, own)
 
 
 def _products(
-    law: Law, shelves: Shelves, traits: Traits, shopper: np.ndarray, category: np.ndarray, rng: np.random.Generator
+    law: Law,
+    likes: Preferences,
+    shelves: Shelves,
+    traits: Traits,
+    shopper: np.ndarray,
+    category: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Equation (2): the product row of each event, int64 [n]."""
-    likes, sharpness = law.preferences[0], law.scenario.event_taste
+    sharpness = law.scenario.event_taste
     locale = law.shoppers.locale[shopper]
     start, size = shelves.start[locale, category], shelves.count[locale, category]
     seen = shelves.rows[start[:, None] + (rng.random((len(shopper), CONSIDERED)) * size[:, None]).astype(np.int64)]

@@ -69,7 +69,7 @@ def _campaigns(config: WorldConfig, rng: np.random.Generator) -> pd.DataFrame:
             "budget": np.full(n, 50_000.0),
             "bid": bid.round(2),
             "frequency_cap": pd.array([pd.NA] * n, dtype="Int64"),
-            "brand_color": text("#%02x%02x%02x" % tuple(rng.integers(40, 216, 3)) for _ in range(n)),
+            "brand_color": text("#" + bytes(rng.integers(40, 216, 3).tolist()).hex() for _ in range(n)),
         }
     )
 
@@ -157,11 +157,10 @@ def _creatives(
 
 
 def _late(rng: np.random.Generator, n: int, per: int, scenario: Scenario) -> pd.Series:
-    """`active_from`: null, or midnight of `from_day` for the share that starts late; each campaign keeps half early."""
-    late = rng.random(n) < scenario.cold_start.creatives
-    late &= np.arange(n) % per >= per // 2 if scenario.cold_start.creatives < 0.5 else np.arange(n) % 2 == 1
-    starts = times(np.full(n, scenario.cold_start.from_day * 86_400_000_000))
-    return starts.where(late)
+    """`active_from`: midnight of `from_day` for the given share of each campaign's creatives, null for the others."""
+    order = np.argsort(rng.random((n // per, per)), axis=1).argsort(axis=1).ravel()
+    late = order < int(scenario.cold_start.creatives * per)
+    return times(np.full(n, scenario.cold_start.from_day * 86_400_000_000)).where(late)
 
 
 def rescore(creatives: pd.DataFrame, quality: np.ndarray, accuracy: float) -> pd.DataFrame:
@@ -181,4 +180,3 @@ def _shoppers(shoppers: Shoppers) -> pd.DataFrame:
             "feature_member": shoppers.member,
         }
     )
-

@@ -114,7 +114,7 @@ def _requests(market: Market, day: int, rng: np.random.Generator) -> Requests:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What follows each impression: `converted` bool, `delay` in microseconds, `revenue` and `cost` in money; all [n]."""
+    """What follows each impression: `converted` bool, `delay` in microseconds, `revenue`, `cost` in money; all [n]."""
 
     converted: np.ndarray
     delay: np.ndarray

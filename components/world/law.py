@@ -5,7 +5,7 @@ Shopper s of segment g sees creative a at position k, local hour h, on day d, af
     P(click = 1 | s, a, k, h, d, n) = k^-eta * sigmoid(b + u(s, a, h, d) - f log2(1 + n))           people      (1)
                                     = bots.click_rate                                               bots        (2)
 
-    u = sigma_shopper readiness_s
+    u = sigma_shopper readiness_s + clickbait [style_a = clickbait] - off_manifold off_a
         + cos(phi_d) v_0(s, a, h) + sin(phi_d) v_1(s, a, h),      phi_d = drift d / 28                          (3)
 
     v = sigma_quality Q_a                         quality: what everybody prefers
@@ -15,20 +15,18 @@ Shopper s of segment g sees creative a at position k, local hour h, on day d, af
         + sigma_look <l_s, look_a> / 2            look: four numbers from the pixels (look.py)
         + sigma_template G[g, template_a]         segment x template
         + sigma_headline H[g, style_a]            segment x headline
-        + sigma_palette P[palette_a, bin(h)]      palette x hour, in four bins of six hours
-        + clickbait [style_a = clickbait]
-        - sigma_off_manifold off_a                pictures unlike real photos                                   (4)
+        + sigma_palette P[palette_a, bin(h)]      palette x hour, in four bins of six hours                     (4)
 
     Q_a = sqrt(.40) product + sqrt(.20) template + sqrt(.15) style + sqrt(.05) call
           + sqrt(.10) palette + sqrt(.10) <look weights, look_a>                                                (5)
 
-    b = log(click_rate / mean_k k^-eta) - Var[sigma_shopper readiness + v] / 2                                  (6)
+    b = log(click_rate / mean_k k^-eta) - Var[u] / 2 - E[clickbait term]                                        (6)
 
-(6) makes the mean over uniformly shown creatives about `click_rate`, as E exp(N(0, s^2)) = exp(s^2 / 2). v_0 and v_1
-have tastes and tables of their own and the same variance, so drift turns one into the other without changing sizes.
-n counts the shopper's logged exposures to the same subject (the product) before the impression, within
-`fatigue_window_days`. Examination (position^-eta): Joachims et al. 2017, WSDM. Composition of element qualities: AES
-(Chen et al. 2021). After a click:
+off_a is how unlike real photos the picture is (look.py), in [0, 3]. (6) makes the mean over uniformly shown creatives
+about `click_rate`, as E exp(N(0, s^2)) = exp(s^2 / 2). v_0 and v_1 have tastes and tables of their own and the same
+variance, so drift turns one into the other without changing sizes. n counts the shopper's logged exposures to the same
+subject (the product) before the impression, within `fatigue_window_days`. Examination, position^-eta: Joachims et al.
+2017, WSDM. Composition of element qualities: AES (Alimama). After a click:
 
     P(conversion | click) = sigmoid(logit(rate) + taste T(s, a) + clickbait_conversion [style_a = clickbait])   (7)
     T = C_s[category_a] + p_s z_a, over sqrt 2;     delay ~ exponential(mean_delay_days), cut at window_days    (8)
@@ -37,7 +35,7 @@ A cut delay means: the sale still counts and comes at the window's end. Cost: bi
 per click (cpc). Revenue: the product's price at a conversion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,31 +88,48 @@ def examination(scenario: Scenario, position: np.ndarray) -> np.ndarray:
 
 def drifting_preference(law: Law, traits: Traits, at: Situation) -> np.ndarray:
     """Equation (3) without readiness: float64 [n], log-odds."""
+    fixed = plain_appeal(law.scenario.effects, traits)[at.creative]
     now = preference(law, traits, at, epoch=0)
     if law.scenario.drift == 0:
-        return now
-    angle = law.scenario.drift * at.day / MONTH
-    return np.cos(angle) * now + np.sin(angle) * preference(law, traits, at, epoch=1)
+        return fixed + now
+    cosine, sine = turn(law.scenario, at.day)
+    return fixed + cosine * now + sine * preference(law, traits, at, epoch=1)
+
+
+def turn(scenario: Scenario, day: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the two epochs on `day`: cos(phi_d) and sin(phi_d)."""
+    angle = scenario.drift * np.asarray(day, np.float64) / MONTH
+    return np.cos(angle), np.sin(angle)
+
+
+def tastes_on(law: Law, day: int) -> Preferences:
+    """Tastes as they are on `day`, for what shoppers do beside ads. (4) is linear in them, so blending them is (3)."""
+    if law.scenario.drift == 0:
+        return law.preferences[0]
+    cosine, sine = turn(law.scenario, day)
+    before, after = law.preferences
+    return replace(
+        before,
+        category=cosine * before.category + sine * after.category,
+        brand=cosine * before.brand + sine * after.brand,
+        price=cosine * before.price + sine * after.price,
+        look=cosine * before.look + sine * after.look,
+    )
 
 
 def preference(law: Law, traits: Traits, at: Situation, epoch: int) -> np.ndarray:
     """Equation (4): float64 [n], log-odds."""
     effects, likes = law.scenario.effects, law.preferences[epoch]
     return (
-        appeal(law, traits, epoch)[at.creative]
+        effects.quality * quality(likes, traits)[at.creative]
         + personal(effects, likes, traits, at.shopper, at.creative)
         + segmental(effects, likes, law.shoppers.segment, traits, at)
     )
 
 
-def appeal(law: Law, traits: Traits, epoch: int) -> np.ndarray:
-    """What a creative has for everybody, in log-odds: float64 [m] (first, clickbait and last term of (4))."""
-    effects = law.scenario.effects
-    return (
-        effects.quality * quality(law.preferences[epoch], traits)
-        + effects.clickbait * (traits.headline == words.CLICKBAIT)
-        - effects.off_manifold * traits.penalty
-    )
+def plain_appeal(effects: Effects, traits: Traits) -> np.ndarray:
+    """The terms of (3) that neither shopper nor time changes: float64 [m], log-odds."""
+    return effects.clickbait * (traits.headline == words.CLICKBAIT) - effects.off_manifold * traits.penalty
 
 
 def quality(likes: Preferences, traits: Traits) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Requests for an ad -> a shortlist, the probability of showing each of it, and the one that is shown.
 
     shortlist_i: `shortlist` creatives, drawn uniformly without replacement from the active ones of the campaign    (1)
-    pi(a | x_i) = e / |S_i| + (1 - e) softmax_{a in S_i}( prior F_a + context (A[age, tpl_a] + D[device, tpl_a]) / sqrt 2 )
-                                                                                                                    (2)
+    pi(a | x_i) = e / |S_i| + (1 - e) softmax_{a in S_i} score(a, x_i)                                               (2)
+    score = prior F_a + context (A[age, template_a] + D[device, template_a]) / sqrt 2
 
 F is the logged column `feature_prior`; age and device are logged; A and D are rule tables of the shop. Nothing latent
 enters, so the log is unconfounded given what it holds. Propensities are whole millionths that sum to exactly one: what
@@ -44,7 +44,7 @@ Chooser = Callable[[Requests, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class LoggingPolicy:
-    """Equation (2) as a Chooser: `prior` [m] and `template` [m] of the creatives, `age_band` [n], rules [a, t], [2, t]."""
+    """Equation (2) as a Chooser: `prior`, `template` [m] of the creatives, `age_band` [n], and the rules A and D."""
 
     settings: Logging
     prior: np.ndarray

@@ -11,12 +11,13 @@ A picture is brought to x in [0, 1]^(28x28) by area averaging, so the look is de
 mean and sd are those of real photos. Atoms were taken whose variance is mostly *within* a category (56 to 86 %), so
 that a look is not another word for a category.
 
-    off(x) = over(log residual(x)) + over(log spread(x)),  capped at 3
+    off(x) = over(log major(x)) + over(log minor(x)) + over(log detail(x)),  capped at 3
 
-with residual(x) the squared error left by a PCA of 64 components of real photos and spread(x) = mean_k z_k^2/lambda_k
-the squared Mahalanobis distance within them (Moghaddam & Pentland 1997, eq. 9: distance from and in feature space).
+The 14x14 sums of 2x2 blocks have 196 principal components over real photos, with scores z_k and variances lambda_k.
+major = mean of z_k^2 / lambda_k over the first 64 (distance within the space of photos), minor = the same over the
+others (distance from it; Moghaddam & Pentland 1997), detail = the energy within blocks, which the sums do not see.
 over(v) is how far v lies outside the [0.5 %, 99.5 %] quantiles of real photos, in units of their interquartile range.
-It is two-sided: noise leaves too much residual, a blurred or blank picture too little.
+It is two-sided: noise has too much of everything, a blurred, blank or averaged picture too little.
 """
 
 from dataclasses import dataclass
@@ -25,15 +26,19 @@ import numpy as np
 
 SIDE = 28
 ATOMS = ((0, 0), (1, 0), (0, 6), (6, 0))
-COMPONENTS = 64
-SAMPLE = 6000  # real photos that the PCA is fitted on: the first of the train split
+MAJOR = 64
+# Corners of real photos are always black; without a floor the faintest grey there would be infinitely far away. This
+# one equals noise of 3 % of the range in every pixel.
+LEAST_VARIANCE = 1e-3
+SAMPLE = 4000  # real photos that the PCA is fitted on: the first of the train split
 MAX_PENALTY = 3.0
 _QUANTILES = (0.005, 0.25, 0.75, 0.995)
 
 
 @dataclass(frozen=True)
 class Look:
-    """A fitted look: `mean`, `scale` [4]; `centre` [784], `basis` [784, k], `variance` [k]; `bounds` [2, 4] quantiles."""
+    """A fitted look: `mean`, `scale` [4] of the atoms; `centre` [28, 28]; `basis` [196, 196] and `variance` [196] of
+    the blocks' components, largest first; `bounds` [3, 4] quantiles of the log distances."""
 
     mean: np.ndarray
     scale: np.ndarray
@@ -45,7 +50,7 @@ class Look:
     def project(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Canonical pictures float64 [n, 28, 28] -> look float64 [n, 4] and penalty float64 [n] in [0, 3]."""
         look = (_atoms(pictures) - self.mean) / self.scale
-        typical = np.log(_distances(pictures, self.centre, self.basis, self.variance))  # (n, 2)
+        typical = _log_distances(pictures, self.centre, self.basis, self.variance)  # (n, 3)
         low, lower, upper, high = self.bounds.T
         over = (np.maximum(low - typical, 0) + np.maximum(typical - high, 0)) / (upper - lower)
         return look, np.minimum(over.sum(axis=1), MAX_PENALTY)
@@ -54,13 +59,10 @@ class Look:
 def fit_look(pictures: np.ndarray) -> Look:
     """Real photos uint8 [n, 28, 28] -> the look, whose scale and manifold are theirs."""
     photos = pictures[:SAMPLE].astype(np.float64) / 255.0
-    flat = photos.reshape(len(photos), -1)  # (n, 784)
-    centre = flat.mean(axis=0)
-    variance, basis = np.linalg.eigh(np.cov((flat - centre).T))
-    kept = slice(None, -min(COMPONENTS, len(photos) // 4) - 1, -1)  # eigh sorts upwards
-    # A direction without variance would make `spread` infinite.
-    variance, basis = np.maximum(variance[kept], 1e-9), basis[:, kept]
-    typical = np.log(_distances(photos, centre, basis, variance))
+    centre = photos.mean(axis=0)
+    variance, basis = np.linalg.eigh(np.cov(_blocks(photos - centre).T))  # sorted upwards
+    variance, basis = np.maximum(variance[::-1], LEAST_VARIANCE), basis[:, ::-1]
+    typical = _log_distances(photos, centre, basis, variance)
     coefficients = _atoms(photos)
     return Look(
         mean=coefficients.mean(axis=0),
@@ -81,11 +83,17 @@ def canonical(picture: np.ndarray) -> np.ndarray:
 
 
 def _averaging(length: int) -> np.ndarray:
-    """Weights float64 [28, length]: the share of each of `length` pixels in each of 28 equal stretches; rows sum to 1."""
+    """Weights float64 [28, length]: shares of `length` pixels in each of 28 equal stretches; rows sum to 1."""
     edges = np.arange(SIDE + 1) * (length / SIDE)
     left = np.maximum(edges[:-1, None], np.arange(length))
     right = np.minimum(edges[1:, None], np.arange(1, length + 1))
     return np.maximum(right - left, 0) * (SIDE / length)
+
+
+def _blocks(pictures: np.ndarray) -> np.ndarray:
+    """Coefficients float64 [n, 196] on 2x2 blocks of unit norm: half the sum of each block's four pixels."""
+    half = SIDE // 2
+    return pictures.reshape(-1, half, 2, half, 2).sum(axis=(2, 4)).reshape(-1, half * half) / 2
 
 
 def _atoms(pictures: np.ndarray) -> np.ndarray:
@@ -98,10 +106,11 @@ def _cosine(frequency: int) -> np.ndarray:
     return wave / np.sqrt((wave**2).sum())
 
 
-def _distances(pictures: np.ndarray, centre: np.ndarray, basis: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Residual from and spread within the components, float64 [n, 2], both > 0."""
-    offset = pictures.reshape(len(pictures), -1) - centre
-    scores = offset @ basis  # (n, k)
-    residual = (offset**2).sum(axis=1) - (scores**2).sum(axis=1)
-    spread = (scores**2 / variance).mean(axis=1)
-    return np.maximum(np.stack([residual, spread], axis=1), 1e-6)
+def _log_distances(pictures: np.ndarray, centre: np.ndarray, basis: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Logarithms of major, minor and detail: float64 [n, 3]."""
+    offset = pictures - centre
+    blocks = _blocks(offset)
+    scaled = (blocks @ basis) ** 2 / variance  # (n, 196)
+    detail = np.einsum("nij,nij->n", pictures, pictures) - (_blocks(pictures) ** 2).sum(axis=1)
+    distances = np.stack([scaled[:, :MAJOR].mean(axis=1), scaled[:, MAJOR:].mean(axis=1), detail], axis=1)
+    return np.log(np.maximum(distances, 1e-6))

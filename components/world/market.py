@@ -9,7 +9,7 @@ from components.config import WorldConfig
 from components.world import vocabulary as words
 from components.world.behaviour import Shelves, stock_shelves
 from components.world.catalogue import DAY, START, Catalogue, draw_catalogue, rescore
-from components.world.law import Law, appeal
+from components.world.law import Law, plain_appeal, quality
 from components.world.logging_policy import LoggingPolicy, logging_policy
 from components.world.look import SAMPLE, Look, fit_look
 from components.world.photos import ID_PREFIX, SPLITS, Photos, decode_grey, images_table
@@ -45,7 +45,9 @@ def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Mark
     creatives, products = things.creatives, things.products
     traits = creative_traits(creatives, products, images, look)
     # The shop's own score knows something of what pleases everybody, and nothing of anybody's taste.
-    creatives = rescore(creatives, appeal(law, traits, epoch=0), scenario.logging.prior_accuracy)
+    effects = scenario.effects
+    pleasing = effects.quality * quality(law.preferences[0], traits) + plain_appeal(effects, traits)
+    creatives = rescore(creatives, pleasing, scenario.logging.prior_accuracy)
     campaign = codes(creatives["campaign"], tuple(things.campaigns["campaign"]))
     first, last = _active_days(creatives)
     on_shelf = product_traits(products, images, look)

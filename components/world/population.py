@@ -59,8 +59,8 @@ class Preferences:
     for things the world never saw, at code -1.
 
     `category` [n, 11], `brand` [n, 13], `price` [n], `look` [n, 4]; `template` [6], `headline` [7], `call` [5],
-    `palette` [6], `product` [p + 1] and `look_quality` [4] are qualities to everybody; `segment_template` [7, 6], `segment_headline`
-    [7, 7], `palette_hour` [6, 4].
+    `palette` [6], `product` [p + 1] and `look_quality` [4] are qualities to everybody; `segment_template` [7, 6],
+    `segment_headline` [7, 7], `palette_hour` [6, 5].
     """
 
     category: np.ndarray

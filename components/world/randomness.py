@@ -12,7 +12,7 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
 
 
 def standardised(draws: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """`draws` with mean 0 and standard deviation 1 along `axis` (all: None), so that an effect has the size it is given.
+    """`draws` with mean 0 and standard deviation 1 along `axis` (None: all): an effect then has the size it is given.
 
     An axis of one value, or without variance, becomes 0.
     """

@@ -70,8 +70,8 @@ class Bots(Section):
 class ColdStart(Section):
     """Creatives and shoppers that appear only from `from_day` on."""
 
-    creatives: Share
-    shoppers: Share
+    creatives: Annotated[float, Field(ge=0, lt=1)]
+    shoppers: Annotated[float, Field(ge=0, lt=1)]
     from_day: Count
 
 

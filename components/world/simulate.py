@@ -40,6 +40,8 @@ def simulate_log(market: Market) -> tuple[pd.DataFrame, pd.DataFrame]:
     window = market.law.scenario.exposure.fatigue_window_days * _DAY_MS
     shown, days = NOTHING_SHOWN, []
     for day in range(market.config.days):
+        if not quota(market.config.impressions, market.config.days, day):
+            continue
         ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
         shown = shown.then(ads.shown).since((day + 1) * _DAY_MS - window)
         days.append(ads)

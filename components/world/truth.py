@@ -52,7 +52,7 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
 
 
 def _positions(values: pd.Series, keys: pd.Series | pa.Array, name: str) -> np.ndarray:
-    """Row of each value in `keys`, int64; Arrow hashes millions of strings in a second where an object Index takes ten."""
+    """Row of each value in `keys`, int64; Arrow hashes millions of strings in a second, an object Index in ten."""
     found = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
     if found.null_count:
         stranger = values.iloc[int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])]
