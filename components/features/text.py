@@ -56,7 +56,8 @@ class TextSpace:
         """texts [n] -> float64 [n, d], of length 1; zeros for a null or a text with no known term."""
         codes, distinct = pd.factorize(texts)
         vectors = np.zeros((len(distinct) + 1, self.dimensions))  # the last row answers for nulls (code -1)
-        vectors[:-1] = self.tfidf(distinct) @ self.directions
+        if len(distinct):
+            vectors[:-1] = self.tfidf(distinct) @ self.directions
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)[codes]
 

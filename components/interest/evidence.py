@@ -10,17 +10,16 @@ This is hierarchical shrinkage without a grid: what the clicks do not support go
 signal at all the model is its base rate.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 ROUNDS = 4  # of (1): a quadratic fit to the likelihood around the current w
-UPDATES = 12  # of (2) per round: cheap, the rows are not touched
+UPDATES = 8  # of (2) per round: cheap, the rows are not touched
 START = 0.01  # a standard deviation of 0.1 in log-odds per coefficient
-LEAST, MOST = 1e-9, 4.0  # below LEAST a group is off; MOST keeps a separable group finite
-
-Chunks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+LEAST, MOST = 1e-7, 4.0  # below LEAST a group is off; MOST keeps a separable group finite
+ROWS, CONTROLS = 50_000, 8  # all rows up to ROWS; beyond, at least so many non-clicks per click
+CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -32,35 +31,58 @@ class Evidence:
     variances: np.ndarray
 
 
-def maximise_evidence(chunks: Chunks, groups: tuple[str, ...], base_rate: float) -> Evidence:
-    """chunks() yields (x float32 [n, d], click [n]) over all rows; groups: each column's -> Evidence."""
+def informative_rows(click: np.ndarray, seed: int) -> np.ndarray:
+    """click 0/1 [n] -> the rows that find the variances, int64 [m] ascending: all of a small log, else a sample.
+
+    Clicks are rare, so nearly all information is in them: 8 non-clicks per click leave the standard errors 6 % wider
+    than all of them would (Breslow & Day 1980), and only the intercept must be put right (`maximise_evidence`).
+    """
+    clicks, others = np.flatnonzero(click > 0), np.flatnonzero(click == 0)
+    wanted = max(ROWS - len(clicks), CONTROLS * len(clicks))
+    if len(others) > wanted:
+        others = np.random.default_rng(seed).choice(others, wanted, replace=False)
+    return np.sort(np.concatenate([clicks, others]))
+
+
+def maximise_evidence(rows: np.ndarray, click: np.ndarray, groups: tuple[str, ...], base_rate: float) -> Evidence:
+    """rows float32 [m, d], click 0/1 [m], each column's group -> Evidence; the intercept is set for `base_rate`.
+
+    A case-control sample shifts the intercept alone, by the log of the ratio of its odds to the log's (Prentice & Pyke
+    1979).
+    """
     names, member = np.unique(np.array(groups, dtype=str), return_inverse=True)
     sizes = np.bincount(member, minlength=len(names)).astype(np.float64)
     variances = np.full(len(names), START)
     weights = np.zeros(len(groups) + 1)  # the intercept first, under a flat prior
-    weights[0] = np.log(base_rate / (1.0 - base_rate))
+    weights[0] = _log_odds(float(click.mean()))
     for _ in range(ROUNDS):
-        curvature, slope = _expand(chunks, weights)
+        curvature, slope = _expand(rows, click, weights)
         target = curvature @ weights + slope
         for _ in range(UPDATES):
             weights, spread = _posterior(curvature, target, variances[member])
             variances = _update(weights[1:], spread[1:], variances, member, sizes)
         weights, _ = _posterior(curvature, target, variances[member])
-    return Evidence(float(weights[0]), weights[1:], variances[member])
+    shift = _log_odds(base_rate) - _log_odds(float(click.mean()))
+    return Evidence(float(weights[0]) + shift, weights[1:], variances[member])
 
 
-def _expand(chunks: Chunks, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _log_odds(share: float) -> float:
+    return float(np.log(share / (1.0 - share)))
+
+
+def _expand(rows: np.ndarray, click: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """H [d + 1, d + 1] and the gradient [d + 1] of the log-likelihood at `weights`."""
     width = len(weights)
     curvature, slope = np.zeros((width, width)), np.zeros(width)
-    for rows, click in chunks():
-        probability = 1.0 / (1.0 + np.exp(-(weights[0] + rows @ weights[1:].astype(np.float32))))
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        probability = 1.0 / (1.0 + np.exp(-(weights[0] + part @ weights[1:].astype(np.float32))))
         noise = np.sqrt(probability * (1.0 - probability)).astype(np.float32)
-        scaled = np.concatenate([noise[:, None], rows * noise[:, None]], axis=1)
+        scaled = np.concatenate([noise[:, None], part * noise[:, None]], axis=1)
         curvature += scaled.T @ scaled
-        residual = click - probability
+        residual = click[start : start + CHUNK] - probability
         slope[0] += residual.sum()
-        slope[1:] += residual.astype(np.float32) @ rows
+        slope[1:] += residual.astype(np.float32) @ part
     return curvature, slope
 
 

@@ -25,7 +25,7 @@ class Kind:
 def _train_logistic(features: Features, taught: Pairs, click: np.ndarray, config: InterestConfig) -> InterestModel:
     from components.interest.logistic import train_logistic
 
-    return train_logistic(features, taught, click)
+    return train_logistic(features, taught, click, config.seed)
 
 
 def _read_logistic(files: Mapping[str, bytes]) -> InterestModel:

@@ -1,6 +1,6 @@
 """Logistic regression on the pair map: linear, personal through crosses, shrunk group by group."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from components.errors import UserError
 from components.features import Features
 from components.features.levels import side_by_side
 from components.features.storage import from_npz, to_npz
-from components.interest.evidence import LEAST, maximise_evidence
+from components.interest.evidence import LEAST, informative_rows, maximise_evidence
 from components.interest.pairs import PairMap
 from components.interest.protocol import CHUNK, Pairs, Tower, meet
 from components.interest.sides import ONE
@@ -23,7 +23,7 @@ ROWS = 8192
 
 @dataclass(frozen=True)
 class Scales:
-    """The pair map, and the standard deviation of each coefficient's prior, float64 [d]: columns times it are inputs."""
+    """The pair map, and the standard deviation of each coefficient's prior, float64 [d] (inputs: columns times it)."""
 
     pairs: PairMap
     deviations: np.ndarray
@@ -72,32 +72,40 @@ class Logistic:
             raise UserError(f"{ESTIMATOR} is no logistic interest model: {error}") from None
 
 
-def train_logistic(features: Features, taught: Pairs, click: np.ndarray) -> Logistic:
-    """The training pairs and their clicks 0/1 [n] -> model; priors by evidence on the same rows, no other settings."""
-    from scipy.sparse import csr_array, vstack
+def train_logistic(features: Features, taught: Pairs, click: np.ndarray, seed: int) -> Logistic:
+    """The training pairs and their clicks 0/1 [n] -> model: priors by evidence, then coefficients from every row."""
     from sklearn.linear_model import LogisticRegression
 
     pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
-
-    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(click), ROWS):
-            part = slice(start, start + ROWS)
-            yield _design(pairs, taught, part), click[part]
-
-    found = maximise_evidence(chunks, pairs.groups, float(click.mean()))
+    telling = informative_rows(click, seed)
+    found = maximise_evidence(_design(pairs, taught, telling), click[telling], pairs.groups, float(click.mean()))
     deviations = np.where(found.variances > LEAST, np.sqrt(found.variances), 0.0)
     # scikit-learn wants a column: where every group is off, one of no weight keeps the model its base rate
     deviations[0] = max(deviations[0], np.sqrt(LEAST))
     used = np.flatnonzero(deviations)
+    estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-4, warm_start=True)
+    # the evidence's own coefficients are nearly right already: starting there saves most of the passes over the rows
+    estimator.coef_ = (found.weights[used] / deviations[used])[None, :]
+    estimator.intercept_ = np.array([found.intercept])
+    return Logistic(Scales(pairs, deviations), estimator.fit(_inputs(pairs, taught, deviations, used), click))
+
+
+def _design(pairs: PairMap, taught: Pairs, rows: np.ndarray) -> np.ndarray:
+    """Numbers of pairs [n] -> float32 [n, d]."""
+    impressions = taught.impressions.iloc[taught.row[rows]]
+    return pairs.design(impressions, taught.creatives.iloc[taught.column[rows]], taught.repeats[rows])
+
+
+def _inputs(pairs: PairMap, taught: Pairs, deviations: np.ndarray, used: np.ndarray):
+    """All training pairs -> the used columns times their prior's deviation, sparse float64 [n, used]."""
+    from scipy.sparse import csr_array, vstack
+
     scale = deviations[used].astype(np.float32)
-    inputs = vstack([csr_array(rows[:, used] * scale) for rows, _ in chunks()]).tocsr()
-    estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-5)
-    return Logistic(Scales(pairs, deviations), estimator.fit(inputs, click))
-
-
-def _design(pairs: PairMap, taught: Pairs, part: slice) -> np.ndarray:
-    rows = taught.impressions.iloc[taught.row[part]]
-    return pairs.design(rows, taught.creatives.iloc[taught.column[part]], taught.repeats[part])
+    blocks = [
+        csr_array(_design(pairs, taught, np.arange(start, min(start + ROWS, len(taught.row))))[:, used] * scale)
+        for start in range(0, len(taught.row), ROWS)
+    ]
+    return vstack(blocks).tocsr()
 
 
 def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], asked: Pairs) -> tuple[Tower, Tower]:

@@ -22,7 +22,7 @@ def log_losses(probability: np.ndarray, click: np.ndarray) -> np.ndarray:
 
 
 def mean_by_shopper(values: np.ndarray, shopper_id: np.ndarray, resamples: int, seed: int) -> Estimate:
-    """The mean of values float64 [n] and its bootstrap interval; shoppers are drawn whole, for their rows go together."""
+    """The mean of values float64 [n] and its bootstrap interval; shoppers are drawn whole: their rows go together."""
     codes = np.unique(shopper_id, return_inverse=True)[1]
     sums, counts = np.bincount(codes, values), np.bincount(codes).astype(np.float64)
     drawn = _draws(len(counts), resamples, seed)

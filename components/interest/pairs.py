@@ -29,9 +29,8 @@ CROSSES = (
     ("price", "price", OUTER),  # neighbouring bands attract, too
     # the kind of person against how the ad speaks and looks
     *(("segment", block, OUTER) for block in (*WORDS, "wording", "category", "price", "look")),
-    *(("shopper", block, OUTER) for block in (*WORDS, "category", "price")),
+    *(("shopper", block, OUTER) for block in ("template", "wording", "palette", "category", "price")),
     ("category", "template", OUTER),
-    ("category", "headline", OUTER),
     # the moment against how the ad looks
     ("hour", "palette", OUTER),
     ("hour", "template", OUTER),

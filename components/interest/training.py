@@ -38,7 +38,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Report:
-    """How a calibrated model does on later rows. Losses in nats per impression; gain: the base rate's minus the model's.
+    """How a calibrated model does on later rows. Losses in nats per impression; gain: base rate's minus model's.
 
     base_rate: the click rate before that time, which the base log loss predicts for everyone.
     """

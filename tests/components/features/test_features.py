@@ -1,0 +1,252 @@
+import sys
+from subprocess import run
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.config import FeaturesConfig
+from components.errors import UserError
+from components.features import FeatureModel, build_features, creative_features, fit_features
+from components.features.splits import TRAIN
+from tests.components.features import oracle
+from tests.components.features.shop import shop
+
+CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+SECOND = pd.Timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return shop()
+
+
+@pytest.fixture(scope="module")
+def model(tables):
+    return fit_features(tables, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def features(model, tables):
+    return build_features(model, tables, CONFIG)
+
+
+def shopper_columns(features):
+    named = [c for c in features.impressions if c.startswith("shopper_") or c in ("impression_id", "segment", "split")]
+    return features.impressions[named]
+
+
+def test_the_fast_engine_agrees_with_a_loop_over_impressions(tables, model, features):
+    consenting = tables["shoppers"].loc[tables["shoppers"]["consent"], "shopper_id"]
+    events = tables["events"][tables["events"]["shopper_id"].isin(consenting)]
+    shown = tables["impressions"][tables["impressions"]["shopper_id"].isin(consenting)]
+    taste = model.behaviour.tastes[0]
+    prior = pd.Series(taste.prior, index=[column.removeprefix("category:") for column in taste.columns])
+    for _, row in features.impressions[features.impressions["consent"]].iloc[::17].iterrows():
+        who, when = row["shopper_id"], row["timestamp"]
+        expected = oracle.exposure(shown, who, row["campaign"], when)
+        for kind in ("view", "search", "purchase"):
+            for days in (1, 7):
+                expected |= oracle.activity(events, who, when, kind, days)
+        expected |= oracle.category_share(events, tables["products"], who, when, prior, taste.kappa)
+        found = row[list(expected)].astype(float)
+        np.testing.assert_allclose(found, list(expected.values()), rtol=1e-5, atol=1e-5)
+
+
+def with_events(tables, planted):
+    return {**tables, "events": pd.concat([tables["events"], planted], ignore_index=True)}
+
+
+def planted_events(impression, offsets):
+    """Dear purchases and searches by the shopper of one impression, at the given offsets from its time."""
+    times = pd.Series([impression["timestamp"] + offset for offset in offsets]).astype("datetime64[us, UTC]")
+    count = len(times)
+    return pd.DataFrame(
+        {
+            "event_id": [f"planted{number}" for number in range(count)],
+            "timestamp": times,
+            "shopper_id": impression["shopper_id"],
+            "kind": ["purchase", "search"] * (count // 2),
+            "product_id": ["product001", None] * (count // 2),
+            "text": [None, "red shoes 红色"] * (count // 2),
+            "dwell_seconds": np.nan,
+            "value": [1e6, np.nan] * (count // 2),
+        }
+    )
+
+
+def chosen_impression(features):
+    late = features.impressions[features.impressions["consent"] & (features.impressions["split"] == "evaluation")]
+    return late.iloc[len(late) // 2]
+
+
+def test_events_at_or_after_an_impression_change_nothing_in_its_row(tables, model, features):
+    impression = chosen_impression(features)
+    planted = planted_events(impression, [0 * SECOND, 0 * SECOND, SECOND, SECOND, 90 * SECOND, 90 * SECOND])
+    again = build_features(model, with_events(tables, planted), CONFIG)
+    until = features.impressions["timestamp"] <= impression["timestamp"]
+    pd.testing.assert_frame_equal(features.impressions[until], again.impressions[until])
+    later = (features.impressions["shopper_id"] == impression["shopper_id"]) & ~until
+    assert later.any()
+    bought = "shopper_value:purchase_28d"
+    assert (again.impressions.loc[later, bought] > features.impressions.loc[later, bought] + 1e5).all()
+
+
+def test_an_event_one_microsecond_before_an_impression_counts(tables, model, features):
+    impression = chosen_impression(features)
+    planted = planted_events(impression, [-pd.Timedelta(microseconds=1)] * 2)
+    again = build_features(model, with_events(tables, planted), CONFIG)
+    row = again.impressions.loc[impression.name]
+    assert row["shopper_count:purchase_1d"] == impression["shopper_count:purchase_1d"] + 1
+    assert row["shopper_count:search_1d"] == impression["shopper_count:search_1d"] + 1
+
+
+def test_clicks_at_or_after_an_impression_change_nothing_in_its_row(tables, model, features):
+    impression = chosen_impression(features)
+    later = tables["impressions"]["timestamp"] >= impression["timestamp"]
+    flipped = tables["impressions"].assign(click=tables["impressions"]["click"].where(~later, 1))
+    again = build_features(model, {**tables, "impressions": flipped}, CONFIG)
+    row = features.impressions["impression_id"] == impression["impression_id"]
+    pd.testing.assert_frame_equal(shopper_columns(features)[row], shopper_columns(again)[row])
+
+
+def test_what_is_fitted_does_not_see_past_the_end_of_training(tables, model):
+    until = pd.Timestamp(model.splits.train_until, unit="us", tz="UTC")
+    rewritten = tables["events"].copy()
+    late = rewritten["timestamp"] >= until
+    rewritten.loc[late & (rewritten["kind"] == "search"), "text"] = "completely different words"
+    rewritten.loc[late & (rewritten["kind"] == "purchase"), "value"] = 1e6
+    rewritten.loc[late, "shopper_id"] = "shopper000"
+    unclicked = tables["impressions"].assign(click=1 - tables["impressions"]["click"])
+    again = fit_features({**tables, "events": rewritten, "impressions": unclicked}, CONFIG)
+    assert again.files() == model.files()
+
+
+def test_splits_follow_time_and_keep_a_page_together(tables):
+    impressions = tables["impressions"].sort_values("timestamp", ignore_index=True)
+    model = fit_features({**tables, "impressions": impressions}, CONFIG)
+    split = model.splits.of(impressions)
+    assert list(dict.fromkeys(split)) == ["train", "calibration", "evaluation"]
+    last = int(np.flatnonzero(split == TRAIN)[-1])
+    page = impressions["request_id"].copy()
+    page.iloc[[last, last + 1]] = "one page"
+    together = model.splits.of(impressions.assign(request_id=page))
+    assert together[last] == together[last + 1] == "calibration"
+    assert (np.delete(together, last) == np.delete(split, last)).all()
+
+
+def test_a_shopper_without_consent_has_no_past_and_teaches_nothing(tables, model, features):
+    refusing = set(tables["shoppers"].loc[~tables["shoppers"]["consent"], "shopper_id"])
+    rows = features.impressions[features.impressions["shopper_id"].isin(refusing)]
+    assert len(rows) and not rows["consent"].any()
+    assert (rows.filter(regex="shopper_(count|value|shown|clicked|touches|campaign_shown)") == 0).all().all()
+    assert rows.filter(regex="shopper_category").drop_duplicates().shape[0] == 1
+    assert not refusing & set(features.shopper_profiles["shopper_id"])
+    kept = ~tables["events"]["shopper_id"].isin(refusing)
+    without = {**tables, "events": tables["events"][kept]}
+    assert fit_features(without, CONFIG).files() == model.files()
+
+
+def test_profiles_name_what_a_shopper_touched_most(tables, features):
+    profiles = features.shopper_profiles.set_index("shopper_id")
+    events = tables["events"].merge(tables["products"][["product_id", "category"]], on="product_id")
+    for shopper_id in list(profiles.index[:20]):
+        counts = events.loc[events["shopper_id"] == shopper_id, "category"].value_counts()
+        first = profiles.loc[shopper_id, "categories"].split(", ")[0]
+        assert counts[first] == counts.max()
+    searched = tables["events"][tables["events"]["text"].notna()].iloc[0]
+    terms = profiles.loc[searched["shopper_id"], "top_terms"]
+    assert terms and "#" not in terms
+
+
+def test_the_same_tables_give_the_same_bytes(tables, model, features):
+    again = fit_features(tables, CONFIG)
+    assert again.files() == model.files()
+    rebuilt = build_features(again, tables, CONFIG)
+    pd.testing.assert_frame_equal(rebuilt.impressions, features.impressions, check_exact=True)
+    pd.testing.assert_frame_equal(rebuilt.creatives, features.creatives, check_exact=True)
+    pd.testing.assert_frame_equal(rebuilt.shopper_profiles, features.shopper_profiles, check_exact=True)
+
+
+def test_a_stored_model_builds_the_same_features_and_rejects_rubbish(tables, model, features):
+    stored = FeatureModel.from_files(model.files())
+    pd.testing.assert_frame_equal(build_features(stored, tables, CONFIG).impressions, features.impressions)
+    with pytest.raises(UserError, match="no saved FeatureModel"):
+        FeatureModel.from_files({"features.npz": b"rubbish"})
+    with pytest.raises(UserError, match=r"needs the file features\.npz"):
+        FeatureModel.from_files({})
+
+
+def test_numbers_are_float32_and_finite(features):
+    for table, named in ((features.impressions, ("shopper_", "context_")), (features.creatives, ("creative_",))):
+        numbers = [c for c in table if c.startswith(named) and c not in ("shopper_id", "creative_id")]
+        assert (table[numbers].dtypes == np.float32).all() and np.isfinite(table[numbers].to_numpy()).all()
+
+
+def test_a_generated_creative_gets_the_same_columns(tables, model, features):
+    new = tables["creatives"].iloc[:2].assign(creative_id=["new1", "new2"], origin="vae 1", headline="never seen")
+    found = creative_features(model, new, tables["products"], tables["images"])
+    assert list(found.columns) == list(features.creatives.columns)
+    assert (found["creative_generated"] == 1).all()
+    assert (found.filter(like="creative_headline:") == 0).all().all()
+    same = [column for column in found if column.startswith(("creative_look", "creative_category", "creative_title"))]
+    pd.testing.assert_frame_equal(found[same], features.creatives[same].iloc[:2])
+
+
+@pytest.mark.parametrize(
+    ("absent", "said", "gone"),
+    [
+        ("events", "no table events", "shopper_category"),
+        ("images", "no table images", "shopper_look"),
+        ("products", "no table products", "shopper_price"),
+        ("shoppers", "no table shoppers", "nothing"),
+    ],
+)
+def test_an_absent_table_switches_off_what_needs_it_and_says_so(tables, absent, said, gone):
+    fewer = {name: table for name, table in tables.items() if name != absent}
+    model = fit_features(fewer, CONFIG)
+    features = build_features(model, fewer, CONFIG)
+    assert any(said in message for message in features.messages)
+    assert not [column for column in features.impressions if column.startswith(gone)]
+    assert len(features.impressions) == len(tables["impressions"])
+    assert FeatureModel.from_files(model.files()).files() == model.files()
+
+
+def test_without_a_shopper_there_is_no_history(tables):
+    profile = CONFIG.model_copy(update={"shopper_history": False})
+    model = fit_features(tables, profile)
+    features = build_features(model, tables, profile)
+    assert any("shopper_history is false" in message for message in features.messages)
+    assert not features.impressions.filter(regex="shopper_(count|shown|category|recency)").shape[1]
+    assert (features.impressions["segment"] == 0).all() and features.shopper_profiles.empty
+
+
+def test_own_columns_become_features(tables):
+    rng = np.random.default_rng(0)
+    own = {
+        **tables,
+        "shoppers": tables["shoppers"].assign(feature_age=["young", "old"] * 60),
+        "creatives": tables["creatives"].assign(feature_score=rng.random(24)),
+        "impressions": tables["impressions"].assign(context_device=rng.choice(["phone", "desktop"], 1500)),
+    }
+    features = build_features(fit_features(own, CONFIG), own, CONFIG)
+    known = features.impressions["consent"]
+    assert (features.impressions.loc[known, ["shopper_age:young", "shopper_age:old"]].sum(axis=1) == 1).all()
+    assert (features.impressions.loc[~known, ["shopper_age:young", "shopper_age:old"]] == 0).all().all()
+    assert {"context_device:phone", "context_device:desktop"} <= set(features.impressions.columns)
+    np.testing.assert_allclose(features.creatives["creative_score"], own["creatives"]["feature_score"], rtol=1e-6)
+
+
+def test_shares_that_leave_no_time_to_judge_are_refused(tables):
+    with pytest.raises(UserError, match=r"train_share 0\.8 and features\.calibration_share 0\.2"):
+        fit_features(tables, CONFIG.model_copy(update={"train_share": 0.8, "calibration_share": 0.2}))
+    at_once = tables["impressions"].assign(timestamp=tables["impressions"]["timestamp"].iloc[0])
+    with pytest.raises(UserError, match="column timestamp"):
+        fit_features({**tables, "impressions": at_once}, CONFIG)
+
+
+def test_importing_features_loads_nothing_heavy():
+    code = (
+        "import sys, components.features; print([m for m in ('tensorflow', 'sklearn', 'duckdb') if m in sys.modules])"
+    )
+    assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

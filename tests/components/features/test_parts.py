@@ -1,0 +1,88 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.features.history import Timeline
+from components.features.levels import Levels, PriceBands
+from components.features.segments import Segments
+from components.features.taste import MOST_KAPPA, Taste
+from components.features.text import TextSpace, terms
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "unrelated"),
+    [
+        ("红色连衣裙", "连衣裙新款", "男士运动鞋"),
+        ("red dresses", "a red dress", "running sneaker"),
+        ("夏季 dress", "连衣裙 dress", "运动鞋 sneaker"),
+    ],
+)
+def test_related_phrases_overlap_and_unrelated_ones_do_not(left, right, unrelated):
+    assert set(terms(left)) & set(terms(right))
+    assert not set(terms(left)) & set(terms(unrelated))
+
+
+def test_chinese_titles_of_one_kind_lie_closer_than_titles_of_two_kinds():
+    dresses = ["红色连衣裙", "黑色连衣裙", "夏季长裙", "连衣裙新款", "长裙黑色"]
+    shoes = ["男士运动鞋", "跑步运动鞋", "轻便跑步鞋", "运动鞋白色"]
+    space = TextSpace.fit([*dresses, *shoes], dimensions=3, seed=0)
+    vectors = space.embed(pd.Series([*dresses, *shoes], dtype="str"))
+    likeness = vectors @ vectors.T
+    assert likeness[:5, :5].mean() > 0.5 > likeness[:5, 5:].mean() + 0.3
+    # a search that is no title, and shares no whole word with one
+    query = space.embed(pd.Series(["连衣裙红", None, "zzz"], dtype="str"))
+    assert (query[0] @ vectors[:5].T).mean() > (query[0] @ vectors[5:].T).mean() + 0.5
+    assert not query[1:].any()
+
+
+def test_texts_without_terms_span_no_space():
+    assert TextSpace.fit(["!!!", ""], dimensions=3, seed=0) is None
+    assert TextSpace.fit([], dimensions=3, seed=0) is None
+
+
+def test_ranges_are_half_open_in_time():
+    timeline = Timeline.of(pd.Series(["a", "a", "b", "a"]), np.array([10, 20, 20, 30]))
+    asked = pd.Series(["a", "a", "a", "b", "c"])
+    rows = timeline.rows(asked, until=np.array([10, 20, 31, 21, 99]), since=np.array([0, 10, 20, 0, 0]))
+    assert rows.count.tolist() == [0, 1, 2, 1, 0]
+    values = np.array([1.0, 2.0, 4.0, 8.0])[timeline.order]
+    assert rows.sums(values).tolist() == [0.0, 1.0, 10.0, 4.0, 0.0]
+    assert rows.last(values, otherwise=-1.0).tolist() == [-1.0, 1.0, 8.0, 4.0, -1.0]
+
+
+def test_taste_trusts_few_touches_when_shoppers_differ_and_many_when_they_do_not():
+    rng = np.random.default_rng(0)
+    shopper = np.repeat(np.arange(300), 20)
+
+    def fitted(own: np.ndarray) -> Taste:
+        drawn = (rng.random((len(shopper), 1)) > own[shopper].cumsum(axis=1)).sum(axis=1)
+        return Taste.fit(("a", "b", "c"), np.eye(3)[drawn], shopper)
+
+    different = fitted(rng.dirichlet([2.0, 2.0, 2.0], 300))
+    # shares drawn from Dirichlet(alpha): kappa is the sum of alpha
+    assert 4.5 < different.kappa < 7.5
+    assert fitted(np.full((300, 3), 1 / 3)).kappa > 100
+    one_touch = different.average(np.array([[1.0, 0.0, 0.0]]), np.array([1]))
+    assert one_touch.sum() == pytest.approx(1.0) and 0.33 < one_touch[0, 0] < 0.55
+    assert Taste.fit(("a",), np.zeros((0, 1)), np.zeros(0, dtype=int)).kappa == MOST_KAPPA
+
+
+def test_levels_keep_the_commonest_and_give_nothing_to_others():
+    levels = Levels.fit("template", pd.Series(["b", "a", "b", None, "c", "a"]), most=2)
+    assert levels.columns == ("template:a", "template:b")
+    assert levels.encode(pd.Series(["a", "c", None, "b"])).tolist() == [[1, 0], [0, 0], [0, 0], [0, 1]]
+
+
+def test_price_bands_hold_equal_numbers_and_no_price_has_none():
+    prices = pd.Series(np.arange(100.0))
+    bands = PriceBands.fit(prices)
+    assert bands.name(prices).value_counts().tolist() == [20] * 5
+    assert bands.name(pd.Series([np.nan])).isna().all()
+
+
+def test_segments_find_planted_groups_and_name_the_largest_first():
+    rng = np.random.default_rng(1)
+    centre = np.repeat([[5.0, 0.0], [-5.0, 0.0], [0.0, 5.0]], [20, 60, 40], axis=0)
+    points = centre + 0.2 * rng.standard_normal(centre.shape)
+    segments = Segments.fit((points,), count=3, seed=0)
+    assert np.bincount(segments.assign(points)).tolist() == [60, 40, 20]
