@@ -19,20 +19,20 @@ class Outputs:
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Write `table` as Parquet under the relative file name `name`."""
-        write_table(table, self._claim(name))
+        write_table(table, self.claim(name))
 
     def json(self, name: str, value: Any) -> None:
         """Write `value` as JSON with sorted keys; NaN and Infinity are errors."""
-        write_json(value, self._claim(name))
+        write_json(value, self.claim(name))
 
     def text(self, name: str, text: str) -> None:
         """Write `text` as UTF-8."""
-        write_text(text, self._claim(name))
+        write_text(text, self.claim(name))
 
     def files(self, folder: str, contents: Mapping[str, bytes]) -> None:
         """Write each of `contents` (relative name -> bytes) below `folder`."""
         for name, content in contents.items():
-            write_bytes(content, self._claim(f"{folder}/{name}"))
+            write_bytes(content, self.claim(f"{folder}/{name}"))
 
     def finish(self, due: Manifest) -> None:
         """Remove what this run did not write, then write `due` with the digests of what it did, as the last file."""
@@ -45,6 +45,16 @@ class Outputs:
         outputs = {name: digest_file(self.folder / name) for name in sorted(self._written)}
         write_json({**due.to_dict(), "outputs": outputs}, self.folder / NAME)
 
-    def _claim(self, name: str) -> UPath:
+    def copy(self, source: UPath, name: str) -> None:
+        """Copy the file or folder `source`, where it exists, to the relative name `name`."""
+        if source.is_file():
+            write_bytes(source.read_bytes(), self.claim(name))
+        elif source.is_dir():
+            for path in source.rglob("*"):
+                if path.is_file():
+                    self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
+
+    def claim(self, name: str) -> UPath:
+        """The place of the file `name`, counted among those that this run wrote."""
         self._written.add(name)
         return self.folder / name

@@ -28,13 +28,13 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
         raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(SHIPPED)}")
     if scenario and name != "marketplace":
         raise UserError("--scenario goes with marketplace: `adloom data build marketplace --scenario FILE`")
-    cache = prepare() / "downloads"
+    cache = prepare() / "cache"
     with show_progress():
         for each in (name,) if name else SHIPPED:
             overrides = (f"world.scenario={scenario}",) if scenario else ()
             world = load_settings(params, each, overrides).world
             built = datasets.build(each, UPath("data"), world, cache)
-            click.echo(f"{built}")
+            click.echo(f"{built.name}: {'built in' if built.fresh else 'is already in'} {built.folder}")
 
 
 @data.command()

@@ -16,6 +16,15 @@ class Gate:
     passed: bool
     reasons: tuple[str, ...]
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> "Gate | None":
+        """A gate from its JSON form; None stays None."""
+        return None if record is None else cls(record["passed"], tuple(record["reasons"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The gate as plain JSON values."""
+        return {"passed": self.passed, "reasons": list(self.reasons)}
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -46,6 +55,14 @@ class Decision:
         """The record: plain JSON values, with no ids, times or paths in it."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Decision":
+        """A decision from its record."""
+        kept = record["evidence"]
+        gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
+        evidence = Evidence(**{**kept, **gates})
+        return cls(record["action"], tuple(record["reasons"]), record["margin"], evidence)
+
 
 def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
     """The policy's gate: promote only when the log can be trusted and the lift's lower bound clears the margin.
@@ -69,3 +86,15 @@ def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[s
     if lift["ci_low"] > config.margin:
         return "promote", (f"{bound}; its lower bound exceeds the margin of {config.margin:g}",)
     return "refuse", (f"{bound}; its lower bound does not exceed the margin of {config.margin:g}",)
+
+
+def page(decision: Decision) -> str:
+    """The decision as Markdown for people."""
+    evidence = decision.evidence
+    rows = [("interest", evidence.interest), ("creatives", evidence.creatives)]
+    lines = [f"# {decision.action}", "", *(f"- {reason}" for reason in decision.reasons), ""]
+    lines += ["| model | gate | why |", "|---|---|---|"]
+    for name, gate in rows:
+        verdict = "none" if gate is None else "passed" if gate.passed else "refused"
+        lines.append(f"| {name} | {verdict} | {'; '.join(gate.reasons) if gate else 'no photos'} |")
+    return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ against.
 from dataclasses import dataclass
 
 from components.errors import UserError
-from components.promotion.decision import Decision
+from components.promotion.decision import Decision, Gate
 from components.tracking import Version, store_lock, version_of
 
 CHAMPION = "champion"
@@ -84,13 +84,13 @@ def rollback(client, name: str, reason: str | None) -> Outcome:
         return Outcome("rollback", int(previous), champion.number, (reason or "by hand",))
 
 
-def apply_gate(client, name: str, version: Version, passed: bool, reasons: tuple[str, ...]) -> None:
+def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
     """Record the verdict on an interest or creatives model; a passed one becomes that model's champion."""
     with store_lock():
         number = str(version.number)
-        client.set_model_version_tag(name, number, "gate", "passed" if passed else "refused")
-        client.set_model_version_tag(name, number, "reasons", "; ".join(reasons)[:4000])
-        client.set_registered_model_alias(name, CHAMPION if passed else CHALLENGER, number)
+        client.set_model_version_tag(name, number, "gate", "passed" if gate.passed else "refused")
+        client.set_model_version_tag(name, number, "reasons", "; ".join(gate.reasons)[:4000])
+        client.set_registered_model_alias(name, CHAMPION if gate.passed else CHALLENGER, number)
 
 
 def _check_champion(name: str, champion: Version | None, decision: Decision) -> None:

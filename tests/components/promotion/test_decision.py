@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.config import PromotionConfig
-from components.promotion.decision import Evidence, Gate, decide
+from components.promotion.decision import Decision, Evidence, Gate, decide
 
 PASSED = Gate(True, ("calibrated",))
 
@@ -47,12 +47,6 @@ def test_promotion_never_happens_below_the_margin(value, width, margin):
 def test_the_record_is_plain_json_and_replays(champion):
     decision = decide(evidence(champion=champion), PromotionConfig())
     record = json.loads(json.dumps(decision.to_dict(), allow_nan=False))
-    kept = record["evidence"]
-    again = Evidence(
-        Gate(kept["interest"]["passed"], tuple(kept["interest"]["reasons"])),
-        Gate(kept["creatives"]["passed"], tuple(kept["creatives"]["reasons"])),
-        kept["evaluation"],
-        kept["candidate"],
-        kept["champion"],
-    )
-    assert decide(again, PromotionConfig(margin=record["margin"])) == decision
+    again = Decision.of(record)
+    assert again == decision
+    assert decide(again.evidence, PromotionConfig(margin=record["margin"])) == decision

@@ -1,0 +1,166 @@
+"""Stage outputs -> registered versions, a moved (or unmoved) alias, and the files an ad server takes.
+
+Only a run and a deployment publish; `dvc repro` stops at decision.json. Publishing twice changes nothing.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from components.config import Settings
+from components.contract.tables import read_frame, read_json, write_json
+from components.manifest import digest_tree, read_manifest
+from components.paths import Paths
+
+POLICY = "policy"
+
+
+def refresh_champion(dataset: str, paths: Paths) -> None:
+    """Put the champion policy's files into `paths.champion`, or nothing there where there is no champion."""
+    from components.promotion.registry import CHAMPION
+    from components.tracking import digest_package, fetch_package, open_store, version_of
+
+    version = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    if version is None:
+        shutil.rmtree(paths.champion, ignore_errors=True)
+    elif not paths.champion.exists() or digest_package(paths.champion) != version.tags["package_digest"]:
+        fetch_package(version, Path(paths.champion))
+
+
+def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
+    """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome."""
+    from components.promotion.decision import Decision
+    from components.promotion.registry import apply, apply_gate
+    from components.tracking import open_store, register
+
+    client = open_store()
+    decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
+    gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
+    tags = {"flow_run_id": flow_run_id, "dataset": dataset}
+    pins = {}
+    for record in _models(dataset, settings, paths, gates, tags):
+        version = register(client, record)
+        kind = record.name.removeprefix(f"{dataset}-")
+        pins[f"{kind}_version"] = str(version.number)
+        apply_gate(client, record.name, version, gates[kind])
+    candidate = register(client, _policy(dataset, settings, paths, {**tags, **pins}))
+    outcome = apply(client, f"{dataset}-{POLICY}", candidate, decision, settings.promotion.approval)
+    return {
+        "dataset": dataset,
+        "action": outcome.action,
+        "reasons": list(outcome.reasons),
+        "champion": outcome.champion,
+        "candidate": outcome.candidate,
+        "lift": decision.evidence.evaluation["lift"],
+        **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
+    }
+
+
+def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:
+    """The records of the interest model and, where there are photos, of the generators."""
+    from components.promotion.native import log_generators, log_interest
+    from components.tracking import ModelRecord
+
+    interest, creatives = paths.stage("interest"), paths.stage("creatives")
+    yield ModelRecord(
+        name=f"{dataset}-interest",
+        package=Path(interest / "model"),
+        log_native=lambda: log_interest(interest / "model"),
+        dataset=dataset,
+        data_digest=_data_digest(paths),
+        params=flat(settings.interest.model_dump(mode="json")),
+        metrics=numbers(read_json(interest / "metrics.json")),
+        tags=tags,
+        reports=_report(paths, "interest"),
+    )
+    if gates["creatives"] is not None:
+        yield ModelRecord(
+            name=f"{dataset}-creatives",
+            package=Path(creatives / "model"),
+            log_native=lambda: log_generators(creatives / "model"),
+            dataset=dataset,
+            data_digest=_data_digest(paths),
+            params=flat(settings.creatives.model_dump(mode="json")),
+            metrics=numbers(read_json(creatives / "metrics.json")),
+            tags=tags,
+            pictures=Path(creatives / "boards"),
+            reports=_report(paths, "creatives"),
+        )
+
+
+def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, str]):
+    from components.promotion.native import log_policy
+    from components.tracking import ModelRecord
+
+    package = paths.stage("promotion") / POLICY
+    boards = Path(paths.stage("creatives") / "boards")
+    return ModelRecord(
+        name=f"{dataset}-{POLICY}",
+        package=Path(package),
+        log_native=lambda: log_policy(Path(package)),
+        dataset=dataset,
+        data_digest=_data_digest(paths),
+        params=flat({"evaluation": settings.evaluation.model_dump(mode="json"), **settings.promotion.model_dump()}),
+        metrics=numbers(read_json(paths.stage("promotion") / "decision.json")["evidence"]["evaluation"]),
+        tags=tags,
+        pictures=boards if boards.exists() else None,
+        reports={**_report(paths, "evaluation"), **_report(paths, "promotion")},
+    )
+
+
+def _data_digest(paths: Paths) -> str:
+    return read_manifest(paths.stage("validation")).inputs["data"]
+
+
+def _report(paths: Paths, stage: str) -> dict[str, str]:
+    page = paths.docs / f"{stage}.md"
+    return {f"{stage}.md": page.read_text(encoding="utf-8")} if page.exists() else {}
+
+
+def flat(value: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings and lists -> dotted name and leaf."""
+    if isinstance(value, dict):
+        parts = [flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [flat(item, f"{prefix}.{place}") for place, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    return {name: leaf for part in parts for name, leaf in part.items()}
+
+
+def numbers(value: object) -> dict[str, float]:
+    """The numeric leaves of a JSON value, by dotted name: what MLflow takes as metrics."""
+    leaves = flat(value).items()
+    return {name: float(leaf) for name, leaf in leaves if isinstance(leaf, int | float) and not isinstance(leaf, bool)}
+
+
+def export(outcome: Mapping, paths: Paths) -> None:
+    """Write what an ad server takes, if there is a champion: decisions.parquet, the new pictures and a manifest.
+
+    The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
+    """
+    from components.contract.tables import write_bytes, write_table
+
+    if outcome["champion"] is None:
+        return
+    own = outcome["champion"] == outcome["candidate"]
+    package = paths.stage("promotion") / POLICY if own else paths.champion
+    shutil.rmtree(paths.export, ignore_errors=True)
+    decisions = read_frame(package / "decisions.parquet")
+    write_table(decisions, paths.export / "decisions.parquet")
+    ads = package / "pool" / "ads"
+    for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
+        write_bytes(picture.read_bytes(), paths.export / "pictures" / picture.name)
+    manifest = {
+        "policy_version": outcome["champion"],
+        "dataset": outcome["dataset"],
+        "files": digest_tree(paths.export),
+    }
+    write_json(manifest, paths.export / "manifest.json")
+
+
+def page(outcome: Mapping) -> str:
+    """The outcome of a run as Markdown."""
+    champion = "none" if outcome["champion"] is None else f"version {outcome['champion']}"
+    lines = [f"# {outcome['dataset']}: {outcome['action']}", "", f"Champion: {champion}", ""]
+    return "\n".join([*lines, *(f"- {reason}" for reason in outcome["reasons"]), ""])

@@ -1,0 +1,18 @@
+"""The generator stage as a flow of its own, so that a GPU work pool can run it."""
+
+from prefect import flow
+
+from flows.tasks import locate, run_stage
+
+
+@flow(name="creatives")
+def creatives(
+    dataset: str,
+    params: str = "params.yaml",
+    data: str | None = None,
+    workdir: str = "artifacts",
+    overrides: tuple[str, ...] = (),
+) -> None:
+    """Train the generators of `dataset` and fill its pool of new creatives."""
+    settings, paths = locate(dataset, params, data, workdir, overrides)
+    run_stage("creatives", dataset, settings, paths)

@@ -1,0 +1,51 @@
+"""One Prefect task per stage, and the pages that a flow run shows of it."""
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from components import stages
+from components.config import Settings, load_settings
+from components.errors import UserError
+from components.paths import STAGES, Paths
+
+
+def _worth_retrying(task, task_run, state) -> bool:
+    """Files and networks recover; a user's mistake and a bug do not."""
+    try:
+        state.result()
+    except OSError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def _stage_task(name: str):
+    @task(name=name, cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_worth_retrying)
+    def stage(settings: Settings, paths: Paths) -> bool:
+        """Run the stage unless its manifest shows that nothing it depends on has changed; say whether it ran."""
+        return stages.run(name, settings, paths)
+
+    return stage
+
+
+TASKS = {name: _stage_task(name) for name in STAGES}
+
+
+def locate(dataset: str, params: str, data: str | None, workdir: str, overrides: tuple[str, ...]):
+    """Settings and folders of `dataset`, from a flow's parameters."""
+    return load_settings(params, dataset, tuple(overrides)), Paths.of(dataset, data, workdir)
+
+
+def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None:
+    """Run the task of stage `name` and show its page on the flow run."""
+    TASKS[name](settings, paths)
+    page = paths.docs / f"{name}.md"
+    if not page.exists():
+        again = f"adloom stage {name} --dataset {dataset} --force"
+        raise UserError(f"{page}: the page of stage {name} is gone; run `{again}`")
+    create_markdown_artifact(key=f"{dataset}-{name}".lower(), markdown=page.read_text(encoding="utf-8"))
+    index = paths.docs / "data_docs" / "index.html"
+    if name == "validation" and index.exists():
+        create_link_artifact(key=f"{dataset}-data-docs", link=index.as_uri(), link_text="Data Docs of this run")

@@ -1,0 +1,99 @@
+"""A shop small enough to run whole in tests: real photos, the simulated world, every setting sized down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from upath import UPath
+
+from components.environment import defaults
+from components.manifest import ROOT
+
+SMALL = {
+    "world": {
+        "shoppers": 400,
+        "campaigns": 2,
+        "creatives_per_campaign": 12,
+        "events": 8_000,
+        "impressions": 6_000,
+        "days": 8,
+    },
+    "interest": {"models": ["logistic"], "bootstrap": 20},
+    "creatives": {
+        "vae": {"steps": 4, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
+        "wgan": {"steps": 2, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
+        "pool_per_campaign": 2,
+    },
+    "evaluation": {"bootstrap": 50, "clones": 2, "clone_impressions": 500},
+}
+PHOTOS_PER_CATEGORY = {0: 40, 1: 10}  # train, test
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A project folder of its own: params.yaml and data/marketplace, as `adloom` finds them there."""
+
+    folder: Path
+
+    @property
+    def params(self) -> str:
+        return str(self.folder / "params.yaml")
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data" / "marketplace"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_environment(tmp_path_factory):
+    """The environment that every command prepares, with its state in a folder of the session's own."""
+    patch = pytest.MonkeyPatch()
+    for name, value in defaults(tmp_path_factory.mktemp("state")).items():
+        patch.setenv(name, value)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def few_photos():
+    """Some hundred of the real photos, the same of each category."""
+    from components.datasets.photos import load_photos
+    from components.world import Photos
+
+    photos = load_photos(cache=ROOT / ".adloom" / "cache")
+    rows = []
+    for split, count in PHOTOS_PER_CATEGORY.items():
+        for category in np.unique(photos.category):
+            rows.append(np.flatnonzero((photos.split == split) & (photos.category == category))[:count])
+    kept = np.concatenate(rows)
+    ids = tuple(photos.ids[row] for row in kept)
+    return Photos(ids, photos.pictures[kept], photos.category[kept], photos.split[kept])
+
+
+@pytest.fixture(scope="session")
+def built_shop(tmp_path_factory, few_photos) -> Shop:
+    """The small shop as built, for reading only."""
+    from components.config import load_settings
+    from components.datasets.marketplace import build_tables
+    from components.datasets.storage import write_dataset
+
+    folder = tmp_path_factory.mktemp("shop")
+    document = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for section, values in SMALL.items():
+        document[section] = {**document[section], **values}
+    (folder / "params.yaml").write_text(yaml.safe_dump(document))
+    tables, card = build_tables(load_settings(folder / "params.yaml", "marketplace").world, few_photos)
+    write_dataset(tables, card, UPath(folder / "data" / "marketplace"))
+    return Shop(folder)
+
+
+@pytest.fixture
+def shop(built_shop, tmp_path, monkeypatch) -> Shop:
+    """A copy of the small shop that a test may spoil; the working directory is its folder."""
+    import shutil
+
+    shutil.copytree(built_shop.folder, tmp_path / "shop")
+    monkeypatch.chdir(tmp_path / "shop")
+    return Shop(tmp_path / "shop")

@@ -1,0 +1,121 @@
+"""The command line as a user meets it: help at once, one clear sentence for a mistake, nothing lost."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from components import cli
+from components.manifest import ROOT
+
+cli._collect()
+COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "promote", "rollback", "ui")
+
+
+def adloom(*arguments: str):
+    return CliRunner().invoke(cli.adloom, list(arguments))
+
+
+def fails(*arguments: str) -> str:
+    """The message of a command that must fail without a traceback."""
+    result = adloom(*arguments)
+    assert result.exit_code != 0
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_every_command_of_the_design_is_there():
+    assert set(cli.adloom.commands) == set(COMMANDS)
+    assert {"build", "verify", "add"} <= set(cli.adloom.commands["data"].commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    result = adloom(command, "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) >= 4
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from components.cli import main, _collect; _collect(); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    for heavy in ("pandas", "numpy", "mlflow", "prefect", "tensorflow", "sklearn", "great_expectations", "duckdb"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_an_unknown_setting_data_set_or_stage_is_named(shop):
+    assert "bootstrp" in fails("run", "marketplace", "--set", "evaluation.bootstrp=5")
+    assert "supermarket: no such data set" in fails("run", "supermarket")
+    assert "cooking: no such stage" in fails("stage", "cooking", "--dataset", "marketplace")
+    assert "supermarket" in fails("data", "build", "supermarket")
+
+
+def test_a_wrong_value_in_params_is_named(shop):
+    text = (shop.folder / "params.yaml").read_text()
+    (shop.folder / "params.yaml").write_text(text.replace("max_quarantined: 0.01", "max_quarantined: much"))
+    message = fails("stage", "validation", "--dataset", "marketplace")
+    assert "validation.max_quarantined" in message
+    assert "'much'" in message
+
+
+def test_a_stage_without_the_one_before_it_says_which(shop):
+    assert "needs stage validation" in fails("stage", "features", "--dataset", "marketplace")
+
+
+def test_own_data_needs_a_card_and_a_name_of_its_own(shop):
+    assert "dataset.yaml: no such file" in fails("run", "--data", str(shop.folder))
+    copy = shop.folder / "copy"
+    (shop.data).rename(copy)
+    assert "comes with Adloom" in fails("run", "--data", str(copy))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data: (data / "campaigns.parquet").unlink(), ["campaigns", "no file"]),
+        (lambda data: (data / "campaigns.parquet").write_bytes(b""), ["campaigns", "empty"]),
+        (lambda data: (data / "campaigns.parquet").rename(data / "campaigns.csv"), ["campaigns", "Parquet"]),
+        (
+            lambda data: (data / "creatives.parquet").write_bytes((data / "creatives.parquet").read_bytes()[:900]),
+            ["creatives", "truncated"],
+        ),
+    ],
+    ids=["missing", "empty", "csv", "truncated"],
+)
+def test_a_bad_table_stops_the_run_and_nothing_earlier_is_lost(shop, spoil, words):
+    earlier = shop.folder / "artifacts" / "marketplace" / "validation" / "report.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("{}")
+    spoil(shop.data)
+    message = fails("stage", "validation", "--dataset", "marketplace")
+    for word in words:
+        assert word in message
+    assert earlier.read_text() == "{}"
+
+
+def test_evaluate_reads_csv_and_prints_the_designs_json(tmp_path):
+    rows = [f"i{number},{'ab'[number % 2]},0.5,{int(number % 5 == 0)}" for number in range(400)]
+    (tmp_path / "log.csv").write_text("impression_id,action,propensity,reward\n" + "\n".join(rows))
+    pairs = [f"i{number},{action},0.5" for number in range(400) for action in "ab"]
+    (tmp_path / "target.csv").write_text("impression_id,action,probability\n" + "\n".join(pairs))
+    result = adloom("evaluate", "--log", str(tmp_path / "log.csv"), "--target", str(tmp_path / "target.csv"), "--json")
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.stdout.splitlines()[-1])
+    assert record["n"] == 400
+    assert {each["estimator"] for each in record["estimates"]} >= {"ips", "snips", "dm", "dr"}
+    assert record["verdict"] in ("trust", "abstain")
+
+
+def test_evaluate_names_a_missing_file(tmp_path):
+    assert "nowhere.csv" in fails("evaluate", "--log", "nowhere.csv", "--target", "nowhere.csv")
+
+
+def test_status_without_any_run_says_none(shop):
+    result = adloom("status", "marketplace", "--json")
+    assert result.exit_code == 0, result.output
+    assert all(row["champion"] is None for row in json.loads(result.stdout.splitlines()[-1]))
+    assert "no champion to roll back" in fails("rollback", "marketplace")
+    assert "no challenger" in fails("promote", "marketplace")
