@@ -31,6 +31,7 @@ class Analysis:
     baseline: Judged
     models: dict[str, RewardModel]
     chosen_model: str
+    fold: np.ndarray  # int64 [n], of the cross-fitting
 
     def estimators(self) -> tuple[str, ...]:
         """The estimators that have an answer here."""
@@ -55,7 +56,7 @@ def analyse(
         against = Judged({name: mean for name in judged.contributions}, {})
     else:
         against = judge(log, baseline, inputs, fitted, chosen, seed)
-    return Analysis(judged, against, fitted, chosen.name)
+    return Analysis(judged, against, fitted, chosen.name, inputs.fold)
 
 
 def judge(
@@ -70,7 +71,7 @@ def judge(
     logistic = fitted[LOGISTIC]
     pushes = model_error(inputs, logistic.fits, logistic.scaled, policy)
     leaning = replace(weighted_rows(log, policy, logistic, seed), model_error=pushes)
-    rows = leaning if chosen is logistic else weighted_rows(log, policy, chosen, seed)
+    rows = weighted_rows(log, policy, chosen, seed)
     answers, shrinkage = {}, {}
     for name, estimator in ESTIMATORS.items():
         seen = leaning if name in LEANING else rows

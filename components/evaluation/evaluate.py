@@ -5,6 +5,7 @@ import numpy as np
 from components.config import EvaluationConfig
 from components.evaluation.analysis import Analysis, analyse
 from components.evaluation.estimators import ESTIMATORS, effective_sample_size
+from components.evaluation.finite import finite_sample
 from components.evaluation.intervals import Interval, Ratios, bootstrap, difference, relative, value_of
 from components.evaluation.log import Covered, LoggedDecisions, cover
 from components.evaluation.result import Estimate, Evaluation
@@ -39,7 +40,7 @@ def _summary(log: LoggedDecisions, covered: Covered, analysis: Analysis, config:
     return Evaluation(
         n=log.n,
         baseline=intervals.get(f"{shown} baseline"),
-        estimates=tuple(_estimate(name, analysis, intervals) for name in ESTIMATORS),
+        estimates=tuple(_estimate(name, covered, analysis, intervals) for name in ESTIMATORS),
         selected=selected,
         lift=None if selected is None else intervals.get(f"{selected} lift", NO_DIFFERENCE),
         relative_lift=None if selected is None else _relative_lift(selected, quantities, covered, config),
@@ -67,7 +68,7 @@ def _relative_lift(
     return relative(target, baseline, covered.log.cluster, config.bootstrap, config.seed)
 
 
-def _estimate(name: str, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
+def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
     if name not in analysis.target.contributions:
         return Estimate(name, None, why_not=NO_EMBEDDING)
     weight = analysis.target.contributions[name].used_weight
@@ -78,6 +79,13 @@ def _estimate(name: str, analysis: Analysis, intervals: dict[str, Interval]) -> 
         ess=effective_sample_size(weight) if weighs else None,
         max_weight=float(weight.max()) if weighs else None,
         shrinkage=analysis.target.shrinkage.get(name),
+        finite_sample=finite_sample(
+            name,
+            analysis.target.contributions[name],
+            analysis.fold,
+            covered.log.weight(covered.target),
+            covered.log.reward_range,
+        ),
     )
 
 

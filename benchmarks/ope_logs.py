@@ -1,0 +1,185 @@
+"""Logs of the simulated marketplace with a learned target policy and the truth of every pair, drawn fast.
+
+The market of a scenario stands still; replicates redraw who comes, what is shown and who clicks on its last 14 days.
+The target policy learns from a log of the first 14 days (its own seed), like the flow's: what is judged is later.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from components.config import WorldConfig
+from components.datasets.photos import load_photos
+from components.evaluation.log import LoggedDecisions
+from components.policy import Softmax
+from components.policy.ragged import row_sums
+from components.world import load_scenario, vocabulary
+from components.world.day import NOTHING_SHOWN, simulate_ads
+from components.world.law import Situation, click_probability, exposures_before
+from components.world.market import Market, open_market
+
+LEARNS, JUDGES = range(0, 14), range(14, 28)
+TRAINING_SEED = 7_000_000  # of the target policy's own log; replicates use small seeds
+HOUR_BIN = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One log, the target policy on it and the world's law: float64 [n_pairs] each."""
+
+    log: LoggedDecisions
+    target: np.ndarray
+    rate: np.ndarray
+
+    def truth(self, policy: np.ndarray) -> float:
+        """Mean over the logged rows of sum_a pi(a|x) p(click|x, a, state)."""
+        return float(row_sums(policy * self.rate, self.log.offsets).mean())
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A scenario's market, the target's learned log-odds per crossed code, and how sharply it chooses."""
+
+    market: Market
+    tables: tuple[np.ndarray, ...]  # effect of each level of each crossing
+    intercept: float
+    policy: Softmax
+
+    def trial(self, seed: int) -> Trial:
+        """The replicate `seed`."""
+        market = replace(self.market, config=self.market.config.model_copy(update={"seed": seed}))
+        rows = draw_rows(market, JUDGES)
+        levels = crossings(market, rows)
+        logit = self.intercept + sum(table[level] for table, level in zip(self.tables, levels, strict=True))
+        score = 1 / (1 + np.exp(-logit))
+        return Trial(replace(rows.log, score=score), self.policy.probabilities(score, rows.log.offsets), rows.rate)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A log, its latent law, and the codes of its pairs; int64 [n_pairs] each."""
+
+    log: LoggedDecisions
+    rate: np.ndarray
+    age: np.ndarray
+    mobile: np.ndarray
+    hour: np.ndarray
+
+
+def arena(scenario: str, impressions: int, temperature: float = 0.1, training: int = 200_000) -> Arena:
+    """The scenario's market, drawing `impressions` per log, and a policy learned from `training` earlier ones."""
+    config = WorldConfig(scenario=scenario, impressions=2 * training, seed=WorldConfig().seed)
+    market = open_market(config, load_scenario(scenario), _photos())
+    learning = replace(market, config=config.model_copy(update={"seed": TRAINING_SEED}))
+    tables, intercept = _learn(learning, draw_rows(learning, LEARNS))
+    sized = replace(market, config=config.model_copy(update={"impressions": 2 * impressions}))
+    return Arena(sized, tables, intercept, Softmax(temperature, 0.05))
+
+
+@cache
+def _photos():
+    return load_photos().head(6000, 500)
+
+
+def draw_rows(market: Market, days: range) -> Rows:
+    """One log of `days` by the market's logging policy, with the law's probability of every candidate."""
+    shown, drawn = NOTHING_SHOWN, []
+    for day in days:
+        ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
+        shown = shown.then(ads.shown)
+        drawn.append(ads)
+    impressions = pd.concat([ads.impressions for ads in drawn], ignore_index=True)
+    candidates = pd.concat([ads.candidates for ads in drawn], ignore_index=True)
+    return _rows(market, impressions, candidates, shown)
+
+
+def _rows(market: Market, impressions: pd.DataFrame, candidates: pd.DataFrame, shown) -> Rows:
+    creatives = market.catalogue.creatives
+    action = creatives["creative_id"].str[2:].astype(int).to_numpy()
+    assert (action == np.arange(len(action))).all()
+    action = candidates["creative_id"].str[2:].astype(int).to_numpy()
+    chosen = impressions["creative_id"].str[2:].astype(int).to_numpy()
+    counts = candidates.groupby("impression_id", sort=False).size().to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    owner = np.repeat(np.arange(len(impressions)), counts)
+    day = impressions["impression_id"].str[1:4].astype(int).to_numpy()
+    hour = impressions["context_local_hour"].to_numpy()
+    window = market.law.scenario.exposure.fatigue_window_days
+    asked = shown.shopper[owner], market.traits.subject[action], shown.moment[owner]
+    exposures = exposures_before(shown.columns, asked, window)
+    position = impressions["position"].to_numpy()
+    at = Situation(shown.shopper[owner], action, position[owner], hour[owner], day[owner], exposures)
+    age = market.law.shoppers.age_band[shown.shopper]
+    mobile = (impressions["context_device"] == vocabulary.DEVICES[1]).to_numpy().astype(np.int64)
+    log = LoggedDecisions(
+        impression=impressions["impression_id"].to_numpy(dtype=object),
+        offsets=offsets,
+        action=action,
+        logged=np.flatnonzero(action == chosen[owner]),
+        propensity=impressions["propensity"].to_numpy(),
+        reward=impressions["click"].to_numpy(dtype=float),
+        cluster=np.unique(shown.shopper, return_inverse=True)[1],
+        action_names=creatives["creative_id"].to_numpy(dtype=object),
+        context=_context(market, impressions, shown.shopper, age, mobile),
+        logging=candidates["propensity"].to_numpy(),
+        action_features=_action_features(market),
+    )
+    return Rows(log, click_probability(market.law, market.traits, at), age[owner], mobile[owner], hour[owner])
+
+
+def _context(
+    market: Market, impressions: pd.DataFrame, shopper: np.ndarray, age: np.ndarray, mobile: np.ndarray
+) -> np.ndarray:
+    """What is logged about an impression: position, device, hour, age band, membership, language: float64 [n, d]."""
+    people = market.law.shoppers
+    hour = impressions["context_local_hour"].to_numpy() // HOUR_BIN
+    position = impressions["position"].to_numpy()
+    codes = [mobile, people.member[shopper], people.locale[shopper], np.log(position)]
+    codes += [age == band for band in range(1, len(vocabulary.AGE_BANDS))]
+    codes += [hour == part for part in range(1, 24 // HOUR_BIN)]
+    return np.column_stack(codes).astype(float)
+
+
+def _action_features(market: Market) -> np.ndarray:
+    """The shop's own score and the elements of each creative, one column per level: float64 [m, k]."""
+    creatives = market.catalogue.creatives
+    elements = pd.get_dummies(creatives[["template", "palette"]].astype(str), drop_first=True)
+    style = pd.get_dummies(pd.Series(market.traits.headline), prefix="headline", drop_first=True)
+    prior = creatives["feature_prior"].to_numpy()[:, None]
+    return np.column_stack([prior, elements.to_numpy(), style.to_numpy()]).astype(float)
+
+
+def crossings(market: Market, rows: Rows) -> tuple[np.ndarray, ...]:
+    """Codes of what the target policy learns an effect for: int64 [n_pairs] each."""
+    traits, action = market.traits, rows.log.action
+    templates, styles, palettes = len(vocabulary.TEMPLATES), len(vocabulary.HEADLINE_STYLES), len(vocabulary.PALETTES)
+    return (
+        action,
+        rows.age * templates + traits.template[action],
+        rows.age * styles + traits.headline[action],
+        rows.mobile * templates + traits.template[action],
+        (rows.hour // HOUR_BIN) * palettes + traits.palette[action],
+        rows.age * len(vocabulary.CATEGORIES) + traits.category[action],
+    )
+
+
+def _learn(market: Market, rows: Rows) -> tuple[tuple[np.ndarray, ...], float]:
+    """Ridge-penalised logistic regression of clicks on the crossings and the context."""
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.linear_model import LogisticRegression
+
+    levels = crossings(market, rows)
+    sizes = [int(level.max()) + 1 for level in levels]
+    shown = rows.log.logged
+    ones, row = np.ones(rows.log.n), np.arange(rows.log.n)
+    blocks = [csr_matrix((ones, (row, level[shown])), (rows.log.n, size)) for level, size in zip(levels, sizes)]  # noqa: B905
+    prior = market.catalogue.creatives["feature_prior"].to_numpy()
+    scale = 5.0  # one number knows much: a larger unit spares it most of the penalty
+    dense = np.column_stack([scale * prior[rows.log.action[shown]], rows.log.context])
+    features = hstack([*blocks, csr_matrix(dense)]).tocsr()
+    model = LogisticRegression(C=1 / 16, max_iter=200).fit(features, rows.log.reward)
+    *tables, others = np.split(model.coef_[0], np.cumsum(sizes))
+    tables[0] = tables[0] + others[0] * scale * prior
+    return tuple(tables), float(model.intercept_[0])
