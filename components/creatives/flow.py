@@ -63,7 +63,8 @@ class Plane:
             (flat[start : start + 4096] / 127.5 - 1.0 - self.mean) @ self.components / self.scale
             for start in range(0, len(flat), 4096)
         ]
-        return np.concatenate(pieces).astype(np.float32)
+        # rounded, for the same reason as the encoder's components: two runs must train on equal numbers
+        return np.round(np.concatenate(pieces), 4).astype(np.float32)
 
 
 def plane(photos: Photos, dimensions: int) -> Plane:

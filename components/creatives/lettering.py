@@ -73,7 +73,12 @@ def wrap(tokens: list[str], width: int, size: int) -> list[str]:
 
 def measure(text: str, size: int) -> float:
     """Width of one line in pixels, with the half pixel that a bold stroke adds on either side."""
-    return font(size).getlength(text) + 1.0 if text else 0.0
+    return sum(_advance(sign, size) for sign in text) + 1.0 if text else 0.0
+
+
+@lru_cache(maxsize=65536)
+def _advance(sign: str, size: int) -> float:
+    return font(size).getlength(sign)
 
 
 def printable(text: str) -> str:
@@ -111,10 +116,12 @@ def _splits_a_word(tokens: list[str], width: int, size: int) -> bool:
 
 
 def _longest_prefix(line: str, width: int, size: int) -> int:
-    for length in range(len(line) - 1, 1, -1):
-        if measure(line[:length], size) <= width:
-            return length
-    return 1
+    used = 1.0  # the bold stroke, as in `measure`
+    for length, sign in enumerate(line):
+        used += _advance(sign, size)
+        if used > width:
+            return max(1, length)
+    return len(line)
 
 
 def _cut(line: str, width: int, size: int) -> str:

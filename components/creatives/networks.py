@@ -6,7 +6,7 @@ Only stock Keras layers are used, so a saved network loads without any code of o
 from dataclasses import dataclass
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 Shape = tuple[int, int, int]
 
@@ -23,10 +23,11 @@ def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
     """Inputs (category int32 (B,), segment int32 (B,)) and their joint embedding (B, 32)."""
     category = keras.Input((), dtype="int32", name="category")
     segment = keras.Input((), dtype="int32", name="segment")
+    # one-hot products, not lookups: a lookup's gradient is a scatter, whose order of summation varies between runs
     embedded = layers.Concatenate()(
         [
-            layers.Embedding(conditions.categories, 24, name="category_embedding")(category),
-            layers.Embedding(conditions.segments + 1, 8, name="segment_embedding")(segment),
+            layers.Dense(24, use_bias=False)(ops.one_hot(category, conditions.categories)),
+            layers.Dense(8, use_bias=False)(ops.one_hot(segment, conditions.segments + 1)),
         ]
     )
     return [category, segment], embedded

@@ -52,8 +52,7 @@ def decode_all(
 def encode_png(picture: np.ndarray) -> bytes:
     """uint8 [h, w] or [h, w, 1 or 3] -> PNG bytes, the same on every machine.
 
-    Level 0 stores the pixels uncompressed, for deflate's output differs between zlib builds; Parquet's zstd makes up for
-    it.
+    Level 0 stores the pixels uncompressed, for deflate's output differs between zlib builds. Parquet's zstd packs them.
     """
     squeezed = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     stream = io.BytesIO()

@@ -5,6 +5,7 @@ retrained generator moves none of them.
 """
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,21 +39,17 @@ class PictureEncoder:
     @classmethod
     def fit(cls, pictures: np.ndarray, dimensions: int = 32) -> "PictureEncoder":
         """uint8 [n, h, w, c] -> encoder of at most `dimensions` components (fewer where n or the pixels are fewer)."""
-        from scipy.linalg import eigh
-
         if len(pictures) < 2:
             raise UserError(f"the picture encoder needs at least 2 pictures, got {len(pictures)}")
         shape = tuple(int(side) for side in pictures.shape[1:])
         shrink = _shrink_factor(shape)
-        total, moment = _moments(pictures, shrink)
-        mean = total / len(pictures)
-        covariance = moment / len(pictures) - np.outer(mean, mean)
-        kept = min(dimensions, len(mean), len(pictures) - 1)
-        values, vectors = eigh(covariance, subset_by_index=(len(mean) - kept, len(mean) - 1))
-        values, vectors = values[::-1], vectors[:, ::-1]
+        kept = min(dimensions, flatten(pictures[:1], shrink).shape[1], len(pictures) - 1)
+        mean, values, vectors = _principal(pictures, shrink, kept)
         # an eigenvector's sign is arbitrary and differs between LAPACK builds: make its largest entry positive
         signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(kept)])
-        return cls(shape, shrink, mean, np.ascontiguousarray(vectors * signs), np.maximum(values, 0.0))
+        # LAPACK's last digits depend on where an array lies in memory: without rounding two fits could differ
+        components = np.round(np.ascontiguousarray(vectors * signs), 7)
+        return cls(shape, shrink, np.round(mean, 9), components, np.round(np.maximum(values, 0.0), 9))
 
     def embed(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> float32 [n, d]: coordinates along the components, pixels counted in [0, 1]."""
@@ -120,12 +117,21 @@ def _shrink_factor(shape: tuple[int, ...]) -> int:
     return factor
 
 
-def _moments(pictures: np.ndarray, shrink: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum [p] and sum of outer products [p, p] over the pictures, block by block."""
-    first = flatten(pictures[:1], shrink)
-    total, moment = np.zeros(first.shape[1]), np.zeros((first.shape[1],) * 2)
-    for start in range(0, len(pictures), BLOCK):
-        block = flatten(pictures[start : start + BLOCK], shrink)
-        total += block.sum(axis=0)
-        moment += block.T @ block
-    return total, moment
+def _principal(pictures: np.ndarray, shrink: int, kept: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [p], the `kept` largest variances and their directions [p, kept], largest first."""
+    from scipy.linalg import eigh, svd
+
+    mean = sum(flatten(block, shrink).sum(axis=0) for block in _blocks(pictures)) / len(pictures)
+    if len(pictures) < len(mean):  # fewer pictures than pixels: the covariance would be the larger problem
+        _, singular, rows = svd(flatten(pictures, shrink) - mean, full_matrices=False)
+        return mean, singular[:kept] ** 2 / len(pictures), rows[:kept].T
+    covariance = np.zeros((len(mean), len(mean)))
+    for block in _blocks(pictures):
+        centred = flatten(block, shrink) - mean
+        covariance += centred.T @ centred
+    values, vectors = eigh(covariance / len(pictures), subset_by_index=(len(mean) - kept, len(mean) - 1))
+    return mean, values[::-1], vectors[:, ::-1]
+
+
+def _blocks(pictures: np.ndarray) -> Iterator[np.ndarray]:
+    return (pictures[start : start + BLOCK] for start in range(0, len(pictures), BLOCK))

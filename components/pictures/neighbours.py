@@ -8,8 +8,8 @@ BLOCK = 2048
 def nearest(queries: np.ndarray, references: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """float [m, d], float [n, d] -> (int64 [m, count], float64 [m, count]): the nearest references, nearest first.
 
-    Distances are Euclidean, in the units of the inputs. Candidates are ranked by a float32 matrix product; the
-    distances of the chosen ones are then computed in float64, for |a|^2 - 2ab + |b|^2 loses its digits where a is near b.
+    Distances are Euclidean, in the units of the inputs. Candidates are ranked by a float32 matrix product; distances of
+    the chosen ones are then computed in float64, for |a|^2 - 2ab + |b|^2 loses its digits where a is near b.
     """
     count = min(count, len(references))
     table = np.ascontiguousarray(references, dtype=np.float32)

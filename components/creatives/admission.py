@@ -1,0 +1,63 @@
+"""Which made pictures may become ads: none that repeats another, copies a photo, or looks like no photo at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.pictures import PictureEncoder, first_duplicates, nearest
+
+COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
+QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Where real photos lie. embeddings: float32 [n, d]; low, high: float64 [2], bounds of `_typicality`."""
+
+    encoder: PictureEncoder
+    embeddings: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Manifold":
+        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold."""
+        low, high = np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0)
+        return cls(encoder, encoder.embed(pictures), low, high)
+
+    def excess(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, c] -> float64 [n], >= 0: how far outside the bounds, in widths of the band between them."""
+        typical = _typicality(self.encoder, pictures)
+        outside = np.maximum(self.low - typical, 0.0) + np.maximum(typical - self.high, 0.0)
+        return (outside / np.maximum(self.high - self.low, 1e-9)).sum(axis=1)
+
+    def copies(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, c] -> bool [n]: nearer to a photo than `COPY_FRACTION` of that photo's nearest distance."""
+        closest, distance = nearest(self.encoder.embed(pictures), self.embeddings)
+        photos, place = np.unique(closest[:, 0], return_inverse=True)
+        # the nearest of all is the photo itself, at distance 0; the second is its neighbour
+        own = nearest(self.embeddings[photos], self.embeddings, 2)[1][:, -1]
+        return distance[:, 0] < COPY_FRACTION * own[place]
+
+
+def admit(pictures: np.ndarray, manifold: Manifold, duplicate_distance: float) -> np.ndarray:
+    """uint8 [n, h, w, c] -> str [n]: empty for a picture that may be shown, else why not.
+
+    Earlier pictures win over later duplicates; `duplicate_distance` is between embeddings, pixels counted in [0, 1].
+    """
+    reasons = np.full(len(pictures), "", dtype=object)
+    if not len(pictures):
+        return reasons
+    reasons[manifold.excess(pictures) > 0] = "looks like no product photo"
+    reasons[manifold.copies(pictures)] = "copies a product photo"
+    standing = np.flatnonzero(reasons == "")
+    repeats = first_duplicates(manifold.encoder.embed(pictures[standing]), duplicate_distance) >= 0
+    reasons[standing[repeats]] = "repeats another made picture"
+    return reasons
+
+
+def _typicality(encoder: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+    """float64 [n, 2]: log distance from the components' plane, and log spread within it (Moghaddam & Pentland 1997)."""
+    scores = encoder.embed(pictures).astype(np.float64)
+    spread = np.mean(scores**2 / np.maximum(encoder.variances, 1e-9), axis=1)
+    return np.log(np.maximum(np.stack([encoder.residual(pictures), spread], axis=1), 1e-6))
