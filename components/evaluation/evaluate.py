@@ -6,6 +6,7 @@ from components.config import EvaluationConfig
 from components.evaluation.analysis import Analysis, analyse
 from components.evaluation.estimators import ESTIMATORS, effective_sample_size
 from components.evaluation.finite import finite_sample
+from components.evaluation.integrity import Finding, check_propensities, check_weights
 from components.evaluation.intervals import Interval, Ratios, bootstrap, difference, relative, value_of
 from components.evaluation.log import Covered, LoggedDecisions, cover
 from components.evaluation.result import Estimate, Evaluation
@@ -14,26 +15,45 @@ from components.evaluation.verdict import doubts, hopeless
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
 
+FATAL = "propensity_range"  # the finding after which weights cannot even be computed
 NO_DIFFERENCE = Interval(0.0, 0.0, 0.0)  # of two policies that choose alike: nothing varies, so nothing is uncertain
 
 
 def evaluate(
-    log: LoggedDecisions, target: np.ndarray, config: EvaluationConfig, baseline: np.ndarray | None = None
+    log: LoggedDecisions,
+    target: np.ndarray,
+    config: EvaluationConfig,
+    baseline: np.ndarray | None = None,
+    findings: tuple[Finding, ...] = (),
 ) -> Evaluation:
-    """Evaluate `target` against `baseline` (both float64 [n_pairs]; None: the logging policy) on `log`."""
+    """Evaluate `target` against `baseline` (both float64 [n_pairs]; None: the logging policy) on `log`.
+
+    findings: of checks already made, on what the log does not hold (`trail.check_trail`); a critical one, like one
+    of the checks made here, makes the verdict abstain.
+    """
+    findings = check_propensities(log) + findings
     covered = cover(log, target, baseline)
-    reasons = hopeless(covered.log)
+    fatal = tuple(it.words for it in findings if it.kind == FATAL and it.severity == "critical")
+    reasons = hopeless(covered.log) + fatal
     if reasons:
-        return _without_numbers(log, covered.uncovered, reasons)
+        return _without_numbers(log, covered.uncovered, reasons, findings)
+    findings += check_weights(covered.log, covered.target)
     analysis = analyse(covered.log, covered.target, covered.baseline, config.reward_models, config.folds, config.seed)
-    return _summary(log, covered, analysis, config)
+    return _summary(log, covered, analysis, config, findings)
 
 
-def _summary(log: LoggedDecisions, covered: Covered, analysis: Analysis, config: EvaluationConfig) -> Evaluation:
+def _summary(
+    log: LoggedDecisions,
+    covered: Covered,
+    analysis: Analysis,
+    config: EvaluationConfig,
+    findings: tuple[Finding, ...],
+) -> Evaluation:
     quantities = _quantities(analysis)
     intervals = bootstrap(quantities, covered.log.cluster, config.bootstrap, config.seed)
     card = trust_card(covered, analysis, config)
-    reasons = doubts(covered, config) + (() if card.chosen else (card.reason(),))
+    broken = tuple(it.words for it in findings if it.severity == "critical")
+    reasons = broken + doubts(covered, config) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
     shown = card.chosen or UNBIASED
     without_mips = () if "mips" in analysis.estimators() else (NO_EMBEDDING,)
@@ -46,6 +66,7 @@ def _summary(log: LoggedDecisions, covered: Covered, analysis: Analysis, config:
         relative_lift=None if selected is None else _relative_lift(selected, quantities, covered, config),
         uncovered=covered.uncovered,
         reasons=(reasons or (card.reason(),)) + without_mips,
+        findings=findings,
         card=card,
     )
 
@@ -89,6 +110,8 @@ def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[s
     )
 
 
-def _without_numbers(log: LoggedDecisions, uncovered: float, reasons: tuple[str, ...]) -> Evaluation:
+def _without_numbers(
+    log: LoggedDecisions, uncovered: float, reasons: tuple[str, ...], findings: tuple[Finding, ...]
+) -> Evaluation:
     nothing = tuple(Estimate(name, None, why_not=reasons[0]) for name in ESTIMATORS)
-    return Evaluation(log.n, None, nothing, None, None, None, uncovered, reasons)
+    return Evaluation(log.n, None, nothing, None, None, None, uncovered, reasons, findings)

@@ -28,7 +28,7 @@ class LoggedDecisions:
     logging: np.ndarray | None = None  # float64 [n_pairs], sums to 1 per impression; None: only `propensity` is known
     action_features: np.ndarray | None = None  # float64 [m, k]
     score: np.ndarray | None = None  # float64 [n_pairs], P(reward) by a model that never saw these rows
-    segment: np.ndarray | None = None  # int64 [n]
+    segment: np.ndarray | None = None  # [n]
     reward_range: tuple[float, float] = (0.0, 1.0)
 
     @property

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from components.evaluation.integrity import Finding
 from components.evaluation.intervals import Interval
 from components.evaluation.trust import TrustCard
 
@@ -37,6 +38,7 @@ class Evaluation:
     relative_lift: Interval | None
     uncovered: float
     reasons: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
     card: TrustCard | None = None  # None where the log cannot carry any number
 
     @property

@@ -22,7 +22,8 @@ COST = np.log(len(RATES))
 def lower_sequence(values: np.ndarray, gap: float, alpha: float, looks: np.ndarray) -> np.ndarray:
     """Lower bounds on the mean of the conditional means of values[:t] for every t in `looks`: float64 [n_looks].
 
-    values: float64 [n], in order of time, each at least -`gap`. With probability 1 - alpha all bounds, at all looks, hold.
+    values: float64 [n], in order of time, each at least -`gap`. All bounds, at all looks, hold with probability
+    1 - alpha.
     """
     return np.array([_lower([sums], alpha) for sums in _sums(values, gap, looks)])
 

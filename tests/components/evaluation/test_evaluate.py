@@ -1,6 +1,7 @@
 """An evaluation trusts what it can carry, refuses the rest in words, and writes the JSON that is promised."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from components.config import EvaluationConfig
 from components.evaluation import evaluate
 from components.evaluation.estimators import ESTIMATORS
+from components.evaluation.log import pairs_of
 from components.policy import Uniform
 from tests.components.evaluation.logs import known_log
 
@@ -101,14 +103,12 @@ def test_a_hardly_overlapping_target_abstains():
 
 
 def test_actions_never_logged_are_removed_and_counted():
-    from dataclasses import replace
-
     known = known_log(8)
     shown = known.log.action != 0
     kept = np.flatnonzero(known.log.action[known.log.logged] != 0)
     log = replace(known.log, logging=None).rows(kept)
-    from components.evaluation.log import pairs_of
-
+    rest = np.add.reduceat(np.where(shown, known.log.logging, 0.0), known.log.offsets[:-1])[kept]
+    log = replace(log, propensity=log.propensity / rest)  # what it is, given that action 0 is not shown
     target = known.target[pairs_of(known.log.offsets, kept)]
     lost = 1 - np.add.reduceat(target * shown[pairs_of(known.log.offsets, kept)], log.offsets[:-1]).mean()
     evaluation = evaluate(log, target, QUICK)
