@@ -55,8 +55,8 @@ def _cast(values: pa.ChunkedArray, column: Column, name: str, source: str) -> pa
     due = ARROW[column.kind]
     if values.type == due:
         return values
-    if pa.types.is_null(values.type):
-        return values.cast(due)
+    if values.null_count == len(values):  # without values a column has whatever type its writer fell back to
+        return pa.chunked_array([pa.nulls(len(values), due)])
     if pa.types.is_timestamp(values.type) and column.kind == "timestamp" and values.type.tz is None:
         raise UserError(f"{name}: naive times (no time zone) in {source}; timestamp[us, UTC] is due")
     if not _same_meaning(values.type, column.kind):

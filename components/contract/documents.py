@@ -154,13 +154,14 @@ def _suite_result(name: str, records: Sequence[Mapping[str, Any]]) -> Any:
 
     results = []
     for record in records:
-        config = record["expectation_config"]
+        # Its templates set values into the page as they are: a text from the data would run as a script.
+        config, result = _escaped(record["expectation_config"]), _escaped(record["result"])
         expectation = ExpectationConfiguration(config["type"], config["kwargs"], config["meta"])
         results.append(
             ExpectationValidationResult(
                 success=record["success"],
                 expectation_config=expectation,
-                result=dict(record["result"]),
+                result=result,
                 exception_info=dict(record["exception_info"]),
             )
         )
@@ -179,3 +180,12 @@ def _suite_result(name: str, records: Sequence[Mapping[str, Any]]) -> Any:
         statistics=statistics,
         meta={"run_id": {"run_name": name, "run_time": ""}},
     )
+
+
+def _escaped(value: Any) -> Any:
+    """`value` with every text in it escaped for HTML."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, Mapping):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value

@@ -37,20 +37,47 @@ def stop_at_bad_table(found: Findings, name: str) -> None:
 
 
 def stop_at_bad_share(found: Findings, max_quarantined: float) -> None:
-    """Raise DataRefused for the first table of which more than `max_quarantined`, a share, or all rows are bad."""
-    for name, frame in found.seen.tables.items():
-        bad = len(found.row_faults(name))
-        if bad <= max_quarantined * len(frame) and (bad < len(frame) or bad == 0):
-            continue
-        worst = max(found.outcomes[name], key=lambda outcome: len(outcome.rows))
-        plural = "" if len(worst.rows) == 1 else "s"
-        limit = f"above validation.max_quarantined {max_quarantined:g}" if bad < len(frame) else "so no row is left"
-        raise _refused(
-            f"{_place(worst)}: {worst.rule.reason} in {len(worst.rows):,} row{plural}, "
-            f"{_details(found, name, worst).removeprefix(': ')}; in all {bad:,} of {len(frame):,} rows of {name} are "
-            f"faulty ({bad / len(frame):.2%}), {limit}{_because(found, name, worst)}",
-            found,
-        )
+    """Raise DataRefused where more than `max_quarantined`, a share, or all of a table's rows are bad.
+
+    Of several such tables the one with faults of its own is named, before those that only fell with it.
+    """
+    over = [name for name, frame in found.seen.tables.items() if _is_over(found, name, max_quarantined)]
+    if not over:
+        return
+    name = next((name for name in over if _own_faults(found, name)), over[0])
+    bad, rows = len(found.row_faults(name)), len(found.seen.tables[name])
+    worst = max(_own_faults(found, name) or found.outcomes[name], key=lambda outcome: len(outcome.rows))
+    limit = f"above validation.max_quarantined {max_quarantined:g}" if bad < rows else "so no row is left"
+    raise _refused(
+        f"{_fault_text(found, worst)}; in all {bad:,} of {rows:,} rows of {name} are faulty ({bad / rows:.2%}), "
+        f"{limit}{_origins(found, name)}",
+        found,
+    )
+
+
+def _is_over(found: Findings, name: str, max_quarantined: float) -> bool:
+    bad, rows = len(found.row_faults(name)), len(found.seen.tables[name])
+    return bad > max_quarantined * rows or (bad == rows > 0)
+
+
+def _own_faults(found: Findings, name: str) -> list[Outcome]:
+    """Broken rules on rows of table `name` that are not about rows of other tables being quarantined."""
+    inherited = {f"{column.name}_kept" for column in TABLES[name].columns} | {"candidates_sound"}
+    return [one for one in found.outcomes.get(name, ()) if len(one.rows) and not inherited & set(one.rule.columns)]
+
+
+def _fault_text(found: Findings, outcome: Outcome) -> str:
+    rows = "1 row" if len(outcome.rows) == 1 else f"{len(outcome.rows):,} rows"
+    details = _details(found, outcome.rule.table, outcome).removeprefix(": ")
+    return f"{_place(outcome)}: {outcome.rule.reason} in {rows}, {details}"
+
+
+def _origins(found: Findings, name: str) -> str:
+    """Where rows fell only with rows of other tables: what was wrong with those."""
+    if _own_faults(found, name):
+        return ""
+    faults = [outcome for other in found.seen.tables if other != name for outcome in _own_faults(found, other)]
+    return "; it began with " + "; ".join(_fault_text(found, outcome) for outcome in faults[:EXAMPLES])
 
 
 def _refused(message: str, found: Findings) -> DataRefused:
@@ -73,23 +100,6 @@ def _details(found: Findings, name: str, outcome: Outcome) -> str:
 
 def _examples_text(examples: tuple[str, ...], rows: int) -> str:
     return f"for example {', '.join(examples)}" if rows > len(examples) else ", ".join(examples)
-
-
-def _because(found: Findings, name: str, outcome: Outcome) -> str:
-    """Where rows fell with the rows that they name: what was wrong with those."""
-    for column in TABLES[name].columns:
-        parent = column.references
-        if parent and f"{column.name}_kept" in outcome.rule.columns:
-            return _first_reason(found, parent)
-    return _first_reason(found, "candidates") if "candidates_sound" in outcome.rule.columns else ""
-
-
-def _first_reason(found: Findings, parent: str) -> str:
-    faults = found.row_faults(parent)
-    if faults.empty:
-        return ""
-    row = found.seen.tables[parent].loc[faults.index[0]]
-    return f"; of {parent}, {_row_text(row, TABLES[parent].key)} is quarantined because {faults.iloc[0]}"
 
 
 def _examples(frame: pd.DataFrame, name: str, outcome: Outcome) -> tuple[str, ...]:

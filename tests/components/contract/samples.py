@@ -1,6 +1,8 @@
 """A small data set that keeps every rule of the contract, for tests to break one rule at a time."""
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -40,6 +42,18 @@ def png(seed: int = 0, size: tuple[int, int] = (28, 28), mode: str = "L", kind: 
     options = {"compress_level": 0} if kind == "PNG" else {}
     Image.fromarray(pixels, mode=mode).save(stream, format=kind, **options)
     return stream.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG whose header declares width x height, with almost no pixels behind it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    )
 
 
 def sample(impressions: int = 200, offered: int = 4, events: int = 100, images: int = 12, seed: int = 0) -> Tables:

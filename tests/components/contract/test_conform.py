@@ -50,7 +50,9 @@ def test_widths_do_not_matter(kind, values):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_column_without_values_takes_any_type(kind):
-    assert _conformed(kind, pa.nulls(3)).type == ARROW[kind]
+    for written in (pa.null(), pa.float64(), pa.string(), pa.timestamp("us")):
+        found = _conformed(kind, pa.nulls(3, written))
+        assert (found.type, found.null_count) == (ARROW[kind], 3)
 
 
 @pytest.mark.parametrize(

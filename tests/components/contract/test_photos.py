@@ -1,6 +1,4 @@
 import io
-import struct
-import zlib
 
 import pandas as pd
 import pytest
@@ -10,19 +8,7 @@ from PIL import Image
 
 from components.contract.photos import MAX_PIXELS, NOT_A_PICTURE, inspect, photo_facts
 from components.contract.suites import read_suite
-from tests.components.contract.samples import png
-
-
-def _bomb(width: int, height: int) -> bytes:
-    """A PNG whose header declares width x height, with almost no pixels behind it."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+from tests.components.contract.samples import bomb, png
 
 
 @pytest.mark.parametrize(
@@ -60,7 +46,7 @@ def test_a_decompression_bomb_is_known_by_its_header(side, monkeypatch):
         raise AssertionError("the bomb was decoded")
 
     monkeypatch.setattr("components.contract.photos._decodes", never)
-    facts = inspect(_bomb(side, side))
+    facts = inspect(bomb(side, side))
     assert facts.image_pixels > MAX_PIXELS
     assert not facts.image_decodes
 
