@@ -6,6 +6,7 @@ This is the only file that pairs paths with functions.
 inputs, settings, code and champion snapshot are those of its manifest and whose outputs are untouched.
 """
 
+import dataclasses
 import functools
 import inspect
 import logging
@@ -44,6 +45,7 @@ PACKAGE = {
     "evaluation/policy.json": "policy.json",
     "evaluation/decisions.parquet": "decisions.parquet",
 }
+GENERATORS = ("vae", "wgan")
 READS = {
     "validation": (),
     "features": ("validation",),
@@ -121,10 +123,15 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     from components.contract.card import NAME as CARD
     from components.contract.card import write_card
     from components.contract.documents import page, render
+    from components.contract.report import DataRefused
     from components.contract.validation import load_dataset, validate
 
     tables, card = load_dataset(paths.data)
-    checked = validate(tables, card, config)
+    try:
+        checked = validate(tables, card, config)
+    except DataRefused as refused:  # the pages show why, and nothing downstream is touched
+        render(refused, paths.docs / "data_docs")
+        raise
     for name, table in checked.tables.items():
         out.table(f"{name}.parquet", table)
     for name, table in checked.quarantine.items():
@@ -167,6 +174,29 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     out.files("model/features", model.files())
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
+
+
+@_stage
+def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
+    """Photos -> trained generators and a pool of new creatives, ranked per segment by the model of interest."""
+    from components.creatives.photos import read_photos
+    from components.features.audience import segment_shares
+
+    tables, _ = _validated(paths)
+    if "images" not in tables:
+        out.json("metrics.json", {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images"]})
+        write_text(pages.creatives(read_json(out.folder / "metrics.json")), paths.docs / "creatives.md")
+        return
+    _, built = _features(paths)
+    segments = int(built.impressions["segment"].max()) + 1
+    shares = segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
+    photos, remarks = read_photos(tables["images"], segments, config.side or 28, shares)
+    generators, figures = {}, {}
+    for name in GENERATORS:
+        generators[name], figures[name] = _train(name, photos, config, paths)
+        out.files(f"model/{name}", generators[name].files())
+    out.json("metrics.json", {"generators": figures, "gate": None, "pool": 0, "remarks": list(remarks)})
+    write_text(pages.creatives(read_json(out.folder / "metrics.json")), paths.docs / "creatives.md")
 
 
 @_stage
@@ -246,6 +276,20 @@ def _act(policy: dict, scores: pd.Series, pairs: pd.DataFrame, judged: pd.DataFr
     from components.policy import Softmax, pair_offsets
 
     return Softmax(**policy).probabilities(scores.to_numpy(), pair_offsets(pairs, judged))
+
+
+def _train(name: str, photos, config: CreativesConfig, paths: Paths):
+    """Train generator `name`, or go on from the checkpoint of a run that was cut off; it and its figures."""
+    from components.creatives.train import start_training
+    from components.training_log import follow
+
+    budget = getattr(config, name)
+    checkpoint = paths.artifacts / "checkpoints" / f"{name}.npz"
+    resume = checkpoint.read_bytes() if checkpoint.exists() else None
+    training = start_training(name, photos, budget, config.seed, resume)
+    follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
+    checkpoint.unlink()  # it is for a run that was cut off; this one is done
+    return training.generator(), {"training": dataclasses.asdict(training.summary())}
 
 
 def _champion_probabilities(paths: Paths, tables: dict, pairs: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray | None:
