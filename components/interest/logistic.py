@@ -1,5 +1,6 @@
 """Logistic regression on the pair map: linear, personal through crosses, shrunk group by group."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from components.errors import UserError
 from components.features import Features
 from components.features.levels import side_by_side
 from components.features.storage import from_npz, to_npz
+from components.interest.archives import stable_skops
 from components.interest.evidence import LEAST, informative_rows, maximise_evidence
 from components.interest.pairs import PairMap
 from components.interest.protocol import CHUNK, Pairs, Tower, meet
@@ -56,7 +58,7 @@ class Logistic:
         """The pair map as npz, the estimator as skops."""
         import skops.io
 
-        return {MAP: to_npz(self.scales), ESTIMATOR: skops.io.dumps(self.estimator)}
+        return {MAP: to_npz(self.scales), ESTIMATOR: stable_skops(skops.io.dumps(self.estimator))}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Logistic":
@@ -67,8 +69,8 @@ class Logistic:
             scales = from_npz(Scales, files[MAP])
             return cls(scales, skops.io.loads(files[ESTIMATOR], trusted=list(TRUSTED)))
         except KeyError as error:
-            raise UserError(f"a logistic interest model needs the file {error.args[0]}") from None
-        except (TypeError, ValueError, OSError) as error:
+            raise UserError(f"a logistic interest model lacks {error.args[0]}") from None
+        except (TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{ESTIMATOR} is no logistic interest model: {error}") from None
 
 

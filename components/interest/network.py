@@ -6,6 +6,7 @@ s and t are small perceptrons into one space (two-tower retrieval: Covington et 
 coordinates in which a shopper's taste and a creative share a name. Both towers can be run once per row, not per pair.
 """
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from components.errors import UserError
 from components.features import Features
 from components.features.levels import side_by_side
 from components.features.storage import from_npz, to_npz
+from components.interest.archives import stable_keras
 from components.interest.pairs import ALONG, MATCH, PairMap
 from components.interest.protocol import CHUNK, Pairs, Tower, meet
 
@@ -60,7 +62,7 @@ class Network:
         with TemporaryDirectory() as folder:  # Keras writes to a path only
             path = Path(folder) / WEIGHTS
             self.model.save(path)
-            return {MAP: to_npz(self.pairs), WEIGHTS: path.read_bytes()}
+            return {MAP: to_npz(self.pairs), WEIGHTS: stable_keras(path.read_bytes())}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Network":
@@ -74,7 +76,7 @@ class Network:
             path.write_bytes(files[WEIGHTS])
             try:
                 return cls(from_npz(PairMap, files[MAP]), keras.saving.load_model(path, compile=False, safe_mode=True))
-            except (ValueError, OSError, TypeError, KeyError) as error:
+            except (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile) as error:
                 raise UserError(f"{WEIGHTS} is no network interest model: {error}") from None
 
 
@@ -119,12 +121,12 @@ def build_network(pairs: PairMap, base_rate: float, config: InterestConfig):
     advert = keras.Model(*_advert(pairs, shared, base_rate, config), name="advert")
     s, a = person(person.inputs)  # (n, SPACE + shared), (n, 1)
     t, b = advert(advert.inputs)
-    logit = layers.Add()([layers.Dot(axes=1)([s, t]), a, b])  # (n, 1)
+    logit = layers.Add(name="logit")([layers.Dot(axes=1, name="meeting")([s, t]), a, b])  # (n, 1)
     inputs = [*person.inputs, *advert.inputs]
     if pairs.repeats:
         repeats = keras.Input((pairs.repeats,), name="pair_repeats")
         slopes = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="repeats")
-        logit = layers.Add()([logit, slopes(repeats)])
+        logit = layers.Add(name="logit_repeats")([logit, slopes(repeats)])
         inputs.append(repeats)
     return keras.Model(inputs, logit, name="interest")
 
@@ -135,8 +137,8 @@ def _person(pairs: PairMap, shared: tuple[tuple[str, str], ...], config: Interes
 
     x = keras.Input((sum(block.width for block in (*pairs.left.numbers, *pairs.left.codes)),), name="person_x")
     likes = keras.Input((sum(pairs.left.width(left) for left, _ in shared),), name="person_likes")
-    vector = layers.Concatenate()([_perceptron(x, config), likes])
-    return [x, likes], [vector, layers.Dense(1, use_bias=False, **_small(config))(x)]
+    vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config), likes])
+    return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
 
 
 def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: float, config: InterestConfig):
@@ -147,26 +149,35 @@ def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: floa
     z = keras.Input((sum(block.width for block in pairs.right.numbers),), name="advert_z")
     shows = keras.Input((width,), name="advert_shows")
     start = keras.initializers.Constant(float(np.log(base_rate / (1 - base_rate))))
-    bias = [layers.Dense(1, bias_initializer=start, **_small(config))(z)]
+    bias = [layers.Dense(1, bias_initializer=start, name="advert_bias", **_small(config))(z)]
     ids = []
     for block in pairs.right.codes:  # an id's own effect, row 0 for one never seen
         code = keras.Input((), dtype="int32", name=f"advert_{block.name}")
-        table = layers.Embedding(block.width + 1, 1, embeddings_initializer="zeros", embeddings_regularizer=_l2(config))
-        bias.append(table(code))
+        bias.append(
+            layers.Embedding(
+                block.width + 1,
+                1,
+                embeddings_initializer="zeros",
+                embeddings_regularizer=_l2(config),
+                name=f"bias_{block.name}",
+            )(code)
+        )
         ids.append(code)
-    weighed = layers.EinsumDense("nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config))(shows)
-    vector = layers.Concatenate()([_perceptron(z, config), weighed])
-    return [z, shows, *ids], [vector, layers.Add()(bias) if len(bias) > 1 else bias[0]]
+    weigh = layers.EinsumDense(
+        "nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config), name="namesakes"
+    )
+    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config), weigh(shows)])
+    return [z, shows, *ids], [vector, layers.Add(name="advert_sum")(bias) if len(bias) > 1 else bias[0]]
 
 
-def _perceptron(x, config: InterestConfig):
-    """[n, k] -> [n, SPACE]."""
+def _perceptron(x, tower: str, config: InterestConfig):
+    """[n, k] -> [n, SPACE]. Every layer is named, for Keras' own counters differ between runs of one process."""
     from keras import layers
 
-    for width in config.hidden:
-        x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config))(x)
-        x = layers.Dropout(DROPOUT)(x)
-    return layers.Dense(SPACE, kernel_regularizer=_l2(config))(x)
+    for depth, width in enumerate(config.hidden):
+        x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config), name=f"{tower}_hidden{depth}")(x)
+        x = layers.Dropout(DROPOUT, seed=config.seed + depth, name=f"{tower}_dropout{depth}")(x)
+    return layers.Dense(SPACE, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
 
 
 def _small(config: InterestConfig) -> dict:

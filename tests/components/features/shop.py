@@ -48,8 +48,14 @@ def catalogue(rng: np.random.Generator, products: int) -> tuple[pd.DataFrame, pd
     return table, images
 
 
-def shop(seed: int = 0, shoppers: int = 120, events: int = 2500, impressions: int = 1500) -> dict[str, pd.DataFrame]:
-    """Every table of the contract but `candidates`; clicks do not depend on anything."""
+def shop(
+    seed: int = 0, shoppers: int = 120, events: int = 2500, impressions: int = 1500, liking: float = 0.0
+) -> dict[str, pd.DataFrame]:
+    """Every table of the contract but `candidates`.
+
+    A shopper touches one favourite category seven times in ten. A tenth of impressions are clicked; `liking` is the
+    log-odds by which a creative of the favourite category gains and others lose a third of it.
+    """
     rng = np.random.default_rng(seed)
     products, images = catalogue(rng, 60)
     ids = np.array([f"shopper{number:03d}" for number in range(shoppers)])
@@ -63,6 +69,10 @@ def shop(seed: int = 0, shoppers: int = 120, events: int = 2500, impressions: in
     title = products["title"].to_numpy()[touched]
     creatives = creative_table(rng, products)
     chosen = rng.integers(0, len(creatives), impressions)
+    shown_to = rng.integers(0, shoppers, impressions)
+    category = creatives["product_id"].map(products.set_index("product_id")["category"]).to_numpy()[chosen]
+    gain = np.where(category == np.array(CATEGORIES)[favourite[shown_to]], liking, -liking / 3)
+    click = rng.random(impressions) < 1 / (1 + 9 * np.exp(-gain))
     return {
         "campaigns": pd.DataFrame({"campaign": text(["spring", "春季"]), "locale": text(["en", "zh-CN"])}),
         "creatives": creatives,
@@ -85,13 +95,13 @@ def shop(seed: int = 0, shoppers: int = 120, events: int = 2500, impressions: in
             {
                 "impression_id": text(f"impression{number:06d}" for number in range(impressions)),
                 "timestamp": times(rng, impressions),
-                "shopper_id": text(ids[rng.integers(0, shoppers, impressions)]),
+                "shopper_id": text(ids[shown_to]),
                 "campaign": text(creatives["campaign"].to_numpy()[chosen]),
                 "position": rng.integers(1, 4, impressions),
                 "creative_id": text(creatives["creative_id"].to_numpy()[chosen]),
                 "propensity": 1.0 / 12,
                 "logging_policy": "uniform",
-                "click": (rng.random(impressions) < 0.1).astype(np.int64),
+                "click": click.astype(np.int64),
                 "request_id": text([None] * impressions),
                 "placement": text(rng.choice(["home", "search"], impressions)),
             }

@@ -1,0 +1,47 @@
+"""skops and Keras archives -> the same model in bytes that depend on the model alone, not on the clock or on memory."""
+
+import io
+import json
+import re
+import zipfile
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
+IDENTITY = re.compile(r'"__id__": (\d+)|"file": "(\d+)\.npy"')
+
+
+def stable_skops(content: bytes) -> bytes:
+    """skops names parts by their addresses in memory and stamps them with the time: both are replaced, in order."""
+    members = _members(content)
+    schema = members.pop("schema.json").decode()
+    numbers: dict[str, str] = {}
+    for match in IDENTITY.finditer(schema):
+        address = match.group(1) or match.group(2)
+        numbers.setdefault(address, str(len(numbers) + 1))
+
+    def renumbered(match: re.Match) -> str:
+        address = match.group(1) or match.group(2)
+        return match.group(0).replace(address, numbers[address])
+
+    files = {f"{numbers[name.removesuffix('.npy')]}.npy": part for name, part in members.items()}
+    return _archive({**files, "schema.json": IDENTITY.sub(renumbered, schema).encode()})
+
+
+def stable_keras(content: bytes) -> bytes:
+    """Keras stamps its archive with the time, and says in it when it was saved: both are left out."""
+    members = _members(content)
+    about = json.loads(members["metadata.json"])
+    about["date_saved"] = "1980-01-01@00:00:00"
+    return _archive({**members, "metadata.json": json.dumps(about, sort_keys=True).encode()})
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _archive(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), members[name])
+    return stream.getvalue()

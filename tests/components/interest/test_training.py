@@ -1,0 +1,151 @@
+import sys
+from subprocess import run
+
+import numpy as np
+import pytest
+
+from components.config import FeaturesConfig, InterestConfig
+from components.errors import UserError
+from components.features import build_features, fit_features
+from components.features.splits import TRAIN
+from components.interest import CalibratedModel, predict_pairs, train_interest
+from components.interest.measures import Estimate
+from components.interest.scoring import logged_pairs
+from components.interest.training import Candidate, choose
+from tests.components.features.shop import shop
+
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = InterestConfig(models=("logistic",), bootstrap=50)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return shop(seed=3, impressions=3000, liking=1.0)
+
+
+@pytest.fixture(scope="module")
+def model(tables):
+    return fit_features(tables, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def features(tables, model):
+    return build_features(model, tables, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def interest(features):
+    return train_interest(features, CONFIG)
+
+
+def candidate(name: str, log_loss: float, low: float, high: float) -> Candidate:
+    return Candidate(name, log_loss, Estimate((low + high) / 2, low, high), report=None)
+
+
+def test_the_simpler_model_wins_a_tie():
+    simple = candidate("logistic", 0.100, 0.0, 0.0)
+    assert choose((simple, candidate("network", 0.099, -0.002, 0.001))) == 0
+    assert choose((simple, candidate("network", 0.097, -0.005, -0.001))) == 1
+    assert choose((simple, candidate("a", 0.098, -0.003, -0.001), candidate("b", 0.097, -0.004, -0.002))) == 2
+
+
+def test_evaluation_rows_decide_nothing(features, interest):
+    late = features.impressions["split"] == "evaluation"
+    flipped = features.impressions.assign(click=features.impressions["click"].where(~late, 1))
+    again = train_interest(type(features)(flipped, features.creatives, features.shopper_profiles), CONFIG)
+    assert again.champion.files() == interest.champion.files()
+    assert again.report.clicks > interest.report.clicks
+
+
+def test_refusing_shoppers_teach_nothing(tables, features):
+    pairs, click = logged_pairs(features, TRAIN)
+    refusing = set(tables["shoppers"].loc[~tables["shoppers"]["consent"], "shopper_id"])
+    assert refusing and not refusing & set(pairs.impressions["shopper_id"])
+    consenting = features.impressions["consent"] & (features.impressions["split"] == TRAIN)
+    assert len(click) == consenting.sum()
+    assert pairs.impressions["timestamp"].iloc[pairs.row].is_monotonic_increasing
+
+
+def test_a_stored_champion_scores_with_its_own_features(tables, model, features, interest):
+    """A later model with other columns cannot be mistaken for the one that the champion was trained with."""
+    other_settings = FEATURES.model_copy(update={"text_dimensions": 2, "look_dimensions": 2})
+    other = build_features(fit_features(tables, other_settings), tables, other_settings)
+    champion = CalibratedModel.from_files(interest.champion.files())
+    pairs = features.impressions[["impression_id", "creative_id"]].head(50)
+    with pytest.raises(UserError, match="stored beside it"):
+        predict_pairs(champion, other, pairs)
+    rebuilt = build_features(type(model).from_files(model.files()), tables, FEATURES)
+    np.testing.assert_array_equal(
+        predict_pairs(champion, rebuilt, pairs), predict_pairs(interest.champion, features, pairs)
+    )
+
+
+def test_exposures_to_the_same_product_count_strictly_before(tables, features):
+    pairs, _ = logged_pairs(features, "evaluation")
+    shown = tables["impressions"].merge(tables["creatives"][["creative_id", "product_id"]], on="creative_id")
+    for number in range(0, len(pairs.row), 97):
+        row = pairs.impressions.iloc[pairs.row[number]]
+        product = pairs.creatives["product_id"].iloc[pairs.column[number]]
+        past = shown[(shown["shopper_id"] == row["shopper_id"]) & (shown["product_id"] == product)]
+        past = past[past["timestamp"] < row["timestamp"]]
+        assert pairs.repeats[number, 1] == pytest.approx(np.log2(1 + len(past)))
+
+
+def test_without_shopper_history_there_are_no_repeats(tables):
+    profile = FEATURES.model_copy(update={"shopper_history": False})
+    features = build_features(fit_features(tables, profile), tables, profile)
+    assert logged_pairs(features, TRAIN)[0].repeats.shape[1] == 0
+    trained = train_interest(features, CONFIG)
+    assert CalibratedModel.from_files(trained.champion.files()).repeats == 0
+
+
+def test_the_gate_says_why(features):
+    strict = CONFIG.model_copy(update={"max_calibration_error": 0.0001})
+    refused = train_interest(features, strict)
+    assert not refused.passed and "max_calibration_error" in refused.reasons[-1]
+    assert train_interest(features, CONFIG.model_copy(update={"max_calibration_error": 0.5})).passed
+
+
+def test_mistakes_are_named(features):
+    with pytest.raises(UserError, match="'forest'; there are logistic, network"):
+        train_interest(features, CONFIG.model_copy(update={"models": ("logistic", "forest")}))
+    with pytest.raises(UserError, match=r"interest\.models is empty"):
+        train_interest(features, CONFIG.model_copy(update={"models": ()}))
+    silent = type(features)(features.impressions.assign(click=0), features.creatives, features.shopper_profiles)
+    with pytest.raises(UserError, match="no click"):
+        train_interest(silent, CONFIG)
+    unknown = features.impressions[["impression_id", "creative_id"]].head(2).assign(creative_id="nobody")
+    with pytest.raises(UserError, match="creative_id 'nobody'"):
+        predict_pairs(train_interest(features, CONFIG).champion, features, unknown)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"calibration.json": b"{}"}, {"logistic.skops": b"rubbish"}, {"pairs.npz": b"rubbish"}],
+)
+def test_damaged_files_are_an_error_in_one_sentence(interest, damage):
+    with pytest.raises(UserError):
+        CalibratedModel.from_files({**interest.champion.files(), **damage})
+
+
+def test_a_stored_estimator_of_a_foreign_type_is_not_loaded(interest):
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    foreign = skops.io.dumps(FunctionTransformer(func=shop))
+    with pytest.raises(UserError, match=r"logistic\.skops"):
+        CalibratedModel.from_files({**interest.champion.files(), "logistic.skops": foreign})
+
+
+def test_a_logistic_champion_needs_no_tensorflow():
+    code = (
+        "import sys, components.interest\n"
+        "from components.interest import train_interest\n"
+        "from tests.components.interest.test_training import CONFIG, FEATURES, shop, fit_features, build_features\n"
+        "tables = shop(impressions=600)\n"
+        "features = build_features(fit_features(tables, FEATURES), tables, FEATURES)\n"
+        "champion = train_interest(features, CONFIG).champion\n"
+        "type(champion).from_files(champion.files())\n"
+        "print([m for m in ('tensorflow', 'keras', 'jax') if m in sys.modules])"
+    )
+    assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
