@@ -8,6 +8,7 @@ finite-sample intervals with its own 95 % interval, and root mean squared errors
 
 import argparse
 import json
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -103,10 +104,13 @@ def main() -> None:
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
     tasks = [(scenario, options.impressions, seed) for scenario in options.scenarios for seed in seeds]
-    rows = replicate(run, tasks, options.processes)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text("".join(json.dumps(row, default=float) + "\n" for row in rows))
+    rows = []
+    with options.out.open("w") if options.out else nullcontext() as file:
+        for row in replicate(run, tasks, options.processes):
+            rows.append(row)
+            if file:
+                file.write(json.dumps(row, default=float) + "\n")
+                file.flush()
     answer = {}
     for scenario in options.scenarios:
         answer[scenario] = summary([row for row in rows if row["scenario"] == scenario])

@@ -1,20 +1,23 @@
 """Replicates spread over processes, one BLAS thread each: their arithmetic is small, and threads would only wait."""
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+import sys
+from collections.abc import Callable, Iterator, Sequence
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def replicate(work: Callable, seeds: Iterable, processes: int) -> list:
-    """`work(seed)` for every seed, in order; `work` must be importable."""
-    for name in THREADS:
-        os.environ[name] = "1"
+def replicate(work: Callable, tasks: Sequence, processes: int) -> Iterator:
+    """`work(task)` for every task, as they get done; `work` must be importable. Progress goes to stderr."""
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(work, seeds, chunksize=1))
+    for name in THREADS:
+        os.environ[name] = "1"
+    with get_context("spawn").Pool(processes) as pool:
+        for done, answer in enumerate(pool.imap_unordered(work, tasks), 1):
+            if done % max(1, len(tasks) // 20) == 0:
+                print(f"{done}/{len(tasks)}", file=sys.stderr, flush=True)
+            yield answer
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:

@@ -115,6 +115,8 @@ class EvaluationConfig(Section):
     folds: Annotated[int, Field(ge=2)] = 3  # of the cross-fitting
     clones: Annotated[int, Field(ge=2)] = 20  # simulated copies of the log, for the trust card
     clone_impressions: Count = 20_000  # at most this many impressions in each
+    segment_bound: Annotated[float, Field(ge=0)] = 0.0  # clicks per impression that a segment may surely lose
+    guard_bound: Annotated[float, Field(ge=0)] = 0.1  # relative worsening of CVR, cost or feedback that is tolerated
     seed: int = 0
 
 

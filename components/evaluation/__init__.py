@@ -1,9 +1,20 @@
 """What a policy would have earned: off-policy estimates, intervals, and a verdict on whether to believe them."""
 
+from components.evaluation.assess import Assessment, assess
 from components.evaluation.evaluate import evaluate
 from components.evaluation.files import evaluate_files
 from components.evaluation.intervals import Interval
 from components.evaluation.log import LoggedDecisions, logged_decisions
 from components.evaluation.result import Estimate, Evaluation
 
-__all__ = ["Estimate", "Evaluation", "Interval", "LoggedDecisions", "evaluate", "evaluate_files", "logged_decisions"]
+__all__ = [
+    "Assessment",
+    "Estimate",
+    "Evaluation",
+    "Interval",
+    "LoggedDecisions",
+    "assess",
+    "evaluate",
+    "evaluate_files",
+    "logged_decisions",
+]

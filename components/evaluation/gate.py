@@ -10,7 +10,7 @@ import numpy as np
 
 from components.evaluation.log import Covered, LoggedDecisions
 from components.evaluation.outcomes import Metric
-from components.evaluation.sequences import lower_lift, upper_lift
+from components.evaluation.sequences import Sums, lift_sums, lower_from, upper_lift
 from components.policy.ragged import row_maxima
 
 GUARDS = {"cvr": -1.0, "cost_per_click": 1.0, "negative_feedback": 1.0}  # metric: the direction of change that harms
@@ -18,46 +18,56 @@ GUARDS = {"cvr": -1.0, "cost_per_click": 1.0, "negative_feedback": 1.0}  # metri
 
 @dataclass(frozen=True)
 class GateEvidence:
-    """What the gate rests on: plain numbers, so that a decision can be replayed from its record."""
+    """What the gate rests on: plain numbers, so that a decision can be replayed from its record at any alpha."""
 
-    alpha: float  # share of the error probability that this challenger has
-    lower_bound: float  # of the lift, in reward per impression, anytime-valid
+    sums: tuple[Sums, ...]  # of the lift, rewards scaled to [0, 1]
+    reward_scale: float
     impressions: int
     harms: tuple[str, ...]  # evidence of harm, in words; empty: none
 
+    def lower_bound(self, alpha: float) -> float:
+        """Of the lift in reward per impression: holds at every look, but for a chance of `alpha`."""
+        return lower_from(self.sums, alpha) * self.reward_scale
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
-        return asdict(self) | {"harms": list(self.harms)}
+        return asdict(self) | {"sums": [asdict(it) for it in self.sums], "harms": list(self.harms)}
+
+    @classmethod
+    def from_dict(cls, record: dict) -> "GateEvidence":
+        """The evidence of a record that `to_dict` gave."""
+        sums = tuple(Sums(**it) for it in record["sums"])
+        return cls(sums, record["reward_scale"], record["impressions"], tuple(record["harms"]))
 
 
 def gate_evidence(
     covered: Covered,
     metrics: tuple[Metric, ...],
-    alpha: float,
     segment_bound: float,
     guard_bound: float,
     harm_alpha: float = 0.05,
 ) -> GateEvidence:
     """Evidence about `covered.target` against `covered.baseline`, on rows in order of time.
 
-    alpha: from the ledger. segment_bound: a segment is harmed when its lift is surely below -segment_bound (reward per
-    impression). guard_bound: a guarded metric is harmed when its relative change is surely beyond that (a share).
+    segment_bound: a segment is harmed when its lift is surely below -segment_bound (reward per impression).
+    guard_bound: a guarded metric is harmed when its relative change is surely beyond that (a share).
     metrics: with intervals at the level 1 - harm_alpha / len(GUARDS).
     """
     log = covered.log
     ahead, behind, most_behind, most_ahead = _weights(covered)
-    bound = lower_lift(ahead, behind, _unit(log), most_behind, alpha, np.array([log.n]))[0]
+    (sums,) = lift_sums(ahead, behind, _unit(log), most_behind, np.array([log.n]))
     low, high = log.reward_range
     harms = _segment_harms(covered, segment_bound, harm_alpha, most_ahead) + _guard_harms(metrics, guard_bound)
-    return GateEvidence(alpha, float(bound * (high - low)), log.n, harms)
+    return GateEvidence(sums, high - low, log.n, harms)
 
 
-def gate_reasons(evidence: GateEvidence, margin: float) -> tuple[bool, tuple[str, ...]]:
-    """Whether the evidence clears the gate at `margin` (reward per impression), and why."""
-    bound = f"the anytime-valid lower bound of the lift is {evidence.lower_bound:+.5f} at alpha {evidence.alpha:.2g}"
+def gate_reasons(evidence: GateEvidence, alpha: float, margin: float) -> tuple[bool, tuple[str, ...]]:
+    """Whether the evidence clears `margin` (reward per impression) at the ledger's `alpha`, and why."""
     if evidence.harms:
         return False, evidence.harms
-    if evidence.lower_bound > margin:
+    lower = evidence.lower_bound(alpha)
+    bound = f"the anytime-valid lower bound of the lift is {lower:+.5f} (error probability {alpha:.2g})"
+    if lower > margin:
         return True, (f"{bound}, above the margin of {margin:g}",)
     return False, (f"{bound}, not above the margin of {margin:g}",)
 

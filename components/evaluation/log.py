@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from components.policy.eligible import rows_of
 from components.policy.ragged import row_sums, spread
 
 
@@ -138,10 +139,10 @@ def logged_decisions(
     reward: float64 [n]. score: float64 [n_pairs], of a model trained on earlier impressions.
     """
     names = creatives["creative_id"].to_numpy(dtype=object)
-    action = pd.Index(names).get_indexer(pairs["creative_id"])
-    shown = pd.Index(names).get_indexer(impressions["creative_id"])
+    action = rows_of(pairs["creative_id"], creatives["creative_id"])
+    shown = rows_of(impressions["creative_id"], creatives["creative_id"])
     logged = _shown_pair(action, shown, offsets, impressions["impression_id"].to_numpy(dtype=object))
-    numeric = creatives.drop(columns=["creative_id", "campaign"], errors="ignore").select_dtypes("number")
+    numeric = creatives.drop(columns=["creative_id", "campaign", "seed"], errors="ignore").select_dtypes("number")
     return LoggedDecisions(
         impression=impressions["impression_id"].to_numpy(dtype=object),
         offsets=offsets,
@@ -153,7 +154,7 @@ def logged_decisions(
         action_names=names,
         context=_context(impressions),
         logging=pairs["propensity"].to_numpy(dtype=float) if "propensity" in pairs else None,
-        action_features=numeric.to_numpy(dtype=float) if len(numeric.columns) else None,
+        action_features=np.nan_to_num(numeric.to_numpy(dtype=float)) if len(numeric.columns) else None,
         score=score,
         segment=impressions["segment"].to_numpy() if "segment" in impressions else None,
         reward_range=reward_range,

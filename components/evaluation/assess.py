@@ -1,0 +1,74 @@
+"""Everything an evaluation can say of one log: the estimate, other rewards, who gains, what earns it, and the gate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.config import EvaluationConfig
+from components.evaluation.evaluate import evaluate
+from components.evaluation.gate import GUARDS, GateEvidence, gate_evidence
+from components.evaluation.log import LoggedDecisions, cover
+from components.evaluation.outcomes import Metric, metrics, outcomes_of
+from components.evaluation.parts import Part, element_effects, segment_lifts
+from components.evaluation.result import Evaluation
+from components.evaluation.trail import check_trail, trail_of
+
+ELEMENTS = ("template", "headline", "call_to_action", "palette", "origin")
+MOST_LEVELS = 30  # an element with more levels (a headline per creative, say) teaches nothing per level
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """An evaluation with all that stands beside it."""
+
+    evaluation: Evaluation
+    metrics: tuple[Metric, ...]
+    segments: tuple[Part, ...]
+    elements: tuple[Part, ...]
+    gate: GateEvidence | None  # None where the log cannot carry any number
+
+
+def assess(
+    log: LoggedDecisions,
+    target: np.ndarray,
+    config: EvaluationConfig,
+    baseline: np.ndarray | None,
+    impressions: pd.DataFrame,
+    creatives: pd.DataFrame,
+    quarantine: pd.DataFrame | None = None,
+) -> Assessment:
+    """Assess `target` against `baseline` (float64 [n_pairs]; None: the logging policy).
+
+    impressions, creatives: tables of the contract that hold the log's ids; quarantine: the impressions that validation
+    took away. The log's rows must be in order of time.
+    """
+    own = impressions.set_index("impression_id", drop=False).loc[list(log.impression)]
+    lost = None if quarantine is None or quarantine.empty else quarantine
+    evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)))
+    if evaluation.card is None:
+        return Assessment(evaluation, (), (), (), None)
+    covered = cover(log, target, baseline)
+    kept = own.loc[list(covered.log.impression)]
+    outcomes = outcomes_of(kept)
+    shown = metrics(covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed)
+    guarded = metrics(
+        covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed, 1 - 0.05 / len(GUARDS)
+    )
+    return Assessment(
+        evaluation=evaluation,
+        metrics=shown,
+        segments=segment_lifts(covered.log, covered.target, covered.baseline, config.bootstrap, config.seed),
+        elements=_elements(covered.log, creatives, config),
+        gate=gate_evidence(covered, guarded, config.segment_bound, config.guard_bound),
+    )
+
+
+def _elements(log: LoggedDecisions, creatives: pd.DataFrame, config: EvaluationConfig) -> tuple[Part, ...]:
+    own = creatives.set_index("creative_id").reindex(list(log.action_names))
+    found: tuple[Part, ...] = ()
+    for element in ELEMENTS:
+        if element in own and 1 < own[element].nunique() <= MOST_LEVELS:
+            level = own[element].astype(object).where(own[element].notna(), "").to_numpy(dtype=object)
+            found += element_effects(log, element, level, config.bootstrap, config.seed)
+    return found
