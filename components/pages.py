@@ -15,6 +15,16 @@ def number(value: float | None, digits: int = 5) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def joined(parts: Sequence[str]) -> str:
+    """The parts that are not empty, as paragraphs."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def items(lines: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def interval(found: Mapping[str, float | None] | None) -> str:
     """value [ci_low, ci_high], or a dash."""
     if found is None or found["value"] is None:
@@ -32,11 +42,11 @@ def features(built) -> str:
         "# Features",
         f"{len(impressions):,} impressions x {len(columns)} columns, {len(built.creatives):,} creatives.",
         table(("split", "impressions", "clicks"), splits.to_numpy().tolist()),
-        *(f"- {message}" for message in built.messages),
-        "## Some shopper profiles",
-        table(list(profiles.columns), profiles.astype(str).to_numpy().tolist()),
+        items(built.messages),
     ]
-    return "\n\n".join(parts) + "\n"
+    if len(profiles):
+        parts += ["## Some shopper profiles", table(list(profiles.columns), profiles.astype(str).to_numpy().tolist())]
+    return joined(parts)
 
 
 def interest(record: Mapping[str, Any]) -> str:
@@ -53,8 +63,8 @@ def interest(record: Mapping[str, Any]) -> str:
     ]
     headings = ("model", "log loss", "of the base rate", "gain per impression, nats", "calibration error")
     verdict = "passed" if record["passed"] else "refused"
-    parts = ["# Interest", table(headings, rows), f"Gate: **{verdict}**", *(f"- {why}" for why in record["reasons"])]
-    return "\n\n".join(parts) + "\n"
+    parts = ["# Interest", table(headings, rows), f"Gate: **{verdict}**", items(record["reasons"])]
+    return joined(parts)
 
 
 def evaluation(found: Mapping[str, Any], truths: Mapping[str, Mapping[str, float] | None]) -> str:
@@ -69,7 +79,7 @@ def evaluation(found: Mapping[str, Any], truths: Mapping[str, Mapping[str, float
         parts += [
             f"## Logged by {name}: {record['n']:,} impressions",
             f"Verdict: **{record['verdict']}**",
-            *(f"- {reason}" for reason in record["reasons"]),
+            items(record["reasons"]),
             f"Baseline {interval(record['baseline'])}, lift {interval(record['lift'])}, "
             f"relative lift {interval(record['relative_lift'])}, uncovered {number(record['uncovered'], 3)}",
             table(("estimator", "value", "ESS", "largest weight"), rows),
@@ -80,7 +90,7 @@ def evaluation(found: Mapping[str, Any], truths: Mapping[str, Mapping[str, float
                 f"The world's truth, which no model and no gate sees: target {number(truth['target'])}, "
                 f"baseline {number(truth['baseline'])}, lift {number(truth['lift'])}."
             )
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)
 
 
 def creatives(record: Mapping[str, Any]) -> str:
@@ -96,7 +106,6 @@ def creatives(record: Mapping[str, Any]) -> str:
         "# Creatives",
         table(("generator", "steps", "seconds", "ended by"), rows),
         f"{record['pool']} new creatives in the pool. Gate: **{verdict}**",
-        *(f"- {why}" for why in (gate["reasons"] if gate else ())),
-        *(f"- {remark}" for remark in record["remarks"]),
+        items([*(gate["reasons"] if gate else ()), *record["remarks"]]),
     ]
-    return "\n\n".join(parts) + "\n"
+    return joined(parts)

@@ -32,7 +32,7 @@ from components.config import (
 from components.contract.card import DatasetCard, read_card
 from components.contract.tables import read_frame, read_json, read_table, write_text
 from components.errors import UserError
-from components.manifest import Manifest, digest_code, digest_json, digest_tree, read_manifest
+from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_tree, read_manifest
 from components.outputs import Outputs
 from components.paths import Paths
 
@@ -95,6 +95,7 @@ def _due(name: str, config: Section, paths: Paths) -> Manifest:
     inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in READS[name]}
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
+        inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json(digest_tree(paths.champion))
     settings = digest_json(config.model_dump(mode="json"))

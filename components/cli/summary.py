@@ -5,17 +5,25 @@ from collections.abc import Sequence
 
 import click
 
+NEXT = """
+Next:
+  adloom status                                 what stands, and why
+  adloom ui                                     the runs, and the registry
+  adloom generate marketplace -n 8 --out ads    new ads from the champion
+  artifacts/DATASET/docs/                       the reports"""
+
 
 def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
     """Print what each data set's run ended in: `outcomes` are the records that the flow returns."""
     if as_json:
         click.echo(json.dumps(list(outcomes), allow_nan=False))
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="What the evidence says", title_justify="left", expand=False)
-    for heading in ("data set", "interest", "creatives", "policy", "lift in clicks / 1000", "champion"):
+    table = Table(title="What the evidence says", title_justify="left", box=SIMPLE)
+    for heading in ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion"):
         table.add_column(heading, overflow="fold")
     for outcome in outcomes:
         table.add_row(
@@ -31,20 +39,17 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
     for outcome in outcomes:
         for reason in outcome["reasons"]:
             console.print(f"{outcome['dataset']}: {reason}", highlight=False)
-    console.print(
-        "\nNext: `adloom status` for the standing, `adloom ui` for the runs and the registry,\n"
-        "`adloom generate marketplace -n 8 --out ads` for new ads; reports are under artifacts/.",
-        highlight=False,
-    )
+    console.print(NEXT, highlight=False)
 
 
 def print_status(rows: Sequence[dict]) -> None:
     """Print the registry's standing, one line per model, and the reason of the last decision below it."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(expand=False)
-    for heading in ("model", "champion", "challenger", "last decision", "lift in clicks / 1000"):
+    table = Table(box=SIMPLE)
+    for heading in ("model", "champion", "challenger", "decision", "lift, clicks/1000"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(
