@@ -88,9 +88,17 @@ class CreativesConfig(Section):
 
     vae: GeneratorConfig = GeneratorConfig(steps=3000, max_seconds=240.0)
     wgan: GeneratorConfig = GeneratorConfig(steps=1000, max_seconds=240.0, learning_rate=3e-4)
+    flow: GeneratorConfig = GeneratorConfig(
+        steps=800, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
+    )
     side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
     checkpoint_seconds: Seconds = 20.0
     duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
+    quality_photos: Count = 15_000  # that the judging classifier learns from
+    quality_samples: Count = 5_000  # pictures of each generator that are judged
+    min_cas: Share = 0.5  # of a classifier taught by pictures alone, on real photos
+    min_asked: Share = 0.5  # share of pictures that show the category asked for
+    min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos
     pool_per_campaign: Count = 12
     pool: Literal["local", "gpu"] = "local"
     seed: int = 0

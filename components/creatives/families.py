@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from components.config import GeneratorConfig
@@ -27,7 +28,7 @@ class Bench:
 
 
 def _vae(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
-    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, config.learning_rate, seed)
+    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, _falling(config), seed)
     return Bench(recipe, {}, lambda: vae.sampler(recipe.networks["decoder"]))
 
 
@@ -38,13 +39,18 @@ def _wgan(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
 
 def _flow(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
     flat = flow.plane(photos, config.latent)
-    recipe = flow.recipe(flat, _asked(photos), config.learning_rate, seed)
+    recipe = flow.recipe(flat, _asked(photos), _falling(config), seed)
     columns = {"coordinates": flat.coordinates(photos.pictures)}
     return Bench(recipe, columns, lambda: flow.sampler(flat, recipe.networks["average"], photos.shape))
 
 
 def _asked(photos: Photos) -> Conditions:
     return Conditions(len(photos.categories), photos.segments)
+
+
+def _falling(config: GeneratorConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """From the configured rate to 0 along half a cosine (Loshchilov & Hutter 2017)."""
+    return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
 
 
 FAMILIES: dict[str, Callable[[Photos, GeneratorConfig, int], Bench]] = {"vae": _vae, "wgan": _wgan, "flow": _flow}

@@ -19,7 +19,7 @@ from components.errors import UserError
 from components.pictures import PictureEncoder
 from components.pictures.encoder import MAX_INPUTS
 
-WIDTH, BLOCKS = 768, 4
+WIDTH, CONTROL, BLOCKS = 512, 128, 4
 DECAY = 0.999
 FREQUENCIES = 16  # sines and cosines of the time t
 
@@ -30,7 +30,7 @@ def velocity(dimensions: int, conditions: Conditions, name: str) -> keras.Model:
     asked, embedded = condition(conditions)
     angles = layers.Dense(FREQUENCIES, kernel_initializer=keras.initializers.RandomNormal(stddev=4.0))(moment)
     waves = layers.Concatenate()([ops.sin(angles), ops.cos(angles), embedded])
-    control = layers.Dense(256, activation="silu")(waves)
+    control = layers.Dense(CONTROL, activation="silu")(waves)
     hidden = layers.Dense(WIDTH)(point)
     for _ in range(BLOCKS):
         hidden = hidden + _block(hidden, control)
@@ -38,7 +38,7 @@ def velocity(dimensions: int, conditions: Conditions, name: str) -> keras.Model:
 
 
 def _block(hidden: keras.KerasTensor, control: keras.KerasTensor) -> keras.KerasTensor:
-    """(B, WIDTH), (B, 256) -> what to add, (B, WIDTH); zero at the start (adaptive norm, Peebles & Xie 2023)."""
+    """(B, WIDTH), (B, CONTROL) -> what to add, (B, WIDTH); zero at the start (adaptive norm, Peebles & Xie 2023)."""
     normal = layers.LayerNormalization(center=False, scale=False)(hidden)
     shifted = normal * (1.0 + layers.Dense(WIDTH)(control)) + layers.Dense(WIDTH)(control)
     inner = layers.Activation("silu")(layers.Dense(WIDTH)(shifted))

@@ -1,0 +1,156 @@
+"""The quality report of a generator, the floor that real photos set, and the gate of the registry."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from components.creatives.admission import Manifold
+from components.creatives.classifier import Classifier, train_classifier
+from components.creatives.distances import density_coverage, frechet, kernel_distance, precision_recall, spread
+from components.creatives.photos import Photos
+from components.creatives.protocol import Generator
+
+NEIGHBOURHOOD = 3000  # pictures that precision, recall, density and coverage look at: they take the square of it
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good `samples` pictures are, on features of the fixed classifier (not Inception's).
+
+    frechet, kid: distances to real test photos, lower is better; precision, recall, coverage: in [0, 1]; density: about
+    1 for real photos; cas: accuracy on real test photos of a classifier trained on the pictures alone (Ravuri & Vinyals
+    2019); reverse_cas: share of the pictures that the fixed classifier takes for what was asked; diversity: spread
+    within the least diverse category over that of real photos; memorised: share that copy a training photo;
+    off_manifold: share outside the bounds of real photos.
+    """
+
+    name: str
+    samples: int
+    frechet: float
+    kid: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    cas: float
+    reverse_cas: float
+    diversity: float
+    memorised: float
+    off_manifold: float
+
+    def metrics(self) -> dict[str, float]:
+        """The figures alone, by name."""
+        return {name: float(value) for name, value in asdict(self).items() if name != "name"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a generator must reach to be registered, relative to the floor where real photos set one."""
+
+    min_cas: float = 0.5
+    min_reverse_cas: float = 0.5
+    min_diversity: float = 0.4
+    max_memorised_over_floor: float = 0.01
+    max_frechet_over_floor: float = 100.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a generator may be registered, and why, in words."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+def assess(
+    generator: Generator,
+    train: Photos,
+    test: Photos,
+    classifier: Classifier,
+    manifold: Manifold,
+    samples: int,
+    seed: int,
+) -> Quality:
+    """`samples` pictures in the training photos' shares of categories and segments -> their quality."""
+    return assess_pictures(generator.name, draw(generator, train, samples, seed), train, test, classifier, manifold)
+
+
+def floor(train: Photos, test: Photos, classifier: Classifier, manifold: Manifold) -> Quality:
+    """What real photos score: half of the test photos stand in for a generator, the other half for the test.
+
+    `cas` is the accuracy of the classifier that was trained on real photos.
+    """
+    half = len(test.category) // 2
+    measured = assess_pictures(
+        "real photos", test.take(slice(0, half)), train, test.take(slice(half, None)), classifier, manifold, cas=False
+    )
+    return replace(measured, cas=classifier.accuracy(test))
+
+
+def draw(generator: Generator, train: Photos, samples: int, seed: int) -> Photos:
+    """Made pictures with the conditions that they were made for, as many of each category as among the photos."""
+    random = np.random.default_rng(seed)
+    rows = random.choice(len(train.category), samples, replace=samples > len(train.category))
+    cumulative = np.cumsum(train.segment_weights[rows], axis=1, dtype=np.float64)
+    segment = np.minimum((cumulative <= random.random((samples, 1))).sum(axis=1), train.segments)
+    pictures = generator.sample(train.category[rows], segment, seed)
+    return Photos(pictures, train.category[rows], train.categories, train.segment_weights[rows])
+
+
+def assess_pictures(
+    name: str, made: Photos, train: Photos, test: Photos, classifier: Classifier, manifold: Manifold, cas: bool = True
+) -> Quality:
+    """Pictures with the conditions they were made for -> their quality; cas=False spares its training and leaves 0."""
+    real, fake = classifier.features(test.pictures), classifier.features(made.pictures)
+    near_real, near_fake = real[:NEIGHBOURHOOD], fake[:NEIGHBOURHOOD]
+    precision, recall = precision_recall(near_real, near_fake)
+    density, coverage = density_coverage(near_real, near_fake)
+    return Quality(
+        name=name,
+        samples=len(made.category),
+        frechet=frechet(real, fake),
+        kid=kernel_distance(real, fake),
+        precision=precision,
+        recall=recall,
+        density=density,
+        coverage=coverage,
+        cas=train_classifier(made).accuracy(test) if cas else 0.0,
+        reverse_cas=classifier.accuracy(made),
+        diversity=_diversity(fake, made.category, real, test.category),
+        memorised=float(manifold.copies(made.pictures).mean()),
+        off_manifold=float((manifold.excess(made.pictures) > 0).mean()),
+    )
+
+
+def judge(quality: Quality, ground: Quality, limits: Limits) -> Verdict:
+    """A generator's quality and the floor -> whether it may be registered. Pure."""
+    faults = []
+    if quality.cas < limits.min_cas:
+        faults.append(f"CAS {quality.cas:.3f} is below {limits.min_cas:g} (real photos: {ground.cas:.3f})")
+    if quality.reverse_cas < limits.min_reverse_cas:
+        faults.append(
+            f"{quality.reverse_cas:.1%} of its pictures show what was asked, below {limits.min_reverse_cas:.0%}"
+        )
+    if quality.diversity < limits.min_diversity:
+        faults.append(
+            f"mode collapse: its least diverse category spreads {quality.diversity:.2f} as far as real photos, "
+            f"below {limits.min_diversity:g}"
+        )
+    if quality.memorised > ground.memorised + limits.max_memorised_over_floor:
+        faults.append(
+            f"{quality.memorised:.2%} of its pictures copy a photo (real test photos: {ground.memorised:.2%})"
+        )
+    if quality.frechet > ground.frechet + limits.max_frechet_over_floor:
+        faults.append(f"Frechet distance {quality.frechet:.1f} (real photos: {ground.frechet:.1f})")
+    if faults:
+        return Verdict(False, tuple(faults))
+    return Verdict(
+        True, (f"CAS {quality.cas:.3f}, diversity {quality.diversity:.2f}, no more copies than real photos",)
+    )
+
+
+def _diversity(fake: np.ndarray, fake_groups: np.ndarray, real: np.ndarray, real_groups: np.ndarray) -> float:
+    shared = np.intersect1d(fake_groups, real_groups)
+    made = spread(fake[np.isin(fake_groups, shared)], fake_groups[np.isin(fake_groups, shared)])
+    photos = spread(real[np.isin(real_groups, shared)], real_groups[np.isin(real_groups, shared)])
+    return float(np.min(made / np.maximum(photos, 1e-9)))

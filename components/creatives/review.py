@@ -1,0 +1,66 @@
+"""Judge all trained generators against real photos, and say which may be registered and which fills the pool."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.config import CreativesConfig
+from components.creatives.admission import Manifold
+from components.creatives.classifier import train_classifier
+from components.creatives.photos import Photos
+from components.creatives.protocol import Generator
+from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
+from components.pictures import PictureEncoder
+
+DIMENSIONS = 64  # of the encoder behind duplicates, copies and the manifold
+HELD_OUT = 0.1  # share of the photos that stands in for a test split where the data have none
+
+
+@dataclass(frozen=True)
+class Review:
+    """ground: what real photos score; quality, verdicts: by generator's name; best: the passing one with the best CAS.
+
+    best is None where none passes; the pool is then filled by none, and the gate refuses.
+    """
+
+    ground: Quality
+    quality: Mapping[str, Quality]
+    verdicts: Mapping[str, Verdict]
+    best: str | None
+    manifold: Manifold
+
+    def passing(self) -> tuple[str, ...]:
+        """Names of the generators that may fill the pool, best first."""
+        names = (name for name, verdict in self.verdicts.items() if verdict.passed)
+        return tuple(sorted(names, key=lambda name: -self.quality[name].cas))
+
+    def gate(self) -> Verdict:
+        """The registry's gate: passed where at least one generator passes, with the reasons of all."""
+        reasons = (f"{name}: {'; '.join(verdict.reasons)}" for name, verdict in self.verdicts.items())
+        return Verdict(self.best is not None, tuple(reasons))
+
+
+def review(generators: Mapping[str, Generator], train: Photos, test: Photos | None, config: CreativesConfig) -> Review:
+    """Trained generators and photos -> their review.
+
+    test None: a tenth of the training photos stands in for it. The generators have seen those, so that the distances
+    flatter them a little; copies are counted against the other nine tenths.
+    """
+    if test is None:
+        order = np.random.default_rng(config.seed).permutation(len(train.category))
+        held = max(2, int(HELD_OUT * len(order)))
+        train, test = train.take(order[held:]), train.take(order[:held])
+    some = np.random.default_rng(config.seed).permutation(len(train.category))[: config.quality_photos]
+    classifier = train_classifier(train.take(some), config.seed)
+    manifold = Manifold.fit(train.pictures, PictureEncoder.fit(train.pictures, DIMENSIONS))
+    ground = floor(train, test, classifier, manifold)
+    quality = {
+        name: assess(generator, train, test, classifier, manifold, config.quality_samples, config.seed)
+        for name, generator in generators.items()
+    }
+    limits = Limits(config.min_cas, config.min_asked, config.min_diversity)
+    verdicts = {name: judge(measured, ground, limits) for name, measured in quality.items()}
+    passed = [name for name, verdict in verdicts.items() if verdict.passed]
+    best = max(passed, key=lambda name: quality[name].cas) if passed else None
+    return Review(ground, quality, verdicts, best, manifold)
