@@ -1,11 +1,9 @@
 """The committed digests of the shipped data sets: what `build` must give on every machine, and `verify` compares with.
 
-`python -m components.datasets.digests DATA_FOLDER` writes them anew, after a change of the law or of pyarrow (whose
+`python -m components.datasets DATA_FOLDER` writes them anew, after a change of the law or of pyarrow (whose
 version is in every Parquet file); the changelog then says so.
 """
 
-import json
-import sys
 from pathlib import Path
 
 from upath import UPath
@@ -42,8 +40,3 @@ def differences(folder: UPath, due: dict[str, str]) -> list[str]:
 def record(data_folder: UPath) -> None:
     """Digests of the shipped data sets as they lie in `data_folder` -> digests.json."""
     write_json({name: digest_tree(data_folder / name) for name in SHIPPED}, UPath(FILE))
-
-
-if __name__ == "__main__":
-    record(UPath(sys.argv[1]))
-    print(json.dumps({name: len(due_digests(name)) for name in SHIPPED}))

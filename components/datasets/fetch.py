@@ -28,17 +28,18 @@ def check(path: Path, due: str, what: str) -> Path:
     return path
 
 
-def download_debian_package(package: str, folder: Path) -> Path:
+def download_debian_package(package: str, folder: Path, update: bool = True) -> Path:
     """The newest .deb of `package` in `folder`, by `apt-get download`; a UserError says why there is none.
 
-    A fresh machine has no package lists. They are then fetched into `folder` too, for the system's own need root.
+    A fresh machine has no package lists. With `update` they are then fetched into `folder`, for the system's own need
+    root.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    private = _private_lists(folder)
-    attempts = ((), ("update", private), private)
-    complaint = "no apt-get on this machine"
-    for attempt in attempts:
-        command = ["update", *attempt[1]] if attempt and attempt[0] == "update" else ["download", package, *attempt]
+    private = _private_lists(folder) if update else ()
+    commands = [["download", package]]
+    if update:
+        commands += [["update", *private], ["download", package, *private]]
+    complaint = ""
+    for command in commands:
         complaint = _complaint(["apt-get", *command], folder)
         found = sorted(folder.glob(f"{package}_*.deb"))
         if found:

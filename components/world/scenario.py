@@ -99,7 +99,11 @@ def scenario_names() -> tuple[str, ...]:
 
 def load_scenario(name_or_file: str) -> Scenario:
     """The scenario of that shipped name, or in that YAML file, whose `extends` names a shipped one to start from."""
-    return _scenario(_read(_path(name_or_file)), name_or_file)
+    path = _path(name_or_file)
+    scenario = _scenario(_read(path), name_or_file)
+    if path.parent != FOLDER and scenario.id in scenario_names():
+        raise UserError(f"{name_or_file}: id: {scenario.id!r} is the scenario that comes with Adloom; take another")
+    return scenario
 
 
 def _scenario(document: dict[str, Any], source: str) -> Scenario:

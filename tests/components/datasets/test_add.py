@@ -1,0 +1,104 @@
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from upath import UPath
+
+from components.contract.card import read_card
+from components.contract.validation import load_dataset
+from components.datasets import add
+from components.datasets.storage import write_dataset
+from components.errors import UserError
+
+
+@pytest.fixture
+def mine(tiny, tmp_path):
+    """A user's folder: the smallest data set that the contract allows, by day."""
+    tables, card = tiny
+    kept = {name: tables[name] for name in ("campaigns", "creatives", "impressions", "products", "images", "shoppers")}
+    folder = UPath(tmp_path / "mine")
+    real = tuple(name for name in kept if name != "images")
+    write_dataset(kept, card.model_copy(update={"real": ("images",), "simulated": real}), folder)
+    return folder
+
+
+def edit_card(folder, **changes):
+    path = folder / "dataset.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}), encoding="utf-8")
+
+
+def test_a_folder_is_copied_under_its_new_name(mine, tmp_path):
+    (mine / "notes.txt").write_text("not a table", encoding="utf-8")
+    folder = add("shop_2026", mine, UPath(tmp_path / "data"))
+    assert folder == UPath(tmp_path / "data" / "shop_2026")
+    assert read_card(folder).name == "shop_2026"
+    assert read_card(mine).name == "marketplace"  # the user's own copy stays as it was
+    ours, theirs = load_dataset(folder)[0], load_dataset(mine)[0]
+    for name, table in theirs.items():
+        pd.testing.assert_frame_equal(ours[name], table)
+    assert not (folder / "notes.txt").exists()
+
+
+def test_nothing_is_overwritten(mine, tmp_path):
+    data = UPath(tmp_path / "data")
+    add("shop", mine, data)
+    with pytest.raises(UserError, match="is there already"):
+        add("shop", mine, data)
+
+
+@pytest.mark.parametrize("name", ["marketplace", "openbandit", "marketplace-mine"])
+def test_names_of_shipped_sets_are_kept(name, mine, tmp_path):
+    with pytest.raises(UserError, match="kept for data sets that Adloom builds"):
+        add(name, mine, UPath(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "Upper", "white space", "-x"])
+def test_a_name_is_no_path(name, mine, tmp_path):
+    with pytest.raises(UserError, match="lower-case letters"):
+        add(name, mine, UPath(tmp_path / "data"))
+    assert not (tmp_path / "data").exists()
+
+
+def damage(kind, folder):
+    if kind == "csv":
+        (folder / "creatives.parquet").unlink()
+        (folder / "creatives.csv").write_text("a,b\n", encoding="utf-8")
+    elif kind == "missing table":
+        shutil.rmtree(folder / "impressions")
+    elif kind == "truncated":
+        path = folder / "campaigns.parquet"
+        path.write_bytes(path.read_bytes()[:50])
+    elif kind == "naive":
+        table = pd.read_parquet(folder / "campaigns.parquet")
+        table.assign(starts_at=table["starts_at"].dt.tz_localize(None)).to_parquet(folder / "campaigns.parquet")
+    elif kind == "no card":
+        (folder / "dataset.yaml").unlink()
+    elif kind == "card lists too much":
+        edit_card(folder, simulated=["campaigns", "creatives", "impressions", "products", "shoppers", "events"])
+    elif kind == "card lists too little":
+        edit_card(folder, simulated=["campaigns", "creatives", "impressions", "products"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("csv", "Parquet is due"),
+        ("missing table", "impressions"),
+        ("truncated", "campaigns"),
+        ("naive", "naive times"),
+        ("no card", "dataset.yaml: no such file"),
+        ("card lists too much", "events"),
+        ("card lists too little", "shoppers"),
+    ],
+)
+def test_a_faulty_folder_is_refused_and_leaves_nothing(kind, named, mine, tmp_path):
+    damage(kind, mine)
+    with pytest.raises(UserError, match=named):
+        add("shop", mine, UPath(tmp_path / "data"))
+    assert not (tmp_path / "data").exists() or not list((tmp_path / "data").iterdir())
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        add("shop", UPath(tmp_path / "nothing"), UPath(tmp_path / "data"))

@@ -1,0 +1,100 @@
+"""Photos and wheels: right bytes from the first source that has them, a clear word where there is none."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from components.datasets import fetch, photos
+from components.datasets.openbandit import load_wheel
+from components.errors import UserError
+
+
+@pytest.fixture
+def copy(all_photos, tmp_path):
+    """A user's own folder with the four right files."""
+    source = photos.find_files(None, fetch.DEFAULT_CACHE)
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for name in photos.FILES:
+        shutil.copy(source / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def cut_off(monkeypatch, tmp_path):
+    """No system package, no apt, no Keras download."""
+    monkeypatch.setattr(photos, "SYSTEM_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def no_keras(cache):
+        raise UserError("keras.datasets could not download it: no network")
+
+    monkeypatch.setattr(photos, "_from_keras", no_keras)
+
+
+def test_all_photos_are_there_in_their_splits_and_categories(all_photos):
+    assert all_photos.pictures.shape == (70_000, 28, 28)
+    assert np.bincount(all_photos.split).tolist() == [60_000, 10_000]
+    assert np.bincount(all_photos.category).tolist() == [7000] * 10
+    assert len(set(all_photos.ids)) == 70_000
+
+
+def test_an_existing_copy_goes_first_and_needs_nothing_else(copy, cut_off, tmp_path):
+    assert photos.find_files(copy, tmp_path / "cache") == copy
+
+
+def test_a_copy_with_wrong_bytes_is_refused_by_its_digest(copy, cut_off, tmp_path):
+    path = copy / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte.gz has SHA-256 .* but 8d3605d1.* is due"):
+        photos.find_files(copy, tmp_path / "cache")
+
+
+def test_without_any_source_the_error_says_how_to_get_the_photos(cut_off, tmp_path):
+    with pytest.raises(UserError) as error:
+        photos.find_files(None, tmp_path / "cache")
+    message = str(error.value)
+    assert "apt-get install dataset-fashion-mnist" in message
+    assert "ADLOOM_FASHION_MNIST" in message
+    assert "there is no apt-get on this machine" in message
+    assert "\n" not in message
+
+
+def test_a_named_folder_that_lacks_files_is_said(cut_off, tmp_path):
+    with pytest.raises(UserError, match=r"lacks train-images"):
+        photos.find_files(tmp_path, tmp_path / "cache")
+
+
+def test_a_downloaded_package_is_unpacked_without_root_and_kept(copy, cut_off, monkeypatch, tmp_path):
+    def package(name, folder):
+        assert name == "dataset-fashion-mnist"
+        return folder / "some.deb"
+
+    def unpack(deb, folder):
+        target = folder / "nowhere"
+        shutil.copytree(copy, target)
+
+    monkeypatch.setattr(photos, "SYSTEM_FOLDER", photos.Path("/nowhere"))
+    monkeypatch.setattr(photos, "download_debian_package", package)
+    monkeypatch.setattr(photos, "unpack_debian_package", unpack)
+    kept = photos.find_files(None, tmp_path / "cache")
+    assert kept == tmp_path / "cache" / "fashion-mnist"
+    monkeypatch.setattr(photos, "download_debian_package", lambda name, folder: pytest.fail("downloaded twice"))
+    assert photos.find_files(None, tmp_path / "cache") == kept
+
+
+def test_package_managers_that_fail_are_quoted(tmp_path):
+    with pytest.raises(UserError, match="no-such-package-of-adloom: apt-get could not download it"):
+        fetch.download_debian_package("no-such-package-of-adloom", tmp_path, update=False)
+    (tmp_path / "broken.deb").write_bytes(b"not a package")
+    with pytest.raises(UserError, match=r"broken\.deb: could not be unpacked"):
+        fetch.unpack_debian_package(tmp_path / "broken.deb", tmp_path)
+
+
+def test_a_wheel_with_wrong_bytes_is_refused(tmp_path):
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    (folder / "obp-0.4.1-py3-none-any.whl").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"but 87dec9ca.* is due"):
+        load_wheel(tmp_path)

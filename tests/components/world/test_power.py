@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from components.config import WorldConfig
+from components.world.power import detectable_lift, impressions_needed, power, relative_standard_error
+
+
+def test_the_formula_is_the_spread_of_simulated_estimates():
+    rng = np.random.default_rng(0)
+    n, click_rate = 20_000, 0.02
+    weights = rng.choice([0.2, 1.0, 3.0], size=(400, n), p=[0.5, 0.25, 0.25])  # mean 1.1
+    weights = weights / weights.mean()
+    clicks = rng.random((400, n)) < click_rate
+    lifts = ((weights - 1) * clicks).mean(axis=1) / click_rate
+    expected = relative_standard_error(n, click_rate, ((weights - 1) ** 2).mean())
+    # 400 estimates: the standard deviation is known to 3.5 %, so four errors are 14 %.
+    assert lifts.std() == pytest.approx(expected, rel=0.14)
+
+
+def test_power_is_what_detectable_lift_promises():
+    assert power(detectable_lift(0.03, 0.8), 0.03) == pytest.approx(0.8)
+    assert power(1e-9, 0.03) == pytest.approx(0.025)
+    needed = impressions_needed(0.1, 0.02, 4.0)
+    assert detectable_lift(relative_standard_error(needed, 0.02, 4.0)) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_the_default_marketplace_sees_the_upper_end_of_published_lifts():
+    """40 % of the log judges; chi2 between 3.5 and 5.5 was measured for learned policies (module docstring)."""
+    judged = 0.4 * WorldConfig().impressions
+    best, worst = (relative_standard_error(judged, 0.02, chi2) for chi2 in (3.5, 5.5))
+    assert power(0.10, best) == pytest.approx(0.85, abs=0.01)
+    assert power(0.10, worst) == pytest.approx(0.67, abs=0.01)
+    assert power(0.10, best * np.sqrt(2)) < 0.6  # half the impressions would not do
+    assert power(0.02, best) < 0.15  # and +2 % is out of reach, as the docstring says
+    assert impressions_needed(0.10, 0.02, 3.5) < judged < impressions_needed(0.10, 0.02, 5.5)
