@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from upath import UPath
 
 from components.config import WorldConfig
@@ -15,8 +16,9 @@ from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.photos import load_photos
 from components.datasets.storage import write_dataset
 from components.errors import UserError
-from components.world import load_scenario
+from components.world import load_scenario, scenario_names
 
+SCENARIO = "scenario.yaml"  # a user's own scenario, kept with the data that it made
 COPY_OF_PHOTOS = "ADLOOM_FASHION_MNIST"  # environment variable that names a folder with the four files
 
 
@@ -72,7 +74,13 @@ def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> 
     existing = os.environ.get(COPY_OF_PHOTOS)
     photos = load_photos(Path(existing) if existing else None, cache)
     tables, card = marketplace.build_tables(config, photos)
-    write_dataset(tables, card, folder)
+    if config.scenario in scenario_names():
+        write_dataset(tables, card, folder)
+    else:
+        # The truth needs the scenario as it was, whatever becomes of the user's file.
+        kept = config.model_copy(update={"scenario": str(folder / SCENARIO)})
+        note = yaml.safe_dump(load_scenario(config.scenario).model_dump(), sort_keys=False)
+        write_dataset(tables, card.model_copy(update={"world": kept}), folder, {SCENARIO: note})
     return Built(name, folder, fresh=True)
 
 
@@ -90,6 +98,8 @@ def _refuse_other_settings(folder: UPath, config: WorldConfig) -> None:
     if built is None:
         raise UserError(f"{folder}: was not built from the simulated marketplace; move it away first")
     changed = [key for key, value in config.model_dump().items() if value != getattr(built, key)]
+    if "scenario" in changed and load_scenario(built.scenario) == load_scenario(config.scenario):
+        changed.remove("scenario")  # the copy that the data set keeps
     if changed:
         was = ", ".join(f"{key} {getattr(built, key)} (now {getattr(config, key)})" for key in changed)
         raise UserError(f"{folder}: was built with other settings: {was}; delete it first, or build elsewhere")

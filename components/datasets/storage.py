@@ -2,6 +2,7 @@
 
 import shutil
 import uuid
+from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
@@ -9,13 +10,18 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from components.contract.card import DatasetCard, write_card
-from components.contract.tables import write_table
+from components.contract.tables import write_table, write_text
 
 BY_DAY = ("events", "impressions", "candidates")
 
 
-def write_dataset(tables: dict[str, pd.DataFrame], card: DatasetCard, folder: UPath) -> None:
-    """`folder` holds exactly `tables` and `card` afterwards; a build that dies half-way leaves what was there."""
+def write_dataset(
+    tables: dict[str, pd.DataFrame], card: DatasetCard, folder: UPath, notes: Mapping[str, str] | None = None
+) -> None:
+    """`folder` holds exactly `tables`, `card` and `notes` (file name -> text) afterwards.
+
+    A build that dies half-way leaves what was there.
+    """
     fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
         for name, table in tables.items():
@@ -23,6 +29,8 @@ def write_dataset(tables: dict[str, pd.DataFrame], card: DatasetCard, folder: UP
                 _write_days(table, _times_of(name, tables), fresh / name)
             else:
                 write_table(table, fresh / f"{name}.parquet")
+        for name, note in (notes or {}).items():
+            write_text(note, fresh / name)
         write_card(card, fresh)
         replace_folder(fresh, folder)
     finally:

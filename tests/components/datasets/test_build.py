@@ -15,6 +15,7 @@ from components.datasets.digests import due_digests
 from components.datasets.storage import write_dataset
 from components.errors import UserError
 from components.manifest import digest_tree
+from components.world import load_scenario
 
 
 @pytest.fixture
@@ -61,9 +62,16 @@ def test_another_scenario_keeps_out_of_the_shipped_sets_way(tiny_config, small_p
 def test_a_scenario_of_ones_own_travels_with_its_data(tiny_config, small_photos, tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("extends: baseline\nid: summer-sale\neffects: {quality: 0.3}\n", encoding="utf-8")
-    built = build("marketplace", UPath(tmp_path), tiny_config.model_copy(update={"scenario": str(path)}))
+    config = tiny_config.model_copy(update={"scenario": str(path)})
+    built = build("marketplace", UPath(tmp_path / "data"), config)
     assert built.name == "marketplace-summer-sale"
-    assert load_dataset(built.folder)[1].world.scenario == str(path)
+    scenario = load_scenario(str(path))
+    assert build("marketplace", UPath(tmp_path / "data"), config).fresh  # nothing has changed: may build again
+    path.write_text("extends: baseline\nid: summer-sale\neffects: {quality: 0.4}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="was built with other settings: scenario"):
+        build("marketplace", UPath(tmp_path / "data"), config)
+    path.unlink()
+    assert load_scenario(read_card(built.folder).world.scenario) == scenario
 
 
 def test_other_settings_never_overwrite(tiny_config, small_photos, tmp_path):
