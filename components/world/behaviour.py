@@ -45,6 +45,17 @@ _DAY, _HOUR, _SECOND = 86_400_000_000, 3_600_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
+class _Drawn:
+    """A day's events in order of time, int64 [n] each: rows of shopper and product, microseconds since START, codes."""
+
+    shopper: np.ndarray
+    moment: np.ndarray
+    product: np.ndarray
+    category: np.ndarray
+    kind: np.ndarray
+
+
+@dataclass(frozen=True)
 class Shelves:
     """Products by (language, category): `rows` int64, grouped, with `start` and `count` [2, 10] of each group."""
 
@@ -101,10 +112,13 @@ def draw_events(
     kind = draw_by_row((_MIX / _MIX.sum(axis=1, keepdims=True))[law.shoppers.segment[shopper]], rng)
     kind = np.where(first & (rng.random(count) < 0.4), KINDS.index("search"), kind)
     order = np.argsort(moment, kind="stable")
-    return _table(law, products, day, *(values[order] for values in (shopper, moment, product, category, kind)), rng)
+    drawn = _Drawn(*(values[order] for values in (shopper, moment, product, category, kind)))
+    return _table(law, products, day, drawn, rng)
 
 
-def _sessions(law: Law, likes: Preferences, shelves: Shelves, day: int, count: int, rng: np.random.Generator):
+def _sessions(
+    law: Law, likes: Preferences, shelves: Shelves, day: int, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Per event: shopper, moment, whether it opens its session, and the session's category."""
     present = law.shoppers.traffic * (law.shoppers.first_day <= day)
     size = 1 + rng.poisson(3.0, count)  # more sessions than needed, for each has at least one event
@@ -154,38 +168,40 @@ def _products(
     return seen[np.arange(len(seen)), chosen]
 
 
-def _table(law, products, day, shopper, moment, product, category, kind, rng) -> pd.DataFrame:
-    is_kind = {name: kind == code for code, name in enumerate(KINDS)}
-    ids = np.array(law.shoppers.ids, object)
-    price = products["price"].to_numpy()
-    seconds = np.exp(2.5 + 0.8 * rng.standard_normal(len(kind))).round(1)
+def _table(law: Law, products: pd.DataFrame, day: int, drawn: _Drawn, rng: np.random.Generator) -> pd.DataFrame:
+    n = len(drawn.kind)
+    is_kind = {name: drawn.kind == code for code, name in enumerate(KINDS)}
+    price = products["price"].to_numpy()[drawn.product]
+    names = products["product_id"].to_numpy(object)[drawn.product]
+    seconds = np.exp(2.5 + 0.8 * rng.standard_normal(n)).round(1)
+    seconds = np.where(law.shoppers.bot[drawn.shopper], 0.3, seconds)  # programs do not dwell
     return pd.DataFrame(
         {
-            "event_id": text(f"e{day:03d}-{row:06d}" for row in range(len(kind))),
-            "timestamp": times(moment),
-            "shopper_id": text(ids[shopper]),
-            "kind": text(np.array(KINDS, object)[kind]),
-            "product_id": text(np.where(is_kind["search"], None, products["product_id"].to_numpy(object)[product])),
-            "text": text(_texts(law, products, shopper, product, category, kind, rng)),
-            "dwell_seconds": np.where(is_kind["view"], np.where(law.shoppers.bot[shopper], 0.3, seconds), np.nan),
-            "value": np.where(is_kind["cart"] | is_kind["purchase"], price[product], np.nan),
+            "event_id": text(f"e{day:03d}-{row:06d}" for row in range(n)),
+            "timestamp": times(drawn.moment),
+            "shopper_id": text(np.array(law.shoppers.ids, object)[drawn.shopper]),
+            "kind": text(np.array(KINDS, object)[drawn.kind]),
+            "product_id": text(np.where(is_kind["search"], None, names)),
+            "text": text(_texts(law, products, drawn, rng)),
+            "dwell_seconds": np.where(is_kind["view"], seconds, np.nan),
+            "value": np.where(is_kind["cart"] | is_kind["purchase"], price, np.nan),
         }
     )
 
 
-def _texts(law, products, shopper, product, category, kind, rng) -> list[str | None]:
+def _texts(law: Law, products: pd.DataFrame, drawn: _Drawn, rng: np.random.Generator) -> list[str | None]:
     """A query for a search (of what the shopper then would look at), words on the product for reviews and comments."""
-    brand = products["brand"].to_numpy(object)
-    locale = law.shoppers.locale[shopper]
-    word, form = rng.integers(0, 3, len(kind)), rng.random(len(kind))
-    wrote = np.isin(kind, [KINDS.index("review"), KINDS.index("comment")])
-    texts: list[str | None] = [None] * len(kind)
-    for row in np.flatnonzero((kind == KINDS.index("search")) | wrote):
-        at, thing = locale[row], words.CATEGORY_WORDS[locale[row]][category[row]]
+    brand = products["brand"].to_numpy(object)[drawn.product]
+    locale = law.shoppers.locale[drawn.shopper]
+    word, form = rng.integers(0, 3, len(drawn.kind)), rng.random(len(drawn.kind))
+    wrote = np.isin(drawn.kind, [KINDS.index("review"), KINDS.index("comment")])
+    texts: list[str | None] = [None] * len(drawn.kind)
+    for row in np.flatnonzero((drawn.kind == KINDS.index("search")) | wrote):
+        at, thing = locale[row], words.CATEGORY_WORDS[locale[row]][drawn.category[row]]
         if wrote[row]:
             texts[row] = words.REVIEWS[at][word[row]].format(word=thing[0])
         elif form[row] < 0.5:
             texts[row] = thing[word[row]]
         else:
-            texts[row] = f"{brand[product[row]]}{' ' if at == 0 else ''}{thing[word[row]]}"
+            texts[row] = f"{brand[row]}{' ' if at == 0 else ''}{thing[word[row]]}"
     return texts

@@ -121,18 +121,14 @@ def test_a_generated_creative_is_judged_by_its_picture(tiny, photos):
         "images": pd.concat([tables["images"], drawn], ignore_index=True),
     }
     of_campaign = tables["impressions"].query("campaign == 'c00'")["impression_id"].head(200)
-    chance = {}
+    judge, chance = truth(config, extended), {}
     for creative in ("cr00000", "new-good", "new-large", "new-noise"):
         pairs = pd.DataFrame({"impression_id": of_campaign, "creative_id": creative})
-        chance[creative] = truth(config, extended)(pairs)
+        chance[creative] = judge(pairs)
     np.testing.assert_allclose(chance["new-good"], chance["cr00000"], rtol=1e-12)
     np.testing.assert_allclose(chance["new-large"], chance["cr00000"], rtol=1e-9)
-    people = chance["new-good"] != config_bot_rate()
+    people = chance["new-good"] != load_scenario("baseline").bots.click_rate
     assert (chance["new-noise"][people] < 0.7 * chance["new-good"][people]).all()
-
-
-def config_bot_rate():
-    return load_scenario("baseline").bots.click_rate
 
 
 def test_strangers_are_named(tiny):
