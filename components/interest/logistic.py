@@ -13,7 +13,7 @@ from components.features.levels import side_by_side
 from components.features.storage import from_npz, to_npz
 from components.interest.archives import stable_skops
 from components.interest.evidence import LEAST, informative_rows, maximise_evidence
-from components.interest.pairs import PairMap
+from components.interest.pairs import PairMap, Term
 from components.interest.protocol import CHUNK, Pairs, Tower, meet
 from components.interest.sides import ONE
 
@@ -85,7 +85,7 @@ def train_logistic(features: Features, taught: Pairs, click: np.ndarray, seed: i
     # scikit-learn wants a column: where every group is off, one of no weight keeps the model its base rate
     deviations[0] = max(deviations[0], np.sqrt(LEAST))
     used = np.flatnonzero(deviations)
-    estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-4, warm_start=True)
+    estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-7, warm_start=True)
     # the evidence's own coefficients are nearly right already: starting there saves most of the passes over the rows
     estimator.coef_ = (found.weights[used] / deviations[used])[None, :]
     estimator.intercept_ = np.array([found.intercept])
@@ -112,26 +112,30 @@ def _inputs(pairs: PairMap, taught: Pairs, deviations: np.ndarray, used: np.ndar
 
 def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], asked: Pairs) -> tuple[Tower, Tower]:
     """Equation (1) of the pair map as two towers: x' W over the creative's crossed blocks against those blocks."""
-    met = tuple(dict.fromkeys(term.right for term in pairs.terms if ONE not in (term.left, term.right)))
-    z = pairs.right.encode(asked.creatives, tuple(term.right for term in pairs.terms))
+    # terms that the evidence has switched off cost nothing here: neither their products nor their blocks are made
+    live = tuple((term, matrix) for term, matrix in zip(pairs.terms, matrices, strict=True) if matrix.any())
+    met = tuple(dict.fromkeys(term.right for term, _ in live if ONE not in (term.left, term.right)))
+    z = pairs.right.encode(asked.creatives, tuple(term.right for term, _ in live))
     bias = np.zeros(len(asked.creatives))
-    for term, matrix in zip(pairs.terms, matrices, strict=True):
+    for term, matrix in live:
         if term.left == ONE:
             bias += z[term.right] @ matrix[0]
     right = Tower(side_by_side([z[name] for name in met], len(bias)), bias)
     parts = [
-        _left_tower(pairs, matrices, met, asked.impressions.iloc[start : start + CHUNK])
+        _left_tower(pairs, live, met, asked.impressions.iloc[start : start + CHUNK])
         for start in range(0, len(asked.impressions), CHUNK)
     ]
     left = Tower(np.concatenate([part.vectors for part in parts]), np.concatenate([part.bias for part in parts]))
     return left, right
 
 
-def _left_tower(pairs: PairMap, matrices: tuple[np.ndarray, ...], met: tuple[str, ...], rows: pd.DataFrame) -> Tower:
-    x = pairs.left.encode(rows, tuple(term.left for term in pairs.terms))
+def _left_tower(
+    pairs: PairMap, live: tuple[tuple[Term, np.ndarray], ...], met: tuple[str, ...], rows: pd.DataFrame
+) -> Tower:
+    x = pairs.left.encode(rows, tuple(term.left for term, _ in live))
     bias = np.zeros(len(rows))
     vectors = {name: np.zeros((len(rows), pairs.right.width(name)), dtype=np.float32) for name in met}
-    for term, matrix in zip(pairs.terms, matrices, strict=True):
+    for term, matrix in live:
         if term.right == ONE:
             bias += x[term.left] @ matrix[:, 0]
         elif term.left != ONE:

@@ -28,8 +28,8 @@ CROSSES = (
     ("query", "title", MATCH),
     ("price", "price", OUTER),  # neighbouring bands attract, too
     # the kind of person against how the ad speaks and looks
-    *(("segment", block, OUTER) for block in (*WORDS, "wording", "category", "price", "look")),
-    *(("shopper", block, OUTER) for block in ("template", "wording", "palette", "category", "price")),
+    *(("segment", block, OUTER) for block in (*WORDS, "category", "price", "look")),
+    *(("shopper", block, OUTER) for block in ("template", "palette", "category", "price", "own")),
     ("category", "template", OUTER),
     # the moment against how the ad looks
     ("hour", "palette", OUTER),
@@ -37,6 +37,7 @@ CROSSES = (
     ("placement", "template", OUTER),
 )  # fmt: skip
 REPEATS = "repeats"
+DENSE, DENSE_SHARE = ("title", "look"), 0.25  # vectors of about 16 coordinates of unit variance: 1 / sqrt(16)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,17 @@ class Term:
     def name(self) -> str:
         """Such as `segment x template`."""
         return f"{self.left} x {self.right}" if self.how == OUTER else f"{self.left} {self.how} {self.right}"
+
+    @property
+    def group(self) -> str:
+        """Whose prior variance it shares: plain matches make one claim (taste predicts clicks), so they share one."""
+        return MATCH if self.how == MATCH else self.name
+
+    @property
+    def unit(self) -> float:
+        """What a match is multiplied by to have unit variance: a dense product sums many terms, a share picks one."""
+        dense = self.how == MATCH and self.right in DENSE
+        return DENSE_SHARE if dense else 1.0
 
 
 @dataclass(frozen=True)
@@ -75,14 +87,14 @@ class PairMap:
     @property
     def groups(self) -> tuple[str, ...]:
         """The name of the group that each column of `design` belongs to."""
-        named = [name for term in self.terms for name in [term.name] * self._columns(term)]
+        named = [name for term in self.terms for name in [term.group] * self._columns(term)]
         return (*named, *[REPEATS] * self.repeats)
 
     def design(self, rows: pd.DataFrame, creatives: pd.DataFrame, repeats: np.ndarray) -> np.ndarray:
         """n impressions and the creative of each, aligned -> float32 [n, d], one column per coefficient of (1)."""
         x = self.left.encode(rows, tuple(term.left for term in self.terms))
         z = self.right.encode(creatives, tuple(term.right for term in self.terms))
-        blocks = [_meet(x[term.left], z[term.right], term.how) for term in self.terms]
+        blocks = [_meet(x[term.left], z[term.right], term) for term in self.terms]
         return side_by_side([*blocks, repeats], len(rows))
 
     def unfold(self, weights: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -98,16 +110,16 @@ class PairMap:
     def _matrix(self, term: Term, own: np.ndarray) -> np.ndarray:
         if term.how == OUTER:
             return own.reshape(self.left.width(term.left), self.right.width(term.right))
-        return np.diag(own if term.how == ALONG else np.repeat(own, self.left.width(term.left)))
+        return np.diag(own if term.how == ALONG else np.repeat(own * term.unit, self.left.width(term.left)))
 
     def _columns(self, term: Term) -> int:
         left, right = self.left.width(term.left), self.right.width(term.right)
         return {OUTER: left * right, ALONG: left, MATCH: 1}[term.how]
 
 
-def _meet(x: np.ndarray, z: np.ndarray, how: str) -> np.ndarray:
+def _meet(x: np.ndarray, z: np.ndarray, term: Term) -> np.ndarray:
     """x [n, k], z [n, l] -> [n, columns of the term]."""
-    if how == OUTER:
+    if term.how == OUTER:
         return (x[:, :, None] * z[:, None, :]).reshape(len(x), -1)
     along = x * z
-    return along if how == ALONG else along.sum(axis=1, keepdims=True)
+    return along if term.how == ALONG else along.sum(axis=1, keepdims=True) * np.float32(term.unit)

@@ -108,7 +108,7 @@ def train_interest(features: Features, config: InterestConfig) -> Interest:
         for model, loss, over in zip(calibrated, losses, excess, strict=True)
     )
     chosen = choose(candidates)
-    passed, reasons = _gate(candidates[chosen], config)
+    passed, reasons = gate(candidates[chosen].report, config)
     return Interest(calibrated[chosen], candidates, passed, (_why(candidates, chosen), *reasons))
 
 
@@ -183,9 +183,8 @@ def _why(candidates: tuple[Candidate, ...], chosen: int) -> str:
     return f"{candidates[0].name} is kept: {named} is not surely better on the calibration slice"
 
 
-def _gate(candidate: Candidate, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:
-    """Whether the champion's report is fit for use, and in words why not."""
-    report = candidate.report
+def gate(report: Report, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:
+    """A champion's report -> whether it is fit for use, and in words why not."""
     faults = []
     if report.gain.ci_high < 0:
         faults.append(f"its log loss {report.log_loss:.5f} is surely above the base rate's {report.base_log_loss:.5f}")

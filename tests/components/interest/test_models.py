@@ -20,7 +20,7 @@ EVERY_KIND = [pytest.param(name, marks=[] if name == "logistic" else pytest.mark
 
 
 def features_of(liking: float):
-    tables = shop(seed=5, impressions=8000, liking=liking)
+    tables = shop(seed=5, impressions=6000, liking=liking)
     return build_features(fit_features(tables, FEATURES), tables, FEATURES)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 from subprocess import run
 
@@ -11,7 +12,7 @@ from components.features.splits import TRAIN
 from components.interest import CalibratedModel, predict_pairs, train_interest
 from components.interest.measures import Estimate
 from components.interest.scoring import logged_pairs
-from components.interest.training import Candidate, choose
+from components.interest.training import Candidate, choose, gate
 from tests.components.features.shop import shop
 
 FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
@@ -20,7 +21,7 @@ CONFIG = InterestConfig(models=("logistic",), bootstrap=50)
 
 @pytest.fixture(scope="module")
 def tables():
-    return shop(seed=3, impressions=3000, liking=1.0)
+    return shop(seed=3, impressions=2000, liking=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +100,17 @@ def test_without_shopper_history_there_are_no_repeats(tables):
     assert CalibratedModel.from_files(trained.champion.files()).repeats == 0
 
 
-def test_the_gate_says_why(features):
+def test_the_gate_says_why(interest):
     strict = CONFIG.model_copy(update={"max_calibration_error": 0.0001})
-    refused = train_interest(features, strict)
-    assert not refused.passed and "max_calibration_error" in refused.reasons[-1]
-    assert train_interest(features, CONFIG.model_copy(update={"max_calibration_error": 0.5})).passed
+    passed, reasons = gate(interest.report, strict)
+    assert not passed and "max_calibration_error" in reasons[-1]
+    assert gate(interest.report, CONFIG.model_copy(update={"max_calibration_error": 0.5})) == (True, ())
+    worse = dataclasses.replace(interest.report, gain=Estimate(-0.01, -0.02, -0.005))
+    passed, reasons = gate(worse, CONFIG.model_copy(update={"max_calibration_error": 0.5}))
+    assert not passed and "above the base rate's" in reasons[0]
 
 
-def test_mistakes_are_named(features):
+def test_mistakes_are_named(features, interest):
     with pytest.raises(UserError, match="'forest'; there are logistic, network"):
         train_interest(features, CONFIG.model_copy(update={"models": ("logistic", "forest")}))
     with pytest.raises(UserError, match=r"interest\.models is empty"):
@@ -116,7 +120,7 @@ def test_mistakes_are_named(features):
         train_interest(silent, CONFIG)
     unknown = features.impressions[["impression_id", "creative_id"]].head(2).assign(creative_id="nobody")
     with pytest.raises(UserError, match="creative_id 'nobody'"):
-        predict_pairs(train_interest(features, CONFIG).champion, features, unknown)
+        predict_pairs(interest.champion, features, unknown)
 
 
 @pytest.mark.parametrize(
