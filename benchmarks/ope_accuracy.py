@@ -20,7 +20,6 @@ from components.config import EvaluationConfig
 from components.evaluation import evaluate
 
 SCENARIOS = ("baseline", "confounded", "low-overlap", "drift")
-CONFIG = EvaluationConfig()
 
 
 @cache
@@ -28,11 +27,11 @@ def _arena(scenario: str, impressions: int) -> Arena:
     return arena(scenario, impressions)
 
 
-def run(task: tuple[str, int, int]) -> dict:
+def run(task: tuple[str, int, EvaluationConfig, int]) -> dict:
     """One replicate: every estimate's error, the chosen one, and whether intervals held the truth."""
-    scenario, impressions, seed = task
+    scenario, impressions, config, seed = task
     trial = _arena(scenario, impressions).trial(seed)
-    evaluation = evaluate(trial.log, trial.target, CONFIG)
+    evaluation = evaluate(trial.log, trial.target, config)
     truth, logged = trial.truth(trial.target), trial.truth(trial.log.logging)
     estimates = {it.estimator: it for it in evaluation.estimates if it.interval is not None}
     chosen = evaluation.card.chosen if evaluation.card else None
@@ -53,6 +52,11 @@ def run(task: tuple[str, int, int]) -> dict:
         "width": {name: it.interval.ci_high - it.interval.ci_low for name, it in estimates.items()},
         "lift": evaluation.lift.to_dict() if evaluation.lift else None,
         "ess": estimates["ips"].ess,
+        "expected": {it.estimator: it.error for it in evaluation.card.expected} if evaluation.card else {},
+        "gap": {
+            it.estimator: [it.standard_error, it.clone_bias, it.unexplained_bias, it.coverage]
+            for it in (evaluation.card.expected if evaluation.card else ())
+        },
         "reasons": evaluation.reasons,
     }
 
@@ -100,10 +104,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--first", type=int, default=1, help="seed of the first replicate")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS)
+    parser.add_argument("--clones", type=int, default=EvaluationConfig().clones)
+    parser.add_argument("--bootstrap", type=int, default=EvaluationConfig().bootstrap)
     parser.add_argument("--out", type=Path, help="every replicate, one JSON line each")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
-    tasks = [(scenario, options.impressions, seed) for scenario in options.scenarios for seed in seeds]
+    config = EvaluationConfig(clones=options.clones, bootstrap=options.bootstrap)
+    tasks = [(scenario, options.impressions, config, seed) for seed in seeds for scenario in options.scenarios]
     rows = []
     with options.out.open("w") if options.out else nullcontext() as file:
         for row in replicate(run, tasks, options.processes):
@@ -115,7 +122,8 @@ def main() -> None:
     for scenario in options.scenarios:
         answer[scenario] = summary([row for row in rows if row["scenario"] == scenario])
         print(scenario, json.dumps(answer[scenario], indent=1))
-    print(json.dumps({"benchmark": "ope_accuracy", "impressions": options.impressions, **answer}))
+    settings = {"impressions": options.impressions, "clones": options.clones, "bootstrap": options.bootstrap}
+    print(json.dumps({"benchmark": "ope_accuracy", **settings, **answer}))
 
 
 if __name__ == "__main__":

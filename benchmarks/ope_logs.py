@@ -32,6 +32,8 @@ class Trial:
     log: LoggedDecisions
     target: np.ndarray
     rate: np.ndarray
+    impressions: pd.DataFrame  # as the contract has them
+    bot: np.ndarray  # bool [n], whether the world made the shopper a bot
 
     def truth(self, policy: np.ndarray) -> float:
         """Mean over the logged rows of sum_a pi(a|x) p(click|x, a, state)."""
@@ -54,7 +56,8 @@ class Arena:
         levels = crossings(market, rows)
         logit = self.intercept + sum(table[level] for table, level in zip(self.tables, levels, strict=True))
         score = 1 / (1 + np.exp(-logit))
-        return Trial(replace(rows.log, score=score), self.policy.probabilities(score, rows.log.offsets), rows.rate)
+        target = self.policy.probabilities(score, rows.log.offsets)
+        return Trial(replace(rows.log, score=score), target, rows.rate, rows.impressions, rows.bot)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Rows:
     age: np.ndarray
     mobile: np.ndarray
     hour: np.ndarray
+    impressions: pd.DataFrame
+    bot: np.ndarray  # bool [n]
 
 
 def arena(scenario: str, impressions: int, temperature: float = 0.1, training: int = 200_000) -> Arena:
@@ -126,7 +131,9 @@ def _rows(market: Market, impressions: pd.DataFrame, candidates: pd.DataFrame, s
         logging=candidates["propensity"].to_numpy(),
         action_features=_action_features(market),
     )
-    return Rows(log, click_probability(market.law, market.traits, at), age[owner], mobile[owner], hour[owner])
+    rate = click_probability(market.law, market.traits, at)
+    bot = market.law.shoppers.bot[shown.shopper]
+    return Rows(log, rate, age[owner], mobile[owner], hour[owner], impressions, bot)
 
 
 def _context(

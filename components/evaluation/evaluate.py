@@ -1,5 +1,7 @@
 """A log, a target policy and a baseline -> what the target would have earned, how sure that is, and a verdict."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from components.config import EvaluationConfig
@@ -7,7 +9,7 @@ from components.evaluation.analysis import Analysis, analyse
 from components.evaluation.estimators import ESTIMATORS, effective_sample_size
 from components.evaluation.finite import finite_sample
 from components.evaluation.integrity import Finding, check_propensities, check_weights
-from components.evaluation.intervals import Interval, Ratios, bootstrap, difference, relative, value_of
+from components.evaluation.intervals import Interval, bootstrap, difference, relative, value_of
 from components.evaluation.log import Covered, LoggedDecisions, cover
 from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import UNBIASED, trust_card
@@ -49,21 +51,21 @@ def _summary(
     config: EvaluationConfig,
     findings: tuple[Finding, ...],
 ) -> Evaluation:
-    quantities = _quantities(analysis)
+    quantities = {name: value_of(it) for name, it in analysis.target.contributions.items()}
     intervals = bootstrap(quantities, covered.log.cluster, config.bootstrap, config.seed)
     card = trust_card(covered, analysis, config)
     broken = tuple(it.words for it in findings if it.severity == "critical")
     reasons = broken + doubts(covered, config) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
-    shown = card.chosen or UNBIASED
+    compared = _compared(card.chosen or UNBIASED, covered, analysis, config)
     without_mips = () if "mips" in analysis.estimators() else (NO_EMBEDDING,)
     return Evaluation(
         n=log.n,
-        baseline=intervals.get(f"{shown} baseline"),
+        baseline=compared.baseline,
         estimates=tuple(_estimate(name, covered, analysis, intervals) for name in ESTIMATORS),
         selected=selected,
-        lift=None if selected is None else intervals.get(f"{selected} lift", NO_DIFFERENCE),
-        relative_lift=None if selected is None else _relative_lift(selected, quantities, covered, config),
+        lift=None if selected is None else compared.lift,
+        relative_lift=None if selected is None else compared.relative,
         uncovered=covered.uncovered,
         reasons=(reasons or (card.reason(),)) + without_mips,
         findings=findings,
@@ -71,22 +73,23 @@ def _summary(
     )
 
 
-def _quantities(analysis: Analysis) -> dict[str, Ratios]:
-    """Per estimator its value, its baseline and its lift; on the same rows, so that intervals are paired."""
-    quantities = {}
-    for name in analysis.estimators():
-        target, baseline = (value_of(side.contributions[name]) for side in (analysis.target, analysis.baseline))
-        quantities |= {name: target, f"{name} baseline": baseline, f"{name} lift": difference(target, baseline)}
-    return quantities
+@dataclass(frozen=True)
+class _Compared:
+    """The baseline's value and the target's lift over it, by one estimator on the same rows and resamples."""
+
+    baseline: Interval | None
+    lift: Interval
+    relative: Interval | None
 
 
-def _relative_lift(
-    name: str, quantities: dict[str, Ratios], covered: Covered, config: EvaluationConfig
-) -> Interval | None:
-    target, baseline = quantities[name], quantities[f"{name} baseline"]
-    if target.value() == baseline.value():
-        return NO_DIFFERENCE
-    return relative(target, baseline, covered.log.cluster, config.bootstrap, config.seed)
+def _compared(name: str, covered: Covered, analysis: Analysis, config: EvaluationConfig) -> _Compared:
+    target, baseline = (value_of(side.contributions[name]) for side in (analysis.target, analysis.baseline))
+    lift = difference(target, baseline)
+    same = covered.log.cluster, config.bootstrap, config.seed
+    found = bootstrap({"baseline": baseline, "lift": lift}, *same)
+    alike = target.value() == baseline.value()
+    relative_lift = NO_DIFFERENCE if alike else relative(target, baseline, *same)
+    return _Compared(found.get("baseline"), found.get("lift", NO_DIFFERENCE), relative_lift)
 
 
 def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:

@@ -50,9 +50,19 @@ def lift_sums(
 ) -> list[tuple["Sums", ...]]:
     """What `lower_from` needs at each look, whatever its alpha: one entry per clip.
 
-    X_i = (min(w_i, clip) - b_i) r_i >= -most_baseline. One mixture holds all clips, so none is chosen by looking.
+    X_i = (min(w_i, clip) - b_i) r_i >= -most_baseline, guessed to be 0. One mixture holds all clips, so none is chosen
+    by looking. Only rewarded rows count, so the rest is never touched.
     """
-    per_clip = [_sums((np.minimum(weight, clip) - baseline_weight) * reward, most_baseline, looks) for clip in CLIPS]
+    earned = np.flatnonzero(reward)
+    upto = np.searchsorted(earned, looks)  # rewarded rows within each look
+    gains, behind = reward[earned], baseline_weight[earned]
+    per_clip = []
+    for clip in CLIPS:
+        values = (np.minimum(weight[earned], clip) - behind) * gains
+        totals = np.concatenate([[0.0], np.cumsum(values)])[upto]
+        surprise = np.concatenate([[0.0], np.cumsum((values / most_baseline) ** 2)])[upto]
+        looked = zip(looks, totals, surprise, strict=True)
+        per_clip.append([Sums(int(t), float(total), float(squares), most_baseline) for t, total, squares in looked])
     return list(zip(*per_clip, strict=True))
 
 

@@ -1,0 +1,236 @@
+"""Does the log say when it is broken? Twelve planted corruptions against the integrity checks, and clean logs.
+
+    python -m benchmarks.ope_integrity [--logs 50] [--clean 500] [--processes 2] [--out FILE]
+
+Corruptions are sized to move IPS by about one standard error where they act through weights or clicks. Detected means a
+critical finding; for bots, that the planted shoppers are flagged. A false alarm is a critical finding on a clean log,
+or a person flagged as a bot. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.ope_logs import Arena, Trial, arena
+from benchmarks.ope_parallel import replicate, wilson
+from components.evaluation.integrity import Finding, check_propensities, check_weights
+from components.evaluation.log import LoggedDecisions, pairs_of
+from components.evaluation.trail import bot_like, check_trail, trail_of
+from components.policy.ragged import row_sums, spread
+
+IMPRESSIONS = 50_000
+
+
+@cache
+def _arena() -> Arena:
+    return arena("baseline", IMPRESSIONS)
+
+
+def findings(trial: Trial, quarantine: pd.DataFrame | None = None) -> tuple[Finding, ...]:
+    """All checks of one log."""
+    found = check_propensities(trial.log) + check_trail(trail_of(trial.impressions, quarantine))
+    if any(it.kind == "propensity_range" and it.severity == "critical" for it in found):
+        return found
+    return found + check_weights(trial.log, trial.target)
+
+
+def _ips(log: LoggedDecisions, target: np.ndarray) -> tuple[float, float]:
+    values = log.weight(target) * log.reward
+    return float(values.mean()), float(values.std() / np.sqrt(log.n))
+
+
+def _take(trial: Trial, index: np.ndarray) -> Trial:
+    target = trial.target[pairs_of(trial.log.offsets, index)]
+    rows = trial.impressions.iloc[index].reset_index(drop=True)
+    return replace(trial, log=trial.log.rows(index), target=target, impressions=rows, bot=trial.bot[index])
+
+
+def _with_logging(trial: Trial, logging: np.ndarray) -> Trial:
+    log = replace(trial.log, logging=logging, propensity=logging[trial.log.logged])
+    return replace(trial, log=log)
+
+
+def out_of_range(trial: Trial, generator: np.random.Generator) -> Trial:
+    """A few propensities of nought, NaN and above one."""
+    wrong = trial.log.propensity.copy()
+    at = generator.permutation(trial.log.n)[:30]
+    wrong[at] = np.resize([0.0, np.nan, 1.2], 30)
+    return replace(trial, log=replace(trial.log, propensity=wrong))
+
+
+def not_summing(trial: Trial, generator: np.random.Generator) -> Trial:
+    """All propensities scaled by what moves IPS one standard error."""
+    value, error = _ips(trial.log, trial.target)
+    return _with_logging(trial, trial.log.logging / (1 + error / value))
+
+
+def disagreeing(trial: Trial, generator: np.random.Generator) -> Trial:
+    """The impressions' propensities scaled so, the candidates' not."""
+    value, error = _ips(trial.log, trial.target)
+    return replace(trial, log=replace(trial.log, propensity=trial.log.propensity / (1 + error / value)))
+
+
+def stale_policy(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Logged are the probabilities of a policy sharper or blunter than the one that acted."""
+    value, error = _ips(trial.log, trial.target)
+    low, high = 0.5, 1.0  # power of the probabilities; 1 is the truth
+    for _ in range(30):
+        power = (low + high) / 2
+        moved = abs(_ips(_powered(trial, power).log, trial.target)[0] - value)
+        low, high = (power, high) if moved > error else (low, power)
+    return _powered(trial, low)
+
+
+def _powered(trial: Trial, power: float) -> Trial:
+    mass = trial.log.logging**power
+    return _with_logging(trial, mass / spread(row_sums(mass, trial.log.offsets), trial.log.offsets))
+
+
+def uniform_claimed(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Uniform propensities written by default."""
+    return _powered(trial, 0.0)
+
+
+def lost_rows(trial: Trial, generator: np.random.Generator) -> Trial:
+    """5,000 rows lost from half of the arms."""
+    arms = generator.permutation(len(trial.log.action_names)) % 2 == 0
+    at = np.flatnonzero(arms[trial.log.action[trial.log.logged]])
+    return _take(trial, np.setdiff1d(np.arange(trial.log.n), generator.choice(at, 5000, replace=False)))
+
+
+def lost_arms(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Arms whose rows never arrive, as many as earn one standard error of IPS."""
+    _, error = _ips(trial.log, trial.target)
+    shown = trial.log.action[trial.log.logged]
+    earned = np.bincount(shown, trial.log.weight(trial.target) * trial.log.reward, len(trial.log.action_names))
+    order = generator.permutation(len(earned))
+    lost = order[: int(np.searchsorted(np.cumsum(earned[order]), error * trial.log.n)) + 1]
+    return _take(trial, np.flatnonzero(~np.isin(shown, lost)))
+
+
+def doubled_clicks(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Clicked impressions written twice under a new id, as a retry does."""
+    value, error = _ips(trial.log, trial.target)
+    clicked = np.flatnonzero(trial.log.reward)
+    twice = generator.choice(clicked, max(1, round(len(clicked) * error / value)), replace=False)
+    index = np.sort(np.concatenate([np.arange(trial.log.n), twice]))
+    doubled = _take(trial, index)
+    again = np.flatnonzero(np.diff(index) == 0) + 1
+    ids = doubled.impressions["impression_id"].to_numpy(dtype=object).copy()
+    ids[again] = [f"{name}-again" for name in ids[again]]
+    return replace(doubled, impressions=doubled.impressions.assign(impression_id=ids))
+
+
+def reordered(trial: Trial, generator: np.random.Generator) -> Trial:
+    """A twentieth of the rows in another place."""
+    index = np.arange(trial.log.n)
+    moved = generator.choice(trial.log.n, trial.log.n // 20, replace=False)
+    index[moved] = generator.permutation(moved)
+    return _take(trial, index)
+
+
+def early_outcomes(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Conversions an hour before their impressions."""
+    rows = trial.impressions
+    sold = rows["conversion_timestamp"].notna()
+    early = rows["timestamp"] - pd.Timedelta(hours=1)
+    return replace(trial, impressions=rows.assign(conversion_timestamp=rows["conversion_timestamp"].mask(sold, early)))
+
+
+def bots(trial: Trial, generator: np.random.Generator) -> Trial:
+    """Three shoppers who click at every second impression, adding one standard error of IPS."""
+    _, error = _ips(trial.log, trial.target)
+    weight = trial.log.weight(trial.target)
+    wanted = error * trial.log.n
+    at = generator.permutation(np.flatnonzero(trial.log.reward == 0))
+    size = int(np.searchsorted(np.cumsum(weight[at]), wanted)) + 1
+    clicked, seen = at[:size], at[: 2 * size]
+    reward = trial.log.reward.copy()
+    reward[clicked] = 1.0
+    shopper = trial.impressions["shopper_id"].to_numpy(dtype=object).copy()
+    shopper[seen] = [f"planted-{row % 3}" for row in range(len(seen))]
+    rows = trial.impressions.assign(shopper_id=shopper, click=reward.astype(int))
+    return replace(trial, log=trial.log.with_reward(reward, trial.log.reward_range), impressions=rows)
+
+
+CORRUPTIONS = {
+    "propensity_out_of_range": out_of_range,
+    "propensities_not_summing": not_summing,
+    "propensities_disagreeing": disagreeing,
+    "stale_policy": stale_policy,
+    "uniform_claimed": uniform_claimed,
+    "lost_5000_rows": lost_rows,
+    "lost_arms": lost_arms,
+    "doubled_clicks": doubled_clicks,
+    "reordered": reordered,
+    "early_outcomes": early_outcomes,
+    "bots": bots,
+}
+QUARANTINE = "skewed_quarantine"
+
+
+def run(task: tuple[int, bool]) -> dict[str, bool]:
+    """One clean log, and every corruption of it where wanted: name -> whether it raised an alarm."""
+    seed, corrupt = task
+    trial = _arena().trial(seed)
+    clean = [it.kind for it in findings(trial) if it.severity == "critical"]
+    if (bot_like(trail_of(trial.impressions)) & ~trial.bot).any():
+        clean.append("bots")
+    alarms = {"clean": bool(clean), "clean kinds": clean}
+    if not corrupt:
+        return alarms
+    generator = np.random.default_rng([seed, 9])
+    for name, plant in CORRUPTIONS.items():
+        planted = plant(trial, generator)
+        if name == "bots":
+            mine = planted.impressions["shopper_id"].str.startswith("planted").to_numpy()
+            alarms[name] = bool(bot_like(trail_of(planted.impressions))[mine].all())
+        else:
+            alarms[name] = any(it.severity == "critical" for it in findings(planted))
+    return alarms | {QUARANTINE: _skewed(trial, generator)}
+
+
+def _skewed(trial: Trial, generator: np.random.Generator) -> bool:
+    """Quarantine takes 1 % of all rows, but a tenth of the arms lose four times as much."""
+    arms = generator.random(len(trial.log.action_names)) < 0.1
+    chance = np.where(arms[trial.log.action[trial.log.logged]], 0.04, 0.007)
+    lost = generator.random(trial.log.n) < chance
+    kept = _take(trial, np.flatnonzero(~lost))
+    found = check_trail(trail_of(kept.impressions, trial.impressions[lost]))
+    return any(it.kind == "quarantine" and it.severity == "critical" for it in found)
+
+
+def main() -> None:
+    """Run, print a line per corruption and the line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=int, default=50)
+    parser.add_argument("--clean", type=int, default=500)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
+    options = parser.parse_args()
+    tasks = [(seed, seed <= options.logs) for seed in range(1, max(options.clean, options.logs) + 1)]
+    rows = list(replicate(run, tasks, options.processes))
+    detected = {}
+    for name in [*CORRUPTIONS, QUARANTINE]:
+        hits = [row[name] for row in rows if name in row]
+        detected[name] = [float(np.mean(hits)), *wilson(sum(hits), len(hits))]
+        print(f"{name:<28}{detected[name][0]:>7.1%} of {len(hits)}")
+    alarms = [row["clean"] for row in rows]
+    false = [float(np.mean(alarms)), *wilson(sum(alarms), len(alarms))]
+    kinds = sorted(kind for row in rows for kind in row["clean kinds"])
+    print(f"{'false alarms':<28}{false[0]:>7.1%} of {len(alarms)} {kinds}")
+    line = json.dumps(
+        {"benchmark": "ope_integrity", "logs": options.logs, "clean": len(rows), "detected": detected, "false": false}
+    )
+    if options.out:
+        options.out.write_text(line + "\n")
+    print(line)
+
+
+if __name__ == "__main__":
+    main()
