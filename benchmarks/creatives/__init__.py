@@ -1,0 +1,1 @@
+"""Baselines that generators are compared with, reimplemented from their descriptions; and the photos of the race."""

@@ -1,0 +1,25 @@
+"""A grid of made pictures, one row per category, as a small PNG for the documentation."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COLUMNS, ENLARGED = 16, 2
+
+
+def write_grid(generator, path: Path) -> None:
+    """A row of `COLUMNS` pictures per category of `generator` -> PNG at `path`."""
+    count = len(generator.categories)
+    category = np.repeat(np.arange(count), COLUMNS)
+    pictures = generator.sample(category, np.full(len(category), generator.segments), seed=0)
+    save_rows(pictures.reshape(count, COLUMNS, *generator.shape), path)
+
+
+def save_rows(pictures: np.ndarray, path: Path) -> None:
+    """uint8 [rows, columns, h, w, c] -> PNG at `path`, enlarged twice."""
+    rows, columns, height, width, channels = pictures.shape
+    sheet = pictures.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    image = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.resize((image.width * ENLARGED, image.height * ENLARGED), Image.Resampling.BICUBIC).save(path, optimize=True)
