@@ -86,6 +86,7 @@ class GeneratorConfig(Section):
 class CreativesConfig(Section):
     """Generators to train and the pool of new creatives that they fill."""
 
+    generators: tuple[Literal["vae", "wgan", "flow"], ...] = ("vae", "wgan", "flow")
     vae: GeneratorConfig = GeneratorConfig(steps=3000, max_seconds=240.0)
     wgan: GeneratorConfig = GeneratorConfig(steps=1000, max_seconds=240.0, learning_rate=3e-4)
     flow: GeneratorConfig = GeneratorConfig(
@@ -100,6 +101,7 @@ class CreativesConfig(Section):
     min_asked: Share = 0.5  # share of pictures that show the category asked for
     min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos
     pool_per_campaign: Count = 12
+    audience: Count = 60  # impressions of each segment that a new creative is scored on
     pool: Literal["local", "gpu"] = "local"
     seed: int = 0
 
@@ -132,6 +134,7 @@ class PromotionConfig(Section):
     """What the evidence must clear before `champion` moves."""
 
     margin: float = 0.0  # lift in clicks per impression that the lower bound must exceed
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # chance that any useless challenger is ever promoted
     approval: Literal["auto", "manual"] = "auto"
 
 

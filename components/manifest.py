@@ -63,6 +63,11 @@ def digest_file(path: UPath) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_package(folder: UPath) -> str:
+    """The one digest of all files below `folder`: what a registered version is known by."""
+    return digest_json(digest_tree(folder))
+
+
 def digest_tree(folder: UPath, skip: Iterable[str] = (NAME,)) -> dict[str, str]:
     """Relative file name -> SHA-256 for every file below `folder`, sorted; names in `skip` and hidden ones left out."""
     skipped = set(skip)

@@ -67,44 +67,31 @@ def interest(record: Mapping[str, Any]) -> str:
     return joined(parts)
 
 
-def evaluation(found: Mapping[str, Any], truths: Mapping[str, Mapping[str, float] | None]) -> str:
-    """Each logging policy's evaluation: estimates, lift, verdict; beside them the truth where the world knows it."""
-    parts = ["# Off-policy evaluation"]
-    for name, result in found.items():
-        record = result.to_dict()
-        rows = [
-            (each["estimator"], interval(each), number(each["ess"], 0), number(each["max_weight"], 1))
-            for each in record["estimates"]
-        ]
-        parts += [
-            f"## Logged by {name}: {record['n']:,} impressions",
-            f"Verdict: **{record['verdict']}**",
-            items(record["reasons"]),
-            f"Baseline {interval(record['baseline'])}, lift {interval(record['lift'])}, "
-            f"relative lift {interval(record['relative_lift'])}, uncovered {number(record['uncovered'], 3)}",
-            table(("estimator", "value", "ESS", "largest weight"), rows),
-        ]
-        truth = truths.get(name)
-        if truth:
-            parts.append(
-                f"The world's truth, which no model and no gate sees: target {number(truth['target'])}, "
-                f"baseline {number(truth['baseline'])}, lift {number(truth['lift'])}."
-            )
-    return joined(parts)
+def truth(known: Mapping[str, float] | None) -> str:
+    """What the world's law says beside the estimates; nothing for real data."""
+    if known is None:
+        return ""
+    return (
+        f"\nThe world's truth, which no model and no gate sees: target {number(known['target'])}, "
+        f"baseline {number(known['baseline'])}, lift {number(known['lift'])} clicks per impression.\n"
+    )
 
 
 def creatives(record: Mapping[str, Any]) -> str:
     """The generators' figures and the gate."""
     rows = []
-    for name, figures in record["generators"].items():
-        training = figures["training"]
+    for name, training in record["generators"].items():
         capped = "the clock" if training["capped"] else "its steps"
         rows.append((name, training["steps"], number(training["seconds"], 0), capped))
+    measured = {**record.get("quality", {}), "real photos": record.get("real_photos", {})}
+    figures = list(measured["real photos"])
+    quality = [(name, *(number(each[figure], 3) for figure in figures)) for name, each in measured.items() if each]
     gate = record["gate"]
     verdict = "no gate" if gate is None else "passed" if gate["passed"] else "refused"
     parts = [
         "# Creatives",
-        table(("generator", "steps", "seconds", "ended by"), rows),
+        table(("generator", "steps", "seconds", "ended by"), rows) if rows else "",
+        table(("pictures of", *figures), quality) if quality else "",
         f"{record['pool']} new creatives in the pool. Gate: **{verdict}**",
         items([*(gate["reasons"] if gate else ()), *record["remarks"]]),
     ]

@@ -34,6 +34,11 @@ class Paths:
         return self.artifacts / "champion"
 
     @property
+    def ledger(self) -> UPath:
+        """The questions that the registry's gate was ever asked, which share one error probability."""
+        return self.artifacts / "ledger.json"
+
+    @property
     def docs(self) -> UPath:
         """Pages for people (Data Docs, reports): not part of any digest, for they carry the time of day."""
         return self.artifacts / "docs"

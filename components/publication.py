@@ -9,18 +9,20 @@ from pathlib import Path
 
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
-from components.manifest import digest_tree, read_manifest
+from components.manifest import digest_package, digest_tree, read_manifest
 from components.paths import Paths
 
 POLICY = "policy"
 
 
-def refresh_champion(dataset: str, paths: Paths) -> None:
-    """Put the champion policy's files into `paths.champion`, or nothing there where there is no champion."""
-    from components.promotion.registry import CHAMPION
-    from components.tracking import digest_package, fetch_package, open_store, version_of
+def snapshot(dataset: str, paths: Paths) -> None:
+    """The registry as the stages read it: the champion policy's files (none where there is none) and the ledger."""
+    from components.promotion.registry import CHAMPION, questions
+    from components.tracking import fetch_package, open_store, version_of
 
-    version = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    client, name = open_store(), f"{dataset}-{POLICY}"
+    write_json(list(questions(client, name)), paths.ledger)
+    version = version_of(client, name, CHAMPION)
     if version is None:
         shutil.rmtree(paths.champion, ignore_errors=True)
     elif not paths.champion.exists() or digest_package(paths.champion) != version.tags["package_digest"]:

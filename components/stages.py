@@ -32,7 +32,7 @@ from components.config import (
 from components.contract.card import DatasetCard, read_card
 from components.contract.tables import read_frame, read_json, read_table, write_text
 from components.errors import UserError
-from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_tree, read_manifest
+from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_package, digest_tree, read_manifest
 from components.outputs import Outputs
 from components.paths import Paths
 
@@ -45,7 +45,6 @@ PACKAGE = {
     "evaluation/policy.json": "policy.json",
     "evaluation/decisions.parquet": "decisions.parquet",
 }
-GENERATORS = ("vae", "wgan")
 READS = {
     "validation": (),
     "features": ("validation",),
@@ -85,9 +84,33 @@ def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> boo
 def _is_fresh(name: str, config: Section, paths: Paths) -> bool:
     folder = paths.stage(name)
     manifest = read_manifest(folder)
-    if manifest is None or not manifest.same_work(_due(name, config, paths)):
+    if manifest is None:
         return False
-    return digest_tree(folder) == dict(manifest.outputs)
+    due = _due(name, config, paths)
+    if "champion" in due.inputs and _is_own_champion(paths):
+        # the champion is what these very outputs became: it is not judged against itself
+        kept = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
+        due = dataclasses.replace(due, inputs={**due.inputs, **kept})
+    return manifest.same_work(due) and digest_tree(folder) == dict(manifest.outputs)
+
+
+def _asked_before(paths: Paths) -> list[str]:
+    """The ledger's questions before the one about the candidate at hand, which a second run asks again for nothing."""
+    from components.promotion.decision import question_of
+
+    asked = read_json(paths.ledger) if paths.ledger.exists() else []
+    candidate = _digest(paths.stage("promotion") / "policy")
+    own = question_of(candidate, _digest(paths.champion)) if candidate else None
+    return asked[: asked.index(own)] if own in asked else asked
+
+
+def _digest(package: UPath) -> str | None:
+    return digest_package(package) if package.exists() else None
+
+
+def _is_own_champion(paths: Paths) -> bool:
+    champion = _digest(paths.champion)
+    return champion is not None and champion == _digest(paths.stage("promotion") / "policy")
 
 
 def _due(name: str, config: Section, paths: Paths) -> Manifest:
@@ -98,6 +121,8 @@ def _due(name: str, config: Section, paths: Paths) -> Manifest:
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json(digest_tree(paths.champion))
+    if name == "promotion":
+        inputs["ledger"] = digest_json(_asked_before(paths))
     settings = digest_json(config.model_dump(mode="json"))
     return Manifest(stage=name, settings=settings, code=_code(name), inputs=inputs, outputs={})
 
@@ -179,32 +204,47 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
-    """Photos -> trained generators and a pool of new creatives, ranked per segment by the model of interest."""
-    from components.creatives.photos import read_photos
-    from components.features.audience import segment_shares
+    """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
+    from components.creatives.boards import ads, board
+    from components.creatives.review import review
 
     tables, _ = _validated(paths)
     if "images" not in tables:
-        out.json("metrics.json", {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images"]})
-        write_text(pages.creatives(read_json(out.folder / "metrics.json")), paths.docs / "creatives.md")
+        record = {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images: nothing to generate from"]}
+        out.json("metrics.json", record)
+        write_text(pages.creatives(record), paths.docs / "creatives.md")
         return
-    _, built = _features(paths)
-    segments = int(built.impressions["segment"].max()) + 1
-    shares = segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
-    photos, remarks = read_photos(tables["images"], segments, config.side or 28, shares)
-    generators, figures = {}, {}
-    for name in GENERATORS:
-        generators[name], figures[name] = _train(name, photos, config, paths)
+    model, built = _features(paths)
+    train, test, remarks = _photos(tables, built, config)
+    trained = {name: _train(name, train, config, paths) for name in config.generators}
+    generators = {generator.name: generator for generator, _ in trained.values()}
+    judged = review(generators, train, test, config)
+    for name in judged.passing() or generators:
         out.files(f"model/{name}", generators[name].files())
-    out.json("metrics.json", {"generators": figures, "gate": None, "pool": 0, "remarks": list(remarks)})
+    record = {
+        "generators": {generator.name: summary for generator, summary in trained.values()},
+        "real_photos": judged.ground.metrics(),
+        "quality": {name: quality.metrics() for name, quality in judged.quality.items()},
+        "gate": {"passed": judged.gate().passed, "reasons": list(judged.gate().reasons)},
+        "best": judged.best,
+        "remarks": list(remarks),
+    }
+    pool = _fill_pool(tables, model, built, generators, judged, config, paths)
+    out.json("metrics.json", {**record, "pool": 0 if pool is None else len(pool.creatives)})
+    if pool is not None:
+        for name in ("creatives", "images", "ranking"):
+            out.table(f"pool/{name}.parquet", getattr(pool, name))
+        out.files("pool/ads", ads(pool, tables["campaigns"]))
+    out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
     write_text(pages.creatives(read_json(out.folder / "metrics.json")), paths.docs / "creatives.md")
 
 
 @_stage
 def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     """Predictions -> a policy, its decisions, and what it would have earned on the logged impressions of later days."""
-    from components.evaluation import evaluate
+    from components.evaluation.assess import assess
     from components.evaluation.logs import split_logs
+    from components.evaluation.report import page
     from components.policy.decisions import decisions
 
     tables, card = _validated(paths)
@@ -213,31 +253,46 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     judged = _judged(built).merge(tables["impressions"][["impression_id", "placement", "logging_policy"]])
     target = _act(config.policy.model_dump(), pairs["p_click"], pairs, judged)
     baseline = _champion_probabilities(paths, tables, pairs, judged)
-    found, truths = {}, {}
+    lost = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
+    found, truths, report = {}, {}, []
     for part in split_logs(judged, pairs, built.creatives, target, baseline):
-        found[part.logging_policy] = evaluate(part.log, part.target, config, part.baseline)
-        truths[part.logging_policy] = _truth(card, tables, part)
-    out.json("evaluation.json", {name: each.to_dict() for name, each in found.items()})
+        name = part.logging_policy
+        own = lost[lost["logging_policy"] == name]
+        found[name] = assess(
+            part.log, part.target, config, part.baseline, tables["impressions"], tables["creatives"], own
+        )
+        truths[name] = _truth(card, tables, part)
+        report.append(f"# Logged by {name}\n\n{page(found[name])}{pages.truth(truths[name])}")
+    logs = [{"logging_policy": name, **_record(each)} for name, each in found.items()]
+    out.json("evaluation.json", {"logs": logs})
     out.json("truth.json", truths)
     out.json("policy.json", config.policy.model_dump(mode="json"))
     out.table("decisions.parquet", decisions(judged, pairs, target, _pool(paths), config.policy.exploration))
-    write_text(pages.evaluation(found, truths), paths.docs / "evaluation.md")
+    write_text("\n".join(report), paths.docs / "evaluation.md")
 
 
 @_stage
 def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
-    """Three verdicts and the champion snapshot -> the candidate policy as one package, and the decision about it."""
-    from components.promotion.decision import Evidence, Gate, decide, page
-    from components.tracking import digest_package
+    """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
+    from components.evaluation.ledger import Ledger
+    from components.promotion.decision import Evidence, Gate, decide, page, question_of
 
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}")
+    candidate = digest_package(out.folder / "policy")
+    champion = _digest(paths.champion)
+    questions = read_json(paths.ledger) if paths.ledger.exists() else []
+    alpha, _ = Ledger(config.alpha, tuple(questions)).ask(question_of(candidate, champion))
+    # logs stand in order of size: the largest one decides
+    assessed = next(iter(read_json(paths.stage("evaluation") / "evaluation.json")["logs"]))
     evidence = Evidence(
         interest=Gate.of(read_json(paths.stage("interest") / "metrics.json")),
         creatives=Gate.of(read_json(paths.stage("creatives") / "metrics.json")["gate"]),
-        evaluation=next(iter(read_json(paths.stage("evaluation") / "evaluation.json").values())),
-        candidate=digest_package(out.folder / "policy"),
-        champion=digest_package(paths.champion) if paths.champion.exists() else None,
+        evaluation=assessed["evaluation"],
+        lift=assessed["gate"],
+        alpha=alpha,
+        candidate=candidate,
+        champion=champion,
     )
     decision = decide(evidence, config)
     out.json("decision.json", decision.to_dict())
@@ -279,6 +334,46 @@ def _act(policy: dict, scores: pd.Series, pairs: pd.DataFrame, judged: pd.DataFr
     return Softmax(**policy).probabilities(scores.to_numpy(), pair_offsets(pairs, judged))
 
 
+def _photos(tables: dict, built, config: CreativesConfig):
+    """Training photos, test photos (None where the data have no such split) and remarks on what was left out."""
+    from components.creatives.photos import read_photos
+    from components.features.audience import segment_shares
+
+    segments = int(built.impressions["segment"].max()) + 1
+    shares = None
+    if "events" in tables and "products" in tables:
+        shares = segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
+    images = tables["images"]
+    train, remarks = read_photos(images, segments, config.side, shares)
+    if not (images["split"] == "test").any():
+        return train, None, remarks
+    side = train.shape[0]
+    test, _ = read_photos(images, segments, side, shares, split="test", categories=train.categories)
+    return train, test, remarks
+
+
+def _fill_pool(tables: dict, model, built, generators: dict, judged, config: CreativesConfig, paths: Paths):
+    """New creatives of the generators that passed; None where none did."""
+    from components.creatives.pool import fill_pool
+    from components.features import creative_features
+    from components.interest import CalibratedModel
+    from components.interest.audience import segment_scores
+
+    if not judged.passing():
+        return None
+    interest = CalibratedModel.from_files(_files(paths.stage("interest") / "model" / "interest"))
+    segments = next(iter(generators.values())).segments
+
+    def score(creatives: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
+        rows = creative_features(model, creatives, tables.get("products"), images)
+        return segment_scores(interest, built, rows, segments, config.audience, config.seed)
+
+    makers = [generators[name] for name in judged.passing()]
+    return fill_pool(
+        tables, makers, judged.manifold, score, config.pool_per_campaign, config.duplicate_distance, config.seed
+    )
+
+
 def _train(name: str, photos, config: CreativesConfig, paths: Paths):
     """Train generator `name`, or go on from the checkpoint of a run that was cut off; it and its figures."""
     from components.creatives.train import start_training
@@ -305,6 +400,17 @@ def _champion_probabilities(paths: Paths, tables: dict, pairs: pd.DataFrame, jud
     built = build_features(pinned, tables, FeaturesConfig())
     scores = pd.Series(predict_pairs(model, built, pairs))
     return _act(read_json(paths.champion / "policy.json"), scores, pairs, judged)
+
+
+def _record(assessment) -> dict[str, object]:
+    """An assessment as JSON values."""
+    return {
+        "evaluation": assessment.evaluation.to_dict(),
+        "gate": None if assessment.gate is None else assessment.gate.to_dict(),
+        "metrics": [metric.to_dict() for metric in assessment.metrics],
+        "segments": [dataclasses.asdict(part) for part in assessment.segments],
+        "elements": [dataclasses.asdict(part) for part in assessment.elements],
+    }
 
 
 def _truth(card: DatasetCard, tables: dict, part) -> dict[str, float] | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import UserError
-from components.manifest import digest_json, digest_tree
+from components.manifest import digest_package
 
 PACKAGE = "package"  # folder of a run's artifacts that holds the files a version consists of
 TAG_LIMIT = 4_000  # characters; MLflow refuses values above 5,000
@@ -79,11 +79,6 @@ def store_lock() -> Iterator[None]:
     with (folder / "registry.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def digest_package(folder: Path) -> str:
-    """The one digest of all files below `folder`."""
-    return digest_json(digest_tree(folder))
 
 
 def register(client, record: ModelRecord) -> Version:

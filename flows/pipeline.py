@@ -1,4 +1,4 @@
-"""The whole chain: champion snapshot, six stages, publication. Each run ends in a decision with its reason."""
+"""The whole chain: registry snapshot, six stages, publication. Each run ends in a decision with its reason."""
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -22,7 +22,7 @@ def _not_a_mistake(task, task_run, state) -> bool:
 
 
 retried = {"cache_policy": NO_CACHE, "retries": 3, "retry_delay_seconds": [2, 10, 30]}
-champion = task(publication.refresh_champion, name="champion", retry_condition_fn=_not_a_mistake, **retried)
+snapshot = task(publication.snapshot, name="snapshot", retry_condition_fn=_not_a_mistake, **retried)
 publish = task(publication.publish, name="publish", retry_condition_fn=_not_a_mistake, **retried)
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
@@ -40,7 +40,7 @@ def pipeline(
     `data`: the folder of the raw tables (default data/<dataset>). `overrides`: section.key=value, as in `adloom run`.
     """
     settings, paths = locate(dataset, params, data, workdir, overrides)
-    champion(dataset, paths)
+    snapshot(dataset, paths)
     for name in STAGES:
         if name == "creatives":
             creatives(dataset, params, data, workdir, overrides)

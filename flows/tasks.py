@@ -48,4 +48,6 @@ def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None
     create_markdown_artifact(key=f"{dataset}-{name}".lower(), markdown=page.read_text(encoding="utf-8"))
     index = paths.docs / "data_docs" / "index.html"
     if name == "validation" and index.exists():
-        create_link_artifact(key=f"{dataset}-data-docs", link=index.resolve().as_uri(), link_text="Data Docs of this run")
+        create_link_artifact(
+            key=f"{dataset}-data-docs", link=index.resolve().as_uri(), link_text="Data Docs of this run"
+        )

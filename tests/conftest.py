@@ -24,6 +24,9 @@ SMALL = {
     "creatives": {
         "vae": {"steps": 4, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
         "wgan": {"steps": 2, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
+        "generators": ["vae", "wgan"],
+        "quality_photos": 200,
+        "quality_samples": 100,
         "pool_per_campaign": 2,
     },
     "evaluation": {"bootstrap": 50, "clones": 2, "clone_impressions": 500},

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from components.config import PromotionConfig
+from components.evaluation.gate import GateEvidence, gate_reasons
 
 Action = Literal["promote", "refuse", "abstain", "keep"]
 
@@ -32,12 +33,16 @@ class Evidence:
 
     interest, creatives: the verdicts on the two models that the policy uses (creatives: None without photos).
     evaluation: the off-policy evaluation against the champion, in the JSON form of `adloom evaluate`.
+    lift: the sums behind the anytime-valid bound of the lift and any evidence of harm (`GateEvidence.to_dict()`); None
+    where the log carries no number. alpha: the error probability that the ledger gives this question.
     candidate, champion: digests of the two policies; champion is None where there is none yet.
     """
 
     interest: Gate
     creatives: Gate | None
     evaluation: Mapping[str, Any]
+    lift: Mapping[str, Any] | None
+    alpha: float
     candidate: str
     champion: str | None
 
@@ -49,6 +54,7 @@ class Decision:
     action: Action
     reasons: tuple[str, ...]
     margin: float
+    alpha: float  # of the whole ledger; `evidence.alpha` is this question's part
     evidence: Evidence
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,31 +67,35 @@ class Decision:
         kept = record["evidence"]
         gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
         evidence = Evidence(**{**kept, **gates})
-        return cls(record["action"], tuple(record["reasons"]), record["margin"], evidence)
+        return cls(record["action"], tuple(record["reasons"]), record["margin"], record["alpha"], evidence)
+
+
+def question_of(candidate: str, champion: str | None) -> str:
+    """What the ledger knows this judgement by: a challenger against a baseline."""
+    return f"{candidate[:16]} against {champion[:16] if champion else 'the logging policy'}"
 
 
 def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
     """The policy's gate: promote only when the log can be trusted and the lift's lower bound clears the margin.
 
-    `keep`: the candidate is the champion already. `abstain`: the log cannot carry a judgement. `refuse`: it can,
-    and the lower bound does not clear `config.margin`.
+    `keep`: the candidate is the champion already. `abstain`: the log cannot carry a judgement. `refuse`: it can, and
+    the anytime-valid lower bound does not clear `config.margin`, or there is evidence of harm.
     """
     action, reasons = _judge(evidence, config)
-    return Decision(action=action, reasons=reasons, margin=config.margin, evidence=evidence)
+    return Decision(action=action, reasons=reasons, margin=config.margin, alpha=config.alpha, evidence=evidence)
 
 
 def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...]]:
     evaluation = evidence.evaluation
     if evidence.champion == evidence.candidate:
         return "keep", ("the candidate is the champion",)
-    if evaluation["verdict"] != "trust":
+    if evaluation["verdict"] != "trust" or evidence.lift is None:
         return "abstain", tuple(evaluation["reasons"])
     against = "the logging policy" if evidence.champion is None else "the champion"
     lift = evaluation["lift"]
-    bound = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
-    if lift["ci_low"] > config.margin:
-        return "promote", (f"{bound}; its lower bound exceeds the margin of {config.margin:g}",)
-    return "refuse", (f"{bound}; its lower bound does not exceed the margin of {config.margin:g}",)
+    passed, reasons = gate_reasons(GateEvidence.from_dict(evidence.lift), evidence.alpha, config.margin)
+    estimate = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
+    return "promote" if passed else "refuse", (estimate, *reasons)
 
 
 def page(decision: Decision) -> str:

@@ -7,11 +7,13 @@ against.
 from dataclasses import dataclass
 
 from components.errors import UserError
-from components.promotion.decision import Decision, Gate
+from components.evaluation.ledger import Ledger
+from components.promotion.decision import Decision, Gate, question_of
 from components.tracking import Version, store_lock, version_of
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+QUESTION = "question-"  # tags of the registered policy: the ledger of all that was ever judged
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
         if champion is not None and champion.number == candidate.number:
             return Outcome("keep", champion.number, candidate.number, ("the candidate is the champion",))
         _check_champion(name, champion, decision)
+        _spend(client, name, decision)
         _record(client, candidate, decision)
         if decision.action == "promote" and approval == "auto":
             _move(client, name, candidate, champion)
@@ -91,6 +94,24 @@ def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
         client.set_model_version_tag(name, number, "gate", "passed" if gate.passed else "refused")
         client.set_model_version_tag(name, number, "reasons", "; ".join(gate.reasons)[:4000])
         client.set_registered_model_alias(name, CHAMPION if gate.passed else CHALLENGER, number)
+
+
+def questions(client, name: str) -> tuple[str, ...]:
+    """Every question that the gate of the policy `name` was asked, in order: what the ledger is made of."""
+    found = client.search_registered_models(f"name = '{name}'")
+    tags = found[0].tags if found else {}
+    return tuple(tags[key] for key in sorted(key for key in tags if key.startswith(QUESTION)))
+
+
+def _spend(client, name: str, decision: Decision) -> None:
+    """Enter the decision's question, if it is new; UserError where another one took its place in the meantime."""
+    asked, evidence = questions(client, name), decision.evidence
+    question = question_of(evidence.candidate, evidence.champion)
+    alpha, ledger = Ledger(decision.alpha, asked).ask(question)
+    if alpha != evidence.alpha:
+        raise UserError(f"{name}: another challenger was judged in the meantime; nothing was moved. Run again")
+    if len(ledger.questions) > len(asked):
+        client.set_registered_model_tag(name, f"{QUESTION}{len(asked):06d}", question)
 
 
 def _check_champion(name: str, champion: Version | None, decision: Decision) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from components.config import PromotionConfig
 from components.errors import UserError
-from components.promotion.decision import decide
+from components.evaluation.ledger import Ledger
+from components.promotion.decision import decide, question_of
 from components.promotion.history import standing
-from components.promotion.registry import CHALLENGER, CHAMPION, apply, promote, rollback
+from components.promotion.registry import CHALLENGER, CHAMPION, apply, promote, questions, rollback
 from components.tracking import ModelRecord, fetch_package, find_version, open_store, register, version_of
 from tests.components.promotion.test_decision import evidence
 
@@ -43,15 +44,18 @@ def version(store, tmp_path, request):
     return make
 
 
-def judged(candidate, champion=None, **kwargs):
+def judged(client, candidate, champion=None, **kwargs):
     digest = champion.tags["package_digest"] if champion else None
-    found = evidence(candidate=candidate.tags["package_digest"], champion=digest, **kwargs)
+    asked = questions(client, NAME)
+    question = question_of(candidate.tags["package_digest"], digest)
+    alpha, _ = Ledger(PromotionConfig().alpha, asked).ask(question)
+    found = evidence(candidate=candidate.tags["package_digest"], champion=digest, alpha=alpha, **kwargs)
     return decide(found, PromotionConfig())
 
 
 def test_a_passed_candidate_becomes_champion_and_its_reason_is_kept(store, version):
     first = version("first")
-    outcome = apply(store, NAME, first, judged(first))
+    outcome = apply(store, NAME, first, judged(store, first))
     assert (outcome.action, outcome.champion) == ("promote", first.number)
     champion = version_of(store, NAME, CHAMPION)
     assert champion.number == first.number
@@ -61,7 +65,7 @@ def test_a_passed_candidate_becomes_champion_and_its_reason_is_kept(store, versi
 
 def test_applying_twice_changes_nothing(store, version):
     first = version("first")
-    decision = judged(first)
+    decision = judged(store, first)
     apply(store, NAME, first, decision)
     assert apply(store, NAME, first, decision).action == "keep"
     assert version_of(store, NAME, CHAMPION).number == first.number
@@ -69,8 +73,8 @@ def test_applying_twice_changes_nothing(store, version):
 
 def test_a_refused_candidate_is_challenger_only(store, version):
     first, second = version("first"), version("second")
-    apply(store, NAME, first, judged(first))
-    outcome = apply(store, NAME, second, judged(second, first, lift=(0.0, -0.1, 0.1)))
+    apply(store, NAME, first, judged(store, first))
+    outcome = apply(store, NAME, second, judged(store, second, first, gain=0.0))
     assert (outcome.action, outcome.champion) == ("refuse", first.number)
     assert version_of(store, NAME, CHALLENGER).number == second.number
     with pytest.raises(UserError, match="did not pass the gate"):
@@ -79,9 +83,9 @@ def test_a_refused_candidate_is_challenger_only(store, version):
 
 def test_a_candidate_judged_against_a_former_champion_is_not_promoted(store, version):
     first, second, third = version("first"), version("second"), version("third")
-    apply(store, NAME, first, judged(first))
-    stale = judged(third, first)
-    apply(store, NAME, second, judged(second, first))
+    apply(store, NAME, first, judged(store, first))
+    stale = judged(store, third, first)
+    apply(store, NAME, second, judged(store, second, first))
     with pytest.raises(UserError, match="the champion changed"):
         apply(store, NAME, third, stale)
     assert version_of(store, NAME, CHAMPION).number == second.number
@@ -89,7 +93,7 @@ def test_a_candidate_judged_against_a_former_champion_is_not_promoted(store, ver
 
 def test_manual_approval_waits_and_then_moves(store, version):
     first = version("first")
-    assert apply(store, NAME, first, judged(first), approval="manual").action == "wait"
+    assert apply(store, NAME, first, judged(store, first), approval="manual").action == "wait"
     assert version_of(store, NAME, CHAMPION) is None
     assert promote(store, NAME, force=False, reason="looks right").champion == first.number
     assert version_of(store, NAME, CHAMPION).tags["approved"] == "looks right"
@@ -98,7 +102,7 @@ def test_manual_approval_waits_and_then_moves(store, version):
 
 def test_force_needs_a_reason_and_is_recorded(store, version):
     first = version("first")
-    apply(store, NAME, first, judged(first, lift=None, verdict="abstain", reasons=["too few clicks"]))
+    apply(store, NAME, first, judged(store, first, verdict="abstain", reasons=["too few clicks"]))
     with pytest.raises(UserError, match="--force needs --reason"):
         promote(store, NAME, force=True, reason=None)
     promote(store, NAME, force=True, reason="the season starts")
@@ -107,10 +111,10 @@ def test_force_needs_a_reason_and_is_recorded(store, version):
 
 def test_rollback_returns_to_the_champion_before(store, version):
     first, second = version("first"), version("second")
-    apply(store, NAME, first, judged(first))
+    apply(store, NAME, first, judged(store, first))
     with pytest.raises(UserError, match="none to go back to"):
         rollback(store, NAME, None)
-    apply(store, NAME, second, judged(second, first))
+    apply(store, NAME, second, judged(store, second, first))
     assert rollback(store, NAME, "complaints").champion == first.number
     assert version_of(store, NAME, CHAMPION).number == first.number
 
@@ -132,10 +136,10 @@ def test_files_that_differ_from_the_registered_ones_are_not_loaded(store, versio
 
 def test_standing_shows_what_is_and_what_is_not_there(store, version):
     first = version("first")
-    apply(store, NAME, first, judged(first))
+    apply(store, NAME, first, judged(store, first))
     rows = {row["model"]: row for row in standing(store, "shop")}
     assert rows["shop-policy"]["champion"] == first.number
-    assert rows["shop-policy"]["lift"]["ci_low"] == 0.002
+    assert rows["shop-policy"]["lift"]["ci_low"] == pytest.approx(0.19)
     assert rows["shop-interest"]["champion"] is None
 
 
@@ -144,3 +148,22 @@ def test_promoting_without_a_challenger_says_so(store, version):
     with pytest.raises(UserError, match="no challenger"):
         promote(store, NAME, force=False, reason=None)
     assert find_version(store, NAME, "nothing") is None
+
+
+def test_every_question_is_entered_once_and_costs_the_next_one(store, version):
+    first, second = version("first"), version("second")
+    before = len(questions(store, NAME))
+    decision = judged(store, first, gain=0.0)
+    apply(store, NAME, first, decision)
+    apply(store, NAME, first, decision)
+    assert len(questions(store, NAME)) == before + 1
+    later = judged(store, second, gain=0.0)
+    assert later.evidence.alpha < decision.evidence.alpha
+
+
+def test_two_challengers_judged_at_once_do_not_share_one_part_of_alpha(store, version):
+    first, second = version("first"), version("second")
+    both = judged(store, first, gain=0.0), judged(store, second, gain=0.0)
+    apply(store, NAME, first, both[0])
+    with pytest.raises(UserError, match="judged in the meantime"):
+        apply(store, NAME, second, both[1])
