@@ -12,5 +12,6 @@ def segment_shares(events: pd.DataFrame, products: pd.DataFrame, profiles: pd.Da
     touches = events.dropna(subset=["product_id"])[["shopper_id", "product_id"]]
     seen = touches.merge(products[["product_id", "image_id"]].dropna(), on="product_id")
     by = seen.merge(profiles[["shopper_id", "segment"]], on="shopper_id")
-    counts = by.groupby(["image_id", "segment"]).size().unstack(fill_value=0)
-    return counts.reindex(columns=range(segments), fill_value=0)
+    counts = by.groupby(["image_id", "segment"]).size().reset_index(name="touches")
+    wide = counts.pivot_table(index="image_id", columns="segment", values="touches", fill_value=0, observed=True)
+    return wide.reindex(columns=range(segments), fill_value=0)
