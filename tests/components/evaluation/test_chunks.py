@@ -1,0 +1,33 @@
+"""A log in chunks gives the numbers of the log in one piece."""
+
+import numpy as np
+import pytest
+
+from components.evaluation.chunks import LIGHT, Chunk, evaluate_chunks
+from components.evaluation.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.log import pairs_of
+from components.evaluation.shrinkage import tune
+from tests.components.evaluation.logs import known_log
+
+
+def test_chunks_equal_the_whole():
+    known = known_log(0, n=3000)
+    predicted = np.full(len(known.target), 0.05)
+    whole = WeightedRows(
+        known.log.weight(known.target), known.log.reward, predicted[known.log.logged],
+        known.log.expected(predicted, known.target),
+    )  # fmt: skip
+
+    def parts():
+        for start in range(0, 3000, 1000):
+            rows = np.arange(start, start + 1000)
+            pair = pairs_of(known.log.offsets, rows)
+            log = known.log.rows(rows)
+            yield Chunk(log, known.target[pair], predicted[pair])
+
+    found = evaluate_chunks(parts(), 200, 0)
+    assert set(found) == set(LIGHT) - {"dm"}  # a constant prediction has no spread, so dm has no interval
+    for name in ("ips", "snips", "dr", "sndr"):
+        expected = ESTIMATORS[name](whole, tune(name, whole)).value()
+        assert found[name].value == pytest.approx(expected, abs=1e-12)
+        assert found[name].ci_low < expected < found[name].ci_high

@@ -1,0 +1,111 @@
+"""The gate is rarely fooled, sees a real gain, refuses harm, and replays from its record."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.evaluation.gate import GateEvidence, gate_evidence, gate_reasons
+from components.evaluation.intervals import Interval
+from components.evaluation.ledger import Ledger, shares
+from components.evaluation.log import cover
+from components.evaluation.outcomes import Metric
+from components.evaluation.sequences import lower_lift, lower_sequence, mean_interval, upper_lift
+from tests.components.evaluation.logs import known_log
+
+
+def test_ledger_spends_no_more_than_it_has():
+    assert shares(0.05, 10_000).sum() == pytest.approx(0.05, rel=1e-3)
+    assert shares(0.05, 10_000).sum() < 0.05
+
+
+def test_same_question_costs_nothing_and_new_ones_get_less():
+    first, ledger = Ledger(0.05).ask("a")
+    second, ledger = ledger.ask("b")
+    again, same = ledger.ask("a")
+    assert first == again == pytest.approx(0.025) and second == pytest.approx(0.05 / 6)
+    assert same == ledger == Ledger.from_dict(json.loads(json.dumps(ledger.to_dict())))
+
+
+def weights(generator: np.random.Generator, n: int, lift: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two actions shown alike; the target prefers the first at 9 : 1; rewards at 5 % with relative `lift`."""
+    first = generator.random(n) < 0.5
+    gain = 0.05 * lift / 0.4
+    reward = (generator.random(n) < 0.05 + np.where(first, gain / 2, -gain / 2)).astype(float)
+    return np.where(first, 1.8, 0.2), reward
+
+
+def test_no_gain_is_hardly_ever_promoted_however_often_one_looks():
+    looks = np.arange(2500, 20_001, 2500)
+    fooled = 0
+    for seed in range(100):
+        weight, reward = weights(np.random.default_rng(seed), 20_000, 0.0)
+        fooled += bool((lower_lift(weight, np.ones(20_000), reward, 1.0, 0.05, looks) > 0).any())
+    assert fooled <= 5
+
+
+def test_a_real_gain_is_seen():
+    seen = 0
+    for seed in range(20):
+        weight, reward = weights(np.random.default_rng(seed), 100_000, 0.15)
+        seen += lower_lift(weight, np.ones(100_000), reward, 1.0, 0.025, np.array([100_000]))[0] > 0
+    assert seen >= 18
+
+
+def test_upper_bound_mirrors_lower():
+    weight, reward = weights(np.random.default_rng(0), 50_000, -0.3)
+    ones, last = np.ones(50_000), np.array([50_000])
+    assert upper_lift(weight, ones, reward, 2.0, 0.05, last)[0] < 0
+    assert lower_lift(weight, ones, reward, 1.0, 0.05, last)[0] < -0.015
+
+
+def test_bounds_hold_for_a_mean_that_drifts():
+    missed = 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        rate = np.linspace(0.02, 0.2, 3000)
+        drawn = (generator.random(3000) < rate).astype(float)
+        low, high = mean_interval(drawn, 0.0, 1.0, 0.05)
+        missed += not low <= rate.mean() <= high
+    assert missed <= 10
+    assert lower_sequence(np.zeros(50), 1.0, 0.05, np.array([50]))[0] < 0
+
+
+def test_evidence_replays_from_its_record():
+    known = known_log(1, n=6000)
+    evidence = gate_evidence(cover(known.log, known.target, None), (), 0.0, 0.1)
+    again = GateEvidence.from_dict(json.loads(json.dumps(evidence.to_dict(), allow_nan=False)))
+    assert again == evidence and again.lower_bound(0.01) == evidence.lower_bound(0.01)
+    assert evidence.lower_bound(0.001) < evidence.lower_bound(0.05) < known.truth(known.target)
+
+
+def test_a_gain_passes_and_the_margin_counts():
+    known = known_log(1, n=20_000)
+    evidence = gate_evidence(cover(known.log, known.target, None), (), 0.0, 0.1)
+    assert gate_reasons(evidence, 0.025, 0.0)[0]
+    passed, reasons = gate_reasons(evidence, 0.025, 0.05)
+    assert not passed and "not above the margin of 0.05" in reasons[0]
+
+
+def test_harm_to_a_segment_refuses():
+    from dataclasses import replace
+
+    known = known_log(1, n=20_000)
+    segment = (known.log.context[:, 0] > 0).astype(int)
+    chosen = known.log.logged
+    harmed = np.where((segment == 1) & (known.target[chosen] > 1 / 6), 0.0, known.log.reward)
+    log = replace(known.log, segment=segment, reward=harmed)
+    evidence = gate_evidence(cover(log, known.target, None), (), 0.0, 0.1)
+    assert len(evidence.harms) == 1 and "segment 1" in evidence.harms[0]
+    assert not gate_reasons(evidence, 0.025, 0.0)[0]
+
+
+def test_clicks_bought_with_conversions_refuse():
+    known = known_log(1, n=3000)
+    worse = Metric("cvr", None, None, Interval(-0.3, -0.45, -0.15), "all impressions")
+    unsure = Metric("cvr", None, None, Interval(-0.3, -0.65, 0.05), "all impressions")
+    dearer = Metric("cost_per_click", None, None, Interval(0.3, 0.15, 0.45), "all impressions")
+    covered = cover(known.log, known.target, None)
+    assert "cvr" in gate_evidence(covered, (worse,), 0.0, 0.1).harms[0]
+    assert "cost_per_click" in gate_evidence(covered, (dearer,), 0.0, 0.1).harms[0]
+    assert gate_evidence(covered, (unsure,), 0.0, 0.1).harms == ()
