@@ -25,27 +25,44 @@ def board(generator: Generator, seed: int = 0) -> bytes:
     _, high, wide, channels = made.shape
     sheet = made.reshape(rows, COLUMNS, high, wide, channels).swapaxes(1, 2)
     sheet = sheet.reshape(rows * high, COLUMNS * wide, channels)
-    return _png(np.repeat(np.repeat(sheet, ZOOM, axis=0), ZOOM, axis=1))
+    return picture_png(np.repeat(np.repeat(sheet, ZOOM, axis=0), ZOOM, axis=1))
 
 
 def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
     """`<creative_id>.png` -> the creative as a 300x250 ad in its campaign's colour."""
+    pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
+    wording = texts_of(pool.creatives, campaigns)
+    rows = zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True)
+    return {f"{name}.png": ad_png(pictures[image], **words) for name, image, words in rows}
+
+
+def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:
+    """What stands around each creative's picture: headline, call_to_action, palette, template, brand_color."""
     colours = campaigns.set_index("campaign")["brand_color"]
-    pictures = pool.images.set_index("image_id")["image"]
-    return {f"{row.creative_id}.png": _ad(row, pictures[row.image_id], colours) for row in pool.creatives.itertuples()}
+    names = ("headline", "call_to_action", "palette", "template")
+    return [
+        {**{name: _text(getattr(row, name)) for name in names}, "brand_color": _text(colours.get(row.campaign))}
+        for row in creatives.itertuples()
+    ]
 
 
-def _ad(row, picture: bytes, colours: pd.Series) -> bytes:
-    colour = _text(colours.get(row.campaign))
-    texts = [_text(value) for value in (row.headline, row.call_to_action, row.palette, row.template)]
-    return _png(compose(decode(picture), *texts, brand_color=colour))
+def ad_png(
+    picture: np.ndarray,
+    headline: str | None,
+    call_to_action: str | None,
+    palette: str | None,
+    template: str | None,
+    brand_color: str | None,
+) -> bytes:
+    """uint8 [h, w, c] and its texts -> the 300x250 ad as PNG."""
+    return picture_png(compose(picture, headline, call_to_action, palette, template, brand_color=brand_color))
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _png(picture: np.ndarray) -> bytes:
+def picture_png(picture: np.ndarray) -> bytes:
     """Compressed, unlike stored pictures: these are for eyes and downloads."""
     stream = BytesIO()
     shown = picture[..., 0] if picture.shape[2] == 1 else picture

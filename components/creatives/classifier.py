@@ -37,6 +37,12 @@ class Classifier:
         """uint8 [n, h, w, c] -> int64 [n]: codes into `categories`."""
         return self._both(pictures)[:, FEATURES:].argmax(axis=1)
 
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """uint8 [n, h, w, c] -> float64 [n, categories], rows sum to 1."""
+        odds = self._both(pictures)[:, FEATURES:].astype(np.float64)
+        shares = np.exp(odds - odds.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
+
     def accuracy(self, photos: Photos) -> float:
         """Share of the photos whose category it names."""
         return float(np.mean(self.predict(photos.pictures) == photos.category))

@@ -4,6 +4,7 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,7 +78,7 @@ class NetworkGenerator:
         return {NETWORK: network_bytes(self.network), CARD: json.dumps(card, sort_keys=True).encode()}
 
     @classmethod
-    def from_files(cls, files: dict[str, bytes]) -> "NetworkGenerator":
+    def from_files(cls, files: Mapping[str, bytes]) -> "NetworkGenerator":
         """What `files` gave -> generator. Raises UserError where a file is missing or is something else."""
         try:
             card = json.loads(files[CARD])

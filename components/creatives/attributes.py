@@ -1,0 +1,44 @@
+"""What can be measured on a photo and said in words: its tone (dark, light) and its build (slim, wide)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GROUND = 24  # grey levels from the border's median within which a pixel belongs to the ground
+ANY, LOW, HIGH = 0, 1, 2  # codes of both attributes: unspoken or in between; dark or slim; light or wide
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Terciles of each category's real photos: float64 [categories, 2], for tone (grey levels) and build (share)."""
+
+    tone: np.ndarray
+    build: np.ndarray
+
+    @classmethod
+    def fit(cls, pictures: np.ndarray, category: np.ndarray, categories: int) -> "Scales":
+        """uint8 [n, h, w, c], int [n] -> what counts as dark, light, slim and wide within each category."""
+        tone, build = measure(pictures)
+        groups = [category == code for code in range(categories)]
+        return cls(
+            *(np.stack([np.quantile(values[group], (1 / 3, 2 / 3)) for group in groups]) for values in (tone, build))
+        )
+
+    def codes(self, pictures: np.ndarray, category: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [n, h, w, c], int [n] -> (tone, build), int64 [n] each: LOW, HIGH, or ANY for the middle third."""
+        measured = zip(measure(pictures), (self.tone[category], self.build[category]), strict=True)
+        tone, build = (
+            np.where(values <= bounds[:, 0], LOW, np.where(values >= bounds[:, 1], HIGH, ANY))
+            for values, bounds in measured
+        )
+        return tone, build
+
+
+def measure(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, h, w, c] -> (mean grey level of the article, share of the picture that it covers), float64 [n] each."""
+    grey = pictures.mean(axis=3)
+    border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
+    article = np.abs(grey - np.median(border, axis=1)[:, None, None]) > GROUND
+    covered = article.mean(axis=(1, 2))
+    tone = (grey * article).sum(axis=(1, 2)) / np.maximum(article.sum(axis=(1, 2)), 1)
+    return tone, covered

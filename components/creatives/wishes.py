@@ -1,0 +1,98 @@
+"""Text -> pictures: read the wish, draw for it, and draw again what a classifier of real photos does not recognise."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.creatives.attributes import ANY, Scales
+from components.creatives.classifier import Classifier
+from components.creatives.generator import NetworkGenerator, network_bytes, network_from_bytes
+from components.creatives.photos import Photos
+from components.creatives.protocol import Generator
+from components.creatives.reading import Reader, Wish, train_reader
+from components.errors import UserError
+
+READER, CLASSIFIER, SCALES = "reader.keras", "classifier.keras", "scales.json"
+MAX_ATTEMPTS = 32
+SURE = 0.8  # probability of the category from which the classifier counts as agreeing
+
+
+@dataclass(frozen=True)
+class Granted:
+    """pictures: uint8 [n, h, w, c]; attempts: int [n], draws that each took; met: bool [n], if the last one passed."""
+
+    pictures: np.ndarray
+    attempts: np.ndarray
+    met: np.ndarray
+
+
+@dataclass(frozen=True)
+class TextToImage:
+    """A reader, any generator, and the judge of what it draws.
+
+    `classifier` must have been trained on real photos; `scales` say what counts as dark, light, slim and wide.
+    """
+
+    reader: Reader
+    generator: Generator
+    classifier: Classifier
+    scales: Scales
+
+    def draw(self, texts: Sequence[str], segment: np.ndarray, seed: int, max_attempts: int = MAX_ATTEMPTS) -> Granted:
+        """Captions and int [n] segments -> pictures. Raises UserError where a caption is empty or not understood.
+
+        Every caption is drawn once; those not met are drawn again, at most `max_attempts` times in all. What is never
+        met keeps its last draw and `met` false.
+        """
+        wishes = [self.reader.read(text) for text in texts]
+        category = np.array([wish.category for wish in wishes], dtype=np.int64)
+        pictures = self.generator.sample(category, segment, seed)
+        met, attempts = self.meets(pictures, wishes), np.ones(len(wishes), dtype=np.int64)
+        for attempt in range(1, max_attempts):
+            due = np.flatnonzero(~met)
+            if not due.size:
+                break
+            pictures[due] = self.generator.sample(category[due], segment[due], seed + attempt)
+            met[due] = self.meets(pictures[due], [wishes[row] for row in due])
+            attempts[due] += 1
+        return Granted(pictures, attempts, met)
+
+    def meets(self, pictures: np.ndarray, wishes: Sequence[Wish]) -> np.ndarray:
+        """uint8 [n, h, w, c] and n wishes -> bool [n]: the category by the classifier, tone and build as measured."""
+        category = np.array([wish.category for wish in wishes])
+        tone, build = self.scales.codes(pictures, category)
+        met = self.classifier.probabilities(pictures)[np.arange(len(pictures)), category] >= SURE
+        for measured, asked in ((tone, [w.tone for w in wishes]), (build, [w.build for w in wishes])):
+            met &= (np.array(asked) == ANY) | (measured == np.array(asked))
+        return met
+
+    def files(self) -> dict[str, bytes]:
+        """The generator's files, and those of the reader, the classifier and the scales beside them."""
+        scales = {"tone": self.scales.tone.tolist(), "build": self.scales.build.tolist()}
+        return {
+            **self.generator.files(),
+            READER: network_bytes(self.reader.network),
+            CLASSIFIER: network_bytes(self.classifier.network),
+            SCALES: json.dumps(scales, sort_keys=True).encode(),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "TextToImage":
+        """What `files` gave -> the same. Raises UserError where a file is missing or is something else."""
+        generator = NetworkGenerator.from_files(files)
+        try:
+            scales = json.loads(files[SCALES])
+            reader = Reader(network_from_bytes(files[READER]), generator.categories)
+            classifier = Classifier(network_from_bytes(files[CLASSIFIER]), generator.categories)
+            return cls(reader, generator, classifier, Scales(np.array(scales["tone"]), np.array(scales["build"])))
+        except KeyError as error:
+            raise UserError(f"text to image needs {READER}, {CLASSIFIER} and {SCALES}; {error} is missing") from None
+
+
+def teach(generator: Generator, photos: Photos, classifier: Classifier, seed: int) -> TextToImage:
+    """A trained generator and the photos it learned from -> one that takes captions, in about 20 seconds."""
+    reader, _ = train_reader(photos.categories, seed)
+    scales = Scales.fit(photos.pictures, photos.category, len(photos.categories))
+    return TextToImage(reader, generator, classifier, scales)
