@@ -6,6 +6,7 @@ import re
 import zipfile
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
+PROCESS_BOUND = re.compile(r'("name": "keras_tensor_?|"shared_object_id": )\d*')
 IDENTITY = re.compile(r'"__id__": (\d+)|"file": "(\d+)\.npy"')
 
 
@@ -27,8 +28,17 @@ def stable_skops(content: bytes) -> bytes:
 
 
 def stable_keras(content: bytes) -> bytes:
-    """Keras stamps its archive with the time, and says in it when it was saved: both are left out."""
+    """Keras stamps its archive with the time, counts tensors through the process and names shared parts by address."""
     members = _members(content)
+    config = members["config.json"].decode()
+    numbers: dict[str, str] = {}
+    for match in PROCESS_BOUND.finditer(config):
+        numbers.setdefault(match.group(0), str(len(numbers) + 1))
+
+    def renumbered(match: re.Match) -> str:
+        return match.group(1) + numbers[match.group(0)]
+
+    members["config.json"] = PROCESS_BOUND.sub(renumbered, config).encode()
     about = json.loads(members["metadata.json"])
     about["date_saved"] = "1980-01-01@00:00:00"
     return _archive({**members, "metadata.json": json.dumps(about, sort_keys=True).encode()})
