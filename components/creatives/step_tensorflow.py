@@ -19,11 +19,19 @@ def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
 def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
     """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
 
-    @tf.function(jit_compile=recipe.xla, reduce_retracing=True)
+    @tf.function(jit_compile=recipe.xla, reduce_retracing=True, autograph=False)
     def dispatch(batches):
-        steps = next(iter(batches.values())).shape[0]
-        metrics = [_one_step(recipe, {name: values[step] for name, values in batches.items()}) for step in range(steps)]
-        return {name: tf.stack([metric[name] for metric in metrics]) for name in metrics[0]}
+        first = _one_step(recipe, {name: values[0] for name, values in batches.items()})
+        if next(iter(batches.values())).shape[0] == 1:
+            return {name: value[None] for name, value in first.items()}
+        # a loop in the graph: unrolled steps would take their number times as long to compile
+        rest = tf.map_fn(
+            lambda batch: _one_step(recipe, batch),
+            {name: values[1:] for name, values in batches.items()},
+            parallel_iterations=1,
+            fn_output_signature={name: tf.TensorSpec((), tf.float32) for name in first},
+        )
+        return {name: tf.concat([value[None], rest[name]], axis=0) for name, value in first.items()}
 
     def run(batches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {name: tf.convert_to_tensor(values) for name, values in batches.items()}
@@ -35,7 +43,7 @@ def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[s
 def compile_call(function: Callable, models: tuple) -> Callable:
     """`function` of arrays, which calls `models`, compiled; their weights are read anew at each call."""
     del models  # a tf.function captures variables by reference
-    compiled = tf.function(function, reduce_retracing=True)
+    compiled = tf.function(function, reduce_retracing=True, autograph=False)
     return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays)).numpy()
 
 
