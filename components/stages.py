@@ -151,8 +151,9 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     from components.contract.documents import page, render
     from components.contract.report import DataRefused
     from components.contract.validation import load_dataset, validate
+    from components.contract.window import cut
 
-    tables, card = load_dataset(paths.data)
+    tables, card = cut(*load_dataset(paths.data), config)
     try:
         checked = validate(tables, card, config)
     except DataRefused as refused:  # the pages show why, and nothing downstream is touched
@@ -205,7 +206,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
-    from components.creatives.boards import ads, board
+    from components.creatives.boards import ads, board, texts_of
     from components.creatives.review import review
 
     tables, _ = _validated(paths)
@@ -221,6 +222,9 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     judged = review(generators, train, test, config)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", generators[name].files())
+    people = tables["creatives"][tables["creatives"]["origin"] == "people"]
+    texts = texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
+    out.json("model/about.json", {"best": judged.best or next(iter(generators)), "texts": texts})
     record = {
         "generators": {generator.name: summary for generator, summary in trained.values()},
         "real_photos": judged.ground.metrics(),

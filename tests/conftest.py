@@ -31,7 +31,7 @@ SMALL = {
     },
     "evaluation": {"bootstrap": 50, "clones": 2, "clone_impressions": 500},
 }
-PHOTOS_PER_CATEGORY = {0: 40, 1: 10}  # train, test
+PHOTOS_PER_CATEGORY = {0: 60, 1: 30}  # train, test
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from components.paths import STAGES
 ROOMS = [
     *("errors", "config", "paths", "environment", "manifest", "contract", "outputs", "world", "datasets", "pictures"),
     *("features", "interest", "creatives", "policy", "evaluation", "tracking", "promotion", "training_log", "pages"),
-    *("stages", "publication", "cli"),
+    *("stages", "publication", "generation", "cli"),
 ]
 MAY_READ_FILES = {"config", "manifest", "environment", "contract", "datasets", "tracking", "outputs", "stages", "cli"}
 TRUTH_READERS = {"world", "datasets", "stages"}

@@ -22,7 +22,9 @@ def generate(dataset, text, category, segment, count, seed, out) -> None:
     from components.environment import prepare
 
     prepare()
-    from components import stages
+    from upath import UPath
 
-    written = stages.generate(dataset, Path(out), count, category=category, segment=segment, text=text, seed=seed)
+    from components.generation import generate as make
+
+    written = make(dataset, UPath(out), count, category, segment, text, seed)
     click.echo(f"{out}: {written} pictures, their ads and manifest.json")

@@ -3,6 +3,7 @@
 Adloom itself loads the package, whose digest it checks; these are for the tools around MLflow.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,14 +49,14 @@ def _log_network(network, name: str = "model") -> str:
 
 
 def log_generators(folder: UPath) -> str:
-    """Log every generator in `folder` (one sub-folder each, the best one first in `order.json`); the best one's URI."""
-    from components.creatives import NetworkGenerator
+    """Log every generator in `folder`, one sub-folder each; the URI of the one that about.json calls the best."""
+    from components.creatives.generator import NetworkGenerator
 
-    uris = []
+    uris = {}
     for name in sorted(path.name for path in folder.iterdir() if path.is_dir()):
         generator = NetworkGenerator.from_files(read_files(folder / name))
-        uris.append(_log_network(generator.network, name=name))
-    return uris[0]
+        uris[name] = _log_network(generator.network, name=name)
+    return uris[json.loads((folder / "about.json").read_text(encoding="utf-8"))["best"]]
 
 
 def log_policy(package: Path) -> str:

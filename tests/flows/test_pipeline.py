@@ -1,0 +1,127 @@
+"""The whole chain on the small shop: runs, ends in a decision with its reason, and repeats only what changed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from upath import UPath
+
+from components import stages
+from components.config import load_settings
+from components.manifest import digest_tree, read_manifest
+from components.paths import STAGES, Paths
+from tests.conftest import Shop
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def finished(finished_shop, tmp_path, monkeypatch):
+    """A copy of the finished shop that a test may spoil; the working directory is its folder."""
+    shop, outcome = finished_shop
+    shutil.copytree(shop.folder, tmp_path / "shop")
+    monkeypatch.chdir(tmp_path / "shop")
+    return Shop(tmp_path / "shop"), outcome
+
+
+def all_digests() -> dict[str, dict[str, str]]:
+    paths = Paths.of("marketplace")
+    return {name: digest_tree(paths.stage(name)) for name in STAGES}
+
+
+def run_stages(overrides: tuple[str, ...] = ()) -> list[str]:
+    """The stages that ran."""
+    settings, paths = load_settings("params.yaml", "marketplace", overrides), Paths.of("marketplace")
+    return [name for name in STAGES if stages.run(name, settings, paths)]
+
+
+def test_a_run_ends_in_a_decision_with_a_reason(finished):
+    _, outcome = finished
+    assert outcome["action"] in ("promote", "refuse", "abstain")
+    assert outcome["reasons"]
+    record = json.loads((UPath("artifacts/marketplace/promotion") / "decision.json").read_text())
+    assert record["action"] == outcome["action"]
+
+
+def test_every_stage_leaves_a_manifest_of_what_it_wrote(finished):
+    paths = Paths.of("marketplace")
+    for name in STAGES:
+        assert dict(read_manifest(paths.stage(name)).outputs) == digest_tree(paths.stage(name))
+
+
+def test_people_see_pages_ads_and_boards(finished):
+    docs = UPath("artifacts/marketplace/docs")
+    assert {page.name for page in docs.glob("*.md")} == {f"{name}.md" for name in STAGES}
+    assert (docs / "data_docs" / "index.html").exists()
+    assert len(list(UPath("artifacts/marketplace/creatives/boards").glob("*.png"))) == 2
+
+
+def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
+    before = all_digests()
+    assert run_stages() == []
+    assert all_digests() == before
+
+
+def test_a_second_run_imports_neither_tensorflow_nor_great_expectations(finished):
+    code = (
+        "import sys; from components import stages; from components.config import load_settings; "
+        "from components.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
+        "assert not any(stages.run(n, s, Paths.of('marketplace')) for n in STAGES); "
+        "assert not {'tensorflow', 'keras', 'great_expectations'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_changed_setting_reruns_only_what_depends_on_it(finished):
+    assert run_stages(("promotion.margin=0.5",)) == ["promotion"]
+    assert run_stages(("evaluation.bootstrap=40",)) == ["evaluation", "promotion"]
+
+
+def test_a_stage_killed_before_its_manifest_runs_again(finished):
+    manifest = Paths.of("marketplace").stage("promotion") / "manifest.json"
+    manifest.unlink()
+    assert run_stages() == ["promotion"]
+
+
+def test_an_output_that_was_touched_is_made_again(finished):
+    file = Paths.of("marketplace").stage("promotion") / "decision.json"
+    before = file.read_bytes()
+    file.write_text("{}")
+    assert run_stages() == ["promotion"]
+    assert file.read_bytes() == before
+
+
+def test_the_registry_holds_versions_with_reasons(finished_shop):
+    from components.promotion.history import standing
+    from components.tracking import open_store
+
+    rows = {row["model"]: row for row in standing(open_store(), "marketplace")}
+    assert rows["marketplace-interest"]["latest"] == 1
+    assert rows["marketplace-creatives"]["reasons"]
+    assert rows["marketplace-policy"]["decision"] == finished_shop[1]["action"]
+
+
+def test_dvc_and_the_flow_write_the_same_bytes(finished):
+    """From the same champion snapshot, on one machine."""
+    due = all_digests()
+    shutil.rmtree("artifacts/marketplace")
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(stages.ROOT / name, name)
+    for name in ("expectations", "components"):
+        shutil.copytree(stages.ROOT / name, name)
+    bin_folder = os.path.dirname(sys.executable)
+    text = (UPath("dvc.yaml")).read_text().replace("$PWD/.venv/bin", bin_folder)
+    UPath("dvc.yaml").write_text(text)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([*dvc, "init", "-q"], check=True)
+    subprocess.run([*dvc, "add", "-q", "data"], check=True)
+    committed = UPath("data.dvc").read_text()
+    subprocess.run([*dvc, "repro", "-q", "promotion@marketplace"], check=True)
+    assert all_digests() == due
+    assert UPath("data.dvc").read_text() == committed
+    again = subprocess.run([*dvc, "repro", "promotion@marketplace"], check=True, capture_output=True, text=True)
+    assert "Running stage" not in again.stdout
