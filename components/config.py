@@ -5,17 +5,32 @@ Each stage has a section of its name here, in params.yaml, in dvc.yaml and in `c
 """
 
 import difflib
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from components.errors import UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _utc(value: Any) -> Any:
+    """A date, a time or an ISO text of either -> a time in UTC, which is meant where no zone is named."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise ValueError("a date or time is due, such as 2026-01-26 or 2026-01-26T06:00:00Z")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(_utc)]
 
 
 class Section(BaseModel):
@@ -38,9 +53,11 @@ class WorldConfig(Section):
 
 
 class ValidationConfig(Section):
-    """Which share of a table's rows may be quarantined before the run stops."""
+    """Which part of the log is read, and which share of a table's rows may be quarantined before the run stops."""
 
     max_quarantined: Share = 0.01
+    as_of: Moment | None = None  # what was known at this time; null: everything
+    window_days: Count | None = None  # of the log's end; null: all of it
 
 
 class FeaturesConfig(Section):
@@ -179,7 +196,7 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run Adloom in the project's folder or pass --params FILE") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: must be a mapping of sections, not {type(document).__name__}")
@@ -202,7 +219,7 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text}: write section.key=value, such as evaluation.bootstrap=500")
     try:
         nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # YAML takes 2026-13-01 for a date, and fails on it
         raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
     for part in reversed(parts):
         nested = {part: nested}
@@ -226,7 +243,7 @@ def _explain(error: ValidationError, source: str) -> str:
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
             lines.append(f"{source}: {name}: unknown setting; {hint}")
         else:
-            lines.append(f"{source}: {name}: {fault['msg']}, got {fault['input']!r}")
+            lines.append(f"{source}: {name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
     return "\n".join(lines)
 
 

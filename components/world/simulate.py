@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from components.config import WorldConfig
+from components.contract.window import settle
 from components.world.behaviour import draw_events, quota
 from components.world.catalogue import START
 from components.world.day import NOTHING_SHOWN, simulate_ads
@@ -59,16 +60,6 @@ def simulate_events(market: Market) -> pd.DataFrame:
             for day, count in enumerate(counts)
             if count
         ]
-    )
-
-
-def settle(impressions: pd.DataFrame, until: pd.Timestamp, window_days: int) -> pd.DataFrame:
-    """Impressions as they stand at `until`: a click whose window is still open has no final conversion yet (null)."""
-    is_open = (impressions["click"] == 1) & (impressions["timestamp"] + pd.Timedelta(days=window_days) > until)
-    return impressions.assign(
-        conversion=impressions["conversion"].mask(is_open),
-        conversion_timestamp=impressions["conversion_timestamp"].mask(is_open),
-        revenue=impressions["revenue"].mask(is_open),
     )
 
 

@@ -1,0 +1,109 @@
+"""A data set -> the same data set as it was known at an earlier time, or its last days only.
+
+What an hour after `validation.as_of` brought (impressions, events, conversions, generated creatives) is not there yet,
+so a past day that is run again gives what it gave then. Things without a time (campaigns, products, shoppers, what
+people made) stay: the contract does not say when one of them became known.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.config import ValidationConfig
+from components.contract.card import DatasetCard
+from components.contract.schema import TABLES
+from components.errors import UserError
+
+PEOPLE = "people"  # the origin of creatives that no generator made
+
+
+def cut(
+    tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig
+) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """Tables and card as known at `config.as_of`, of the `config.window_days` before it; both null: as they are.
+
+    Of impressions, events and candidates the rows in [as_of - window_days, as_of) stay. A click whose conversion window
+    is open at that time has no conversion yet. The card's log then ends there. An optional table of which nothing is
+    left is left away. UserError where the log begins later, or no impression is left.
+    """
+    if config.as_of is None and config.window_days is None:
+        return dict(tables), card
+    until = min(config.as_of or card.ends_at, card.ends_at)
+    since = None if config.window_days is None else until - pd.Timedelta(days=config.window_days)
+    _require_impressions(tables["impressions"], card, until, since)
+    kept = _known(tables, until) if until < card.ends_at else dict(tables)
+    kept = _between(kept, since, until)
+    if until < card.ends_at:
+        kept["impressions"] = settle(kept["impressions"], pd.Timestamp(until), card.conversion_window_days)
+    kept = {name: table for name, table in kept.items() if len(table) or TABLES[name].needed or tables[name].empty}
+    return kept, _moved(card, kept, until)
+
+
+def settle(impressions: pd.DataFrame, until: pd.Timestamp, window_days: int) -> pd.DataFrame:
+    """Impressions as they stand at `until`: a click whose window is still open has no final conversion yet (null)."""
+    is_open = (impressions["click"] == 1) & (impressions["timestamp"] + pd.Timedelta(days=window_days) > until)
+    return impressions.assign(
+        conversion=impressions["conversion"].mask(is_open),
+        conversion_timestamp=impressions["conversion_timestamp"].mask(is_open),
+        revenue=impressions["revenue"].mask(is_open),
+    )
+
+
+def _require_impressions(impressions: pd.DataFrame, card: DatasetCard, until: datetime, since: datetime | None) -> None:
+    times = impressions["timestamp"]
+    first, last = times.min(), times[times < until].max()
+    if first >= until:
+        raise UserError(f"validation.as_of {_iso(until)}: the log of {card.name} begins only at {_iso(first)}")
+    if since is not None and last < since:
+        raise UserError(
+            f"validation.window_days: {card.name} has no impression from {_iso(since)} to {_iso(until)}; "
+            f"the last one before is of {_iso(last)}"
+        )
+
+
+def _known(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.DataFrame]:
+    """Tables without the creatives that a generator made for later, and without their pictures."""
+    creatives = tables["creatives"]
+    later = (creatives["origin"] != PEOPLE) & (creatives["active_from"] >= until)
+    if not later.any():
+        return dict(tables)
+    known = {**tables, "creatives": creatives[~later].reset_index(drop=True)}
+    if "images" in tables:
+        used = [known[name]["image_id"] for name in ("creatives", "products") if name in known]
+        unseen = set(creatives.loc[later, "image_id"].dropna()) - set(pd.concat(used).dropna())
+        images = tables["images"]
+        known["images"] = images[~images["image_id"].isin(unseen)].reset_index(drop=True)
+    return known
+
+
+def _between(tables: Mapping[str, pd.DataFrame], since: datetime | None, until: datetime) -> dict[str, pd.DataFrame]:
+    """Tables whose logs have only rows in [since, until); a row without a time stays, for validation to refuse."""
+    cut_to = dict(tables)
+    for name in ("impressions", "events"):
+        if name in tables:
+            gone = tables[name]["timestamp"] >= until
+            if since is not None:
+                gone |= tables[name]["timestamp"] < since
+            cut_to[name] = tables[name][~gone].reset_index(drop=True)
+            if name == "impressions" and "candidates" in tables:
+                cut_to["candidates"] = _without(tables["candidates"], tables[name].loc[gone, "impression_id"])
+    return cut_to
+
+
+def _without(candidates: pd.DataFrame, gone: pd.Series) -> pd.DataFrame:
+    """Candidates of other impressions than those `gone`; Arrow looks up four million ids in a second."""
+    listed = pc.is_in(pa.array(candidates["impression_id"]), value_set=pa.array(gone))
+    return candidates[~np.asarray(listed)].reset_index(drop=True)
+
+
+def _moved(card: DatasetCard, tables: Mapping[str, pd.DataFrame], until: datetime) -> DatasetCard:
+    real, simulated = (tuple(name for name in names if name in tables) for names in (card.real, card.simulated))
+    return card.model_copy(update={"ends_at": until, "real": real, "simulated": simulated})
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
