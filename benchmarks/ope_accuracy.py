@@ -92,6 +92,10 @@ def summary(rows: list[dict]) -> dict:
     }
 
 
+def _read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _rmse(errors: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
@@ -107,13 +111,14 @@ def main() -> None:
     parser.add_argument("--clones", type=int, default=EvaluationConfig().clones)
     parser.add_argument("--bootstrap", type=int, default=EvaluationConfig().bootstrap)
     parser.add_argument("--out", type=Path, help="every replicate, one JSON line each")
+    parser.add_argument("--read", type=Path, help="only sum up the replicates in this file")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
     config = EvaluationConfig(clones=options.clones, bootstrap=options.bootstrap)
     tasks = [(scenario, options.impressions, config, seed) for seed in seeds for scenario in options.scenarios]
-    rows = []
+    rows = _read(options.read) if options.read else []
     with options.out.open("w") if options.out else nullcontext() as file:
-        for row in replicate(run, tasks, options.processes):
+        for row in () if options.read else replicate(run, tasks, options.processes):
             rows.append(row)
             if file:
                 file.write(json.dumps(row, default=float) + "\n")

@@ -21,6 +21,7 @@ from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.openbandit import CAMPAIGNS, KNOWN_CLICK_RATE, bts_prior, load_wheel
 from components.evaluation import evaluate
 from components.evaluation.log import LoggedDecisions, logged_decisions
+from components.evaluation.trust import UNBIASED
 from components.policy import eligible_pairs, pair_offsets
 from components.policy.ragged import spread
 
@@ -69,7 +70,7 @@ def judge(data: UPath, campaign: str, logger: str, by_position: np.ndarray, conf
     evaluation = evaluate(log, target_policy(log, position, name, by_position), config)
     own = float(load(data, campaign, name)[0].reward.mean())
     full = KNOWN_CLICK_RATE[campaign, name]
-    shown = evaluation.card.chosen or "dr"
+    shown = evaluation.selected or UNBIASED  # an abstention selects none; the unbiased one is shown then
     interval = evaluation.estimate(shown).interval
     return {
         "campaign": campaign,

@@ -57,7 +57,7 @@ def _summary(
     broken = tuple(it.words for it in findings if it.severity == "critical")
     reasons = broken + doubts(covered, config) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
-    compared = _compared(card.chosen or UNBIASED, covered, analysis, config)
+    compared = _compared(selected or UNBIASED, covered, analysis, config)
     without_mips = () if "mips" in analysis.estimators() else (NO_EMBEDDING,)
     return Evaluation(
         n=log.n,

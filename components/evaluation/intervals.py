@@ -11,7 +11,7 @@ import numpy as np
 
 from components.evaluation.estimators import Contributions
 
-MAX_BAGS = 8192  # more shoppers than this are pooled at random: sums keep their mean, variance and skewness per row
+MAX_BAGS = 4096  # more shoppers than this are pooled at random: sums keep their mean, variance and skewness per row
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,12 @@ class Ratios:
 
 
 def value_of(contributions: Contributions) -> Ratios:
-    """The estimate that `contributions` stand for."""
+    """The estimate that `contributions` stand for, in as few terms as it has."""
     ones = np.ones_like(contributions.direct)
-    return Ratios(((1.0, contributions.direct, ones), (1.0, contributions.residual, contributions.mass)))
+    if np.array_equal(contributions.mass, ones):
+        return Ratios(((1.0, contributions.direct + contributions.residual, ones),))
+    weighted = (1.0, contributions.residual, contributions.mass)
+    return Ratios(((1.0, contributions.direct, ones), weighted) if contributions.direct.any() else (weighted,))
 
 
 def difference(left: Ratios, right: Ratios) -> Ratios:
