@@ -94,10 +94,12 @@ def train_network(
     learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
     told = click[: len(learn.row)]
     model = build_network(pairs, float(told.mean()), config)
-    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate), loss=_loss())
+    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
     inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
     rng = np.random.default_rng(config.seed)
-    best, best_loss, waited = model.get_weights(), np.inf, 0
+    # the base rate, where it starts, is a candidate too: with nothing to learn the network must not leave it
+    best, waited = model.get_weights(), 0
+    best_loss = _held_out_loss(Network(pairs, model), held_out, click[len(told) :])
     for epoch in range(1, config.epochs + 1):
         train_loss = _one_pass(model, inputs, told, config.batch_size, rng)
         held_out_loss = _held_out_loss(Network(pairs, model), held_out, click[len(told) :])
@@ -177,7 +179,9 @@ def _perceptron(x, tower: str, config: InterestConfig):
     for depth, width in enumerate(config.hidden):
         x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config), name=f"{tower}_hidden{depth}")(x)
         x = layers.Dropout(DROPOUT, seed=config.seed + depth, name=f"{tower}_dropout{depth}")(x)
-    return layers.Dense(SPACE, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
+    # one tower starts at 0, so that the first products are 0; the other must not, or neither would ever move
+    start = "zeros" if tower == "person" else "glorot_uniform"
+    return layers.Dense(SPACE, kernel_initializer=start, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
 
 
 def _small(config: InterestConfig) -> dict:
