@@ -107,14 +107,14 @@ def main() -> None:
     tasks = [(seed, options.nights, options.impressions) for seed in range(options.runs)]
     fooled = list(replicate(false_promotions, tasks, options.processes))
     same, fresh = (_share([run[which] for run in fooled]) for which in (0, 1))
-    print(f"false promotions in {options.runs} runs of {options.nights} nights: same {same}, fresh {fresh}")
+    print(f"false promotions in {options.runs} runs of {options.nights} nights: same {same}, fresh {fresh}", flush=True)
     curve = {}
-    print("power       " + "".join(f"ESS {size:>4.0%} " for size in SIZES))
+    print("power       " + "".join(f"ESS {size:>4.0%} " for size in SIZES), flush=True)
     for lift in LIFTS:
         for size in SIZES:
             tasks = [(seed, lift, size, options.impressions) for seed in range(options.power_runs)]
             curve[f"{lift:g}/{size:g}"] = _share(list(replicate(promoted, tasks, options.processes)))
-        print(f"lift {lift:+5.0%} " + "".join(f"{curve[f'{lift:g}/{size:g}'][0]:>8.1%} " for size in SIZES))
+        print(f"lift {lift:+5.0%} " + "".join(f"{curve[f'{lift:g}/{size:g}'][0]:>8.1%} " for size in SIZES), flush=True)
     answer = {
         "benchmark": "ope_gate", "runs": options.runs, "nights": options.nights, "impressions": options.impressions,
         "alpha": ALPHA, "false_same": same, "false_fresh": fresh, "power_runs": options.power_runs, "power": curve,

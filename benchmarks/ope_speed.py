@@ -3,8 +3,9 @@
     python -m benchmarks.ope_speed [--peer .adloom/peers/bin/python] [--millions 1 3 10] [--replicates 1000]
 
 Seconds are of processor time on one core. First, bootstrap evaluation of six estimators on one 10,000-row log, in one
-run with obp where its environment is there (`make peers`): values equal to 1e-9, seconds side by side. Then 1, 3 and 10 million impressions x
-50 actions through `evaluate_chunks`: seconds (drawing apart) and peak memory. Ends with one line of JSON.
+run with obp where its environment is there (`make peers`): values equal to 1e-9, seconds side by side. Then 1, 3 and
+10 million impressions x 50 actions through `evaluate_chunks`: seconds (drawing apart) and peak memory. Ends with one
+line of JSON.
 """
 
 import argparse
