@@ -104,10 +104,10 @@ class CreativesConfig(Section):
     """Generators to train and the pool of new creatives that they fill."""
 
     generators: tuple[Literal["vae", "wgan", "flow"], ...] = ("vae", "wgan", "flow")
-    vae: GeneratorConfig = GeneratorConfig(steps=3000, max_seconds=240.0)
-    wgan: GeneratorConfig = GeneratorConfig(steps=1000, max_seconds=240.0, learning_rate=3e-4)
+    vae: GeneratorConfig = GeneratorConfig(steps=900, max_seconds=240.0)
+    wgan: GeneratorConfig = GeneratorConfig(steps=450, max_seconds=240.0, learning_rate=3e-4)
     flow: GeneratorConfig = GeneratorConfig(
-        steps=800, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
+        steps=900, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
     )
     side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
     checkpoint_seconds: Seconds = 20.0
@@ -142,6 +142,7 @@ class EvaluationConfig(Section):
     folds: Annotated[int, Field(ge=2)] = 3  # of the cross-fitting
     clones: Annotated[int, Field(ge=2)] = 20  # simulated copies of the log, for the trust card
     clone_impressions: Count = 20_000  # at most this many impressions in each
+    exclude_bots: bool = False  # leave out shoppers flagged as bot-like; else they are only counted
     segment_bound: Annotated[float, Field(ge=0)] = 0.0  # clicks per impression that a segment may surely lose
     guard_bound: Annotated[float, Field(ge=0)] = 0.1  # relative worsening of CVR, cost or feedback that is tolerated
     seed: int = 0

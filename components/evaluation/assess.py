@@ -8,11 +8,11 @@ import pandas as pd
 from components.config import EvaluationConfig
 from components.evaluation.evaluate import evaluate
 from components.evaluation.gate import GUARDS, GateEvidence, gate_evidence
-from components.evaluation.log import LoggedDecisions, cover
+from components.evaluation.log import LoggedDecisions, cover, pairs_of
 from components.evaluation.outcomes import Metric, metrics, outcomes_of
 from components.evaluation.parts import Part, element_effects, segment_lifts
 from components.evaluation.result import Evaluation
-from components.evaluation.trail import check_trail, trail_of
+from components.evaluation.trail import bot_like, check_trail, trail_of
 
 ELEMENTS = ("template", "headline", "call_to_action", "palette", "origin")
 MOST_LEVELS = 30  # an element with more levels (a headline per creative, say) teaches nothing per level
@@ -41,9 +41,15 @@ def assess(
     """Assess `target` against `baseline` (float64 [n_pairs]; None: the logging policy).
 
     impressions, creatives: tables of the contract that hold the log's ids; quarantine: the impressions that validation
-    took away. The log's rows must be in order of time.
+    took away. The log's rows must be in order of time. Bot-like shoppers are flagged and kept, unless
+    `config.exclude_bots` says otherwise.
     """
     own = impressions.set_index("impression_id", drop=False).loc[list(log.impression)]
+    if config.exclude_bots:
+        people = np.flatnonzero(~bot_like(trail_of(own)))
+        pair = pairs_of(log.offsets, people)
+        log, target, own = log.rows(people), target[pair], own.iloc[people]
+        baseline = None if baseline is None else baseline[pair]
     lost = None if quarantine is None or quarantine.empty else quarantine
     evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)))
     if evaluation.card is None:

@@ -103,7 +103,7 @@ def _bots(trail: Trail) -> Finding:
     shoppers = len(set(trail.shopper[flagged]))
     clicks = float(trail.click[flagged].sum() / max(trail.click.sum(), 1))
     words = f"{shoppers} shoppers look like bots: {flagged.mean():.2%} of impressions and {clicks:.1%} of clicks"
-    return Finding("bots", "critical" if clicks > 0.2 else "notice", words, float(flagged.mean()))
+    return Finding("bots", "notice", words, float(flagged.mean()))
 
 
 def _quarantine(trail: Trail) -> Finding:

@@ -148,3 +148,18 @@ def test_quarantine_that_skews_the_arms_abstains():
     found = assess(known.log, known.target, QUICK, None, table, creatives, lost)
     assert found.evaluation.verdict == "abstain"
     assert any("quarantine took" in reason and "a3" in reason for reason in found.evaluation.reasons)
+
+
+def test_bots_are_kept_unless_the_rule_says_otherwise():
+    known = known_log(4, n=3000)
+    table = impressions(known)
+    shopper = table["shopper_id"].to_numpy(dtype=object).copy()
+    clicked = np.flatnonzero(known.log.reward)[:40]
+    shopper[clicked] = "machine"
+    table = table.assign(shopper_id=shopper)
+    creatives = pd.DataFrame({"creative_id": known.log.action_names})
+    kept = assess(known.log, known.target, QUICK, None, table, creatives).evaluation
+    bots = next(it for it in kept.findings if it.kind == "bots")
+    assert kept.n == 3000 and bots.severity == "notice" and "1 shoppers look like bots" in bots.words
+    strict = QUICK.model_copy(update={"exclude_bots": True})
+    assert assess(known.log, known.target, strict, None, table, creatives).evaluation.n == 2960
