@@ -69,3 +69,40 @@ def add(name: str, folder: str) -> None:
     if done.returncode:
         raise UserError(f"{target} is in place, but `dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
     click.echo(f"{target}: added; commit data.dvc to keep it")
+
+
+@data.command()
+@click.argument("name", metavar="DATASET")
+@click.option("--days", type=int, required=True, metavar="N", help="How many days.")
+@click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Where runs left the champion.")
+def advance(name: str, days: int, workdir: str) -> None:
+    """Let the simulated marketplace go on for N days in data/DATASET.
+
+    The champion that the last run exported shows the ads, its new creatives among them; without a champion the shop's
+    own logging policy does. Earlier days stay as they are; `dvc add data` makes the new ones part of data.dvc.
+    """
+    from upath import UPath
+
+    from components import datasets
+    from components.paths import Paths
+
+    champion = datasets.read_champion(Paths.of(name, workdir=workdir))
+    try:
+        done = datasets.advance(name, UPath("data"), days, champion, _segments)
+    except OSError as error:
+        raise UserError(
+            f"{name}: nothing has changed, for {error.filename} cannot be written: {error.strerror}"
+        ) from None
+    click.echo(
+        f"{name}: {days} more days, until {done.ends_at:%Y-%m-%d}: {done.policy} showed {done.impressions:,} ads with "
+        f"{done.clicks:,} clicks; {done.new_creatives} new creatives; {done.settled} earlier conversions are final. "
+        "`dvc add data` keeps them"
+    )
+
+
+def _segments(champion, tables, moment):
+    """What the champion's own features say of every shopper."""
+    from components.features.membership import segments_at
+    from components.features.model import FeatureModel
+
+    return segments_at(FeatureModel.from_files(champion.features), tables, moment)

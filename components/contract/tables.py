@@ -21,6 +21,8 @@ from upath import UPath
 
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import TABLES
+from components.contract.settlements import COLUMNS as SETTLED
+from components.contract.settlements import apply_settlement, is_settlement
 from components.errors import UserError
 
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
@@ -29,17 +31,24 @@ MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 def read_table(folder: UPath, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
     """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet` in order.
 
-    `columns` limits what is read; without it every declared column must be there, and others come along.
+    `columns` limits what is read; without it every declared column must be there, and others come along. Conversions
+    that were settled later (settlements.py) are filled in.
     """
     declared = TABLES[name]
-    folder = UPath(folder)
     wanted = None if columns is None else list(columns)
-    files = _table_files(folder, name)
-    pieces = [conform(_read_parquet(file, name, wanted), declared, str(file), wanted) for file in files]
+    every = _table_files(UPath(folder), name)
+    late = [file for file in every if is_settlement(file.name, name)]
+    needed = wanted if not late or wanted is None else list(dict.fromkeys([*wanted, *SETTLED]))
+    files = [file for file in every if file not in late]
+    pieces = [conform(_read_parquet(file, name, needed), declared, str(file), needed) for file in files]
     table = pa.concat_tables(pieces, promote_options="permissive") if len(pieces) > 1 else pieces[0]
     if table.num_rows == 0:
         raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave an optional table away")
-    return to_pandas(table if wanted is None else table.select(wanted), declared)
+    frame = to_pandas(table if needed is None else table.select(needed), declared)
+    for file in late:
+        known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED)
+        frame = apply_settlement(frame, to_pandas(known, declared), str(file))
+    return frame if wanted is None else frame[wanted]
 
 
 def read_frame(path: UPath, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -166,7 +175,7 @@ def _partition_files(parts: UPath, name: str) -> list[UPath]:
             raise UserError(f"{name}: found {file} where Parquet is due")
         if file.parent.parent != parts or not _is_day(file.parent.name):
             raise UserError(f"{name}: {file} is not in a folder {parts}/day=YYYY-MM-DD/")
-    if not files:
+    if not any(not is_settlement(file.name, name) for file in files):
         raise UserError(f"{name}: no Parquet file in {parts}/")
     return files
 

@@ -17,6 +17,7 @@ from components.datasets.photos import load_photos
 from components.datasets.storage import write_dataset
 from components.errors import UserError
 from components.world import load_scenario, scenario_names
+from components.world.simulate import ends_at
 
 SCENARIO = "scenario.yaml"  # a user's own scenario, kept with the data that it made
 COPY_OF_PHOTOS = "ADLOOM_FASHION_MNIST"  # environment variable that names a folder with the four files
@@ -24,7 +25,7 @@ COPY_OF_PHOTOS = "ADLOOM_FASHION_MNIST"  # environment variable that names a fol
 
 @dataclass(frozen=True)
 class Built:
-    """Where data set `name` lies; `fresh` is False where it was there already, right to the byte."""
+    """Where data set `name` lies; `fresh` is False where it was there already: right to the byte, or gone on since."""
 
     name: str
     folder: UPath
@@ -69,7 +70,7 @@ def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> 
     name = marketplace.name_of(load_scenario(config.scenario))
     folder = data_folder / name
     _refuse_other_settings(folder, config)
-    if config == WorldConfig() and _is_right(folder, name):
+    if _went_on(folder, config) or (config == WorldConfig() and _is_right(folder, name)):
         return Built(name, folder, fresh=False)
     existing = os.environ.get(COPY_OF_PHOTOS)
     photos = load_photos(Path(existing) if existing else None, cache)
@@ -82,6 +83,11 @@ def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> 
         note = yaml.safe_dump(load_scenario(config.scenario).model_dump(), sort_keys=False)
         write_dataset(tables, card.model_copy(update={"world": kept}), folder, {SCENARIO: note})
     return Built(name, folder, fresh=True)
+
+
+def _went_on(folder: UPath, config: WorldConfig) -> bool:
+    """Whether days were added to what was built: the user's own, which no build replaces."""
+    return (folder / CARD).is_file() and read_card(folder).ends_at > ends_at(config)
 
 
 def _is_right(folder: UPath, name: str) -> bool:

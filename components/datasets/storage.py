@@ -1,5 +1,6 @@
 """A data set's tables -> its folder: the three logs by day, every other one file. Written aside, then moved in."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from components.contract.card import DatasetCard, write_card
+from components.contract.settlements import COLUMNS, PREFIX
 from components.contract.tables import write_table, write_text
 
 BY_DAY = ("events", "impressions", "candidates")
@@ -38,6 +40,43 @@ def write_dataset(
             shutil.rmtree(fresh.path)
 
 
+def extend_dataset(
+    folder: UPath,
+    logs: Mapping[str, pd.DataFrame],
+    whole: Mapping[str, pd.DataFrame],
+    settled: pd.DataFrame,
+    card: DatasetCard,
+) -> None:
+    """Adds the days of `logs` to the data set in `folder`, puts `whole` tables and `card` in the place of its own.
+
+    `settled`: impressions of earlier days with conversions that are known now; they go beside their day's partition.
+    """
+    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
+    try:
+        # Links take no time; nothing writes through one, for every write here is to a new file that is then renamed.
+        shutil.copytree(folder.path, fresh.path, copy_function=_link)
+        for name, table in logs.items():
+            _write_days(table, _times_of(name, dict(logs)), fresh / name)
+        for name, table in whole.items():
+            write_table(table, fresh / f"{name}.parquet")
+        for day, rows in settled.groupby(_day_number(settled["timestamp"]), sort=True):
+            at = fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+            write_table(rows[list(COLUMNS)], at)
+        write_card(card, fresh)
+        replace_folder(fresh, folder)
+    finally:
+        if fresh.exists():
+            shutil.rmtree(fresh.path)
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def replace_folder(fresh: UPath, folder: UPath) -> None:
     """Moves `fresh` to `folder`; what was there goes only once the new one stands."""
     old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.old"
@@ -59,7 +98,10 @@ def _times_of(name: str, tables: dict[str, pd.DataFrame]) -> pd.Series:
 
 
 def _write_days(table: pd.DataFrame, when: pd.Series, folder: UPath) -> None:
-    # By number, not by text: strftime over four million times takes longer than everything else.
-    number = when.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
-    for day, rows in table.groupby(number, sort=True):
+    for day, rows in table.groupby(_day_number(when), sort=True):
         write_table(rows, folder / f"day={day:%Y-%m-%d}" / "part-0.parquet")
+
+
+def _day_number(when: pd.Series):
+    # By number, not by text: strftime over four million times takes longer than everything else.
+    return when.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")

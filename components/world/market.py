@@ -1,5 +1,6 @@
 """Config, scenario and photos -> a marketplace that stands still: its latent law, its things and their traits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,31 +43,44 @@ def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Mark
     look = fit_look(photos.pictures[photos.split == 0])
     images = images_table(photos)
     things = draw_catalogue(config, scenario, photos, law.shoppers)
-    creatives, products = things.creatives, things.products
-    traits = creative_traits(creatives, products, images, look)
+    traits = creative_traits(things.creatives, things.products, images, look)
     # The shop's own score knows something of what pleases everybody, and nothing of anybody's taste.
     effects = scenario.effects
     pleasing = effects.quality * quality(law.preferences[0], traits) + plain_appeal(effects, traits)
-    creatives = rescore(creatives, pleasing, scenario.logging.prior_accuracy)
-    campaign = codes(creatives["campaign"], tuple(things.campaigns["campaign"]))
+    creatives = rescore(things.creatives, pleasing, scenario.logging.prior_accuracy)
+    stocked = Catalogue(things.campaigns, things.products, creatives, things.shoppers)
+    return _market(config, law, stocked, images, traits, look)
+
+
+def reopen_market(config: WorldConfig, scenario: Scenario, tables: Mapping[str, pd.DataFrame]) -> Market:
+    """The marketplace that made `tables`, with the creatives that have joined since; it needs no photos beside them."""
+    look = look_of(tables["images"])
+    things = Catalogue(tables["campaigns"], tables["products"], tables["creatives"], tables["shoppers"])
+    traits = creative_traits(things.creatives, things.products, tables["images"], look)
+    return _market(config, latent_law(config, scenario), things, tables["images"], traits, look)
+
+
+def _market(
+    config: WorldConfig, law: Law, things: Catalogue, images: pd.DataFrame, traits: Traits, look: Look
+) -> Market:
+    creatives = things.creatives
     first, last = _active_days(creatives)
-    on_shelf = product_traits(products, images, look)
+    on_shelf = product_traits(things.products, images, look)
     of_campaign = codes(things.campaigns["locale"], words.LOCALES)
-    product_locale = np.repeat(of_campaign, len(products) // config.campaigns)
+    product_locale = np.repeat(of_campaign, len(things.products) // config.campaigns)
+    prior = creatives["feature_prior"].fillna(0.0).to_numpy()  # a new creative has no last season: an average one
     return Market(
         config=config,
         law=law,
-        catalogue=Catalogue(things.campaigns, products, creatives, things.shoppers),
+        catalogue=things,
         images=images,
         traits=traits,
-        campaign=campaign,
+        campaign=codes(creatives["campaign"], tuple(things.campaigns["campaign"])),
         first_day=first,
         last_day=last,
         product_traits=on_shelf,
         shelves=stock_shelves(product_locale, on_shelf.category),
-        policy=logging_policy(
-            config.seed, scenario.logging, creatives["feature_prior"].to_numpy(), traits.template, law.shoppers
-        ),
+        policy=logging_policy(config.seed, law.scenario.logging, prior, traits.template, law.shoppers),
     )
 
 

@@ -32,16 +32,16 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     law = latent_law(config, scenario)
     creatives, log = tables["creatives"], tables["impressions"]
     traits = creative_traits(creatives, tables["products"], tables["images"], look_of(tables["images"]))
-    shopper = _positions(log["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
+    shopper = positions(log["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
     elapsed = (log["timestamp"].dt.tz_convert(None) - pd.Timestamp(START)).dt.as_unit("us").to_numpy().astype(np.int64)
     moment = elapsed // 1000
-    shown = shopper, traits.subject[_positions(log["creative_id"], creatives["creative_id"], "creative_id")], moment
+    shown = shopper, traits.subject[positions(log["creative_id"], creatives["creative_id"], "creative_id")], moment
     position, hour = log["position"].to_numpy(np.int64), log["context_local_hour"].to_numpy(np.int64)
     day = elapsed // (DAY // np.timedelta64(1, "us"))
 
     def probability(pairs: pd.DataFrame) -> np.ndarray:
-        row = _positions(pairs["impression_id"], log["impression_id"], "impression_id")
-        creative = _positions(pairs["creative_id"], creatives["creative_id"], "creative_id")
+        row = positions(pairs["impression_id"], log["impression_id"], "impression_id")
+        creative = positions(pairs["creative_id"], creatives["creative_id"], "creative_id")
         asked = shopper[row], traits.subject[creative], moment[row]
         exposures = exposures_before(shown, asked, scenario.exposure.fatigue_window_days)
         return click_probability(
@@ -51,7 +51,7 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     return probability
 
 
-def _positions(values: pd.Series, keys: pd.Series | pa.Array, name: str) -> np.ndarray:
+def positions(values: pd.Series, keys: pd.Series | pa.Array, name: str) -> np.ndarray:
     """Row of each value in `keys`, int64; Arrow hashes millions of strings in a second, an object Index in ten."""
     found = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
     if found.null_count:
