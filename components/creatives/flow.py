@@ -22,6 +22,7 @@ from components.pictures.encoder import MAX_INPUTS
 WIDTH, CONTROL, BLOCKS = 512, 128, 4
 DECAY = 0.999
 FREQUENCIES = 16  # sines and cosines of the time t
+STEPS = 8  # of the midpoint rule; the paths are nearly straight, and each step is a copy of the network in the file
 
 
 def velocity(dimensions: int, conditions: Conditions, name: str) -> keras.Model:
@@ -106,7 +107,7 @@ def recipe(flat: Plane, conditions: Conditions, learning_rate, seed: int) -> Rec
     )
 
 
-def sampler(flat: Plane, moving: keras.Model, shape: Shape, steps: int = 16) -> keras.Model:
+def sampler(flat: Plane, moving: keras.Model, shape: Shape, steps: int = STEPS) -> keras.Model:
     """z (B, D), category, segment -> pictures (B, H, W, C): `steps` midpoint steps along the velocity, then pixels."""
     dimensions = len(flat.scale)
     point = keras.Input((dimensions,), name="z")

@@ -1,9 +1,9 @@
 """Search a generator's noise for pictures that one segment should like, and stop before the score is merely gamed.
 
 After Kang et al. (2017, "Visually-aware fashion recommendation and design with GANs", eq. 8): there a gradient climbs
-the preference score under a penalty; here the cross-entropy method (Rubinstein 1999) climbs it with no gradient, so that
-any interest model serves. A score that is optimised stops being a measure, so a second model, which the search never
-asks, watches: once the two part, the search ends and the last picture on which they agreed is taken.
+the preference score under a penalty; here the cross-entropy method (Rubinstein 1999) climbs it without one, so that any
+interest model serves. A score that is optimised stops being a measure, so a second model, which the search never asks,
+watches: once the two part, the search ends and the last picture on which they agreed is taken.
 """
 
 from collections.abc import Callable, Iterator
