@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from components.creatives.batches import Noise
-from components.creatives.networks import Conditions, Shape, condition
+from components.creatives.networks import Conditions, Shape, condition, whole
 from components.creatives.photos import Photos
 from components.creatives.recipe import Average, Player, Recipe
 from components.errors import UserError
@@ -35,7 +35,8 @@ def velocity(dimensions: int, conditions: Conditions, name: str) -> keras.Model:
     hidden = layers.Dense(WIDTH)(point)
     for _ in range(BLOCKS):
         hidden = hidden + _block(hidden, control)
-    return keras.Model([point, moment, *asked], layers.Dense(dimensions, kernel_initializer="zeros")(hidden), name=name)
+    speed = whole(layers.Dense(dimensions, kernel_initializer="zeros")(hidden))
+    return keras.Model([point, moment, *asked], speed, name=name)
 
 
 def _block(hidden: keras.KerasTensor, control: keras.KerasTensor) -> keras.KerasTensor:

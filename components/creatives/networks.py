@@ -33,6 +33,11 @@ def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
     return [category, segment], embedded
 
 
+def whole(outputs: keras.KerasTensor) -> keras.KerasTensor:
+    """A network's outputs in float32, whatever precision it works in: losses and pictures need the digits."""
+    return layers.Activation("linear", dtype="float32")(outputs)
+
+
 def halvings(shape: Shape) -> list[tuple[int, int]]:
     """Sides after each halving, from the picture's own down to at most 8 pixels: (28, 28), (14, 14), (7, 7)."""
     sides = [shape[:2]]

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from components.creatives.batches import Noise
-from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up
+from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up, whole
 from components.creatives.recipe import Player, Recipe
 
 WIDTH = 32  # channels after the first halving
@@ -20,7 +20,7 @@ def encoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
     asked, embedded = condition(conditions)
     hidden = layers.Concatenate()([convolve_down(pictures, WIDTH), embedded])
     hidden = layers.Dense(256, activation="relu")(hidden)
-    return keras.Model([pictures, *asked], layers.Dense(2 * latent)(hidden), name="encoder")
+    return keras.Model([pictures, *asked], whole(layers.Dense(2 * latent)(hidden)), name="encoder")
 
 
 def decoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
@@ -28,7 +28,7 @@ def decoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
     code = keras.Input((latent,), name="z")
     asked, embedded = condition(conditions)
     hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
-    return keras.Model([code, *asked], convolve_up(hidden, shape, WIDTH, 2 * shape[2]), name="decoder")
+    return keras.Model([code, *asked], whole(convolve_up(hidden, shape, WIDTH, 2 * shape[2])), name="decoder")
 
 
 def log_likelihood(pictures, decoded):

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from components.creatives.batches import Noise
-from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up
+from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up, whole
 from components.creatives.recipe import Average, Player, Recipe
 from components.creatives.step import input_gradient
 from components.creatives.vae import to_unit
@@ -20,7 +20,7 @@ def painter(shape: Shape, conditions: Conditions, latent: int, name: str) -> ker
     code = keras.Input((latent,), name="z")
     asked, embedded = condition(conditions)
     hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
-    painted = layers.Activation("tanh")(convolve_up(hidden, shape, WIDTH, shape[2]))
+    painted = layers.Activation("tanh", dtype="float32")(convolve_up(hidden, shape, WIDTH, shape[2]))
     return keras.Model([code, *asked], painted, name=name)
 
 
@@ -31,7 +31,7 @@ def critic(shape: Shape, conditions: Conditions) -> keras.Model:
     features = layers.Dense(128)(convolve_down(pictures, WIDTH))
     features = layers.LeakyReLU(0.2)(features)
     match = layers.Dot(axes=1)([features, layers.Dense(128, use_bias=False)(embedded)])
-    return keras.Model([pictures, *asked], layers.Add()([layers.Dense(1)(features), match]), name="critic")
+    return keras.Model([pictures, *asked], whole(layers.Add()([layers.Dense(1)(features), match])), name="critic")
 
 
 def recipe(shape: Shape, conditions: Conditions, latent: int, learning_rate, seed: int) -> Recipe:

@@ -77,6 +77,14 @@ def test_several_steps_in_one_dispatch_are_the_same_steps(photos):
         assert np.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_trains_too(name, photos):
+    config = TINY[name].model_copy(update={"precision": "mixed_bfloat16", "steps": 2})
+    training = finish(start_training(name, photos, config, seed=0))
+    assert all(value.dtype == np.float32 for value in weights_of(training))
+    assert training.generator().sample(np.array([0, 1]), np.array([0, 1]), 0).dtype == np.uint8
+
+
 def test_checkpoints_of_something_else_are_refused(photos):
     training = finish(start_training("vae", photos, TINY["vae"], seed=3))
     other = TINY["vae"].model_copy(update={"latent": 7})

@@ -1,0 +1,75 @@
+"""Pictures per second: training of each family, by precision, and sampling.
+
+    KERAS_BACKEND=tensorflow python -m benchmarks.creatives_speed [--steps 30] [--families flow,vae,wgan]
+
+Runs on the backend and device that Keras finds; run it once per backend. Training counts photos that a step takes in,
+after the first steps, which compile. Rates are per second of wall clock and per CPU-second. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+import time
+
+import numpy as np
+
+from components.environment import prepare
+
+WARM = 5  # steps that compile or fill caches
+SETTINGS = {"flow": (512, 128), "vae": (128, 32), "wgan": (128, 32)}  # batch, latent
+
+
+def training_rate(family: str, photos, precision: str, steps: int) -> dict:
+    """Photos per second that training takes in."""
+    from components.config import GeneratorConfig
+    from components.creatives.train import start_training
+
+    batch, latent = SETTINGS[family]
+    config = GeneratorConfig(
+        steps=WARM + steps, max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=3e-4, precision=precision
+    )
+    training = start_training(family, photos, config, seed=0)
+    for record in training.run():
+        if record.step == WARM:
+            clock, processor = time.perf_counter(), time.process_time()
+    seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
+    seen = steps * batch * len(training.inner.recipe.turns)
+    rates = {"photos_per_second": round(seen / seconds, 1), "photos_per_cpu_second": round(seen / cpu, 1)}
+    print(f"{family} {precision}: {rates}", flush=True)
+    return {"family": family, "precision": precision, "batch": batch, **rates, "generator": training.generator()}
+
+
+def sampling(generator) -> dict:
+    """Milliseconds for 64 pictures in one call, and bytes of the network's file."""
+    category, segment = np.arange(64) % len(generator.categories), np.full(64, generator.segments)
+    generator.sample(category, segment, 0)
+    begun = time.perf_counter()
+    for seed in range(3):
+        generator.sample(category, segment, seed)
+    milliseconds = (time.perf_counter() - begun) / 3 * 1000
+    return {"milliseconds_64": round(milliseconds, 1), "bytes": len(generator.files()["generator.keras"])}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--families", default="flow,vae,wgan")
+    parser.add_argument("--precisions", default="float32,mixed_bfloat16")
+    arguments = parser.parse_args()
+    prepare()
+    import keras
+
+    from benchmarks.creatives.shelf import shelf
+
+    photos, _ = shelf()
+    rows = []
+    for family in arguments.families.split(","):
+        for precision in arguments.precisions.split(","):
+            row = training_rate(family, photos, precision, arguments.steps)
+            generator = row.pop("generator")
+            rows.append({**row, **(sampling(generator) if precision == "float32" else {})})
+    print(json.dumps({"backend": keras.backend.backend(), "rows": rows}, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()
