@@ -27,7 +27,7 @@ publish = task(publication.publish, name="publish", retry_condition_fn=_not_a_mi
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
 
-@flow(name="pipeline")
+@flow(name="pipeline", timeout_seconds=8 * 3600)  # a night that hangs ends before the next one begins
 def pipeline(
     dataset: str,
     params: str = "params.yaml",

@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 
 from components import stages
 from components.config import Settings, load_settings
+from components.environment import prepare
 from components.errors import UserError
 from components.paths import STAGES, Paths
 
@@ -34,7 +35,8 @@ TASKS = {name: _stage_task(name) for name in STAGES}
 
 
 def locate(dataset: str, params: str, data: str | None, workdir: str, overrides: tuple[str, ...]):
-    """Settings and folders of `dataset`, from a flow's parameters."""
+    """Settings and folders of `dataset`, from a flow's parameters; a worker has no other place to prepare for them."""
+    prepare()
     return load_settings(params, dataset, tuple(overrides)), Paths.of(dataset, data, workdir)
 
 

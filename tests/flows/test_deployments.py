@@ -1,0 +1,70 @@
+"""prefect.yaml and infra/ say what they promise: flows that exist, parameters that fit, no deployer's folder, GPUs."""
+
+import importlib
+import inspect
+import json
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from components.manifest import ROOT
+
+DECLARED = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+DEPLOYMENTS = {each["name"]: each for each in DECLARED["deployments"]}
+TEMPLATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "infra").glob("*.json")}
+
+each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=list(DEPLOYMENTS))
+
+
+def flow_of(deployment):
+    file, _, name = deployment["entrypoint"].partition(":")
+    return getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), name)
+
+
+def test_the_chain_runs_on_the_cpu_pool_and_the_generators_on_the_gpu_pool():
+    pools = {flow_of(each).name: each["work_pool"]["name"] for each in DEPLOYMENTS.values()}
+    assert pools == {"pipeline": "cpu", "creatives": "gpu"}
+    assert DEPLOYMENTS["nightly"]["schedules"][0].get("active", True)
+
+
+@each_deployment
+def test_parameters_fit_the_flow(deployment):
+    inspect.signature(flow_of(deployment).fn).bind(**deployment["parameters"])
+
+
+@each_deployment
+def test_one_run_at_a_time_with_a_limit_and_a_schedule_in_a_real_time_zone(deployment):
+    from prefect.client.schemas.schedules import CronSchedule
+
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    assert 0 < flow_of(deployment).timeout_seconds < 24 * 3600
+    for schedule in deployment["schedules"]:
+        assert ZoneInfo(schedule["timezone"])
+        assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+
+
+def test_the_deployers_folder_is_not_baked_in():
+    """An omitted pull step would be: the worker's own environment names the clone."""
+    steps = [step for entry in DECLARED["pull"] for step in entry]
+    assert steps[-1] == "prefect.deployments.steps.set_working_directory"
+    assert str(ROOT) not in (ROOT / "prefect.yaml").read_text(encoding="utf-8")
+    assert not any("pull" in each for each in DEPLOYMENTS.values())
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_a_template_declares_every_variable_that_it_uses(name):
+    from prefect.utilities.templating import find_placeholders
+
+    used = {place.name for place in find_placeholders(TEMPLATES[name]["job_configuration"])}
+    assert used == set(TEMPLATES[name]["variables"]["properties"])
+
+
+def test_gpu_templates_ask_for_a_gpu():
+    assert set(TEMPLATES) == {"process", "docker-gpu", "kubernetes-gpu"}
+    (request,) = TEMPLATES["docker-gpu"]["job_configuration"]["container_create_kwargs"]["device_requests"]
+    assert request["capabilities"] == [["gpu"]]
+    job = TEMPLATES["kubernetes-gpu"]["job_configuration"]["job_manifest"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "{{ gpus }}"
+    assert job["activeDeadlineSeconds"] == "{{ deadline }}"
