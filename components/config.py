@@ -48,7 +48,7 @@ class WorldConfig(Section):
     campaigns: Count = 8
     creatives_per_campaign: Count = 60
     events: Count = 500_000
-    impressions: Count = 400_000
+    impressions: Count = 600_000
     days: Count = 28
 
 
@@ -124,9 +124,9 @@ class CreativesConfig(Section):
 
 
 class PolicyConfig(Section):
-    """Softmax over the calibrated interest model, mixed with a floor of uniform exploration."""
+    """Softmax over the calibrated interest model around the logging policy, with a floor of uniform exploration."""
 
-    temperature: Annotated[float, Field(gt=0)] = 0.1  # in units of log-odds
+    temperature: Annotated[float, Field(gt=0)] = 0.15  # in units of log-odds; lower leaves the log further behind
     exploration: Share = 0.05
 
 

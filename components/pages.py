@@ -67,6 +67,17 @@ def interest(record: Mapping[str, Any]) -> str:
     return joined(parts)
 
 
+def estimates(logs: Sequence[Mapping[str, Any]]) -> str:
+    """Every estimate as CSV: logging_policy, estimator, value, ci_low, ci_high; what has no value is left out."""
+    lines = ["logging_policy,estimator,value,ci_low,ci_high"]
+    for log in logs:
+        for each in log["evaluation"]["estimates"]:
+            if each["value"] is not None:
+                bounds = f"{each['value']},{each['ci_low']},{each['ci_high']}"
+                lines.append(f"{log['logging_policy']},{each['estimator']},{bounds}")
+    return "\n".join(lines) + "\n"
+
+
 def truth(known: Mapping[str, float] | None) -> str:
     """What the world's law says beside the estimates; nothing for real data."""
     if known is None:

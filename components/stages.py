@@ -270,6 +270,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     logs = [{"logging_policy": name, **_record(each)} for name, each in found.items()]
     out.json("evaluation.json", {"logs": logs})
     out.json("truth.json", truths)
+    out.text("estimates.csv", pages.estimates(logs))
     out.json("policy.json", config.policy.model_dump(mode="json"))
     out.table("decisions.parquet", decisions(judged, pairs, target, _pool(paths), config.policy.exploration))
     write_text("\n".join(report), paths.docs / "evaluation.md")
@@ -332,10 +333,11 @@ def _judged(built) -> pd.DataFrame:
 
 
 def _act(policy: dict, scores: pd.Series, pairs: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
-    """The softmax policy of settings `policy` on scored pairs -> probability of each pair."""
+    """The softmax policy of settings `policy` on scored pairs -> probability of each pair, float64 [n_pairs]."""
     from components.policy import Softmax, pair_offsets
 
-    return Softmax(**policy).probabilities(scores.to_numpy(), pair_offsets(pairs, judged))
+    base = pairs["propensity"].to_numpy() if "propensity" in pairs else None
+    return Softmax(**policy).probabilities(scores.to_numpy(), pair_offsets(pairs, judged), base)
 
 
 def _photos(tables: dict, built, config: CreativesConfig):

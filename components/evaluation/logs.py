@@ -43,7 +43,9 @@ def split_logs(
     for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
         rows = names == name
         kept = spread(rows, offsets)
-        own = impressions[rows].reset_index(drop=True)
+        # what is known of the shopper is in the score already, and would cost the reward models far more than it adds
+        known = [column for column in impressions if column == "shopper_id" or not column.startswith("shopper_")]
+        own = impressions.loc[rows, known].reset_index(drop=True)
         own_pairs = _known_pairs(pairs[kept].reset_index(drop=True))
         log = logged_decisions(
             own,

@@ -1,8 +1,11 @@
-"""Softmax over log-odds, with a floor of uniform exploration.
+"""Softmax over log-odds around the logging policy, with a floor of uniform exploration.
 
-    pi(a | x) = (1 - exploration) * softmax_a(logit(score(x, a)) / temperature) + exploration / |eligible(x)|
+    pi(a | x) = (1 - exploration) * q(a | x) + exploration / |eligible(x)|,   q(a | x) ~ base(a | x) odds(x, a)^(1 / T)
 
-The floor keeps every eligible creative observable, so that the next policy can be judged on this one's log.
+with odds(x, a) of the score and T the temperature. q maximises E_q[log odds] - T KL(q || base): the most log-odds for
+the least departure from what the log can speak for (KL-regularised policy improvement, as in Peters et al. 2010).
+Without a known base all eligible creatives weigh alike. The floor keeps every eligible creative observable, so that
+the next policy can be judged on this one's log.
 """
 
 from dataclasses import dataclass
@@ -22,10 +25,12 @@ class Softmax:
     exploration: float
     name: str = "softmax"
 
-    def probabilities(self, scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """float64 [n_pairs]: see the module's equation."""
+    def probabilities(self, scores: np.ndarray, offsets: np.ndarray, base: np.ndarray | None = None) -> np.ndarray:
+        """float64 [n_pairs]: see the module's equation. base: float64 [n_pairs], >= 0, some of it > 0 in each row."""
         clipped = np.clip(scores, EDGE, 1 - EDGE)
         utility = (np.log(clipped) - np.log1p(-clipped)) / self.temperature
+        if base is not None:
+            utility = utility + np.log(base, out=np.full(len(base), -np.inf), where=base > 0)
         mass = np.exp(utility - spread(row_maxima(utility, offsets), offsets))
         chosen = mass / spread(row_sums(mass, offsets), offsets)
         return (1 - self.exploration) * chosen + self.exploration / spread(row_counts(offsets), offsets)

@@ -105,3 +105,12 @@ def test_no_eligible_creative_names_the_impression():
     late = impressions().assign(campaign=["c", "other"])
     with pytest.raises(UserError, match="i1"):
         eligible_pairs({"creatives": creatives()}, late)
+
+
+def test_softmax_leans_on_the_base_by_its_equation():
+    """Two creatives of odds 1 and 2 at temperature 1, base 3:1 -> weights 3 and 2."""
+    scores, offsets = np.array([1 / 2, 2 / 3]), np.array([0, 2])
+    found = Softmax(temperature=1.0, exploration=0.0).probabilities(scores, offsets, np.array([0.75, 0.25]))
+    assert found == pytest.approx([3 / 5, 2 / 5])
+    never = Softmax(temperature=1.0, exploration=0.1).probabilities(scores, offsets, np.array([0.0, 1.0]))
+    assert never == pytest.approx([0.05, 0.95])
