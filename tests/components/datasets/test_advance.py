@@ -189,3 +189,19 @@ def test_a_failure_half_way_leaves_what_was_there(data, monkeypatch):
         advance(NAME, data, 1, None, nobody)
     assert digest_tree(data / NAME) == before
     assert [path.name for path in data.iterdir()] == [NAME]
+
+
+def test_the_command_asks_the_champions_own_features_for_the_segments(three_days):
+    from components.cli.data import _segments
+    from components.config import FeaturesConfig
+    from components.datasets import Champion
+    from components.features import build_features, fit_features
+
+    tables, card = three_days
+    model = fit_features(tables, FeaturesConfig(), card.ends_at)
+    champion = Champion("champion-1", pd.DataFrame(), 0.05, {}, model.files())
+    segments = _segments(champion, tables, pd.Timestamp(card.ends_at))
+    profiles = build_features(model, tables, FeaturesConfig()).shopper_profiles
+    assert set(segments) == set(tables["shoppers"]["shopper_id"])
+    assert len(set(segments.values())) > 1
+    assert [segments[shopper] for shopper in profiles["shopper_id"]] == list(profiles["segment"])
