@@ -146,6 +146,6 @@ def test_the_default_marketplace_is_as_committed(tmp_path):
     assert built.fresh
     assert verify(UPath(tmp_path), "marketplace") == 90
     clicks = read_table(built.folder, "impressions", columns=["click"])["click"]
-    assert len(clicks) == 400_000
+    assert len(clicks) == WorldConfig().impressions
     assert np.isclose(clicks.mean(), 0.02, atol=0.002)
     shutil.rmtree(tmp_path / "marketplace")
