@@ -386,12 +386,14 @@ def _train(name: str, photos, config: CreativesConfig, paths: Paths):
     from components.training_log import follow
 
     budget = getattr(config, name)
-    checkpoint = paths.artifacts / "checkpoints" / f"{name}.npz"
+    # another budget is another schedule: its checkpoints are not gone on from
+    label = digest_json([budget.model_dump(mode="json"), config.seed])[:12]
+    checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
     training = start_training(name, photos, budget, config.seed, resume)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
     checkpoint.unlink()  # it is for a run that was cut off; this one is done
-    return training.generator(), {"training": dataclasses.asdict(training.summary())}
+    return training.generator(), dataclasses.asdict(training.summary())
 
 
 def _champion_probabilities(paths: Paths, tables: dict, pairs: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """Settings: frozen, typed, and one sentence for each mistake."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -69,6 +69,7 @@ def test_settings_cannot_be_changed():
         Settings().evaluation.bootstrap = 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_override_gives_settings_or_a_user_error(text):
     try:

@@ -77,6 +77,7 @@ FILE_CALLS = {
     "write_bytes",
 }
 FILE_READERS = {
+    "components.generation",  # fetched packages
     "components.evaluation.files",  # what a user names
     "components.world.scenario",
     "components.creatives.generator",  # Keras writes its own format to files only; these are temporary

@@ -186,8 +186,10 @@ def _why(candidates: tuple[Candidate, ...], chosen: int) -> str:
 def gate(report: Report, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:
     """A champion's report -> whether it is fit for use, and in words why not."""
     faults = []
-    if report.gain.ci_high < 0:
-        faults.append(f"its log loss {report.log_loss:.5f} is surely above the base rate's {report.base_log_loss:.5f}")
+    if report.gain.ci_low <= 0:
+        faults.append(
+            f"its log loss {report.log_loss:.5f} is not surely below the base rate's {report.base_log_loss:.5f}"
+        )
     if report.calibration_error.value > config.max_calibration_error:
         faults.append(
             f"its calibration error {report.calibration_error.value:.4f} exceeds "
