@@ -107,7 +107,9 @@ def test_the_gate_says_why(interest):
     assert gate(interest.report, CONFIG.model_copy(update={"max_calibration_error": 0.5})) == (True, ())
     worse = dataclasses.replace(interest.report, gain=Estimate(-0.01, -0.02, -0.005))
     passed, reasons = gate(worse, CONFIG.model_copy(update={"max_calibration_error": 0.5}))
-    assert not passed and "above the base rate's" in reasons[0]
+    assert not passed and "not surely below the base rate's" in reasons[0]
+    unsure = dataclasses.replace(interest.report, gain=Estimate(0.001, -0.001, 0.003))
+    assert not gate(unsure, CONFIG.model_copy(update={"max_calibration_error": 0.5}))[0]
 
 
 def test_mistakes_are_named(features, interest):
