@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test setup data repro lint ui clean peers help
+.PHONY: run test setup data repro lint ui peers clean help
 
 run: data            ## build the data if needed, run the whole flow on both data sets, show what came of it
 	$(BIN)/adloom run
@@ -28,6 +28,10 @@ lint: $(READY)       ## style of code and names
 
 ui: $(READY)         ## the Prefect and MLflow pages, on loopback
 	$(BIN)/adloom ui
+
+peers: $(READY)      ## peers' packages, in an environment of their own, for benchmarks only
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .adloom/peers
+	$(BIN)/uv pip install --quiet --python .adloom/peers/bin/python --no-deps -r benchmarks/peers/requirements.txt
 
 clean:               ## everything that the above made, the data included
 	rm -rf .venv artifacts data .adloom ads .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -2,8 +2,10 @@
 
 Rooms, in the order in which data flows. Each imports only from rooms above it:
 
-    errors, config, paths, manifest    what a user did wrong; settings; locations; digests
+    errors, config, paths              what a user did wrong; settings; locations
+    environment, manifest              what other programs read from the environment; digests
     contract                           what a data set must look like
+    outputs                            what a stage writes: whole files, then its manifest
     world                              the simulated marketplace whose true click-through is known
     datasets                           builds the data sets that come with Adloom
     pictures                           decoding, encoding, near-duplicates
@@ -12,8 +14,10 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     creatives                          generators, composition, admission
     policy                             eligible creatives -> probability of showing each
     evaluation                         what a policy would have earned: estimates, intervals, verdicts
-    promotion                          decide() is pure; apply() moves the MLflow alias
     tracking                           the few MLflow calls that stages share
+    promotion                          decide() is pure; apply() moves the MLflow alias
+    training_log, pages                progress, curves and checkpoints; reports for people
     stages                             read -> call -> write
+    publication, generation            stage outputs -> registry and export; champion generator -> new creatives
     cli                                the command line
 """
