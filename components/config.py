@@ -126,7 +126,7 @@ class CreativesConfig(Section):
 class PolicyConfig(Section):
     """Softmax over the calibrated interest model around the logging policy, with a floor of uniform exploration."""
 
-    temperature: Annotated[float, Field(gt=0)] = 0.15  # in units of log-odds; lower leaves the log further behind
+    temperature: Annotated[float, Field(gt=0)] = 0.1  # in units of log-odds; lower leaves the log further behind
     exploration: Share = 0.05
 
 

@@ -100,3 +100,8 @@ def shop(built_shop, tmp_path, monkeypatch) -> Shop:
     shutil.copytree(built_shop.folder, tmp_path / "shop")
     monkeypatch.chdir(tmp_path / "shop")
     return Shop(tmp_path / "shop")
+
+
+def pytest_collection_modifyitems(items):
+    """Fast tests first: a mistake shows early."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -16,7 +16,7 @@ def log_interest(folder: UPath) -> str:
     from components.interest import CalibratedModel
 
     model = CalibratedModel.from_files(read_files(folder / "interest")).model
-    return _log_network(model) if hasattr(model, "network") else _log_estimator(model.estimator)
+    return _log_estimator(model.estimator) if model.name == "logistic" else _log_network(model.model)
 
 
 def _log_estimator(estimator) -> str:
