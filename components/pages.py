@@ -88,12 +88,12 @@ def truth(known: Mapping[str, float] | None) -> str:
     )
 
 
-def creatives(record: Mapping[str, Any]) -> str:
+def creatives(record: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
     """The generators' figures and the gate."""
     rows = []
     for name, training in record["generators"].items():
         capped = "the clock" if training["capped"] else "its steps"
-        rows.append((name, training["steps"], number(training["seconds"], 0), capped))
+        rows.append((name, training["steps"], number(seconds.get(name), 0), capped))
     measured = {**record.get("quality", {}), "real photos": record.get("real_photos", {})}
     figures = list(measured["real photos"])
     quality = [(name, *(number(each[figure], 3) for figure in figures)) for name, each in measured.items() if each]

@@ -213,7 +213,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     if "images" not in tables:
         record = {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images: nothing to generate from"]}
         out.json("metrics.json", record)
-        write_text(pages.creatives(record), paths.docs / "creatives.md")
+        write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
         return
     model, built = _features(paths)
     train, test, remarks = _photos(tables, built, config)
@@ -226,7 +226,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     texts = texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
     out.json("model/about.json", {"best": judged.best or next(iter(generators)), "texts": texts})
     record = {
-        "generators": {generator.name: summary for generator, summary in trained.values()},
+        "generators": {generator.name: _steps(summary) for generator, summary in trained.values()},
         "real_photos": judged.ground.metrics(),
         "quality": {name: quality.metrics() for name, quality in judged.quality.items()},
         "gate": {"passed": judged.gate().passed, "reasons": list(judged.gate().reasons)},
@@ -240,7 +240,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
             out.table(f"pool/{name}.parquet", getattr(pool, name))
         out.files("pool/ads", ads(pool, tables["campaigns"]))
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
-    write_text(pages.creatives(read_json(out.folder / "metrics.json")), paths.docs / "creatives.md")
+    seconds = {generator.name: summary.seconds for generator, summary in trained.values()}
+    write_text(pages.creatives(read_json(out.folder / "metrics.json"), seconds), paths.docs / "creatives.md")
 
 
 @_stage
@@ -380,8 +381,13 @@ def _fill_pool(tables: dict, model, built, generators: dict, judged, config: Cre
     )
 
 
+def _steps(summary) -> dict[str, int | bool]:
+    """What a rerun repeats of a training; seconds are not among it."""
+    return {"steps": summary.steps, "planned": summary.planned, "capped": summary.capped}
+
+
 def _train(name: str, photos, config: CreativesConfig, paths: Paths):
-    """Train generator `name`, or go on from the checkpoint of a run that was cut off; it and its figures."""
+    """Train generator `name`, or go on from the checkpoint of a run that was cut off; it and its summary."""
     from components.creatives.train import start_training
     from components.training_log import follow
 
@@ -393,7 +399,7 @@ def _train(name: str, photos, config: CreativesConfig, paths: Paths):
     training = start_training(name, photos, budget, config.seed, resume)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
     checkpoint.unlink()  # it is for a run that was cut off; this one is done
-    return training.generator(), dataclasses.asdict(training.summary())
+    return training.generator(), training.summary()
 
 
 def _champion_probabilities(paths: Paths, tables: dict, pairs: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray | None:

@@ -24,7 +24,7 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
 
     table = Table(title="What the evidence says", title_justify="left", box=SIMPLE)
     for heading in ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "data set")
     for outcome in outcomes:
         table.add_row(
             outcome["dataset"],
@@ -50,7 +50,7 @@ def print_status(rows: Sequence[dict]) -> None:
 
     table = Table(box=SIMPLE)
     for heading in ("model", "champion", "challenger", "decision", "lift, clicks/1000"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "model")
     for row in rows:
         table.add_row(
             row["model"],
