@@ -1,6 +1,5 @@
 """A generator that is one network: noise, category, segment -> picture. Every family's sampler has this form."""
 
-import io
 import json
 import tempfile
 import zipfile
@@ -14,10 +13,10 @@ import numpy as np
 
 from components.creatives.step import compile_call
 from components.errors import UserError
+from components.interest.archives import stable_keras
 
 BLOCK = 256  # pictures per call; the last block is padded, so that one compiled shape serves all
 NETWORK, CARD = "generator.keras", "generator.json"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own zero time: equal weights then give equal bytes
 
 
 @dataclass(frozen=True)
@@ -92,17 +91,10 @@ class NetworkGenerator:
 
 def network_bytes(network: keras.Model) -> bytes:
     """A network as the bytes of a `.keras` file that holds no clock time."""
-    settled = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:  # Keras writes this format to paths alone
         path = Path(folder) / NETWORK
         network.save(path)
-        with zipfile.ZipFile(path) as source, zipfile.ZipFile(settled, "w") as target:
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name == "metadata.json":
-                    content = json.dumps({**json.loads(content), "date_saved": "1980-01-01@00:00:00"}).encode()
-                target.writestr(zipfile.ZipInfo(name, EPOCH), content)
-    return settled.getvalue()
+        return stable_keras(path.read_bytes())
 
 
 def network_from_bytes(content: bytes) -> keras.Model:

@@ -64,6 +64,7 @@ def start_training(
     """
     if name not in FAMILIES:
         raise UserError(f"no generator is called {name!r}; there are {', '.join(FAMILIES)}")
+    keras.utils.clear_session()  # layers are named by a counter of the process, and names are part of the stored bytes
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
