@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from components.errors import UserError
-from components.paths import STAGES
 
 SHIPPED = ("marketplace", "openbandit")
 
@@ -84,6 +83,8 @@ def stage(params: str, name, dataset, force, overrides, workdir) -> None:
 
     Stages, in order: validation, features, interest, creatives, evaluation, promotion.
     """
+    from components.paths import STAGES
+
     if name not in STAGES:
         raise UserError(f"{name}: no such stage; stages are {', '.join(STAGES)}")
     settings = _settings(params, dataset, None, overrides)
