@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+# a company's own certificate authority stands in the system's store, which uv reads only when asked
+UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -31,7 +33,7 @@ ui: $(READY)         ## the Prefect and MLflow pages, on loopback
 
 peers: $(READY)      ## peers' packages, in an environment of their own, for benchmarks only
 	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .adloom/peers
-	$(BIN)/uv pip install --quiet --python .adloom/peers/bin/python --no-deps -r benchmarks/peers/requirements.txt
+	$(UV_INSTALL) --python .adloom/peers/bin/python --no-deps -r benchmarks/peers/requirements.txt
 
 clean:               ## everything that the above made, the data included
 	rm -rf .venv artifacts data .adloom ads .pytest_cache .ruff_cache .hypothesis *.egg-info
@@ -43,6 +45,6 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13) and f"Adloom needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --requirement requirements.lock
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	VIRTUAL_ENV=.venv $(UV_INSTALL) --requirement requirements.lock
+	VIRTUAL_ENV=.venv $(UV_INSTALL) --no-deps --editable .
 	@touch $(READY)
