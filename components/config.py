@@ -178,9 +178,9 @@ def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = (
     per_dataset = (document.get("datasets") or {}).get(dataset) or {}
     if not isinstance(per_dataset, dict):
         raise UserError(f"{path}: datasets.{dataset} must be a mapping of sections, not {per_dataset!r}")
-    merged = _merge(sections, per_dataset)
+    merged = merge(sections, per_dataset)
     for text in overrides:
-        merged = _merge(merged, _parse_override(text))
+        merged = merge(merged, _parse_override(text))
     try:
         return Settings.model_validate(_tuples(merged))
     except ValidationError as error:
@@ -204,12 +204,12 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _merge(base: dict, over: dict) -> dict:
+def merge(base: dict, over: dict) -> dict:
     """`over` laid upon `base`, mapping by mapping; neither is changed."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(merged.get(key), dict) and isinstance(value, dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged
 
 

@@ -1,15 +1,34 @@
-"""Follows a training: progress for people, curves for TensorBoard, checkpoints that a killed run resumes from."""
+"""Trains a generator in sight: progress for people, curves for TensorBoard, checkpoints for a run that is killed."""
 
 import logging
 import time
 
 from upath import UPath
 
+from components.config import CreativesConfig
 from components.contract.tables import write_bytes
-from components.creatives.train import GeneratorTraining
+from components.creatives.generator import NetworkGenerator
+from components.creatives.photos import Photos
+from components.creatives.train import GeneratorTraining, start_training
+from components.creatives.training import Summary
+from components.manifest import digest_json
+from components.paths import Paths
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
+
+
+def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> tuple[NetworkGenerator, Summary]:
+    """Train generator `name`, or go on from the checkpoint of a run that was cut off."""
+    budget = getattr(config, name)
+    # another budget is another schedule: its checkpoints are not gone on from
+    label = digest_json([budget.model_dump(mode="json"), config.seed])[:12]
+    checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
+    resume = checkpoint.read_bytes() if checkpoint.exists() else None
+    training = start_training(name, photos, budget, config.seed, resume)
+    follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
+    checkpoint.unlink()  # it is for a run that was cut off; this one is done
+    return training.generator(), training.summary()
 
 
 def follow(training: GeneratorTraining, steps: int, checkpoint: UPath, board: UPath, every: float) -> None:

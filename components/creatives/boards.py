@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from components.creatives.compose import compose
-from components.creatives.pool import Pool
+from components.creatives.pool import PEOPLE, Pool
 from components.creatives.protocol import Generator
 from components.pictures import decode
 
@@ -44,6 +44,12 @@ def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str,
         {**{name: _text(getattr(row, name)) for name in names}, "brand_color": _text(colours.get(row.campaign))}
         for row in creatives.itertuples()
     ]
+
+
+def known_texts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, str | None]]:
+    """Each pair of headline and call to action that people wrote for a campaign, once, with what stood around it."""
+    people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
+    return texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
 
 
 def ad_png(

@@ -1,6 +1,7 @@
 """What the generators learn from: photos, their categories, and which shopper segments touched each."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from components.errors import UserError
+from components.features import Features, audience
 from components.pictures import decode_all
 
 MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller holds no shape to learn, larger is beyond what two cores train
@@ -78,6 +80,22 @@ def read_photos(
     codes = kept["category"].map({name: code for code, name in enumerate(names)}).to_numpy(np.int32)
     weights = _segment_weights(kept["image_id"], segments, segment_shares)
     return Photos(pictures, codes, names, weights).take(~blank), tuple(remarks)
+
+
+def training_photos(
+    tables: Mapping[str, pd.DataFrame], built: Features, side: int | None
+) -> tuple[Photos, Photos | None, tuple[str, ...]]:
+    """A data set's training photos, test photos (None where it has no such split) and remarks on what was left out."""
+    segments = int(built.impressions["segment"].max()) + 1
+    shares = None
+    if "events" in tables and "products" in tables:
+        shares = audience.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
+    images = tables["images"]
+    train, remarks = read_photos(images, segments, side, shares)
+    if not (images["split"] == "test").any():
+        return train, None, remarks
+    test, _ = read_photos(images, segments, train.shape[0], shares, split="test", categories=train.categories)
+    return train, test, remarks
 
 
 def _side_and_channels(images: pd.DataFrame) -> tuple[int, int]:

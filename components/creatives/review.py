@@ -40,6 +40,16 @@ class Review:
         reasons = (f"{name}: {'; '.join(verdict.reasons)}" for name, verdict in self.verdicts.items())
         return Verdict(self.best is not None, tuple(reasons))
 
+    def to_dict(self) -> dict[str, object]:
+        """The figures and the gate as JSON values."""
+        gate = self.gate()
+        return {
+            "real_photos": self.ground.metrics(),
+            "quality": {name: quality.metrics() for name, quality in self.quality.items()},
+            "gate": {"passed": gate.passed, "reasons": list(gate.reasons)},
+            "best": self.best,
+        }
+
 
 def review(generators: Mapping[str, Generator], train: Photos, test: Photos | None, config: CreativesConfig) -> Review:
     """Trained generators and photos -> their review.

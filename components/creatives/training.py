@@ -33,6 +33,10 @@ class Summary:
     cpu_seconds: float
     capped: bool
 
+    def to_dict(self) -> dict[str, int | bool]:
+        """What a rerun repeats, as JSON values; seconds are not among it."""
+        return {"steps": self.steps, "planned": self.planned, "capped": self.capped}
+
 
 class TrainingDiverged(UserError):
     """A loss was not finite. Keeps the step at which, and every step until then."""

@@ -1,6 +1,6 @@
 """Everything an evaluation can say of one log: the estimate, other rewards, who gains, what earns it, and the gate."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,16 @@ class Assessment:
     segments: tuple[Part, ...]
     elements: tuple[Part, ...]
     gate: GateEvidence | None  # None where the log cannot carry any number
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it as JSON values."""
+        return {
+            "evaluation": self.evaluation.to_dict(),
+            "gate": None if self.gate is None else self.gate.to_dict(),
+            "metrics": [metric.to_dict() for metric in self.metrics],
+            "segments": [asdict(part) for part in self.segments],
+            "elements": [asdict(part) for part in self.elements],
+        }
 
 
 def assess(

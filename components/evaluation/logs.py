@@ -24,6 +24,15 @@ class PolicyLog:
     target: np.ndarray
     baseline: np.ndarray | None
 
+    def values(self, reward: np.ndarray) -> dict[str, float]:
+        """What both policies earn per impression, and their difference, where each pair's mean reward is known.
+
+        reward: float64 [n_pairs]. No estimate: the world's truth comes this way, for the page alone.
+        """
+        baseline = self.log.logging if self.baseline is None else self.baseline
+        target, base = (float(self.log.expected(reward, policy).mean()) for policy in (self.target, baseline))
+        return {"target": target, "baseline": base, "lift": target - base}
+
 
 def split_logs(
     impressions: pd.DataFrame,

@@ -13,6 +13,7 @@ from components.features.history import microseconds
 from components.features.levels import side_by_side
 from components.features.model import FeatureModel, consented, refused
 from components.features.profiles import shopper_profiles
+from components.features.splits import EVALUATION
 
 COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
 
@@ -30,6 +31,10 @@ class Features:
     creatives: pd.DataFrame
     shopper_profiles: pd.DataFrame
     messages: tuple[str, ...] = ()
+
+    def judged(self) -> pd.DataFrame:
+        """The impressions later than all that any model learned from."""
+        return self.impressions[self.impressions["split"] == EVALUATION].reset_index(drop=True)
 
 
 def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> Features:

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
+from components.contract.photos import FORMATS, MAX_PIXELS
 from components.errors import UserError
 
-MAX_PIXELS = 25_000_000  # a 25-megapixel photo decodes to 75 MB; a decompression bomb declares far more
-FORMATS = ("PNG", "JPEG")
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from components.config import Count, Section, Share
+from components.config import Count, Section, Share, merge
 from components.errors import UserError
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -112,7 +112,7 @@ def _scenario(document: dict[str, Any], source: str) -> Scenario:
         if base not in scenario_names():
             raise UserError(f"{source}: extends: no scenario {base!r}; there are {', '.join(scenario_names())}")
         parent = _scenario(_read(FOLDER / f"{base}.yaml"), base).model_dump()
-        document = _merge(parent, {key: value for key, value in document.items() if key != "extends"})
+        document = merge(parent, {key: value for key, value in document.items() if key != "extends"})
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
@@ -137,14 +137,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path}: a scenario is a mapping of settings, not {type(document).__name__}")
     return document
-
-
-def _merge(base: dict, over: dict) -> dict:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
 
 
 def _explain(fault: dict, source: str) -> str:

@@ -11,7 +11,7 @@ from upath import UPath
 
 from components import stages
 from components.config import load_settings
-from components.manifest import digest_tree, read_manifest
+from components.manifest import ROOT, digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from tests.conftest import Shop
 
@@ -109,9 +109,9 @@ def test_dvc_and_the_flow_write_the_same_bytes(finished):
     due = all_digests()
     shutil.rmtree("artifacts/marketplace")
     for name in ("dvc.yaml", ".dvcignore"):
-        shutil.copy(stages.ROOT / name, name)
+        shutil.copy(ROOT / name, name)
     for name in ("expectations", "components"):
-        shutil.copytree(stages.ROOT / name, name)
+        shutil.copytree(ROOT / name, name)
     bin_folder = os.path.dirname(sys.executable)
     text = (UPath("dvc.yaml")).read_text().replace("$PWD/.venv/bin", bin_folder)
     UPath("dvc.yaml").write_text(text)
@@ -123,13 +123,7 @@ def test_dvc_and_the_flow_write_the_same_bytes(finished):
     subprocess.run([*dvc, "repro", "-q", "promotion@marketplace"], check=True)
     made = all_digests()
     for name in STAGES:
-        if name != "creatives":
-            assert made[name] == due[name], name
-    # the flow ran in this test session's process, whose other tests have used Keras: the networks' archives and the
-    # judging classifier's figures may differ from a process of their own, the pictures may not
-    pictures = [file for file in due["creatives"] if file.startswith(("boards/", "pool/"))]
-    assert pictures
-    assert {file: made["creatives"][file] for file in pictures} == {file: due["creatives"][file] for file in pictures}
+        assert made[name] == due[name], name
     assert UPath("data.dvc").read_text() == committed
     again = subprocess.run([*dvc, "repro", "promotion@marketplace"], check=True, capture_output=True, text=True)
     assert "Running stage" not in again.stdout

@@ -1,0 +1,81 @@
+"""Whether a stage must run: its manifest against the inputs, settings, code and champion snapshot of now."""
+
+import dataclasses
+
+from upath import UPath
+
+from components.config import Section
+from components.contract.tables import read_json
+from components.errors import UserError
+from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_package, digest_tree, read_manifest
+from components.paths import Paths
+
+READS = {
+    "validation": (),
+    "features": ("validation",),
+    "interest": ("validation", "features"),
+    "creatives": ("validation", "features", "interest"),
+    "evaluation": ("validation", "features", "interest", "creatives"),
+    "promotion": ("features", "interest", "creatives", "evaluation"),
+}
+
+
+def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
+    """The manifest that a run of stage `name`, whose function reads `source`, would have now, but for its outputs.
+
+    Raises UserError where a stage that it reads has not been run.
+    """
+    inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in READS[name]}
+    if name == "validation":
+        inputs["data"] = digest_json(digest_tree(paths.data))
+        inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
+    if name in ("evaluation", "promotion"):
+        inputs["champion"] = digest_json(digest_tree(paths.champion))
+    if name == "promotion":
+        inputs["ledger"] = digest_json(_asked_before(paths))
+    settings = digest_json(config.model_dump(mode="json"))
+    return Manifest(stage=name, settings=settings, code=digest_code(source), inputs=inputs, outputs={})
+
+
+def is_fresh(expected: Manifest, paths: Paths) -> bool:
+    """Whether the stage's folder holds what a run that is `expected` would write, untouched since."""
+    folder = paths.stage(expected.stage)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
+    if "champion" in expected.inputs and _is_own_champion(paths):
+        # the champion is what these very outputs became: it is not judged against itself
+        kept = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
+        expected = dataclasses.replace(expected, inputs={**expected.inputs, **kept})
+    return manifest.same_work(expected) and digest_tree(folder) == dict(manifest.outputs)
+
+
+def digest_of(package: UPath) -> str | None:
+    """What a registered version of the package is known by; None where there is no package."""
+    return digest_package(package) if package.exists() else None
+
+
+def _is_own_champion(paths: Paths) -> bool:
+    champion = digest_of(paths.champion)
+    return champion is not None and champion == digest_of(paths.stage("promotion") / "policy")
+
+
+def _asked_before(paths: Paths) -> list[str]:
+    """The ledger's questions before the one about the candidate at hand, which a second run asks again for nothing."""
+    from components.promotion.decision import question_of
+
+    asked = read_json(paths.ledger) if paths.ledger.exists() else []
+    candidate = digest_of(paths.stage("promotion") / "policy")
+    own = question_of(candidate, digest_of(paths.champion)) if candidate else None
+    return asked[: asked.index(own)] if own in asked else asked
+
+
+def _finished(stage: str, reader: str, paths: Paths) -> Manifest:
+    manifest = read_manifest(paths.stage(stage))
+    if manifest is None:
+        dataset = paths.artifacts.name
+        raise UserError(
+            f"stage {reader} needs stage {stage} of {dataset}, which has not been run: "
+            f"`adloom stage {stage} --dataset {dataset}`"
+        )
+    return manifest

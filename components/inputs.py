@@ -1,0 +1,38 @@
+"""What stages left behind -> the tables and models that a later stage reads: the counterpart of `outputs`."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from upath import UPath
+
+from components.contract.card import DatasetCard, read_card
+from components.contract.tables import read_frame, read_json, read_table
+from components.features import FeatureModel, Features
+from components.paths import Paths
+
+
+def validated(paths: Paths) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """The validated tables that are there, by name, and the data set's card."""
+    folder = paths.stage("validation")
+    card = read_card(folder)
+    return {name: read_table(folder, name) for name in card.tables}, card
+
+
+def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
+    """The fitted feature model and the features that it built."""
+    folder = paths.stage("features")
+    names = ("impressions", "creatives", "shopper_profiles")
+    tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
+    messages = tuple(read_json(folder / "messages.json"))
+    return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
+
+
+def files_in(folder: UPath) -> Mapping[str, bytes]:
+    """Relative name -> bytes for all files below `folder`."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pool_creatives(paths: Paths) -> pd.DataFrame | None:
+    """The new creatives in the contract's columns; None where no generator made any."""
+    file = paths.stage("creatives") / "pool" / "creatives.parquet"
+    return read_frame(file) if file.exists() else None
