@@ -97,18 +97,18 @@ def train_network(
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
     inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
     rng = np.random.default_rng(config.seed)
-    # the base rate, where it starts, is a candidate too: with nothing to learn the network must not leave it
-    best, waited = model.get_weights(), 0
-    best_loss = _held_out_loss(Network(pairs, model), held_out, click[len(told) :])
+    start = best = model.get_weights()
+    base = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
+    waited = 0
     for epoch in range(1, config.epochs + 1):
         train_loss = _one_pass(model, inputs, told, config.batch_size, rng)
-        held_out_loss = _held_out_loss(Network(pairs, model), held_out, click[len(told) :])
-        better = held_out_loss < best_loss
-        best, best_loss, waited = (model.get_weights(), held_out_loss, 0) if better else (best, best_loss, waited + 1)
+        losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
+        better = losses.mean() < best_losses.mean()
+        best, best_losses, waited = (model.get_weights(), losses, 0) if better else (best, best_losses, waited + 1)
         stop = waited == 2 or epoch == config.epochs
         if stop:
-            model.set_weights(best)
-        yield EpochStep(epoch, train_loss, held_out_loss), Network(pairs, model)
+            model.set_weights(best if _surely_better(best_losses, base) else start)
+        yield EpochStep(epoch, train_loss, float(losses.mean())), Network(pairs, model)
         if stop:
             return
 
@@ -229,10 +229,21 @@ def _one_pass(model, inputs: _Inputs, click: np.ndarray, batch_size: int, rng: n
     return float(np.mean(losses))
 
 
-def _held_out_loss(network: Network, held_out: Pairs, click: np.ndarray) -> float:
+def _surely_better(losses: np.ndarray, base: np.ndarray) -> bool:
+    """Whether the losses lie more than a standard error below those of the base rate, where the network starts.
+
+    The best of several epochs is a little better by chance even where there is nothing to learn (the one-standard-error
+    rule: Breiman et al. 1984, 3.4.3).
+    """
+    gain = base - losses
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
+def _held_out_losses(network: Network, held_out: Pairs, click: np.ndarray) -> np.ndarray:
+    """Log loss of each held-out pair, float64 [n]."""
     probability = 1.0 / (1.0 + np.exp(-network.logits(held_out)))
     probability = np.clip(probability, 1e-9, 1 - 1e-9)
-    return float(-np.mean(np.where(click > 0, np.log(probability), np.log1p(-probability))))
+    return -np.where(click > 0, np.log(probability), np.log1p(-probability))
 
 
 def _split(pairs: Pairs, at: int) -> tuple[Pairs, Pairs]:

@@ -16,8 +16,6 @@ FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
 # a small log wants small steps and a strong prior on the network's weights (l2 counts against the mean loss of a row)
 CONFIG = InterestConfig(epochs=15, batch_size=128, hidden=(16,), bootstrap=100, learning_rate=3e-3, l2=5e-3)
 LIKING = 1.5
-# deviation of predictions where every pair has 0.1: evidence switches effects off, weight decay only damps them
-IDLE_SPREAD = {"logistic": 0.015, "network": 0.025}
 EVERY_KIND = [pytest.param(name, marks=[] if name == "logistic" else pytest.mark.slow) for name in KINDS]
 
 
@@ -84,8 +82,8 @@ def test_its_probabilities_hold_on_later_rows(name, trained):
 def test_without_any_effect_it_predicts_the_base_rate(name, indifferent):
     interest = train_interest(indifferent, CONFIG.model_copy(update={"models": (name,)}))
     probability = predict_pairs(interest.champion, indifferent, every_pair(indifferent))
-    assert abs(probability.mean() - 0.1) < 0.02 and probability.std() < IDLE_SPREAD[name]
-    assert interest.report.gain.ci_high > 0 and abs(interest.report.gain.value) < 0.005
+    assert abs(probability.mean() - 0.1) < 0.02 and probability.std() < 0.015
+    assert interest.report.gain.ci_high > 0 and abs(interest.report.gain.value) < 0.003
 
 
 @pytest.mark.parametrize("name", EVERY_KIND)
