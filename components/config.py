@@ -145,6 +145,7 @@ class EvaluationConfig(Section):
     exclude_bots: bool = False  # leave out shoppers flagged as bot-like; else they are only counted
     segment_bound: Annotated[float, Field(ge=0)] = 0.0  # clicks per impression that a segment may surely lose
     guard_bound: Annotated[float, Field(ge=0)] = 0.1  # relative worsening of CVR, cost or feedback that is tolerated
+    settled_lift: Annotated[float, Field(gt=0)] = 0.05  # relative; what an abstention says how to settle
     seed: int = 0
 
 

@@ -13,6 +13,7 @@ from components.manifest import digest_package, digest_tree, read_manifest
 from components.paths import Paths
 
 POLICY = "policy"
+EXPERIMENT = ("experiment.json", "experiment.md")
 
 
 def snapshot(dataset: str, paths: Paths) -> None:
@@ -137,7 +138,8 @@ def numbers(value: object) -> dict[str, float]:
 
 
 def export(outcome: Mapping, paths: Paths) -> None:
-    """Write what an ad server takes, if there is a champion: decisions.parquet, the new pictures and a manifest.
+    """Write what an ad server takes, if there is a champion: decisions.parquet, the new pictures, the plan of
+    the experiment that would confirm it, and a manifest.
 
     The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
     """
@@ -147,18 +149,31 @@ def export(outcome: Mapping, paths: Paths) -> None:
         return
     own = outcome["champion"] == outcome["candidate"]
     package = paths.stage("promotion") / POLICY if own else paths.champion
+    plan = _experiment(outcome, paths)
     shutil.rmtree(paths.export, ignore_errors=True)
     decisions = read_frame(package / "decisions.parquet")
     write_table(decisions, paths.export / "decisions.parquet")
     ads = package / "pool" / "ads"
     for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
         write_bytes(picture.read_bytes(), paths.export / "pictures" / picture.name)
+    for name, content in plan.items():
+        write_bytes(content, paths.export / name)
     manifest = {
         "policy_version": outcome["champion"],
         "dataset": outcome["dataset"],
         "files": digest_tree(paths.export),
     }
     write_json(manifest, paths.export / "manifest.json")
+
+
+def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
+    """The champion's experiment plan: of the run that promoted it, carried on by later ones; none where it is lost."""
+    earlier = paths.export / "manifest.json"
+    carried = earlier.exists() and read_json(earlier)["policy_version"] == outcome["champion"]
+    own = outcome["champion"] == outcome["candidate"] and (paths.stage("promotion") / EXPERIMENT[0]).exists()
+    folder = paths.stage("promotion") if own else paths.export if carried else None
+    files = [] if folder is None else [folder / name for name in EXPERIMENT]
+    return {file.name: file.read_bytes() for file in files if file.exists()}
 
 
 def page(outcome: Mapping) -> str:

@@ -217,8 +217,9 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
         )
         truths[name] = None if click is None else part.values(click(part.pairs))
         report.append(f"# Logged by {name}\n\n{page(found[name])}{pages.truth(truths[name])}")
-    logs = [{"logging_policy": name, **each.to_dict()} for name, each in found.items()]
-    out.json("evaluation.json", {"logs": logs})
+    guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
+    logs = [{"logging_policy": name, "guards": guards, **each.to_dict()} for name, each in found.items()]
+    out.json("evaluation.json", {"logs": logs, "conversion_window_days": card.conversion_window_days})
     out.json("truth.json", truths)
     out.text("estimates.csv", pages.estimates(logs))
     out.json("policy.json", config.policy.model_dump(mode="json"))
@@ -231,6 +232,7 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
     from components.evaluation.ledger import Ledger
     from components.promotion.decision import Evidence, Gate, decide, page, question_of
+    from components.promotion.experiment import experiment_page, plan_experiment
 
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}")
@@ -238,8 +240,8 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     champion = digest_of(paths.champion)
     questions = read_json(paths.ledger) if paths.ledger.exists() else []
     alpha, _ = Ledger(config.alpha, tuple(questions)).ask(question_of(candidate, champion))
-    # logs stand in order of size: the largest one decides
-    assessed = next(iter(read_json(paths.stage("evaluation") / "evaluation.json")["logs"]))
+    evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
+    assessed = evaluated["logs"][0]  # they stand in order of size: the largest one decides
     evidence = Evidence(
         interest=Gate.of(read_json(paths.stage("interest") / "metrics.json")),
         creatives=Gate.of(read_json(paths.stage("creatives") / "metrics.json")["gate"]),
@@ -248,7 +250,14 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
         alpha=alpha,
         candidate=candidate,
         champion=champion,
+        outlook=assessed["outlook"],
     )
     decision = decide(evidence, config)
     out.json("decision.json", decision.to_dict())
-    write_text(page(decision), paths.docs / "promotion.md")
+    report = page(decision)
+    if decision.action == "promote":
+        plan = plan_experiment(candidate, champion, assessed, evaluated["conversion_window_days"])
+        out.json("experiment.json", plan.to_dict())
+        out.text("experiment.md", experiment_page(plan))
+        report = f"{report}\n{experiment_page(plan)}"
+    write_text(report, paths.docs / "promotion.md")

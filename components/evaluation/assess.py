@@ -12,6 +12,7 @@ from components.evaluation.log import LoggedDecisions, cover, pairs_of
 from components.evaluation.outcomes import Metric, metrics, outcomes_of
 from components.evaluation.parts import Part, element_effects, segment_lifts
 from components.evaluation.result import Evaluation
+from components.evaluation.traffic import Traffic, traffic_of
 from components.evaluation.trail import bot_like, check_trail, trail_of
 
 ELEMENTS = ("template", "headline", "call_to_action", "palette", "origin")
@@ -27,12 +28,15 @@ class Assessment:
     segments: tuple[Part, ...]
     elements: tuple[Part, ...]
     gate: GateEvidence | None  # None where the log cannot carry any number
+    traffic: Traffic
 
     def to_dict(self) -> dict[str, object]:
         """All of it as JSON values."""
         return {
             "evaluation": self.evaluation.to_dict(),
             "gate": None if self.gate is None else self.gate.to_dict(),
+            "outlook": None if self.evaluation.outlook is None else self.evaluation.outlook.to_dict(),
+            "traffic": self.traffic.to_dict(),
             "metrics": [metric.to_dict() for metric in self.metrics],
             "segments": [asdict(part) for part in self.segments],
             "elements": [asdict(part) for part in self.elements],
@@ -63,7 +67,7 @@ def assess(
     lost = None if quarantine is None or quarantine.empty else quarantine
     evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)))
     if evaluation.card is None:
-        return Assessment(evaluation, (), (), (), None)
+        return Assessment(evaluation, (), (), (), None, traffic_of(own))
     covered = cover(log, target, baseline)
     kept = own.loc[list(covered.log.impression)]
     outcomes = outcomes_of(kept)
@@ -77,6 +81,7 @@ def assess(
         segments=segment_lifts(covered.log, covered.target, covered.baseline, config.bootstrap, config.seed),
         elements=_elements(covered.log, creatives, config),
         gate=gate_evidence(covered, guarded, config.segment_bound, config.guard_bound),
+        traffic=traffic_of(own),
     )
 
 

@@ -1,6 +1,6 @@
 """A log, a target policy and a baseline -> what the target would have earned, how sure that is, and a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,12 +11,18 @@ from components.evaluation.finite import finite_sample
 from components.evaluation.integrity import Finding, check_propensities, check_weights
 from components.evaluation.intervals import Interval, bootstrap, difference, relative, value_of
 from components.evaluation.log import Covered, LoggedDecisions, cover
+from components.evaluation.outlook import FIRST, outlook
 from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import UNBIASED, trust_card
 from components.evaluation.verdict import doubts, hopeless
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
 
+NOTHING_TO_GO_BY = (
+    "how many impressions would settle it cannot be told, for nothing varies enough here: explore, so that every "
+    "action is shown with a known probability (5 % at random is a beginning), until {} impressions were rewarded"
+)
+MEND_FIRST = "no number of impressions settles this: what the log says of itself is wrong, and has to be mended first"
 FATAL = "propensity_range"  # the finding after which weights cannot even be computed
 NO_DIFFERENCE = Interval(0.0, 0.0, 0.0)  # of two policies that choose alike: nothing varies, so nothing is uncertain
 
@@ -38,10 +44,18 @@ def evaluate(
     fatal = tuple(it.words for it in findings if it.kind == FATAL and it.severity == "critical")
     reasons = hopeless(covered.log) + fatal
     if reasons:
-        return _without_numbers(log, covered.uncovered, reasons, findings)
+        settles = MEND_FIRST if fatal else NOTHING_TO_GO_BY.format(config.min_clicks)
+        return _without_numbers(log, covered.uncovered, (*reasons, settles), findings)
     findings += check_weights(covered.log, covered.target)
     analysis = analyse(covered.log, covered.target, covered.baseline, config.reward_models, config.folds, config.seed)
-    return _summary(log, covered, analysis, config, findings)
+    summary = _summary(log, covered, analysis, config, findings)
+    if summary.selected is not None:
+        return summary
+    if any(it.severity == "critical" for it in findings):
+        return replace(summary, reasons=(*summary.reasons, MEND_FIRST))
+    settles = outlook(log, target, baseline, covered, config)
+    said = () if settles is None else (settles.sentence(FIRST),)
+    return replace(summary, reasons=summary.reasons + said, outlook=settles)
 
 
 def _summary(

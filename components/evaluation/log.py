@@ -100,22 +100,23 @@ def cover(log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None)
     An action is supported where the logging policy gives it probability; where only the shown propensity is known,
     where the log shows the action at least once.
     """
-    supported = _supported(log)
+    spoken_for = supported(log)
     policies = [target] if baseline is None else [target, baseline]
-    masses = [row_sums(policy * supported, log.offsets) for policy in policies]
+    masses = [row_sums(policy * spoken_for, log.offsets) for policy in policies]
     uncovered = max(0.0, max(float(1.0 - mass.mean()) for mass in masses)) if log.n else 0.0
     if uncovered < 1e-12:
         return Covered(log, target, baseline, 0.0, 0)
     keep = np.flatnonzero(np.all([mass > 1e-12 for mass in masses], axis=0))
     kept_pairs, counts = pairs_of(log.offsets, keep), np.diff(log.offsets)[keep]
     shown = [
-        (policy * supported)[kept_pairs] / np.repeat(mass[keep], counts)
+        (policy * spoken_for)[kept_pairs] / np.repeat(mass[keep], counts)
         for policy, mass in zip(policies, masses, strict=True)
     ]
     return Covered(log.rows(keep), shown[0], shown[1] if baseline is not None else None, uncovered, log.n - len(keep))
 
 
-def _supported(log: LoggedDecisions) -> np.ndarray:
+def supported(log: LoggedDecisions) -> np.ndarray:
+    """Whether the log can speak for each pair: bool [n_pairs]."""
     if log.logging is not None:
         return log.logging > 0
     seen = np.zeros(len(log.action_names), dtype=bool)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from components.evaluation.integrity import Finding
 from components.evaluation.intervals import Interval
+from components.evaluation.outlook import Outlook
 from components.evaluation.trust import TrustCard
 
 
@@ -40,6 +41,7 @@ class Evaluation:
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     card: TrustCard | None = None  # None where the log cannot carry any number
+    outlook: Outlook | None = None  # of an abstention: what would settle it; None where more impressions would not
 
     @property
     def verdict(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from components.config import PromotionConfig
 from components.evaluation.gate import GateEvidence, gate_reasons
+from components.evaluation.outlook import FIRST, POWER, Outlook, as_logged
 
 Action = Literal["promote", "refuse", "abstain", "keep"]
 
@@ -35,7 +36,8 @@ class Evidence:
     evaluation: the off-policy evaluation against the champion, in the JSON form of `adloom evaluate`.
     lift: the sums behind the anytime-valid bound of the lift and any evidence of harm (`GateEvidence.to_dict()`); None
     where the log carries no number. alpha: the error probability that the ledger gives this question.
-    candidate, champion: digests of the two policies; champion is None where there is none yet.
+    candidate, champion: digests of the two policies; champion is None where there is none yet. outlook: what would
+    settle an abstention (`Outlook.to_dict()`); None where there is nothing to settle, or more impressions would not.
     """
 
     interest: Gate
@@ -45,6 +47,7 @@ class Evidence:
     alpha: float
     candidate: str
     champion: str | None
+    outlook: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,36 @@ def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[s
     if evidence.champion == evidence.candidate:
         return "keep", ("the candidate is the champion",)
     if evaluation["verdict"] != "trust" or evidence.lift is None:
-        return "abstain", tuple(evaluation["reasons"])
+        return "abstain", _at_own_alpha(evidence)
     against = "the logging policy" if evidence.champion is None else "the champion"
     lift = evaluation["lift"]
-    passed, reasons = gate_reasons(GateEvidence.from_dict(evidence.lift), evidence.alpha, config.margin)
+    gate = GateEvidence.from_dict(evidence.lift)
+    passed, reasons = gate_reasons(gate, evidence.alpha, config.margin)
+    if not passed and not gate.harms:
+        reasons += _patience(gate, lift["value"], evidence.alpha, config.margin)
     estimate = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
     return "promote" if passed else "refuse", (estimate, *reasons)
+
+
+def _at_own_alpha(evidence: Evidence) -> tuple[str, ...]:
+    """Evaluation's reasons; what would settle it is told at this question's error probability."""
+    if evidence.outlook is None:
+        return tuple(evidence.evaluation["reasons"])
+    settles = Outlook.from_dict(evidence.outlook)
+    said, due = settles.sentence(FIRST), settles.sentence(evidence.alpha)
+    return tuple(due if reason == said else reason for reason in evidence.evaluation["reasons"])
+
+
+def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> tuple[str, ...]:
+    """How many impressions like these would carry the estimated `lift` above the margin, if it is the true one."""
+    scaled = lift / gate.reward_scale, alpha, margin / gate.reward_scale
+    needed = as_logged(gate).impressions(*scaled) if lift > margin else None
+    if needed is None:
+        return ()
+    return (
+        f"if the estimate is the truth, {needed:,} impressions like these ({needed / gate.impressions:.1f} times as "
+        f"many) prove it with probability {POWER:.0%}",
+    )
 
 
 def page(decision: Decision) -> str:
@@ -107,4 +134,14 @@ def page(decision: Decision) -> str:
     for name, gate in rows:
         verdict = "none" if gate is None else "passed" if gate.passed else "refused"
         lines.append(f"| {name} | {verdict} | {'; '.join(gate.reasons) if gate else 'no photos'} |")
+    if decision.action == "abstain" and evidence.outlook is not None:
+        lines += _outlook_table(Outlook.from_dict(evidence.outlook), evidence.alpha)
     return "\n".join(lines) + "\n"
+
+
+def _outlook_table(outlook: Outlook, alpha: float) -> list[str]:
+    lines = ["", "## What would settle it", ""]
+    lines += [f"Impressions that prove a lift of {outlook.relative_lift:+.0%} with probability {POWER:.0%}:", ""]
+    lines += ["| explored uniformly | impressions |", "|---:|---:|"]
+    needs = outlook.needs(alpha).items()
+    return lines + [f"| {share:.0%} | {'never' if needed is None else f'{needed:,}'} |" for share, needed in needs]

@@ -1,14 +1,16 @@
 """decide(): promote, refuse, abstain or keep, each for its stated reason, and nothing else."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from components.config import PromotionConfig
 from components.evaluation.gate import GateEvidence
+from components.evaluation.outlook import FIRST, Logging, Outlook
 from components.evaluation.sequences import lift_sums
-from components.promotion.decision import Decision, Evidence, Gate, decide
+from components.promotion.decision import Decision, Evidence, Gate, decide, page
 
 PASSED = Gate(True, ("calibrated",))
 ALPHA = 0.025  # what the ledger gives the first question
@@ -54,6 +56,28 @@ def test_evidence_of_harm_refuses_whatever_the_lift():
 def test_an_abstention_gives_evaluations_reasons():
     decision = decide(evidence(verdict="abstain", reasons=["287 clicks are too few"]), PromotionConfig())
     assert (decision.action, decision.reasons) == ("abstain", ("287 clicks are too few",))
+
+
+def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
+    settles = Outlook(20_000, 0.05, 0.025, (Logging(0.0, (0.0,) * 3, (0.4,) * 3, 1.0, 100.0),))
+    said = settles.sentence(FIRST)
+    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50)
+    decision = decide(replace(later, outlook=settles.to_dict()), PromotionConfig())
+    assert decision.reasons == ("too few", settles.sentence(ALPHA / 50)) and said not in decision.reasons
+    assert settles.needs(ALPHA / 50)[0.0] > settles.needs(ALPHA)[0.0]
+    assert f"| 0% | {settles.needs(ALPHA / 50)[0.0]:,} |" in page(decision)
+
+
+def test_a_refusal_without_harm_tells_how_much_longer_the_log_would_have_to_be():
+    decision = decide(evidence(gain=0.0003), PromotionConfig())
+    assert decision.action == "refuse" and "prove it with probability 80%" in decision.reasons[-1]
+    needed = int(decision.reasons[-1].split(" impressions")[0].rsplit(" ", 1)[1].replace(",", ""))
+    assert needed > 20_000
+    for other in (
+        decide(evidence(gain=-0.0003), PromotionConfig()),
+        decide(evidence(harms=("harm",)), PromotionConfig()),
+    ):
+        assert other.action == "refuse" and not any("prove it" in reason for reason in other.reasons)
 
 
 def test_the_champion_is_not_judged_against_itself():
