@@ -1,5 +1,6 @@
 """One place for what other programs read from the environment: quiet, local, no telemetry. A user's own value wins."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ def prepare(state: Path = STATE) -> Path:
     absolute = state.resolve()
     absolute.mkdir(parents=True, exist_ok=True)
     apply(defaults(absolute))
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it has no variable for that
     return absolute
 
 

@@ -63,15 +63,18 @@ def log_policy(package: Path) -> str:
     """Log the policy's decisions as a model that answers segment, placement, campaign -> creative, probability."""
     import mlflow.pyfunc
     import pandas as pd
-    from mlflow.models import infer_signature
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
 
     decisions = pd.read_parquet(package / "decisions.parquet")
-    asked = decisions[["segment", "placement", "campaign"]].head(1)
+    cell = [ColSpec("long", "segment"), ColSpec("string", "placement"), ColSpec("string", "campaign")]
+    answer = [ColSpec("string", "creative_id"), ColSpec("double", "probability"), ColSpec("double", "impressions")]
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("lookup.py")),
         artifacts={"decisions": str(package / "decisions.parquet")},
-        signature=infer_signature(asked, decisions.head(1)),
+        signature=ModelSignature(Schema(cell), Schema([*cell, *answer])),
+        input_example=decisions[[column.name for column in cell]].head(1),
         pip_requirements=_requirements("pandas", "pyarrow", "mlflow"),
     )
     return logged.model_uri
