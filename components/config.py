@@ -33,6 +33,10 @@ def _utc(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_utc)]
 
 
+# YAML takes the name of the scenario `null` for no value at all
+ScenarioName = Annotated[str, BeforeValidator(lambda value: "null" if value is None else value)]
+
+
 class Section(BaseModel):
     """Settings that cannot change after loading, know no extra names and take no value of a wrong type."""
 
@@ -42,7 +46,7 @@ class Section(BaseModel):
 class WorldConfig(Section):
     """Size of the simulated marketplace and the scenario (a name in components/world/scenarios, or a file)."""
 
-    scenario: str = "baseline"
+    scenario: ScenarioName = "baseline"
     seed: int = 20261
     shoppers: Count = 20_000
     campaigns: Count = 8

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from components.config import Settings, dataset_names, load_settings
 from components.errors import UserError
 from components.manifest import ROOT
+from components.world import scenario_names
 
 PARAMS = ROOT / "params.yaml"
 
@@ -62,6 +63,11 @@ def test_a_params_file_that_is_none_is_named(tmp_path, text, word):
 def test_a_missing_params_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         load_settings(tmp_path / "params.yaml", "marketplace")
+
+
+def test_every_scenario_can_be_named_even_the_one_that_yaml_takes_for_no_value():
+    for name in scenario_names():
+        assert load_settings(PARAMS, "marketplace", (f"world.scenario={name}",)).world.scenario == name
 
 
 def test_settings_cannot_be_changed():
