@@ -1,6 +1,5 @@
 """One place for what other programs read from the environment: quiet, local, no telemetry. A user's own value wins."""
 
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,10 @@ def defaults(state: Path) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db",
         "MPLBACKEND": "agg",
         "PREFECT_HOME": f"{state}/prefect",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "adloom",  # progress stands on the flow run's page too
         "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_EXTRA_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own default is pickle, which executes what it reads
@@ -39,7 +41,6 @@ def prepare(state: Path = STATE) -> Path:
     absolute = state.resolve()
     absolute.mkdir(parents=True, exist_ok=True)
     apply(defaults(absolute))
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it has no variable for that
     return absolute
 
 

@@ -143,7 +143,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
     from components.creatives.audience import audience_score
-    from components.creatives.boards import ads, board, known_texts
+    from components.creatives.boards import ads, ads_board, board, known_texts
     from components.creatives.photos import training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.review import review
@@ -176,7 +176,9 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, distance, config.seed)
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))
-        out.files("pool/ads", ads(pool, tables["campaigns"]))
+        made = ads(pool, tables["campaigns"])
+        out.files("pool/ads", made)
+        out.files("boards", {"ads.png": ads_board(made)})
     record = {
         "generators": {name: summary.to_dict() for name, summary in summaries.items()},
         **judged.to_dict(),

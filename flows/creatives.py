@@ -5,7 +5,7 @@ from prefect import flow
 from flows.tasks import locate, run_stage
 
 
-@flow(name="creatives", timeout_seconds=6 * 3600)
+@flow(name="creatives", flow_run_name="{dataset}", timeout_seconds=6 * 3600)
 def creatives(
     dataset: str,
     params: str = "params.yaml",

@@ -27,7 +27,8 @@ publish = task(publication.publish, name="publish", retry_condition_fn=_not_a_mi
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
 
-@flow(name="pipeline", timeout_seconds=8 * 3600)  # a night that hangs ends before the next one begins
+# a night that hangs ends before the next one begins
+@flow(name="pipeline", flow_run_name="{dataset}", timeout_seconds=8 * 3600)
 def pipeline(
     dataset: str,
     params: str = "params.yaml",

@@ -4,6 +4,7 @@ The cheap question (does each rule hold?) is asked of all rules at once; the row
 that millions of rows stay a matter of seconds. Great Expectations is imported when the first table is looked at.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,8 +78,9 @@ def inspector() -> Iterator[Inspector]:
 @cache
 def _context() -> Any:
     import great_expectations
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import ProgressBarsConfig, logger
 
+    logger.setLevel(logging.WARNING)  # it sets its own level, to tell of a temporary folder
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     return context

@@ -14,6 +14,7 @@ from components.pictures import decode
 
 COLUMNS = 12  # samples of each category on a board
 ZOOM = 2
+ADS, ADS_ACROSS, GAP = 12, 3, 8  # on the board of ads; the gap in pixels
 
 
 def board(generator: Generator, seed: int = 0) -> bytes:
@@ -34,6 +35,20 @@ def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
     wording = texts_of(pool.creatives, campaigns)
     rows = zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True)
     return {f"{name}.png": ad_png(pictures[image], **words) for name, image, words in rows}
+
+
+def ads_board(made: Mapping[str, bytes]) -> bytes:
+    """PNG: some of the ads side by side, taken evenly from all of them, so that each campaign shows."""
+    names = sorted(made)
+    shown = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, ADS).astype(int))]
+    ads = [np.asarray(Image.open(BytesIO(made[name])).convert("RGB")) for name in shown]
+    high, wide, _ = ads[0].shape
+    rows = -(-len(ads) // ADS_ACROSS)
+    sheet = np.full((rows * (high + GAP) - GAP, ADS_ACROSS * (wide + GAP) - GAP, 3), 255, np.uint8)
+    for place, ad in enumerate(ads):
+        top, left = place // ADS_ACROSS * (high + GAP), place % ADS_ACROSS * (wide + GAP)
+        sheet[top : top + high, left : left + wide] = ad
+    return picture_png(sheet)
 
 
 def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from components.errors import UserError
 from components.evaluation.ledger import Ledger
-from components.promotion.decision import Decision, Gate, question_of
+from components.promotion.decision import Decision, Gate, page, question_of
 from components.tracking import Version, store_lock, version_of
 
 CHAMPION = "champion"
@@ -91,7 +91,9 @@ def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
     """Record the verdict on an interest or creatives model; a passed one becomes that model's champion."""
     with store_lock():
         number = str(version.number)
-        client.set_model_version_tag(name, number, "gate", "passed" if gate.passed else "refused")
+        verdict = "passed" if gate.passed else "refused"
+        client.set_model_version_tag(name, number, "gate", verdict)
+        client.update_model_version(name, number, "\n".join([f"# {verdict}", "", *(f"- {it}" for it in gate.reasons)]))
         client.set_model_version_tag(name, number, "reasons", "; ".join(gate.reasons)[:4000])
         client.set_registered_model_alias(name, CHAMPION if gate.passed else CHALLENGER, number)
 
@@ -133,6 +135,7 @@ def _record(client, candidate: Version, decision: Decision) -> None:
     }
     for key, value in tags.items():
         client.set_model_version_tag(candidate.name, str(candidate.number), key, value)
+    client.update_model_version(candidate.name, str(candidate.number), page(decision))
 
 
 def _move(client, name: str, candidate: Version, champion: Version | None) -> None:

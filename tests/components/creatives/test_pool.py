@@ -1,11 +1,14 @@
 import json
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from components.contract.schema import TABLES
 from components.creatives.admission import Manifold, admit
+from components.creatives.boards import ADS, GAP, ads_board, picture_png
 from components.creatives.pool import fill_pool
 from components.errors import UserError
 from components.pictures import PictureEncoder, decode_all
@@ -115,6 +118,17 @@ def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
     codes = np.full(about["draw"] + 1, generator.categories.index(about["category"]))
     again = generator.sample(codes, codes * 0, int(row["seed"]))[-1]
     assert np.array_equal(again, decode_all(pool.images.iloc[:1], 12, 1)[0])
+
+
+def test_the_board_of_ads_shows_some_of_every_part_of_the_pool():
+    colours = {f"ad-{number:02d}.png": (number, 0, 0) for number in range(40)}
+    made = {name: picture_png(np.full((50, 60, 3), colour, np.uint8)) for name, colour in colours.items()}
+    sheet = np.asarray(Image.open(BytesIO(ads_board(made))))
+    shown = set(np.unique(sheet[..., 0][sheet[..., 1] == 0]).tolist())
+    assert len(shown) == ADS and {0, 39} <= shown
+    assert sheet.shape == (4 * 50 + 3 * GAP, 3 * 60 + 2 * GAP, 3)
+    one = np.asarray(Image.open(BytesIO(ads_board(dict([next(iter(made.items()))])))))
+    assert one.shape[0] == 50
 
 
 def test_a_score_that_is_no_number_stops_the_pool(tables, photos, manifold):

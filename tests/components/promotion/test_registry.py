@@ -53,6 +53,15 @@ def judged(client, candidate, champion=None, **kwargs):
     return decide(found, PromotionConfig())
 
 
+def test_the_registry_page_of_a_version_tells_the_reasons(store, version):
+    candidate = version("described")
+    decision = judged(store, candidate)
+    apply(store, NAME, candidate, decision)
+    shown = store.get_model_version(NAME, str(candidate.number)).description
+    assert decision.reasons
+    assert all(reason in shown for reason in decision.reasons)
+
+
 def test_a_passed_candidate_becomes_champion_and_its_reason_is_kept(store, version):
     first = version("first")
     outcome = apply(store, NAME, first, judged(store, first))
