@@ -2,13 +2,13 @@
 
     python -m benchmarks.ope_accuracy [--replicates 500] [--impressions 50000] [--processes 2] [--out FILE]
 
+Judged as the flow judges the marketplace (params.yaml). A run that was cut off goes on where it stopped.
 Ends with one line of JSON: per scenario the share of abstentions, the coverage of the trusted bootstrap and
 finite-sample intervals with its own 95 % interval, and root mean squared errors in clicks per impression.
 """
 
 import argparse
 import json
-from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import numpy as np
 
 from benchmarks.ope_logs import Arena, arena
 from benchmarks.ope_parallel import replicate, wilson
-from components.config import EvaluationConfig
+from components.config import EvaluationConfig, load_settings
 from components.evaluation import evaluate
 
+RESULTS = Path("benchmarks/results/ope_accuracy.jsonl")
 SCENARIOS = ("baseline", "confounded", "low-overlap", "drift")
 
 
@@ -54,7 +55,7 @@ def run(task: tuple[str, int, EvaluationConfig, int]) -> dict:
         "ess": estimates["ips"].ess,
         "expected": {it.estimator: it.error for it in evaluation.card.expected} if evaluation.card else {},
         "gap": {
-            it.estimator: [it.standard_error, it.clone_bias, it.unexplained_bias, it.coverage]
+            it.estimator: [it.standard_error, it.clone_bias, it.gap.value, it.gap.standard_error, it.coverage]
             for it in (evaluation.card.expected if evaluation.card else ())
         },
         "reasons": evaluation.reasons,
@@ -93,7 +94,7 @@ def summary(rows: list[dict]) -> dict:
 
 
 def _read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _rmse(errors: list[float]) -> float:
@@ -108,26 +109,26 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--first", type=int, default=1, help="seed of the first replicate")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS)
-    parser.add_argument("--clones", type=int, default=EvaluationConfig().clones)
-    parser.add_argument("--bootstrap", type=int, default=EvaluationConfig().bootstrap)
-    parser.add_argument("--out", type=Path, help="every replicate, one JSON line each")
-    parser.add_argument("--read", type=Path, help="only sum up the replicates in this file")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="a JSON line per replicate; done ones are kept")
+    parser.add_argument("--read", action="store_true", help="only sum up the replicates in --out")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
-    config = EvaluationConfig(clones=options.clones, bootstrap=options.bootstrap)
-    tasks = [(scenario, options.impressions, config, seed) for seed in seeds for scenario in options.scenarios]
-    rows = _read(options.read) if options.read else []
-    with options.out.open("w") if options.out else nullcontext() as file:
+    config = load_settings("params.yaml", "marketplace").evaluation
+    rows = _read(options.out)
+    done = {(row["scenario"], row["seed"]) for row in rows}
+    wanted = [(scenario, seed) for seed in seeds for scenario in options.scenarios]
+    tasks = [(scenario, options.impressions, config, seed) for scenario, seed in wanted if (scenario, seed) not in done]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("a") as file:
         for row in () if options.read else replicate(run, tasks, options.processes):
             rows.append(row)
-            if file:
-                file.write(json.dumps(row, default=float) + "\n")
-                file.flush()
+            file.write(json.dumps(row, default=float) + "\n")
+            file.flush()
     answer = {}
     for scenario in options.scenarios:
         answer[scenario] = summary([row for row in rows if row["scenario"] == scenario])
         print(scenario, json.dumps(answer[scenario], indent=1))
-    settings = {"impressions": options.impressions, "clones": options.clones, "bootstrap": options.bootstrap}
+    settings = {"impressions": options.impressions, "clones": config.clones, "bootstrap": config.bootstrap}
     print(json.dumps({"benchmark": "ope_accuracy", **settings, **answer}))
 
 

@@ -177,7 +177,7 @@ QUARANTINE = "skewed_quarantine"
 def run(task: tuple[int, bool]) -> dict[str, bool]:
     """One clean log, and every corruption of it where wanted: name -> whether it raised an alarm."""
     seed, corrupt = task
-    trial = _arena().trial(seed)
+    trial = _arena().trial_with_table(seed)
     clean = [it.kind for it in findings(trial) if it.severity == "critical"]
     if (bot_like(trail_of(trial.impressions)) & ~trial.bot).any():
         clean.append("bots")

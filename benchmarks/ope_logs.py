@@ -16,9 +16,11 @@ from components.evaluation.log import LoggedDecisions
 from components.policy import Softmax
 from components.policy.ragged import row_sums
 from components.world import load_scenario, vocabulary
-from components.world.day import NOTHING_SHOWN, simulate_ads
+from components.world.day import NOTHING_SHOWN, Decided, Exposures, decide, simulate_ads
 from components.world.law import Situation, click_probability, exposures_before
+from components.world.logging_policy import MILLION
 from components.world.market import Market, open_market
+from components.world.randomness import IMPRESSIONS, generator
 
 LEARNS, JUDGES = range(0, 14), range(14, 28)
 TRAINING_SEED = 7_000_000  # of the target policy's own log; replicates use small seeds
@@ -32,8 +34,8 @@ class Trial:
     log: LoggedDecisions
     target: np.ndarray
     rate: np.ndarray
-    impressions: pd.DataFrame  # as the contract has them
     bot: np.ndarray  # bool [n], whether the world made the shopper a bot
+    impressions: pd.DataFrame | None = None  # as the contract has them, where `with_table` was asked for
 
     def truth(self, policy: np.ndarray) -> float:
         """Mean over the logged rows of sum_a pi(a|x) p(click|x, a, state)."""
@@ -51,13 +53,25 @@ class Arena:
 
     def trial(self, seed: int) -> Trial:
         """The replicate `seed`."""
-        market = replace(self.market, config=self.market.config.model_copy(update={"seed": seed}))
+        market = self._seeded(seed)
         rows = draw_rows(market, JUDGES)
         levels = crossings(market, rows)
         logit = self.intercept + sum(table[level] for table, level in zip(self.tables, levels, strict=True))
         score = 1 / (1 + np.exp(-logit))
         target = self.policy.probabilities(score, rows.log.offsets)
-        return Trial(replace(rows.log, score=score), target, rows.rate, rows.impressions, rows.bot)
+        return Trial(replace(rows.log, score=score), target, rows.rate, rows.bot)
+
+    def trial_with_table(self, seed: int) -> Trial:
+        """The replicate `seed`, its table of impressions beside it."""
+        market, shown, tables = self._seeded(seed), NOTHING_SHOWN, []
+        for day in JUDGES:
+            ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
+            shown = shown.then(ads.shown)
+            tables.append(ads.impressions)
+        return replace(self.trial(seed), impressions=pd.concat(tables, ignore_index=True))
+
+    def _seeded(self, seed: int) -> Market:
+        return replace(self.market, config=self.market.config.model_copy(update={"seed": seed}))
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,6 @@ class Rows:
     age: np.ndarray
     mobile: np.ndarray
     hour: np.ndarray
-    impressions: pd.DataFrame
     bot: np.ndarray  # bool [n]
 
 
@@ -92,60 +105,54 @@ def draw_rows(market: Market, days: range) -> Rows:
     """One log of `days` by the market's logging policy, with the law's probability of every candidate."""
     shown, drawn = NOTHING_SHOWN, []
     for day in days:
-        ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
-        shown = shown.then(ads.shown)
-        drawn.append(ads)
-    impressions = pd.concat([ads.impressions for ads in drawn], ignore_index=True)
-    candidates = pd.concat([ads.candidates for ads in drawn], ignore_index=True)
-    return _rows(market, impressions, candidates, shown)
+        decided = decide(market, day, shown, market.policy, generator(market.config.seed, IMPRESSIONS, day))
+        shown = shown.then(decided.shown)
+        drawn.append(decided)
+    return _rows(market, drawn, np.repeat(days, [len(decided.click) for decided in drawn]), shown)
 
 
-def _rows(market: Market, impressions: pd.DataFrame, candidates: pd.DataFrame, shown) -> Rows:
-    creatives = market.catalogue.creatives
-    action = creatives["creative_id"].str[2:].astype(int).to_numpy()
-    assert (action == np.arange(len(action))).all()
-    action = candidates["creative_id"].str[2:].astype(int).to_numpy()
-    chosen = impressions["creative_id"].str[2:].astype(int).to_numpy()
-    counts = candidates.groupby("impression_id", sort=False).size().to_numpy()
+def _rows(market: Market, drawn: list[Decided], day: np.ndarray, shown: Exposures) -> Rows:
+    shortlist, millionths = (
+        np.concatenate([getattr(it, name) for it in drawn]) for name in ("shortlist", "millionths")
+    )
+    listed = shortlist >= 0
+    action, counts = shortlist[listed], listed.sum(axis=1)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    owner = np.repeat(np.arange(len(impressions)), counts)
-    day = impressions["impression_id"].str[1:4].astype(int).to_numpy()
-    hour = impressions["context_local_hour"].to_numpy()
+    owner = np.repeat(np.arange(len(shortlist)), counts)
+    creative = np.concatenate([it.creative for it in drawn])
+    hour, position, mobile = (
+        np.concatenate([getattr(it.requests, name) for it in drawn]) for name in ("hour", "position", "mobile")
+    )
     window = market.law.scenario.exposure.fatigue_window_days
     asked = shown.shopper[owner], market.traits.subject[action], shown.moment[owner]
     exposures = exposures_before(shown.columns, asked, window)
-    position = impressions["position"].to_numpy()
     at = Situation(shown.shopper[owner], action, position[owner], hour[owner], day[owner], exposures)
     age = market.law.shoppers.age_band[shown.shopper]
-    mobile = (impressions["context_device"] == vocabulary.DEVICES[1]).to_numpy().astype(np.int64)
     log = LoggedDecisions(
-        impression=impressions["impression_id"].to_numpy(dtype=object),
+        impression=np.arange(len(shortlist)),
         offsets=offsets,
         action=action,
-        logged=np.flatnonzero(action == chosen[owner]),
-        propensity=impressions["propensity"].to_numpy(),
-        reward=impressions["click"].to_numpy(dtype=float),
+        logged=np.flatnonzero(action == creative[owner]),
+        propensity=np.concatenate([it.chance for it in drawn]),
+        reward=np.concatenate([it.click for it in drawn]).astype(float),
         cluster=np.unique(shown.shopper, return_inverse=True)[1],
-        action_names=creatives["creative_id"].to_numpy(dtype=object),
-        context=_context(market, impressions, shown.shopper, age, mobile),
-        logging=candidates["propensity"].to_numpy(),
+        action_names=market.catalogue.creatives["creative_id"].to_numpy(dtype=object),
+        context=_context(market, shown.shopper, age, mobile, hour, position),
+        logging=millionths[listed] / MILLION,
         action_features=_action_features(market),
     )
     rate = click_probability(market.law, market.traits, at)
-    bot = market.law.shoppers.bot[shown.shopper]
-    return Rows(log, rate, age[owner], mobile[owner], hour[owner], impressions, bot)
+    return Rows(log, rate, age[owner], mobile[owner], hour[owner], market.law.shoppers.bot[shown.shopper])
 
 
 def _context(
-    market: Market, impressions: pd.DataFrame, shopper: np.ndarray, age: np.ndarray, mobile: np.ndarray
+    market: Market, shopper: np.ndarray, age: np.ndarray, mobile: np.ndarray, hour: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
     """What is logged about an impression: position, device, hour, age band, membership, language: float64 [n, d]."""
-    people = market.law.shoppers
-    hour = impressions["context_local_hour"].to_numpy() // HOUR_BIN
-    position = impressions["position"].to_numpy()
+    people, part_of_day = market.law.shoppers, hour // HOUR_BIN
     codes = [mobile, people.member[shopper], people.locale[shopper], np.log(position)]
     codes += [age == band for band in range(1, len(vocabulary.AGE_BANDS))]
-    codes += [hour == part for part in range(1, 24 // HOUR_BIN)]
+    codes += [part_of_day == part for part in range(1, 24 // HOUR_BIN)]
     return np.column_stack(codes).astype(float)
 
 

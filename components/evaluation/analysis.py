@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from components.evaluation.design import Design
-from components.evaluation.embedding import embed, marginal_weight
+from components.evaluation.embedding import Embedding, embed, marginal_weight
 from components.evaluation.estimators import ESTIMATORS, Contributions, WeightedRows, on_policy
 from components.evaluation.log import LoggedDecisions
 from components.evaluation.model_error import model_error
@@ -21,6 +21,7 @@ class Judged:
 
     contributions: dict[str, Contributions]  # mips is absent without an embedding
     shrinkage: dict[str, float]
+    rows: dict[str, WeightedRows]  # what each estimator read
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ def analyse(
     policies = (target,) if baseline is None else (target, baseline)
     inputs, fitted = fit_reward_models(log, policies, models, folds, seed)
     chosen = best(fitted)
-    judged = judge(log, target, inputs, fitted, chosen, seed)
+    embedding = embed(log, seed)
+    judged = judge(log, target, inputs, fitted, chosen, embedding)
     if baseline is None:
         mean = on_policy(log.reward)
-        against = Judged({name: mean for name in judged.contributions}, {})
+        against = Judged({name: mean for name in judged.contributions}, {}, {})
     else:
-        against = judge(log, baseline, inputs, fitted, chosen, seed)
+        against = judge(log, baseline, inputs, fitted, chosen, embedding)
     return Analysis(judged, against, fitted, chosen.name, inputs.fold)
 
 
@@ -65,25 +67,25 @@ def judge(
     inputs: Design,
     fitted: dict[str, RewardModel],
     chosen: RewardModel,
-    seed: int,
+    embedding: Embedding | None,
+    shrinkage: dict[str, float] | None = None,
 ) -> Judged:
-    """All estimators' contributions for one policy."""
+    """All estimators' contributions for one policy; `shrinkage` of each estimator, tuned on this log where None."""
     logistic = fitted[LOGISTIC]
     pushes = model_error(inputs, logistic.fits, logistic.scaled, policy)
-    leaning = replace(weighted_rows(log, policy, logistic, seed), model_error=pushes)
-    rows = weighted_rows(log, policy, chosen, seed)
-    answers, shrinkage = {}, {}
-    for name, estimator in ESTIMATORS.items():
-        seen = leaning if name in LEANING else rows
-        shrinkage[name] = tune(name, seen)
-        answers[name] = estimator(seen, shrinkage[name])
-    given = {name: answer for name, answer in answers.items() if answer is not None}
-    return Judged(given, {name: shrinkage[name] for name in TUNED})
+    rows = weighted_rows(log, policy, chosen, embedding)
+    leaning = rows if chosen is logistic else weighted_rows(log, policy, logistic, embedding)
+    leaning = replace(leaning, model_error=pushes)
+    seen = {name: leaning if name in LEANING else rows for name in ESTIMATORS}
+    used = shrinkage or {name: tune(name, seen[name]) for name in TUNED}
+    answers = {name: estimator(seen[name], used.get(name, np.inf)) for name, estimator in ESTIMATORS.items()}
+    return Judged({name: answer for name, answer in answers.items() if answer is not None}, used, seen)
 
 
-def weighted_rows(log: LoggedDecisions, policy: np.ndarray, model: RewardModel, seed: int) -> WeightedRows:
+def weighted_rows(
+    log: LoggedDecisions, policy: np.ndarray, model: RewardModel, embedding: Embedding | None
+) -> WeightedRows:
     """What the estimators read, for `policy` [n_pairs] with the predictions of `model`."""
-    embedding = embed(log, seed)
     return WeightedRows(
         weight=log.weight(policy),
         reward=log.reward,

@@ -11,8 +11,12 @@ intervals need to know.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from components.evaluation.model_error import ModelError
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class WeightedRows:
     predicted: np.ndarray  # q(x_i, a_i), from a model that never saw row i
     predicted_target: np.ndarray  # q_pi(x_i)
     marginal_weight: np.ndarray | None = None  # pi(e_i|x_i) / pi_0(e_i|x_i) of the action's embedding e
-    model_error: Callable[[np.ndarray], np.ndarray] | None = None  # used weights -> each row's push through q's fit
+    model_error: "ModelError | None" = None  # used weights -> each row's push through q's fit
 
 
 @dataclass(frozen=True)

@@ -109,21 +109,17 @@ def _compared(name: str, covered: Covered, analysis: Analysis, config: Evaluatio
 def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
     if name not in analysis.target.contributions:
         return Estimate(name, None, why_not=NO_EMBEDDING)
-    weight = analysis.target.contributions[name].used_weight
-    weighs = bool(weight.any())
+    used, judged = analysis.target.contributions[name], analysis.target
+    weighs = bool(used.used_weight.any())
+    clip, scale = judged.shrinkage.get(name), covered.log.reward_range
+    bounds = finite_sample(name, judged.rows[name], np.inf if clip is None else clip, analysis.fold, scale)
     return Estimate(
         name,
         intervals.get(name),
-        ess=effective_sample_size(weight) if weighs else None,
-        max_weight=float(weight.max()) if weighs else None,
-        shrinkage=analysis.target.shrinkage.get(name),
-        finite_sample=finite_sample(
-            name,
-            analysis.target.contributions[name],
-            analysis.fold,
-            covered.log.weight(covered.target),
-            covered.log.reward_range,
-        ),
+        ess=effective_sample_size(used.used_weight) if weighs else None,
+        max_weight=float(used.used_weight.max()) if weighs else None,
+        shrinkage=clip,
+        finite_sample=Interval(used.value(), *bounds),
     )
 
 

@@ -1,50 +1,45 @@
-"""Intervals of a policy's value that hold at any sample size, for the estimators that allow one.
+"""Intervals of a policy's value that hold at any sample size, whatever the reward model or the embedding is worth.
 
-They are far wider than the bootstrap's and need no faith in it. An estimator that leans on a model or an embedding has
-none: nothing in the log bounds how wrong those are.
+An estimator that clips, shrinks, switches or leans on a model leaves something out; the log tells what, without bias:
+
+    value = E[q_pi + u (r - q)] + E[(w - u) (r - q)]          u: the used weight, at most w                        (1)
+
+Bounding the second term by the log and adding it to the first bounds E[q_pi + w (r - q)]: for `dm`, `switch_dr` and
+`dros` that is the interval of `dr` with their own q, and for `mips` that of `ips`. Only `clipped_ips` has a better one,
+for what it leaves out is at least 0. They are far wider than the bootstrap's and need no faith in it.
 """
 
 import numpy as np
 
-from components.evaluation.estimators import Contributions
-from components.evaluation.intervals import Interval
+from components.evaluation.estimators import WeightedRows
 from components.evaluation.sequences import lower_sequence
 
 ALPHA = 0.05
+WITHOUT_MODEL = ("ips", "snips", "mips")
 
 
 def finite_sample(
-    name: str, rows: Contributions, fold: np.ndarray, weight: np.ndarray, reward_range: tuple[float, float]
-) -> Interval | None:
-    """The interval of estimator `name` with contributions `rows`; None where it has none.
+    name: str, rows: WeightedRows, clip: float, fold: np.ndarray, reward_range: tuple[float, float]
+) -> tuple[float, float]:
+    """The interval of the policy's value that goes with estimator `name`, which read `rows`.
 
-    fold: int64 [n], cross-fitting folds: given the others' rows, the model is fixed and a fold's rows are fair, so each
-    fold is bounded apart at its share of the error. weight: float64 [n], unclipped, whose largest observed value
-    stands for the largest possible. Rewards are taken as gains over the least possible.
+    clip: the shrinkage of `clipped_ips`. fold: int64 [n], cross-fitting folds: given the others' rows, the model is
+    fixed and a fold's rows are fair, so each fold is bounded apart at its share of the error. The largest observed
+    weight stands for the largest possible one. Rewards are taken as gains over the least possible.
     """
     low, high = reward_range
-    largest = float(weight.max())
-    if name in ("ips", "snips"):
-        gains = (rows.residual if name == "ips" else rows.used_weight * _reward(rows)) - low * rows.used_weight
-        bounds = _bounds(gains, high - low, (high - low) * largest, ALPHA)
+    size, most = high - low, (high - low) * float(rows.weight.max())
+    if name in WITHOUT_MODEL:
+        bounds = _bounds(rows.weight * (rows.reward - low), size, most, ALPHA)
     elif name == "clipped_ips":
-        gains = rows.residual - low * rows.used_weight
-        lost = np.maximum(weight - rows.used_weight, 0.0) * (high - low)
-        most = (high - low) * largest
-        at_least = _bounds(gains, high - low, most, ALPHA)[0]
-        bounds = at_least, _bounds(gains + lost, high - low, most, ALPHA)[1]
-    elif name in ("dr", "sndr"):
-        values = rows.direct + rows.residual - low
-        bounds = _by_fold(values, fold, (high - low) * (1 + largest))
+        used = np.minimum(rows.weight, clip)
+        gains = used * (rows.reward - low)
+        at_least = _bounds(gains, size, most, ALPHA)[0]
+        bounds = at_least, _bounds(gains + (rows.weight - used) * size, size, most, ALPHA)[1]
     else:
-        return None
-    return Interval(
-        rows.value(), float(np.clip(low + bounds[0], low, high)), float(np.clip(low + bounds[1], low, high))
-    )
-
-
-def _reward(rows: Contributions) -> np.ndarray:
-    return np.divide(rows.residual, rows.mass, out=np.zeros_like(rows.residual), where=rows.mass > 0)
+        values = rows.predicted_target + rows.weight * (rows.reward - rows.predicted) - low
+        bounds = _by_fold(values, fold, size + most)
+    return float(np.clip(low + bounds[0], low, high)), float(np.clip(low + bounds[1], low, high))
 
 
 def _by_fold(values: np.ndarray, fold: np.ndarray, most: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ studentised (bootstrap-t) interval is second-order accurate under the skew that 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,7 +54,12 @@ def difference(left: Ratios, right: Ratios) -> Ratios:
 
 
 def bootstrap(
-    quantities: dict[str, Ratios], cluster: np.ndarray, replicates: int, seed: int, level: float = 0.95
+    quantities: dict[str, Ratios],
+    cluster: np.ndarray,
+    replicates: int,
+    seed: int,
+    level: float = 0.95,
+    most_bags: int = MAX_BAGS,
 ) -> dict[str, Interval]:
     """Intervals of several quantities on the same rows and the same resamples.
 
@@ -63,7 +69,7 @@ def bootstrap(
     defined = {name: it for name, it in quantities.items() if all(bottom.sum() != 0 for _, _, bottom in it.terms)}
     if not defined:
         return {}
-    bags = _bags(cluster, seed)
+    bags = _bags(cluster, seed, most_bags)
     counts = _resampling_counts(int(bags.max()) + 1, replicates, seed)
     intervals = {name: _studentised(it, bags, counts, level) for name, it in defined.items()}
     return {name: interval for name, interval in intervals.items() if interval is not None}
@@ -98,15 +104,16 @@ def standard_error(quantity: Ratios, cluster: np.ndarray) -> float:
     return float(np.sqrt((np.bincount(cluster, linear) ** 2).sum()))
 
 
-def _bags(cluster: np.ndarray, seed: int) -> np.ndarray:
+def _bags(cluster: np.ndarray, seed: int, most: int = MAX_BAGS) -> np.ndarray:
     """Bag of each row: its shopper, or a random pool of shoppers where there are very many; int64 [n]."""
     shoppers = int(cluster.max()) + 1
-    if shoppers <= MAX_BAGS:
+    if shoppers <= most:
         return cluster
-    pooled = np.random.default_rng(seed).permutation(shoppers) % MAX_BAGS
+    pooled = np.random.default_rng(seed).permutation(shoppers) % most
     return pooled[cluster]
 
 
+@lru_cache(maxsize=2)  # one evaluation asks for the same resamples again and again
 def _resampling_counts(bags: int, replicates: int, seed: int) -> np.ndarray:
     """How often each replicate draws each bag, with replacement: float64 [replicates, bags]."""
     generator = np.random.default_rng([seed, 1])

@@ -29,14 +29,24 @@ class ModelError:
 
     def __call__(self, used_weight: np.ndarray) -> np.ndarray:
         """Contribution of each row to the estimate through the model, mean 0: float64 [n], in the reward's units."""
-        action, moved = self.inputs.logged_action, np.zeros(len(self.residual))
-        pull = used_weight * self.curvature
+        return self.of_many(used_weight[:, None])[:, 0]
+
+    def of_many(self, used_weights: np.ndarray) -> np.ndarray:
+        """The same for c estimators at once, used weights [n, c]: float64 [n, c]."""
+        action, moved = self.inputs.logged_action, np.zeros_like(used_weights)
+        pull = used_weights * self.curvature[:, None]
         for fold, (fit, (slopes, effects)) in enumerate(zip(self.fits, self.policy_gradients, strict=True)):
-            here = pull * (self.inputs.fold == fold)
-            gradient = (slopes - here @ self.features, effects - np.bincount(action, here, len(effects)))
-            moved += fit.movement(gradient, self.features, action) * (self.inputs.fold != fold)
-        pushed = moved * self.residual
-        return pushed - pushed.mean()
+            inside = (self.inputs.fold == fold)[:, None]
+            here = pull * inside
+            gradient = slopes[:, None] - self.features.T @ here, effects[:, None] - _sums(here, action, len(effects))
+            moved += fit.movement(gradient, self.features, action) * ~inside
+        pushed = moved * self.residual[:, None]
+        return pushed - pushed.mean(axis=0)
+
+
+def _sums(values: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
+    """Column sums [size, c] of values [n, c] over rows of equal code [n]."""
+    return np.column_stack([np.bincount(code, column, size) for column in values.T])
 
 
 def model_error(

@@ -4,28 +4,44 @@ Cross-fitting (Chernozhukov et al. 2018): shoppers are dealt into folds, and a f
 others. Of the models tried, the one with the smallest log loss on the shown pairs is used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from components.evaluation.boosted import fit_and_predict_boosted
+from components.evaluation.boosted import fit_boosted
 from components.evaluation.design import Design, design
 from components.evaluation.log import LoggedDecisions
 from components.evaluation.logistic import LogisticReward, fit_logistic
-from components.policy.ragged import spread
 
 LOGISTIC = "logistic"  # always fitted: the one model that can tell its own sampling error
 
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Cross-fitted predictions of one model, in the reward's own units."""
+    """One model, cross-fitted; pairs are scored when they are asked for, as trees are slow and often not needed."""
 
     name: str
-    predicted: np.ndarray  # float64 [n_pairs]
-    scaled: np.ndarray  # float64 [n_pairs], the same on the scale where rewards are in [0, 1]
     log_loss: float  # on the shown pairs, rewards scaled to [0, 1]
+    score: Callable[[np.ndarray], np.ndarray]  # pairs, int64 -> q on the scale where rewards are in [0, 1]
+    log: LoggedDecisions
     fits: tuple[LogisticReward, ...] = ()  # one per fold, where the model can tell its own sampling error
+
+    @cached_property
+    def scaled(self) -> np.ndarray:
+        """q of every pair on the scale where rewards are in [0, 1]: float64 [n_pairs]."""
+        return self.score(np.arange(len(self.log.action)))
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """q of every pair in the reward's own units: float64 [n_pairs]."""
+        return self.in_units(self.scaled)
+
+    def in_units(self, scaled: np.ndarray) -> np.ndarray:
+        """From the scale where rewards are in [0, 1] to the reward's own."""
+        low, high = self.log.reward_range
+        return low + (high - low) * scaled
 
 
 def fit_reward_models(
@@ -33,8 +49,8 @@ def fit_reward_models(
 ) -> tuple[Design, dict[str, RewardModel]]:
     """Cross-fit logistic regression and the models called `names` (of MODELS) on `log`, for judging `policies`."""
     inputs = design(log, policies, folds, seed)
-    wanted = dict.fromkeys((LOGISTIC, *names))
-    return inputs, {name: _finished(name, inputs, *MODELS[name](inputs, folds, seed)) for name in wanted}
+    fitted = {LOGISTIC: fit_logistic_model(inputs, folds)}
+    return inputs, fitted | {name: MODELS[name](inputs, folds, seed) for name in names}
 
 
 def best(models: dict[str, RewardModel]) -> RewardModel:
@@ -42,29 +58,36 @@ def best(models: dict[str, RewardModel]) -> RewardModel:
     return min(models.values(), key=lambda model: model.log_loss)
 
 
-def _logistic(inputs: Design, folds: int, seed: int) -> tuple[np.ndarray, tuple[LogisticReward, ...]]:
-    predicted = np.empty(len(inputs.log.action))
-    fits = tuple(fit_logistic(inputs, inputs.fold != fold) for fold in range(folds))
-    pair_fold = spread(inputs.fold, inputs.log.offsets)
-    for fold, fit in enumerate(fits):
-        predicted = np.where(pair_fold == fold, fit.predict(inputs), predicted)
-    return predicted, fits
-
-
-def _boosted(inputs: Design, folds: int, seed: int) -> tuple[np.ndarray, tuple[LogisticReward, ...]]:
-    predicted = np.empty(len(inputs.log.action))
-    pair_fold = spread(inputs.fold, inputs.log.offsets)
+def fit_logistic_model(inputs: Design, folds: int, start: LogisticReward | None = None) -> RewardModel:
+    """Logistic regression, cross-fitted; each fit starts from the one before it, the first from `start`."""
+    scaled, fits = np.empty(len(inputs.log.action)), []
+    counts = np.diff(inputs.log.offsets)
     for fold in range(folds):
-        rows = inputs.fold != fold
-        predicted[pair_fold == fold] = fit_and_predict_boosted(inputs, rows, ~rows, seed)
-    return predicted, ()
+        mine = inputs.fold == fold
+        start = fit_logistic(inputs, ~mine, start)
+        fits.append(start)
+        scaled[np.repeat(mine, counts)] = start.predict(inputs, mine)
+    loss = _log_loss(inputs, scaled[inputs.log.logged])
+    return RewardModel(LOGISTIC, loss, lambda pair: scaled[pair], inputs.log, tuple(fits))
 
 
-MODELS = {LOGISTIC: _logistic, "boosted": _boosted}
+def _boosted(inputs: Design, folds: int, seed: int) -> RewardModel:
+    models = [fit_boosted(inputs, inputs.fold != fold, seed) for fold in range(folds)]
+
+    def score(pair: np.ndarray) -> np.ndarray:
+        scored = np.empty(len(pair))
+        fold = inputs.fold[np.searchsorted(inputs.log.offsets, pair, side="right") - 1]
+        for mine, model in enumerate(models):
+            scored[fold == mine] = model.predict(inputs, pair[fold == mine])
+        return scored
+
+    return RewardModel("boosted", _log_loss(inputs, score(inputs.log.logged)), score, inputs.log)
 
 
-def _finished(name: str, inputs: Design, scaled: np.ndarray, fits: tuple[LogisticReward, ...]) -> RewardModel:
-    low, high = inputs.log.reward_range
-    shown = np.clip(scaled[inputs.log.logged], 1e-9, 1 - 1e-9)
-    loss = -np.mean(inputs.reward * np.log(shown) + (1 - inputs.reward) * np.log1p(-shown))
-    return RewardModel(name, low + (high - low) * scaled, scaled, float(loss), fits)
+MODELS = {"boosted": _boosted}
+
+
+def _log_loss(inputs: Design, shown: np.ndarray) -> float:
+    """Of predictions [n] of the shown pairs, rewards scaled to [0, 1]."""
+    clipped = np.clip(shown, 1e-9, 1 - 1e-9)
+    return float(-np.mean(inputs.reward * np.log(clipped) + (1 - inputs.reward) * np.log1p(-clipped)))

@@ -57,6 +57,19 @@ NOTHING_SHOWN = Exposures(*(np.empty(0, np.int64) for _ in range(3)))
 
 
 @dataclass(frozen=True)
+class Decided:
+    """One day's decisions in codes: what was asked, listed, shown and clicked; n impressions, shortlists of k."""
+
+    requests: Requests
+    shortlist: np.ndarray  # int64 [n, k], rows of the creatives; -1 pads
+    millionths: np.ndarray  # int64 [n, k], the logging distribution
+    creative: np.ndarray  # int64 [n], shown
+    chance: np.ndarray  # float64 [n], its propensity
+    click: np.ndarray  # bool [n]
+    shown: Exposures
+
+
+@dataclass(frozen=True)
 class AdDay:
     """One day's rows of `impressions` (every conversion already known) and `candidates`, and what it showed."""
 
@@ -68,6 +81,16 @@ class AdDay:
 def simulate_ads(market: Market, day: int, earlier: Exposures, choose: Chooser, policy: str) -> AdDay:
     """Day `day` with `choose` (called `policy`) deciding what is shown; `earlier` covers the fatigue window."""
     rng = generator(market.config.seed, IMPRESSIONS, day)
+    decided = decide(market, day, earlier, choose, rng)
+    requests, creative, click = decided.requests, decided.creative, decided.click
+    outcome = _outcome(market, requests, creative, click, rng)
+    ids = text(f"i{day:03d}-{row:06d}" for row in range(len(click)))
+    impressions = _impressions(market, day, ids, requests, creative, decided.chance, click, policy, outcome)
+    return AdDay(impressions, _candidates(market, ids, decided.shortlist, decided.millionths), decided.shown)
+
+
+def decide(market: Market, day: int, earlier: Exposures, choose: Chooser, rng: np.random.Generator) -> Decided:
+    """Who comes on `day`, what `choose` shows of what, and who clicks."""
     requests = _requests(market, day, rng)
     active = (market.first_day <= day) & (day <= market.last_day)
     pools = [np.flatnonzero(active & (market.campaign == code)) for code in range(market.config.campaigns)]
@@ -81,10 +104,7 @@ def simulate_ads(market: Market, day: int, earlier: Exposures, choose: Chooser, 
     exposures = exposures_before(earlier.then(shown).columns, shown.columns, window)
     at = Situation(requests.shopper, creative, requests.position, requests.hour, np.full(len(rows), day), exposures)
     click = rng.random(len(rows)) < click_probability(market.law, market.traits, at)
-    outcome = _outcome(market, requests, creative, click, rng)
-    ids = text(f"i{day:03d}-{row:06d}" for row in range(len(rows)))
-    impressions = _impressions(market, day, ids, requests, creative, chance, click, policy, outcome)
-    return AdDay(impressions, _candidates(market, ids, shortlist, millionths), shown)
+    return Decided(requests, shortlist, millionths, creative, chance, click, shown)
 
 
 def _requests(market: Market, day: int, rng: np.random.Generator) -> Requests:

@@ -8,7 +8,8 @@ import pytest
 
 from components.config import EvaluationConfig
 from components.evaluation import evaluate
-from components.evaluation.estimators import ESTIMATORS
+from components.evaluation.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.finite import finite_sample
 from components.evaluation.log import pairs_of
 from components.policy import Uniform
 from tests.components.evaluation.logs import known_log
@@ -128,3 +129,22 @@ def test_reward_range_scales_everything():
     ones = evaluate(known.log, known.target, QUICK)
     for name in ESTIMATORS:
         assert cents.estimate(name).interval.value == pytest.approx(100 * ones.estimate(name).interval.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_finite_sample_intervals_hold_whatever_the_model_is_worth(name):
+    """A model that is wrong by half of all rewards, and an embedding that says nothing, move no such interval away."""
+    known = known_log(6, n=3000)
+    wild = np.random.default_rng(0).random(len(known.target))
+    rows = WeightedRows(
+        weight=known.log.weight(known.target),
+        reward=known.log.reward,
+        predicted=wild[known.log.logged],
+        predicted_target=known.log.expected(wild, known.target),
+        marginal_weight=np.ones(known.log.n),
+    )
+    fold = known.log.cluster % 3
+    low, high = finite_sample(name, rows, 1.0, fold, (0.0, 1.0))
+    assert low <= known.truth(known.target) <= high < 1.0
+    better = replace(rows, reward=np.ones(known.log.n))
+    assert finite_sample(name, better, 1.0, fold, (0.0, 1.0))[0] > high, "where all earn 1, the bounds must see it"
