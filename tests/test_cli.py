@@ -119,3 +119,17 @@ def test_status_without_any_run_says_none(shop):
     assert all(row["champion"] is None for row in json.loads(result.stdout.splitlines()[-1]))
     assert "no champion to roll back" in fails("rollback", "marketplace")
     assert "no challenger" in fails("promote", "marketplace")
+
+
+@pytest.mark.parametrize("width", [40, 71, 72, 80, 200])
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width, monkeypatch, capsys):
+    from components.cli.summary import print_status
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    lift = {"value": 0.00047, "ci_low": 0.00027, "ci_high": 0.00068}
+    row = {"model": "marketplace-interest", "champion": 12, "challenger": None, "decision": "promote", "lift": lift}
+    print_status([{**row, "latest": 12, "reasons": "the lower bound is above the margin"}])
+    shown = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= min(width, 80)
+    for word in ("marketplace-interest", "v12", "none", "promote", "champion", "challenger", "+0.47"):
+        assert word in shown

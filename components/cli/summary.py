@@ -11,6 +11,7 @@ Next:
   adloom ui                                     the runs, and the registry
   adloom generate marketplace -n 8 --out ads    new ads from the champion
   artifacts/DATASET/docs/                       the reports"""
+NARROW = 72  # columns; below it a table's cells would break letter by letter
 
 
 def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
@@ -18,24 +19,21 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(list(outcomes), allow_nan=False))
         return
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="What the evidence says", title_justify="left", box=SIMPLE)
-    for heading in ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "data set")
-    for outcome in outcomes:
-        table.add_row(
+    console = _console()
+    console.print("What the evidence says")
+    headings = ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion")
+    rows = [
+        (
             outcome["dataset"],
             _mark(outcome["interest"]),
             _mark(outcome["creatives"]),
             outcome["action"],
             _per_mille(outcome["lift"]),
-            "none" if outcome["champion"] is None else f"v{outcome['champion']}",
+            _version(outcome["champion"]),
         )
-    console = Console(width=min(80, Console().width))
-    console.print(table)
+        for outcome in outcomes
+    ]
+    _print_rows(console, headings, rows)
     for outcome in outcomes:
         for reason in outcome["reasons"]:
             console.print(f"{outcome['dataset']}: {reason}", highlight=False)
@@ -44,26 +42,48 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
 
 def print_status(rows: Sequence[dict]) -> None:
     """Print the registry's standing, one line per model, and the reason of the last decision below it."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE)
-    for heading in ("model", "champion", "challenger", "decision", "lift, clicks/1000"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "model")
-    for row in rows:
-        table.add_row(
+    console = _console()
+    headings = ("model", "champion", "challenger", "decision", "lift, clicks/1000")
+    shown = [
+        (
             row["model"],
             _version(row["champion"]),
             _version(row["challenger"]),
             row["decision"] or "none yet",
             _per_mille(row["lift"]),
         )
-    console = Console(width=min(80, Console().width))
-    console.print(table)
+        for row in rows
+    ]
+    _print_rows(console, headings, shown)
     for row in rows:
         if row["reasons"]:
             console.print(f"{row['model']} v{row['latest']}: {row['reasons']}", highlight=False)
+
+
+def _console():
+    from rich.console import Console
+
+    return Console(width=min(80, Console().width))
+
+
+def _print_rows(console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; in a terminal too narrow for one, the rows one below the other."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    if console.width < NARROW:
+        for first, *rest in rows:
+            console.print(f"\n{first}", highlight=False)
+            for heading, cell in zip(headings[1:], rest, strict=True):
+                console.print(f"  {heading}: {cell}", highlight=False)
+        console.print()
+        return
+    table = Table(box=SIMPLE)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading == headings[0])
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _mark(gate: dict | None) -> str:
