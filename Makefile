@@ -12,8 +12,8 @@ READY := .venv/.ready
 run: data            ## build the data if needed, run the whole flow on both data sets, show what came of it
 	$(BIN)/adloom run
 
-test: $(READY)       ## every test, the slow ones last
-	$(BIN)/python -m pytest
+test: $(READY)       ## every test, on all cores, each file's on one
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 setup: $(READY)      ## the environment, inside the project
 
