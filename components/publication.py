@@ -86,7 +86,7 @@ def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags
             params=flat(settings.creatives.model_dump(mode="json")),
             metrics=numbers(read_json(creatives / "metrics.json")),
             tags=tags,
-            pictures=Path(creatives / "boards"),
+            pictures=(Path(creatives / "boards"),),
             reports=_report(paths, "creatives"),
         )
 
@@ -96,7 +96,7 @@ def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, s
     from components.tracking import ModelRecord
 
     package = paths.stage("promotion") / POLICY
-    boards = Path(paths.stage("creatives") / "boards")
+    pictures = Path(paths.stage("evaluation") / "pictures"), Path(paths.stage("creatives") / "boards")
     return ModelRecord(
         name=f"{dataset}-{POLICY}",
         package=Path(package),
@@ -106,7 +106,7 @@ def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, s
         params=flat({"evaluation": settings.evaluation.model_dump(mode="json"), **settings.promotion.model_dump()}),
         metrics=numbers(read_json(paths.stage("promotion") / "decision.json")["evidence"]["evaluation"]),
         tags=tags,
-        pictures=boards if boards.exists() else None,
+        pictures=tuple(folder for folder in pictures if folder.exists()),
         reports={**_report(paths, "evaluation"), **_report(paths, "promotion")},
     )
 

@@ -196,7 +196,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     from components.champion import champion_probabilities
     from components.evaluation.assess import assess
     from components.evaluation.logs import split_logs
-    from components.evaluation.report import page
+    from components.evaluation.report import page, picture, picture_name
     from components.inputs import built_features, pool_creatives, validated
     from components.policy.act import act
     from components.policy.decisions import decisions
@@ -210,7 +210,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     baseline = champion_probabilities(paths, tables, pairs, judged)
     lost = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
     click = None if card.world is None else truth(card.world, tables)
-    found, truths, report = {}, {}, []
+    found, truths, report, drawn = {}, {}, [], {}
     for part in split_logs(judged, pairs, built.creatives, target, baseline):
         name = part.logging_policy
         own = lost[lost["logging_policy"] == name]
@@ -219,10 +219,12 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
         )
         truths[name] = None if click is None else part.values(click(part.pairs))
         report.append(f"# Logged by {name}\n\n{page(found[name])}{pages.truth(truths[name])}")
+        drawn[picture_name(name)] = picture(found[name].evaluation, truths[name] and truths[name]["target"])
     guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
     logs = [{"logging_policy": name, "guards": guards, **each.to_dict()} for name, each in found.items()]
     out.json("evaluation.json", {"logs": logs, "conversion_window_days": card.conversion_window_days})
     out.json("truth.json", truths)
+    out.files("pictures", drawn)
     out.text("estimates.csv", pages.estimates(logs))
     out.json("policy.json", config.policy.model_dump(mode="json"))
     out.table("decisions.parquet", decisions(judged, pairs, target, pool_creatives(paths), config.policy.exploration))

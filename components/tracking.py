@@ -27,7 +27,7 @@ class ModelRecord:
     """One model to be registered: its files, what it was made from, and how it did.
 
     package: folder with the model's files. log_native: logs the model in its framework's own MLflow flavour within the
-    active run and returns its URI. metrics: finite numbers. pictures: folder of PNG files shown with the run, or None.
+    active run and returns its URI. metrics: finite numbers. pictures: folders of PNG files shown with the run.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ModelRecord:
     params: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    pictures: Path | None = None
+    pictures: tuple[Path, ...] = ()
     reports: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -105,8 +105,8 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
         mlflow.log_metrics(dict(record.metrics))
         for name, text in record.reports.items():
             mlflow.log_text(text, name)
-        if record.pictures:
-            mlflow.log_artifacts(str(record.pictures), "pictures")
+        for folder in record.pictures:
+            mlflow.log_artifacts(str(folder), "pictures")
         mlflow.log_artifacts(str(record.package), PACKAGE)
         source = record.log_native()
     version = client.create_model_version(

@@ -1,7 +1,10 @@
 """One Prefect task per stage, and the pages that a flow run shows of it."""
 
+import base64
+import re
+
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from components import stages
@@ -48,8 +51,22 @@ def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None
         again = f"adloom stage {name} --dataset {dataset} --force"
         raise UserError(f"{page}: the page of stage {name} is gone; run `{again}`")
     create_markdown_artifact(key=f"{dataset}-{name}".lower(), markdown=page.read_text(encoding="utf-8"))
+    for picture in sorted((paths.stage(name) / "pictures").glob("*.png")):
+        create_image_artifact(
+            key=_key(f"{dataset}-{picture.stem}"), image_url=_data_url(picture.read_bytes()), description=picture.stem
+        )
     index = paths.docs / "data_docs" / "index.html"
     if name == "validation" and index.exists():
         create_link_artifact(
             key=f"{dataset}-data-docs", link=index.resolve().as_uri(), link_text="Data Docs of this run"
         )
+
+
+def _key(name: str) -> str:
+    """A name as Prefect takes it for an artifact: lower case letters, digits and dashes."""
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _data_url(png: bytes) -> str:
+    """A picture as an address that holds it, for the server has no access to the run's folders."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from urllib.parse import quote
 
 from components.evaluation.assess import Assessment
 from components.evaluation.intervals import Interval
@@ -77,6 +78,11 @@ def _share(it: Interval) -> str:
     return f"{it.value:+.1%} [{it.ci_low:+.1%}, {it.ci_high:+.1%}]"
 
 
+def picture_name(logging_policy: str) -> str:
+    """File name of the picture of one logging policy's evaluation; any name of a policy gives one, and its own."""
+    return f"intervals-{quote(logging_policy, safe='')}.png"
+
+
 def picture(evaluation: Evaluation, truth: float | None = None) -> bytes:
     """PNG of every estimate with its bootstrap interval, the finite-sample one behind it, and the baseline."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -96,9 +102,12 @@ def picture(evaluation: Evaluation, truth: float | None = None) -> bytes:
         axes.axvline(evaluation.baseline.value, color="tab:orange", label="baseline")
     if truth is not None:
         axes.axvline(truth, color="tab:green", linestyle="--", label="truth")
+    if shown:  # the finite-sample ones may fill [0, 1]: what is beyond a few times the others' width is cut off
+        low, high = min(it.interval.ci_low for it in shown), max(it.interval.ci_high for it in shown)
+        axes.set_xlim(low - 2 * (high - low), high + 2 * (high - low))
     axes.set_yticks(range(len(shown)), [it.estimator for it in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("reward per impression; 95 % bootstrap intervals, finite-sample ones in grey")
+    axes.set_xlabel("reward per impression; 95 % bootstrap intervals, finite-sample ones behind them")
     axes.set_title(f"verdict: {evaluation.verdict}, n = {evaluation.n:,}", loc="left")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right")

@@ -16,6 +16,7 @@ from components.paths import STAGES, Paths
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow
+INTERVALS = "intervals-production-softmax.png"
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_people_see_pages_ads_and_boards(finished):
     assert {page.name for page in docs.glob("*.md")} == {f"{name}.md" for name in STAGES}
     assert (docs / "data_docs" / "index.html").exists()
     assert len(list(UPath("artifacts/marketplace/creatives/boards").glob("*.png"))) == 2
+    assert [path.name for path in UPath("artifacts/marketplace/evaluation/pictures").iterdir()] == [INTERVALS]
 
 
 def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
@@ -102,6 +104,15 @@ def test_the_registry_holds_versions_with_reasons(finished_shop):
     assert rows["marketplace-interest"]["latest"] == 1
     assert rows["marketplace-creatives"]["reasons"]
     assert rows["marketplace-policy"]["decision"] == finished_shop[1]["action"]
+
+
+def test_the_policys_mlflow_run_shows_the_trust_card_and_all_intervals(finished_shop):
+    from components.tracking import open_store
+
+    client = open_store()
+    run = client.search_model_versions("name = 'marketplace-policy'")[0].run_id
+    assert f"pictures/{INTERVALS}" in {file.path for file in client.list_artifacts(run, "pictures")}
+    assert "evaluation.md" in {file.path for file in client.list_artifacts(run)}
 
 
 def test_dvc_and_the_flow_write_the_same_bytes(finished):
