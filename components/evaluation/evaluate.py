@@ -22,6 +22,7 @@ NOTHING_TO_GO_BY = (
     "how many impressions would settle it cannot be told, for nothing varies enough here: explore, so that every "
     "action is shown with a known probability (5 % at random is a beginning), until {} impressions were rewarded"
 )
+NOTHING_TO_PROVE = "no number of impressions settles this: both policies choose alike, so there is no lift to prove"
 MEND_FIRST = "no number of impressions settles this: what the log says of itself is wrong, and has to be mended first"
 FATAL = "propensity_range"  # the finding after which weights cannot even be computed
 NO_DIFFERENCE = Interval(0.0, 0.0, 0.0)  # of two policies that choose alike: nothing varies, so nothing is uncertain
@@ -54,8 +55,8 @@ def evaluate(
     if any(it.severity == "critical" for it in findings):
         return replace(summary, reasons=(*summary.reasons, MEND_FIRST))
     settles = outlook(log, target, baseline, covered, config)
-    said = () if settles is None else (settles.sentence(FIRST),)
-    return replace(summary, reasons=summary.reasons + said, outlook=settles)
+    said = NOTHING_TO_PROVE if settles is None else settles.sentence(FIRST)
+    return replace(summary, reasons=(*summary.reasons, said), outlook=settles)
 
 
 def _summary(

@@ -124,15 +124,15 @@ class Outlook:
 def outlook(
     log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None, covered: Covered, config: EvaluationConfig
 ) -> Outlook | None:
-    """What `covered`'s log says about settling a relative lift of `config.settled_lift`; None: the baseline earns 0.
+    """What `covered`'s log says about settling a relative lift of `config.settled_lift`; None: both choose alike.
 
     target, baseline: float64 [n_pairs] on `log`, before what it cannot speak for was removed.
     """
     low, high = log.reward_range
     behind = np.ones(covered.log.n) if covered.baseline is None else covered.log.weight(covered.baseline)
-    lift = config.settled_lift * abs(float((behind * covered.log.reward).mean())) / (high - low)
-    if lift == 0:
+    if np.allclose(covered.log.weight(covered.target), behind, rtol=1e-9):
         return None
+    lift = config.settled_lift * abs(float((behind * covered.log.reward).mean())) / (high - low)
     now = _way(covered.log, covered.target, covered.baseline, 0.0, config)
     if covered.uncovered > config.max_uncovered:
         now = Logging(0.0, now.losses, now.squares, now.scale, None)

@@ -105,6 +105,12 @@ def test_a_log_with_nothing_to_go_by_says_so():
     assert "cannot be told" in silent.reasons[-1] and "until 100 impressions were rewarded" in silent.reasons[-1]
 
 
+def test_a_target_that_chooses_like_the_baseline_has_nothing_to_prove():
+    known = known_log(6, n=1500, click_rate=0.02)
+    alike = evaluate(known.log, known.log.logging, QUICK)
+    assert alike.outlook is None and "both policies choose alike" in alike.reasons[-1]
+
+
 def test_a_broken_log_is_to_be_mended_first():
     known = known_log(3, n=4000)
     wrong = replace(known.log, propensity=np.clip(known.log.propensity * 2, 0, 1), logging=None)
