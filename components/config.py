@@ -1,7 +1,8 @@
 """params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in `components/stages.py`. The section
-`world` sizes the simulated marketplace; `datasets.<name>` overrides any section for one data set.
+`world` sizes the simulated marketplace, `notify` says whom to tell; `datasets.<name>` overrides any section for
+one data set.
 """
 
 import difflib
@@ -161,10 +162,28 @@ class PromotionConfig(Section):
     approval: Literal["auto", "manual"] = "auto"
 
 
+class NotifyConfig(Section):
+    """Whom to tell by a signed JSON post when a run needs people: see components/notify.py."""
+
+    webhook: str | None = None  # its address; ${NAME} stands for an environment variable
+    events: tuple[Literal["failed", "stopped", "refused", "abstained", "waiting", "missed"], ...] = (
+        "failed",  # a run ended in an error, or died
+        "stopped",  # validation refused the data
+        "refused",
+        "abstained",
+        "waiting",  # for `adloom promote`
+        "missed",  # a schedule whose run did not begin
+    )
+    attempts: Annotated[int, Field(ge=1, le=10)] = 5
+    backoff_seconds: Annotated[float, Field(gt=0, le=5)] = 0.5  # x 2^(n - 1) before repetition n
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0  # of one attempt
+
+
 class Settings(Section):
     """All settings of one data set."""
 
     world: WorldConfig = WorldConfig()
+    notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
     features: FeaturesConfig = FeaturesConfig()
     interest: InterestConfig = InterestConfig()

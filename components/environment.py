@@ -1,8 +1,11 @@
 """One place for what other programs read from the environment: quiet, local, no telemetry. A user's own value wins."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from components.errors import UserError
 
 STATE = Path(".adloom")  # Prefect's and MLflow's own state and the download cache, inside the project
 
@@ -48,3 +51,15 @@ def apply(values: Mapping[str, str]) -> None:
     """Set each variable that is not set yet."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def expand(text: str) -> str:
+    """`text` with each ${NAME} replaced by that variable's value; UserError naming one that is not set."""
+
+    def value(match: re.Match) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise UserError(f"the environment variable {name} is not set, which a setting names")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)

@@ -2,10 +2,17 @@
 
 from prefect import flow
 
+from flows.notices import tell_failure
 from flows.tasks import locate, run_stage
 
 
-@flow(name="creatives", flow_run_name="{dataset}", timeout_seconds=6 * 3600)
+@flow(
+    name="creatives",
+    flow_run_name="{dataset}",
+    timeout_seconds=6 * 3600,
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+)
 def creatives(
     dataset: str,
     params: str = "params.yaml",

@@ -8,6 +8,7 @@ from components import publication
 from components.errors import UserError
 from components.paths import STAGES
 from flows.creatives import creatives
+from flows.notices import tell_failure, tell_outcome
 from flows.tasks import locate, run_stage
 
 
@@ -27,8 +28,14 @@ publish = task(publication.publish, name="publish", retry_condition_fn=_not_a_mi
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
 
-# a night that hangs ends before the next one begins
-@flow(name="pipeline", flow_run_name="{dataset}", timeout_seconds=8 * 3600)
+@flow(
+    name="pipeline",
+    flow_run_name="{dataset}",
+    timeout_seconds=8 * 3600,  # a night that hangs ends before the next one begins
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+    on_completion=[tell_outcome],
+)
 def pipeline(
     dataset: str,
     params: str = "params.yaml",

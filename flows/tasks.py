@@ -13,6 +13,8 @@ from components.environment import prepare
 from components.errors import UserError
 from components.paths import STAGES, Paths
 
+IN_STAGE = "in stage {}"  # the note that an error of a stage bears
+
 
 def _worth_retrying(task, task_run, state) -> bool:
     """Files and networks recover; a user's mistake and a bug do not."""
@@ -29,7 +31,11 @@ def _stage_task(name: str):
     @task(name=name, cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_worth_retrying)
     def stage(settings: Settings, paths: Paths) -> bool:
         """Run the stage unless its manifest shows that nothing it depends on has changed; say whether it ran."""
-        return stages.run(name, settings, paths)
+        try:
+            return stages.run(name, settings, paths)
+        except Exception as error:
+            error.add_note(IN_STAGE.format(name))  # for those who are told of it
+            raise
 
     return stage
 

@@ -12,7 +12,8 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "config", "paths", "environment", "manifest", "contract", "outputs", "world", "datasets", "pictures"),
+    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "world", "datasets"),
+    "pictures",
     *("features", "interest", "creatives", "policy", "evaluation", "tracking", "promotion", "training_log", "pages"),
     *("inputs", "champion", "freshness", "stages", "publication", "generation", "cli"),
 ]
@@ -29,6 +30,7 @@ MAY_READ_FILES = {
     "stages",
     "cli",
 }
+SURROUNDING = {"world", "notify"}  # sections of settings that are no stage's
 TRUTH_READERS = {"world", "datasets", "stages"}
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
 
@@ -116,9 +118,9 @@ def test_six_names_are_one_set_everywhere():
     from flows.tasks import TASKS
 
     names = set(STAGES)
-    assert {field for field in Settings.model_fields if field != "world"} == names
+    assert {field for field in Settings.model_fields if field not in SURROUNDING} == names
     assert {name for name in names if issubclass(Settings.model_fields[name].annotation, Section)} == names
-    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) - {"world", "datasets"} == names
+    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) - {*SURROUNDING, "datasets"} == names
     assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == names
     assert set(freshness.READS) == names
     assert all(callable(getattr(stages, name)) for name in names)
