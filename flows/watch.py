@@ -79,7 +79,7 @@ def unheard(client, since: datetime) -> Iterator[tuple]:
             yield run, "missed", f"{due}, and has not begun: {state.name}, work pool {run.work_pool_name}"
         elif state.is_cancelled() and OVERLAP in (state.message or ""):
             yield run, "missed", f"{due}, and was cancelled: {state.message}"
-        elif state.is_failed() and run.start_time is None:
+        elif state.is_failed() and run.run_count == 0:
             yield run, "missed", f"{due}, and never began: {state.message}"
         elif state.is_crashed():
             yield run, "failed", state.message or "crashed"
