@@ -93,7 +93,14 @@ def _checked_log(frame: pd.DataFrame, path: str, reward_range: tuple[float, floa
     _refuse(frame, (propensity <= 0) | (propensity > 1), path, "propensity", "must be above 0 and at most 1")
     what = f"is outside the reward range [{low:g}, {high:g}] (see --reward-range)"
     _refuse(frame, (reward < low) | (reward > high), path, "reward", what)
-    return frame.assign(propensity=propensity, reward=reward).reset_index(drop=True)
+    given = {"propensity": propensity, "reward": reward}
+    if "position" in frame:
+        given["position"] = pd.to_numeric(frame["position"], errors="coerce").astype(float)
+        _refuse(frame, given["position"].isna() & frame["position"].notna(), path, "position", "is not a number")
+    if "timestamp" in frame:
+        given["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, errors="coerce", format="mixed")
+        _refuse(frame, given["timestamp"].isna(), path, "timestamp", "is not a time")
+    return frame.assign(**given).reset_index(drop=True)
 
 
 def _checked_target(frame: pd.DataFrame, path: str, impressions: pd.DataFrame, log: str) -> pd.DataFrame:
@@ -142,8 +149,7 @@ def _decisions(
 ) -> tuple[LoggedDecisions, np.ndarray]:
     """Action sets are the target's rows; a logged action that is not among them joins with probability 0."""
     if "timestamp" in impressions:
-        moments = pd.to_datetime(impressions["timestamp"], utc=True, errors="coerce", format="mixed")
-        impressions = impressions.iloc[np.argsort(moments.to_numpy(), kind="stable")]
+        impressions = impressions.iloc[np.argsort(impressions["timestamp"].to_numpy(), kind="stable")]
     shown = impressions[["impression_id", "action"]].assign(probability=0.0)
     pairs = pd.concat([target, shown]).drop_duplicates(["impression_id", "action"], keep="first")
     index = pd.Index(impressions["impression_id"])

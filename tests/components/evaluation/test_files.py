@@ -23,6 +23,8 @@ def frames() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
             "propensity": log.propensity,
             "reward": log.reward,
             "shopper_id": log.cluster,
+            "position": 1,
+            "timestamp": pd.Timestamp("2026-01-01T00:00:00Z") + pd.to_timedelta(np.arange(log.n), unit="s"),
             "context_a": log.context[:, 0],
         }
     )
@@ -76,11 +78,18 @@ MISTAKES = {
     "propensity above one": ("log", "propensity", 1.5, "propensity must be above 0 and at most 1"),
     "propensity absent": ("log", "propensity", None, "propensity is not a finite number"),
     "propensity text": ("log", "propensity", "often", "propensity is not a number"),
+    "reward text": ("log", "reward", "bought", "reward is not a number"),
+    "reward absent": ("log", "reward", None, "reward is not a finite number"),
+    "position text": ("log", "position", "top", "position is not a number"),
+    "time that is none": ("log", "timestamp", "soon", "timestamp is not a time"),
     "reward outside": ("log", "reward", 3.0, "reward is outside the reward range"),
     "reward infinite": ("log", "reward", np.inf, "reward is not a finite number"),
     "duplicate id": ("log", "impression_id", "7", "impression_id repeats an id"),
     "empty id": ("log", "impression_id", None, "impression_id is empty"),
     "sum": ("target", "probability", 0.99, "must sum to 1"),
+    "probability text": ("target", "probability", "half", "probability is not a number"),
+    "probability absent": ("target", "probability", None, "probability is not a finite number"),
+    "probability negative": ("target", "probability", -0.1, "probability must be between 0 and 1"),
     "probability above one": ("target", "probability", 2.0, "probability must be between 0 and 1"),
     "unknown impression": ("target", "impression_id", "elsewhere", "names an impression"),
 }
@@ -97,7 +106,7 @@ def test_mistakes_name_column_and_row(tmp_path, mistake):
     if column != "impression_id" and not isinstance(value, str):
         mixed[column] = mixed[column].astype(float)
     rows, target = (mixed, target) if table == "log" else (rows, mixed)
-    suffix = "csv" if isinstance(value, str) and column == "propensity" else "parquet"
+    suffix = "csv" if isinstance(value, str) and column != "impression_id" else "parquet"
     with pytest.raises(UserError) as error:
         evaluate_files(*written(tmp_path, rows, target, suffix=suffix), (0.0, 1.0), QUICK)
     assert words in str(error.value) and f"{table}." in str(error.value) and "in row" in str(error.value)
