@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ope_logs import Arena, arena
-from benchmarks.ope_parallel import replicate, wilson
+from benchmarks.ope_parallel import resumed, wilson
 from components.config import EvaluationConfig, load_settings
 from components.evaluation import evaluate
 
@@ -93,10 +93,6 @@ def summary(rows: list[dict]) -> dict:
     }
 
 
-def _read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def _rmse(errors: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
@@ -110,20 +106,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="seed of the first replicate")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS)
     parser.add_argument("--out", type=Path, default=RESULTS, help="a JSON line per replicate; done ones are kept")
-    parser.add_argument("--read", action="store_true", help="only sum up the replicates in --out")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
     config = load_settings("params.yaml", "marketplace").evaluation
-    rows = _read(options.out)
-    done = {(row["scenario"], row["seed"]) for row in rows}
     wanted = [(scenario, seed) for seed in seeds for scenario in options.scenarios]
-    tasks = [(scenario, options.impressions, config, seed) for scenario, seed in wanted if (scenario, seed) not in done]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("a") as file:
-        for row in () if options.read else replicate(run, tasks, options.processes):
-            rows.append(row)
-            file.write(json.dumps(row, default=float) + "\n")
-            file.flush()
+    tasks = {(scenario, seed): (scenario, options.impressions, config, seed) for scenario, seed in wanted}
+    rows = resumed(run, tasks, lambda row: (row["scenario"], row["seed"]), options.out, options.processes)
     answer = {}
     for scenario in options.scenarios:
         answer[scenario] = summary([row for row in rows if row["scenario"] == scenario])

@@ -4,7 +4,7 @@
 
 Corruptions are sized to move IPS by about one standard error where they act through weights or clicks. Detected means a
 critical finding; for bots, that the planted shoppers are flagged. A false alarm is a critical finding on a clean log,
-or a person flagged as a bot. Ends with one line of JSON.
+or a person flagged as a bot. A run that was cut off goes on where it stopped. Ends with one line of JSON.
 """
 
 import argparse
@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.ope_logs import Arena, Trial, arena
-from benchmarks.ope_parallel import replicate, wilson
+from benchmarks.ope_parallel import resumed, wilson
 from components.evaluation.integrity import Finding, check_propensities, check_weights
 from components.evaluation.log import LoggedDecisions, pairs_of
 from components.evaluation.trail import bot_like, check_trail, trail_of
 from components.policy.ragged import row_sums, spread
 
+RESULTS = Path("benchmarks/results/ope_integrity.jsonl")
 IMPRESSIONS = 50_000
 
 
@@ -174,14 +175,14 @@ CORRUPTIONS = {
 QUARANTINE = "skewed_quarantine"
 
 
-def run(task: tuple[int, bool]) -> dict[str, bool]:
+def run(task: tuple[int, bool]) -> dict:
     """One clean log, and every corruption of it where wanted: name -> whether it raised an alarm."""
     seed, corrupt = task
     trial = _arena().trial_with_table(seed)
     clean = [it.kind for it in findings(trial) if it.severity == "critical"]
     if (bot_like(trail_of(trial.impressions)) & ~trial.bot).any():
         clean.append("bots")
-    alarms = {"clean": bool(clean), "clean kinds": clean}
+    alarms = {"seed": seed, "clean": bool(clean), "clean kinds": clean}
     if not corrupt:
         return alarms
     generator = np.random.default_rng([seed, 9])
@@ -211,10 +212,11 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=50)
     parser.add_argument("--clean", type=int, default=500)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per log; done ones are kept")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
-    tasks = [(seed, seed <= options.logs) for seed in range(1, max(options.clean, options.logs) + 1)]
-    rows = list(replicate(run, tasks, options.processes))
+    tasks = {seed: (seed, seed <= options.logs) for seed in range(1, max(options.clean, options.logs) + 1)}
+    rows = resumed(run, tasks, lambda row: row["seed"], options.rows, options.processes)
     detected = {}
     for name in [*CORRUPTIONS, QUARANTINE]:
         hits = [row[name] for row in rows if name in row]

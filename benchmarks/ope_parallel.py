@@ -1,8 +1,10 @@
 """Replicates spread over processes, one BLAS thread each: their arithmetic is small, and threads would only wait."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -11,6 +13,8 @@ def replicate(work: Callable, tasks: Sequence, processes: int) -> Iterator:
     """`work(task)` for every task, as they get done; `work` must be importable. Progress goes to stderr."""
     from multiprocessing import get_context
 
+    if not tasks:
+        return
     for name in THREADS:
         os.environ[name] = "1"
     with get_context("spawn").Pool(processes) as pool:
@@ -18,6 +22,22 @@ def replicate(work: Callable, tasks: Sequence, processes: int) -> Iterator:
             if done % max(1, len(tasks) // 20) == 0:
                 print(f"{done}/{len(tasks)}", file=sys.stderr, flush=True)
             yield answer
+
+
+def resumed(work: Callable, tasks: dict, key: Callable[[dict], object], file: Path, processes: int) -> list[dict]:
+    """The answers to `tasks` (key -> task): those in `file`, a JSON line each, and the others, added as they get done.
+
+    So a run that was cut off goes on where it stopped; `file` must go before a run with other settings or code.
+    """
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    found = {key(row): row for row in rows}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lines:
+        for row in replicate(work, [task for name, task in tasks.items() if name not in found], processes):
+            found[key(row)] = row
+            lines.write(json.dumps(row, default=float) + "\n")
+            lines.flush()
+    return [found[name] for name in tasks]
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:

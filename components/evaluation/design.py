@@ -1,6 +1,7 @@
 """What the reward models see: context of the impression, features of the action, and features of the pair."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Design:
         """Code of the shown action: int64 [n]."""
         return self.log.action[self.log.logged]
 
+    @cached_property
     def logged_rows(self) -> np.ndarray:
         """Features of the shown pairs, an intercept first: float64 [n, 1 + p + k + s]."""
         parts = [np.ones((self.log.n, 1)), self.context, self.action[self.logged_action], self.pair[self.log.logged]]

@@ -55,7 +55,7 @@ def fit_logistic(design: Design, rows: np.ndarray, start: LogisticReward | None 
     """Fit on the logged impressions where `rows` (bool [n]) holds; `start`: a fit that is likely near."""
     order = np.flatnonzero(rows)
     order = order[np.argsort(design.logged_action[order], kind="stable")]  # an action's rows lie together
-    features = design.logged_rows()[order]  # [n_rows, f]
+    features = design.logged_rows[order]  # [n_rows, f]
     action, reward = design.logged_action[order], design.reward[order]
     size = len(design.log.action_names)
     rate = np.clip(reward.mean(), 1e-6, 1 - 1e-6)
@@ -92,9 +92,9 @@ def _hessian(
     """Inverse Schur complement [f, f], cross block [f, m] and the effects' diagonal [m]; rows sorted by action."""
     weighted = features * curvature[:, None]
     block = features.T @ weighted + np.diag(penalty)
-    present, start = np.unique(action, return_index=True)
+    start = np.flatnonzero(np.diff(action, prepend=-1))
     cross = np.zeros((features.shape[1], size))
-    cross[:, present] = np.add.reduceat(weighted, start, axis=0).T
+    cross[:, action[start]] = np.add.reduceat(weighted, start, axis=0).T
     diagonal = np.bincount(action, curvature, size) + EFFECT_PENALTY
     return np.linalg.inv(block - (cross / diagonal) @ cross.T), cross, diagonal
 

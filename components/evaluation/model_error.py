@@ -59,7 +59,7 @@ def model_error(
     slope = policy * predicted * (1 - predicted)  # [n_pairs]
     gradients = tuple(_policy_gradient(inputs, slope, fold) for fold in range(len(fits)))
     residual = (high - low) * (inputs.reward - shown)
-    return ModelError(inputs, fits, inputs.logged_rows(), shown * (1 - shown), residual, gradients)
+    return ModelError(inputs, fits, inputs.logged_rows, shown * (1 - shown), residual, gradients)
 
 
 def _policy_gradient(inputs: Design, slope: np.ndarray, fold: int) -> Gradient:

@@ -128,7 +128,7 @@ def test_logistic_matches_a_general_optimiser():
     known = known_log(1, n=800)
     inputs = design(known.log, (known.target,), 2, 0)
     rows = inputs.fold == 0
-    features, action, reward = inputs.logged_rows()[rows], inputs.logged_action[rows], inputs.reward[rows]
+    features, action, reward = inputs.logged_rows[rows], inputs.logged_action[rows], inputs.reward[rows]
     width = features.shape[1]
 
     def loss(theta):
