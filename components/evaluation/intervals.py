@@ -5,6 +5,7 @@ per-shopper sums serves all estimators, and one product of resampling counts wit
 studentised (bootstrap-t) interval is second-order accurate under the skew that large weights bring (Hall 1988).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,8 +72,8 @@ def bootstrap(
         return {}
     bags = _bags(cluster, seed, most_bags)
     counts = _resampling_counts(int(bags.max()) + 1, replicates, seed)
-    intervals = {name: _studentised(it, bags, counts, level) for name, it in defined.items()}
-    return {name: interval for name, interval in intervals.items() if interval is not None}
+    intervals = zip(defined, _studentised(list(defined.values()), bags, counts, level), strict=True)
+    return {name: interval for name, interval in intervals if interval is not None}
 
 
 def relative(
@@ -84,12 +85,12 @@ def relative(
     """
     bags = _bags(cluster, seed)
     counts = _resampling_counts(int(bags.max()) + 1, replicates, seed)
-    denominator = _studentised(baseline, bags, counts, level)
+    denominator = _studentised([baseline], bags, counts, level)[0]
     if denominator is None or denominator.ci_low <= 0:
         return None
     ratio = target.value() / baseline.value()
     scaled = Ratios(tuple((ratio * sign, top, bottom) for sign, top, bottom in baseline.terms))
-    gap = _studentised(difference(target, scaled), bags, counts, level)
+    gap = _studentised([difference(target, scaled)], bags, counts, level)[0]
     if gap is None:
         return None
     return Interval(ratio - 1, ratio - 1 + gap.ci_low / baseline.value(), ratio - 1 + gap.ci_high / baseline.value())
@@ -123,19 +124,33 @@ def _resampling_counts(bags: int, replicates: int, seed: int) -> np.ndarray:
     return counts
 
 
-def _studentised(quantity: Ratios, bags: np.ndarray, counts: np.ndarray, level: float) -> Interval | None:
-    """The bootstrap-t interval of one quantity.
+def _studentised(
+    quantities: Sequence[Ratios], bags: np.ndarray, counts: np.ndarray, level: float
+) -> list[Interval | None]:
+    """The bootstrap-t interval of each quantity: one product of `counts` with all that any of them needs."""
+    parts = [_sums_and_products(it, bags, counts.shape[1]) for it in quantities]
+    together = np.column_stack(parts)
+    sums = np.vstack([together.sum(axis=0), counts @ together])  # [1 + replicates, ...], the log itself first
+    edges = np.cumsum([part.shape[1] for part in parts])[:-1]
+    return [_interval(it, own, level) for it, own in zip(quantities, np.split(sums, edges, axis=1), strict=True)]
+
+
+def _sums_and_products(quantity: Ratios, bags: np.ndarray, size: int) -> np.ndarray:
+    """Per bag, the sums of all numerators and denominators, and the products of any two: float64 [size, ...]."""
+    columns = np.column_stack([np.bincount(bags, part, size) for _, *parts in quantity.terms for part in parts])
+    left, right = np.triu_indices(columns.shape[1])
+    return np.column_stack([columns, columns[:, left] * columns[:, right]])
+
+
+def _interval(quantity: Ratios, totals: np.ndarray, level: float) -> Interval | None:
+    """The interval of one quantity from the totals [1 + replicates, ...] of its sums and products.
 
     The standard error of a replicate is that of its linearisation, sum_k sign_k (top_k - ratio_k bottom_k) / bottom_k,
     a quadratic form in the replicate's sums of products, so no inner bootstrap is needed.
     """
-    size = counts.shape[1]
-    columns = np.column_stack([np.bincount(bags, part, size) for _, *parts in quantity.terms for part in parts])
     signs = np.array([sign for sign, _, _ in quantity.terms])
-    left, right = np.triu_indices(columns.shape[1])
-    sums = np.vstack([columns.sum(axis=0), counts @ columns])  # [1 + replicates, 2 terms], the log itself first
-    products = columns[:, left] * columns[:, right]
-    moments = np.vstack([products.sum(axis=0), counts @ products])  # [1 + replicates, pairs of columns]
+    sums, moments = np.split(totals, [2 * len(signs)], axis=1)
+    left, right = np.triu_indices(2 * len(signs))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = sums[:, 0::2] / sums[:, 1::2]
         gradient = np.empty_like(sums)
@@ -146,7 +161,7 @@ def _studentised(quantity: Ratios, bags: np.ndarray, counts: np.ndarray, level: 
         values = ratios @ signs
         studentised = (values[1:] - values[0]) / error[1:]
     usable = studentised[np.isfinite(studentised)]
-    if len(usable) < 0.5 * len(counts) or error[0] == 0.0:
+    if len(usable) < 0.5 * len(studentised) or error[0] == 0.0:
         return None
     low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values[0]), float(values[0] - high * error[0]), float(values[0] - low * error[0]))
