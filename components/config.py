@@ -1,8 +1,8 @@
 """params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in `components/stages.py`. The section
-`world` sizes the simulated marketplace, `notify` says whom to tell; `datasets.<name>` overrides any section for
-one data set.
+`world` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
+`datasets.<name>` overrides any section for one data set.
 """
 
 import difflib
@@ -162,6 +162,24 @@ class PromotionConfig(Section):
     approval: Literal["auto", "manual"] = "auto"
 
 
+class SourceConfig(Section):
+    """The database that `adloom data pull` fills a data set from, and what its card says. See datasets/pull.py."""
+
+    url: str | None = None  # credentials as ${NAME}, from the environment
+    batch_rows: Count = 50_000  # read at a time
+    late_days: Annotated[int, Field(ge=0)] = 3  # pulled days that are looked through again for rows that came late
+    naive_times: Literal["refuse", "utc"] = "refuse"  # times without a zone; utc: they are in UTC
+    since: Moment | None = None  # null: the first impression's day
+    licence: str = "internal"
+    currency: str = "EUR"
+    conversion_window_days: Annotated[int, Field(ge=0)] = 7
+
+
+def _url_alone(value: Any) -> Any:
+    """`source: postgresql://...` is short for a section with that url."""
+    return {"url": value} if isinstance(value, str) else value
+
+
 class NotifyConfig(Section):
     """Whom to tell by a signed JSON post when a run needs people: see components/notify.py."""
 
@@ -183,6 +201,7 @@ class Settings(Section):
     """All settings of one data set."""
 
     world: WorldConfig = WorldConfig()
+    source: Annotated[SourceConfig, BeforeValidator(_url_alone)] = SourceConfig()
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
     features: FeaturesConfig = FeaturesConfig()

@@ -87,7 +87,7 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     from components.contract.validation import load_dataset, validate
     from components.contract.window import cut
 
-    tables, card = cut(*load_dataset(paths.data), config)
+    tables, card = cut(*load_dataset(paths.data, config.as_of), config)
     try:
         checked = validate(tables, card, config)
     except DataRefused as refused:  # the pages show why, and nothing downstream is touched

@@ -30,7 +30,7 @@ MAY_READ_FILES = {
     "stages",
     "cli",
 }
-SURROUNDING = {"world", "notify"}  # sections of settings that are no stage's
+SURROUNDING = {"world", "source", "notify"}  # sections of settings that are no stage's
 TRUTH_READERS = {"world", "datasets", "stages"}
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""`adloom data`: build, verify, add and advance data sets."""
+"""`adloom data`: build, verify, add, pull and advance data sets."""
 
 import click
 
@@ -8,7 +8,7 @@ from components.errors import UserError
 
 @click.group()
 def data() -> None:
-    """Build, verify, add and advance data sets."""
+    """Build, verify, add, pull and advance data sets."""
 
 
 @data.command()
@@ -69,6 +69,39 @@ def add(name: str, folder: str) -> None:
     if done.returncode:
         raise UserError(f"{target} is in place, but `dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
     click.echo(f"{target}: added; commit data.dvc to keep it")
+
+
+@data.command()
+@click.argument("name")
+@click.pass_obj
+def pull(params: str, name: str) -> None:
+    """Bring data/NAME up to date from the database that `source` under datasets.NAME in params.yaml names.
+
+    Reads in one read-only transaction and writes whole days, which stay as they are; a pull that was cut goes on after
+    the last whole day. Credentials are ${NAME} in the URL and come from the environment.
+    """
+    from upath import UPath
+
+    from components import datasets
+    from components.cli.progress import show_progress
+    from components.config import load_settings
+    from components.environment import prepare
+
+    source = load_settings(params, name).source
+    prepare()
+    try:
+        with show_progress():
+            done = datasets.pull(name, source, UPath("data"))
+    except OSError as error:
+        raise UserError(f"{name}: {error.filename} cannot be written: {error.strerror}; pull again to go on") from None
+    if not done.days:
+        click.echo(f"{name}: nothing new; the log ends on {done.ends_at:%Y-%m-%d}")
+        return
+    click.echo(
+        f"{name}: {done.days} more days, until {done.ends_at:%Y-%m-%d}: {done.impressions:,} impressions; "
+        f"{done.late:,} rows of earlier days came late; {done.settled:,} earlier conversions are final. "
+        "`dvc add data` keeps them"
+    )
 
 
 @data.command()

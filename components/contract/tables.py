@@ -9,8 +9,9 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from io import BytesIO
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from components.contract.arrivals import is_late, known_by
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import TABLES
 from components.contract.settlements import COLUMNS as SETTLED
@@ -28,18 +30,23 @@ from components.errors import UserError
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
 
-def read_table(folder: UPath, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+def read_table(
+    folder: UPath, name: str, columns: Iterable[str] | None = None, as_of: datetime | None = None
+) -> pd.DataFrame:
     """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet` in order.
 
     `columns` limits what is read; without it every declared column must be there, and others come along. Conversions
-    that were settled later (settlements.py) are filled in.
+    that were settled later (settlements.py) are filled in. Rows that came late (arrivals.py) stand where their time
+    says; those that came after `as_of` are not there.
     """
     declared = TABLES[name]
     wanted = None if columns is None else list(columns)
-    every = _table_files(UPath(folder), name)
+    every = [file for file in _table_files(UPath(folder), name) if known_by(file.name, as_of)]
     late = [file for file in every if is_settlement(file.name, name)]
-    needed = wanted if not late or wanted is None else list(dict.fromkeys([*wanted, *SETTLED]))
     files = [file for file in every if file not in late]
+    timed = declared.column("timestamp") is not None and any(is_late(file.name) for file in files)
+    extra = [*(SETTLED if late else ()), *(("timestamp",) if timed else ())]
+    needed = None if wanted is None else list(dict.fromkeys([*wanted, *extra]))
     pieces = [conform(_read_parquet(file, name, needed), declared, str(file), needed) for file in files]
     table = pa.concat_tables(pieces, promote_options="permissive") if len(pieces) > 1 else pieces[0]
     if table.num_rows == 0:
@@ -48,6 +55,8 @@ def read_table(folder: UPath, name: str, columns: Iterable[str] | None = None) -
     for file in late:
         known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED)
         frame = apply_settlement(frame, to_pandas(known, declared), str(file))
+    if timed:
+        frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)
     return frame if wanted is None else frame[wanted]
 
 
@@ -72,6 +81,20 @@ def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
     with _replacing(path) as file:
         # pandas' own metadata names library versions and nothing that a reader here needs.
         pq.write_table(table.replace_schema_metadata(None), file, compression="zstd")
+
+
+def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
+    """`batches` -> one zstd Parquet file at `path`, whole or absent, one in memory; no rows, no file. Their number."""
+    rest = iter(batches)
+    first = next(rest, None)
+    if first is None:
+        return 0
+    rows = 0
+    with _replacing(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for batch in chain([first], rest):
+            writer.write_table(batch)
+            rows += batch.num_rows
+    return rows
 
 
 def write_json(value: Any, path: UPath) -> None:

@@ -8,6 +8,7 @@ quarantined impressions go with them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -46,8 +47,11 @@ class Validated:
     results: Mapping[str, tuple[Mapping[str, Any], ...]]
 
 
-def load_dataset(folder: UPath) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """The tables and the card of the data set in `folder`; the card and the files must tell of the same tables."""
+def load_dataset(folder: UPath, as_of: datetime | None = None) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """The tables and the card of the data set in `folder`; the card and the files must tell of the same tables.
+
+    Rows that came after `as_of` are left out (arrivals.py).
+    """
     folder = UPath(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; a data set is a folder of tables and {CARD}")
@@ -59,7 +63,7 @@ def load_dataset(folder: UPath) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
         if there and not told:
             raise UserError(f"{name}: {folder / CARD} must list it under real or under simulated")
     _require_needed(card.tables, f" (looked in {folder})")
-    return {name: read_table(folder, name) for name in TABLES if name in card.tables}, card
+    return {name: read_table(folder, name, as_of=as_of) for name in TABLES if name in card.tables}, card
 
 
 def validate(tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig) -> Validated:

@@ -23,7 +23,7 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     begin like a shipped data set's are refused, so that a later build cannot meet it.
     """
     source, folder = UPath(source), UPath(data_folder) / name
-    _check_name(name)
+    check_name(name)
     if folder.exists():
         raise UserError(f"{name}: {folder} is there already; choose another name or remove it first")
     if not source.is_dir():
@@ -46,7 +46,8 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     return folder
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """UserError for a name that is no data set's, or kept for those that Adloom builds."""
     if not _NAME.fullmatch(name):
         raise UserError(
             f"{name!r}: a data set's name has lower-case letters, digits, - and _, and begins with no - or _"

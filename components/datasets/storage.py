@@ -3,7 +3,8 @@
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pandas as pd
 import pyarrow as pa
@@ -51,10 +52,7 @@ def extend_dataset(
 
     `settled`: impressions of earlier days with conversions that are known now; they go beside their day's partition.
     """
-    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        # Links take no time; nothing writes through one, for every write here is to a new file that is then renamed.
-        shutil.copytree(folder.path, fresh.path, copy_function=_link)
+    with extending(folder) as fresh:
         for name, table in logs.items():
             _write_days(table, _times_of(name, dict(logs)), fresh / name)
         for name, table in whole.items():
@@ -63,6 +61,17 @@ def extend_dataset(
             at = fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
             write_table(rows[list(COLUMNS)], at)
         write_card(card, fresh)
+
+
+@contextmanager
+def extending(folder: UPath) -> Iterator[UPath]:
+    """A copy of `folder` (empty where there is none) to add files to; it takes the folder's place if all goes well."""
+    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
+    try:
+        # Links take no time; nothing writes through one, for every write here is to a new file that is then renamed.
+        if folder.exists():
+            shutil.copytree(folder.path, fresh.path, copy_function=_link)
+        yield fresh
         replace_folder(fresh, folder)
     finally:
         if fresh.exists():

@@ -1,0 +1,308 @@
+"""A shop's database -> data/NAME, day by day: what is new since the last pull, and nothing twice.
+
+The card's `ends_at` is the watermark. Each whole day after it is written at once, as immutable partitions, and moves
+it; so a pull that is cut leaves whole days, and the next one goes on after them. Ten days pulled together give the
+bytes of ten nightly pulls. Beside new days a pull brings
+
+- rows of earlier days that came late (by id, in the last `late_days`), as arrivals.py has them;
+- conversions whose window has closed since (settlements.py); before, they are null whatever the database says;
+- pictures whose id is not there yet; the small tables, which have no time, whole.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from upath import UPath
+
+from components.config import SourceConfig
+from components.contract.arrivals import late_name
+from components.contract.card import NAME as CARD
+from components.contract.card import DatasetCard, read_card, write_card
+from components.contract.schema import TABLES
+from components.contract.settlements import COLUMNS, PREFIX
+from components.contract.tables import has_table, read_frame, read_table, write_batches, write_table
+from components.datasets.add import check_name
+from components.datasets.database import Database, DatabaseGone, place_of, snapshot
+from components.datasets.storage import extending
+from components.errors import UserError
+
+DAY = timedelta(days=1)
+SMALL = ("campaigns", "creatives", "products", "shoppers")
+KEYS = {"impressions": "impression_id", "events": "event_id"}
+AT_ONCE = 1000  # ids in one question
+CLICKS = ("impression_id", "timestamp", "click", "conversion")
+PART = "part-0.parquet"
+
+log = logging.getLogger("adloom")
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull brought: whole days, rows by table, rows that came late, conversions that became final."""
+
+    name: str
+    ends_at: datetime
+    days: int = 0
+    impressions: int = 0
+    late: int = 0
+    settled: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is there already: per log the ids and times of its rows, and clicks whose conversion was not final."""
+
+    rows: Mapping[str, pd.DataFrame]
+    open_clicks: pd.DataFrame  # impression_id, timestamp
+    images: frozenset[str]
+
+
+def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
+    """Bring `data_folder/name` up to the last day that is over by the clock and by the newest impression."""
+    check_name(name)
+    if config.url is None:
+        raise UserError(f"{name}: no database to pull from; set `source` under datasets.{name} in params.yaml")
+    folder = UPath(data_folder) / name
+    card = read_card(folder) if (folder / CARD).exists() else None
+    if card is None and folder.exists():
+        raise UserError(f"{name}: {folder} is there but was not pulled: it has no {CARD}")
+    source = f"pulled from {place_of(config)}"
+    if card is not None and card.source != source:
+        raise UserError(f"{name}: {folder} is not from {place_of(config)}, but `{card.source}`; choose another name")
+    with _alone(name):
+        return _pull(name, config, folder, card, source)
+
+
+def _pull(name: str, config: SourceConfig, folder: UPath, card: DatasetCard | None, source: str) -> Pulled:
+    done, at = None if card is None else Pulled(name, card.ends_at), "the first of it"
+    try:
+        with snapshot(config) as database:
+            card = card or _first_card(name, config, database, source)
+            done = done or Pulled(name, card.ends_at)
+            held = _held(folder) if folder.exists() else None
+            until = _whole_days(database)
+            while card.ends_at < until:
+                at = f"{card.ends_at:%Y-%m-%d}"
+                card, held, done = _one_day(database, folder, card, held, done, first=done.days == 0)
+                log.info("%s: %s is there, %s impressions in all", name, at, f"{done.impressions:,}")
+    except DatabaseGone as gone:
+        kept = "nothing has changed" if not done or not done.days else f"the days before {at} are in place"
+        raise UserError(
+            f"{name}: the database failed while {at} was read ({gone}); {kept}. Pull again to go on"
+        ) from None
+    return done
+
+
+def _one_day(
+    database: Database, folder: UPath, card: DatasetCard, held: Held | None, done: Pulled, first: bool
+) -> tuple[DatasetCard, Held, Pulled]:
+    """The data set with one more day; on a pull's first one also with what came late and the small tables."""
+    begin, end = card.ends_at, card.ends_at + DAY
+    moved = card.model_copy(update={"ends_at": end})
+    rows = {name: 0 for name in KEYS}
+    with extending(folder) as fresh:
+        late = _write_late(database, fresh, moved, held, database.config.late_days) if first and held else 0
+        settled = _write_settled(database, fresh, moved, held) if held else 0
+        for name in KEYS:
+            if name in database.columns:
+                batches = _settled_only(database.batches(name, _between(database, name, begin, end)), moved)
+                rows[name] = write_batches(batches, fresh / name / f"day={begin:%Y-%m-%d}" / PART)
+        if "candidates" in database.columns:
+            asked = _candidates_between(database, begin, end)
+            write_batches(database.batches("candidates", asked), fresh / "candidates" / f"day={begin:%Y-%m-%d}" / PART)
+        if first:
+            _write_small(database, fresh)
+            _write_images(database, fresh, end, held)
+        moved = moved.model_copy(update={"real": tuple(name for name in database.columns if has_table(fresh, name))})
+        write_card(moved, fresh)
+    done = replace(
+        done,
+        ends_at=end,
+        days=done.days + 1,
+        impressions=done.impressions + rows["impressions"],
+        late=done.late + late,
+        settled=done.settled + settled,
+    )
+    return moved, _held(folder) if first or held is None else _with_day(held, folder, begin), done
+
+
+def _first_card(name: str, config: SourceConfig, database: Database, source: str) -> DatasetCard:
+    from sqlalchemy import func, select
+
+    earliest = database.scalar(select(func.min(database.table("impressions").c.timestamp)))
+    if earliest is None:
+        raise UserError(f"{name}: the database's table impressions has no rows")
+    begins = _day_of(max(config.since or earliest, earliest))
+    return DatasetCard(
+        name=name,
+        source=source,
+        licence=config.licence,
+        real=tuple(database.columns),
+        simulated=(),
+        currency=config.currency,
+        conversion_window_days=config.conversion_window_days,
+        ends_at=begins,
+    )
+
+
+def _whole_days(database: Database) -> datetime:
+    """The end of the last day that is over: a later impression is there, and the clock agrees."""
+    from sqlalchemy import func, select
+
+    newest = database.scalar(select(func.max(database.table("impressions").c.timestamp)))
+    return _day_of(min(newest or datetime.min.replace(tzinfo=UTC), datetime.now(UTC)))
+
+
+def _day_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _held(folder: UPath) -> Held:
+    rows = {}
+    for name, key in KEYS.items():
+        if (folder / name).exists():
+            rows[name] = read_table(folder, name, [key, "timestamp"])
+    pictures = read_table(folder, "images", ["image_id"])["image_id"] if (folder / "images").exists() else ()
+    return Held(rows, _open(read_table(folder, "impressions", CLICKS)), frozenset(pictures))
+
+
+def _open(clicks: pd.DataFrame) -> pd.DataFrame:
+    is_open = (clicks["click"] == 1) & clicks["conversion"].isna()
+    return clicks.loc[is_open, ["impression_id", "timestamp"]]
+
+
+def _with_day(held: Held, folder: UPath, day: datetime) -> Held:
+    """`held` with the open clicks of the day that was just written; its other parts serve a pull's first day alone."""
+    part = folder / "impressions" / f"day={day:%Y-%m-%d}" / PART
+    if not part.exists():
+        return held
+    return replace(held, open_clicks=pd.concat([held.open_clicks, _open(read_frame(part, CLICKS))]))
+
+
+def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa.Table]:
+    """Impressions without the conversions whose window is open when the log ends; other tables as they are."""
+    last = pa.scalar(card.ends_at - timedelta(days=card.conversion_window_days), pa.timestamp("us", "UTC"))
+    for batch in batches:
+        if "conversion" in batch.column_names:
+            is_open = pc.and_(pc.equal(batch["click"], 1), pc.greater(batch["timestamp"], last))
+            for name in COLUMNS[1:]:
+                kept = pc.if_else(is_open, pa.scalar(None, batch[name].type), batch[name])
+                batch = batch.set_column(batch.column_names.index(name), batch.schema.field(name), kept)
+        yield batch
+
+
+def _write_late(database: Database, fresh: UPath, card: DatasetCard, held: Held, days: int) -> int:
+    """Impressions and events of the last pulled days whose ids are not there yet, and their candidates; how many."""
+    begin, count = card.ends_at - DAY - days * DAY, 0
+    for name, rows in held.rows.items():
+        for day in (begin + back * DAY for back in range(days)):
+            there = set(rows.loc[(rows["timestamp"] >= day) & (rows["timestamp"] < day + DAY), KEYS[name]])
+            new = [each for each in _ids_between(database, name, day) if each not in there]
+            at = f"day={day:%Y-%m-%d}/{late_name(card.ends_at)}"
+            found = _settled_only(_by_id(database, name, KEYS[name], new), card)
+            count += write_batches(found, fresh / name / at)
+            if name == "impressions" and "candidates" in database.columns:
+                write_batches(_by_id(database, "candidates", "impression_id", new), fresh / "candidates" / at)
+    return count
+
+
+def _ids_between(database: Database, name: str, day: datetime) -> list[str]:
+    """Ids of the rows of one day, in the order of time."""
+    from sqlalchemy import select
+
+    table = database.table(name)
+    key, at = table.c[KEYS[name]], table.c.timestamp
+    return database.texts(select(key).where(at >= day, at < day + DAY).order_by(at, key))
+
+
+def _by_id(database: Database, name: str, column: str, wanted: Iterable[str]) -> Iterator[pa.Table]:
+    """The rows of table `name` with one of the `wanted` ids in `column`, some at a time, ordered by id."""
+    from sqlalchemy import select
+
+    table, ids = database.table(name), [database.id_of(name, column, each) for each in wanted]
+    for start in range(0, len(ids), AT_ONCE):
+        chosen = select(*table.c).where(table.c[column].in_(ids[start : start + AT_ONCE]))
+        yield from database.batches(name, chosen.order_by(*list(table.c)[:2]))
+
+
+def _write_settled(database: Database, fresh: UPath, card: DatasetCard, held: Held) -> int:
+    """Conversions of clicks whose window has closed on the day that `card` now ends with, beside their day."""
+    window = pd.Timedelta(days=card.conversion_window_days)
+    closes = held.open_clicks["timestamp"] + window
+    due = held.open_clicks[(closes > card.ends_at - DAY) & (closes <= card.ends_at)]
+    settled = 0
+    for day, rows in due.groupby(due["timestamp"].dt.floor("D")):
+        found = list(_by_id(database, "impressions", "impression_id", rows["impression_id"]))
+        if not found:
+            continue
+        known = pa.concat_tables(found).select(COLUMNS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        known = known[known["conversion"].notna()]
+        if len(known):
+            write_table(
+                known, fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+            )
+        settled += len(known)
+    return settled
+
+
+def _between(database: Database, name: str, begin: datetime, end: datetime) -> Any:
+    from sqlalchemy import select
+
+    table = database.table(name)
+    at = table.c.timestamp
+    return select(*table.c).where(at >= begin, at < end).order_by(at, table.c[KEYS[name]])
+
+
+def _candidates_between(database: Database, begin: datetime, end: datetime) -> Any:
+    from sqlalchemy import select
+
+    offered, shown = database.table("candidates"), database.table("impressions")
+    at = shown.c.timestamp
+    joined = offered.join(shown, offered.c.impression_id == shown.c.impression_id)
+    order = (at, offered.c.impression_id, offered.c.creative_id)
+    return select(*offered.c).select_from(joined).where(at >= begin, at < end).order_by(*order)
+
+
+def _write_small(database: Database, fresh: UPath) -> None:
+    from sqlalchemy import select
+
+    for name in SMALL:
+        if name in database.columns:
+            table = database.table(name)
+            whole = select(*table.c).order_by(table.c[TABLES[name].key[0]])
+            write_batches(database.batches(name, whole), fresh / f"{name}.parquet")
+
+
+def _write_images(database: Database, fresh: UPath, end: datetime, held: Held | None) -> None:
+    """Pictures that are not there yet, a batch at a time."""
+    from sqlalchemy import select
+
+    if "images" not in database.columns:
+        return
+    table, known = database.table("images"), held.images if held else frozenset()
+    new = [each for each in database.texts(select(table.c.image_id).order_by(table.c.image_id)) if each not in known]
+    at = f"images/day={end:%Y-%m-%d}/{late_name(end) if known else PART}"
+    write_batches(_by_id(database, "images", "image_id", new), fresh / at)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Hold the lock of this data set's pulls; UserError where another one is at work."""
+    state = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / f"pull-{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{name}: another pull of it is at work") from None
+        yield

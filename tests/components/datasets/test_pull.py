@@ -1,0 +1,307 @@
+"""A shop's database becomes a data set, day by day: whole, in the contract's types, once, safe when it goes away."""
+
+import logging
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from upath import UPath
+
+from components.config import SourceConfig, ValidationConfig, load_settings
+from components.contract.schema import TABLES
+from components.contract.validation import load_dataset, validate
+from components.contract.window import settle
+from components.datasets.pull import pull
+from components.errors import UserError
+from components.manifest import digest_tree
+from tests.components.contract import samples
+from tests.components.datasets.servers import READER, Server, create, missing
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+DAYS = 11  # of the sample
+
+
+def first_days() -> samples.Tables:
+    whole = samples.sample(impressions=400, events=120)
+    end = FIRST + timedelta(days=DAYS)
+    logs = {name: whole[name][whole[name]["timestamp"] < end] for name in ("impressions", "events")}
+    offered = whole["candidates"]
+    return {**whole, **logs, "candidates": offered[offered["impression_id"].isin(logs["impressions"]["impression_id"])]}
+
+
+SAMPLE = first_days()
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A server, the settings to pull from it, and its tables under way."""
+
+    server: Server
+    config: SourceConfig
+    tables: dict
+
+    def insert(self, name: str, rows: pd.DataFrame) -> None:
+        if self.server.kind == "mysql":  # its times bear no zone; the session's is UTC
+            zoned = rows.select_dtypes("datetimetz").columns
+            rows = rows.assign(**{column: rows[column].dt.tz_localize(None) for column in zoned})
+        records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        with self.begin() as connection:
+            connection.execute(self.tables[name].insert(), records)
+
+    def execute(self, *statements: str) -> None:
+        with self.begin() as connection:
+            for statement in statements:
+                connection.execute(sa.text(statement))
+
+    @contextmanager
+    def begin(self):
+        with sa.create_engine(self.server.owner_url(), poolclass=sa.NullPool).begin() as connection:
+            utc = "SET time_zone = '+00:00'" if self.server.kind == "mysql" else "SET TIME ZONE 'UTC'"
+            connection.execute(sa.text(utc))
+            yield connection
+
+
+def declared(kind: str) -> dict:
+    """The contract's tables in SQL: money as NUMERIC, flags as the server has them, zoned times."""
+    from sqlalchemy.dialects.mysql import LONGBLOB, TIMESTAMP
+
+    mysql = kind == "mysql"
+    types = {
+        "text": lambda: sa.String(120),
+        "timestamp": lambda: TIMESTAMP(fsp=6) if mysql else sa.TIMESTAMP(timezone=True),
+        "number": lambda: sa.Numeric(20, 12) if mysql else sa.Double(),
+        "whole": sa.Integer,
+        "flag": sa.Boolean,
+        "bytes": lambda: LONGBLOB() if mysql else sa.LargeBinary(),
+    }
+    metadata, made = sa.MetaData(), {}
+    for name, table in TABLES.items():
+        columns = [
+            sa.Column(each.name, types[each.kind](), primary_key=each.name in table.key, autoincrement=False)
+            for each in table.columns
+        ]
+        known = {each.name for each in table.columns}
+        for extra in SAMPLE[name].columns.difference(known) if name in SAMPLE else ():
+            text = pd.api.types.is_string_dtype(SAMPLE[name][extra])
+            number = sa.Double() if extra.startswith("feature_") else sa.Integer()
+            columns.append(sa.Column(extra, sa.String(40) if text else number))
+        made[name] = sa.Table(name, metadata, *columns)
+    return made
+
+
+@pytest.fixture(scope="module", params=["mysql", "postgresql"])
+def server(request):
+    reason = missing(request.param)
+    if reason:
+        pytest.skip(reason)
+    with TemporaryDirectory(prefix="adloom-") as folder:  # pytest's own folders are closed to the servers' users
+        os.chmod(folder, 0o755)
+        made = create(request.param, Path(folder) / "server")
+        yield made
+        made.kill()
+
+
+@pytest.fixture
+def shop(server, monkeypatch) -> Shop:
+    """The sample's first days in a fresh database, known to the environment alone."""
+    monkeypatch.setenv("SHOP_USER", READER[0])
+    monkeypatch.setenv("SHOP_PASSWORD", READER[1])
+    tables = declared(server.kind)
+    engine = sa.create_engine(server.owner_url())
+    tables["impressions"].metadata.drop_all(engine)
+    tables["impressions"].metadata.create_all(engine)
+    made = Shop(server, SourceConfig(url=server.source(), batch_rows=37), tables)
+    for name, rows in SAMPLE.items():
+        made.insert(name, rows)
+    return made
+
+
+def until(day: int) -> pd.Timestamp:
+    return pd.Timestamp(FIRST + timedelta(days=day))
+
+
+def keep_until(shop: Shop, day: int) -> None:
+    """The database as it was early on that day: one impression of it is there."""
+    times = SAMPLE["impressions"]["timestamp"]
+    last = times[times >= until(day)].min()
+    for name in ("impressions", "events"):
+        shop.execute(f"DELETE FROM {name} WHERE timestamp > '{last:%Y-%m-%d %H:%M:%S}'")
+    shop.execute("DELETE FROM candidates WHERE impression_id NOT IN (SELECT impression_id FROM impressions)")
+
+
+def restore(shop: Shop, leaving_out: tuple[str, ...] = ()) -> None:
+    """The database as it is at the end, but for some impressions."""
+    shop.execute("DELETE FROM candidates", "DELETE FROM impressions", "DELETE FROM events")
+    for name in ("impressions", "candidates", "events"):
+        rows = SAMPLE[name]
+        shop.insert(name, rows[~rows["impression_id"].isin(leaving_out)] if "impression_id" in rows else rows)
+
+
+def without_images(digests: dict[str, str]) -> dict[str, str]:
+    """Pictures bear no time, so their partition is the day of the pull that brought them."""
+    return {name: digest for name, digest in digests.items() if not name.startswith("images/")}
+
+
+def test_the_data_set_holds_what_the_database_did(shop, tmp_path):
+    done = pull("bakery", shop.config, UPath(tmp_path))
+    tables, card = load_dataset(UPath(tmp_path / "bakery"))
+    last = SAMPLE["impressions"]["timestamp"].max().floor("D")
+    assert pd.Timestamp(card.ends_at) == pd.Timestamp(done.ends_at) == last
+    due = SAMPLE["impressions"][SAMPLE["impressions"]["timestamp"] < last]
+    due = settle(due, last, card.conversion_window_days).reset_index(drop=True)
+    pd.testing.assert_frame_equal(tables["impressions"], due, check_like=True, check_dtype=False, rtol=1e-9)
+    for name in ("campaigns", "creatives", "products", "images", "shoppers"):
+        key = TABLES[name].key[0]
+        found, wanted = (each.sort_values(key, ignore_index=True) for each in (tables[name], SAMPLE[name]))
+        pd.testing.assert_frame_equal(found, wanted, check_like=True, check_dtype=False, rtol=1e-9)
+    assert set(tables["candidates"]["impression_id"]) == set(due["impression_id"])
+    validated = validate(tables, card, ValidationConfig())
+    assert sum(len(rows) for rows in validated.quarantine.values()) == 0
+    folders = {path.parent.name for path in (tmp_path / "bakery" / "impressions").rglob("*.parquet")}
+    assert (
+        folders <= {f"day={FIRST + timedelta(days=day):%Y-%m-%d}" for day in range(DAYS)} and len(folders) == DAYS - 1
+    )
+
+
+def test_nightly_pulls_and_one_pull_give_the_same_bytes_and_touch_nothing_old(shop, tmp_path):
+    keep_until(shop, 8)
+    first = pull("bakery", shop.config, UPath(tmp_path / "nightly"))
+    assert pd.Timestamp(first.ends_at) == until(8)
+    before = digest_tree(UPath(tmp_path / "nightly" / "bakery"))
+    restore(shop)
+    pull("bakery", shop.config, UPath(tmp_path / "nightly"))
+    after = digest_tree(UPath(tmp_path / "nightly" / "bakery"))
+    assert {name for name in before if after[name] != before[name]} <= {"dataset.yaml"}
+    pull("bakery", shop.config, UPath(tmp_path / "once"))
+    images = {name for name in after if name.startswith("images/")}
+    once = digest_tree(UPath(tmp_path / "once" / "bakery"))
+    assert {k: v for k, v in once.items() if not k.startswith("images/")} == {
+        k: v for k, v in after.items() if k not in images
+    }
+    again = pull("bakery", shop.config, UPath(tmp_path / "once"))
+    assert again.days == 0 and digest_tree(UPath(tmp_path / "once" / "bakery")) == once
+
+
+def test_late_rows_enter_the_next_pull_and_a_backfill_does_without_them(shop, tmp_path):
+    times = SAMPLE["impressions"]
+    late = tuple(times.loc[(times["timestamp"] >= until(7)) & (times["timestamp"] < until(8)), "impression_id"].head(3))
+    restore(shop, leaving_out=late)
+    keep_until(shop, 8)
+    pull("bakery", shop.config, UPath(tmp_path))
+    then, _ = load_dataset(UPath(tmp_path / "bakery"))
+    assert not set(late) & set(then["impressions"]["impression_id"])
+    restore(shop)
+    done = pull("bakery", shop.config, UPath(tmp_path))
+    assert done.late == 3
+    now, _ = load_dataset(UPath(tmp_path / "bakery"))
+    assert set(late) <= set(now["impressions"]["impression_id"]) and set(late) <= set(
+        now["candidates"]["impression_id"]
+    )
+    assert now["impressions"]["timestamp"].is_monotonic_increasing
+    backfill, _ = load_dataset(UPath(tmp_path / "bakery"), until(8).to_pydatetime())
+    kept = backfill["impressions"][backfill["impressions"]["timestamp"] < until(8)].reset_index(drop=True)
+    assert list(kept["impression_id"]) == list(then["impressions"]["impression_id"])
+    next_night, _ = load_dataset(UPath(tmp_path / "bakery"), until(9).to_pydatetime())
+    assert set(late) <= set(next_night["impressions"]["impression_id"])
+
+
+def test_a_database_that_goes_away_leaves_whole_days_and_the_next_pull_goes_on(shop, tmp_path):
+    class Killer(logging.Handler):
+        def emit(self, record):
+            if "2026-03-05 is there" in record.getMessage():
+                shop.server.kill()
+
+    logger, killer = logging.getLogger("adloom"), Killer()
+    logger.addHandler(killer)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with pytest.raises(UserError) as told:
+            pull("bakery", shop.config, UPath(tmp_path / "cut"))
+    finally:
+        logger.removeHandler(killer)
+        logger.setLevel(level)
+    assert "failed while 2026-03-06 was read" in str(told.value) and "the days before 2026-03-06 are in place" in str(
+        told.value
+    )
+    assert not any(secret in str(told.value) for secret in READER)
+    tables, card = load_dataset(UPath(tmp_path / "cut" / "bakery"))
+    assert pd.Timestamp(card.ends_at) == until(5) and tables["impressions"]["timestamp"].max() < until(5)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["bakery"], "nothing half-made is left"
+    with pytest.raises(UserError, match="nothing has changed"):
+        pull("bakery", shop.config, UPath(tmp_path / "cut"))
+    shop.server.start()
+    pull("bakery", shop.config, UPath(tmp_path / "cut"))
+    pull("bakery", shop.config, UPath(tmp_path / "whole"))
+    cut, whole = (digest_tree(UPath(tmp_path / name / "bakery")) for name in ("cut", "whole"))
+    assert without_images(cut) == without_images(whole)
+
+
+def test_nothing_can_be_written_to_the_database(shop):
+    from components.datasets.database import DatabaseGone, snapshot
+
+    owner = shop.config.model_copy(update={"url": shop.server.source()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOP_USER", "owner")
+        patch.setenv("SHOP_PASSWORD", "owner")
+        with pytest.raises(DatabaseGone, match=r"(?i)read.?only"), snapshot(owner) as database:
+            database.connection.execute(sa.text("DELETE FROM impressions"))
+
+
+def test_faults_of_the_database_are_named(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_PASSWORD", "guessed")
+    with pytest.raises(UserError, match="nothing has changed") as told:
+        pull("bakery", shop.config, UPath(tmp_path))
+    assert "guessed" not in str(told.value) and READER[0] not in str(told.value)
+    monkeypatch.setenv("SHOP_PASSWORD", READER[1])
+    zone = "DATETIME" if shop.server.kind == "mysql" else "TIMESTAMP WITHOUT TIME ZONE"
+    change = "MODIFY timestamp" if shop.server.kind == "mysql" else "ALTER COLUMN timestamp TYPE"
+    shop.execute(f"ALTER TABLE events {change} {zone}")
+    with pytest.raises(UserError, match=r"events.timestamp: times without a zone.*naive_times: utc"):
+        pull("bakery", shop.config, UPath(tmp_path))
+    shop.execute("ALTER TABLE events DROP COLUMN dwell_seconds")
+    with pytest.raises(UserError, match="events: the database's table has no column dwell_seconds"):
+        pull("bakery", shop.config, UPath(tmp_path))
+    shop.execute("DROP TABLE events", "DROP TABLE campaigns")
+    with pytest.raises(UserError, match="campaigns: the database has no such table"):
+        pull("bakery", shop.config, UPath(tmp_path))
+    assert not (tmp_path / "bakery").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:secret@db/shop", "holds a password"),
+        ("postgresql://db/shop?password=secret", "holds a password"),
+        ("oracle://${A}:${B}@db/shop", "oracle is not known"),
+        ("not a url", "no database's URL"),
+        ("postgresql://${NOT_SET_ANYWHERE}:${B}@db/shop", "NOT_SET_ANYWHERE is not set"),
+        (None, "no database to pull from"),
+    ],
+)
+def test_a_wrong_source_is_one_sentence(url, words, tmp_path):
+    with pytest.raises(UserError, match=words) as told:
+        pull("bakery", SourceConfig(url=url), UPath(tmp_path))
+    assert "secret" not in str(told.value)
+
+
+def test_a_shipped_or_added_data_set_is_not_pulled_over(tmp_path):
+    source = SourceConfig(url="postgresql://db/shop")
+    with pytest.raises(UserError, match="kept for data sets that Adloom builds"):
+        pull("marketplace", source, UPath(tmp_path))
+    from components.datasets.storage import write_dataset
+
+    write_dataset(SAMPLE, samples.card(), UPath(tmp_path / "sample"))
+    with pytest.raises(UserError, match="is not from postgresql://db/shop"):
+        pull("sample", source, UPath(tmp_path))
+
+
+def test_a_text_alone_is_the_sources_url(tmp_path):
+    (tmp_path / "params.yaml").write_text("datasets: {bakery: {source: 'postgresql://db/shop'}}")
+    assert load_settings(tmp_path / "params.yaml", "bakery").source == SourceConfig(url="postgresql://db/shop")
