@@ -63,6 +63,7 @@ class ValidationConfig(Section):
     max_quarantined: Share = 0.01
     as_of: Moment | None = None  # what was known at this time; null: everything
     window_days: Count | None = None  # of the log's end; null: all of it
+    attribution_days: Count | None = None  # a conversion counts so long after its click; null: the card's window
 
 
 class FeaturesConfig(Section):

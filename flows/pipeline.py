@@ -9,7 +9,7 @@ from components.errors import UserError
 from components.paths import STAGES
 from flows.creatives import creatives
 from flows.notices import tell_failure, tell_outcome
-from flows.tasks import locate, run_stage
+from flows.tasks import dated, locate, run_stage
 
 
 def _not_a_mistake(task, task_run, state) -> bool:
@@ -42,11 +42,16 @@ def pipeline(
     data: str | None = None,
     workdir: str = "artifacts",
     overrides: tuple[str, ...] = (),
+    as_of: str | None = None,
+    window_days: int | None = None,
+    attribution_days: int | None = None,
 ) -> dict:
     """Take `dataset` from raw tables to a decision about its policy; the record of that decision comes back.
 
     `data`: the folder of the raw tables (default data/<dataset>). `overrides`: section.key=value, as in `adloom run`.
+    `as_of` (a date or time in UTC), `window_days`, `attribution_days`: the settings of these names in `validation`.
     """
+    overrides = dated(overrides, as_of, window_days, attribution_days)
     settings, paths = locate(dataset, params, data, workdir, overrides)
     snapshot(dataset, paths)
     for name in STAGES:

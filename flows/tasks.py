@@ -49,6 +49,14 @@ def locate(dataset: str, params: str, data: str | None, workdir: str, overrides:
     return load_settings(params, dataset, tuple(overrides)), Paths.of(dataset, data, workdir)
 
 
+def dated(
+    overrides: tuple[str, ...], as_of: str | None, window_days: int | None, attribution_days: int | None
+) -> tuple[str, ...]:
+    """`overrides` with those of a run's own dates and windows that are given."""
+    given = {"as_of": as_of, "window_days": window_days, "attribution_days": attribution_days}
+    return (*overrides, *(f"validation.{name}={value}" for name, value in given.items() if value is not None))
+
+
 def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None:
     """Run the task of stage `name` and show its page on the flow run."""
     TASKS[name](settings, paths)

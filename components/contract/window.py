@@ -1,4 +1,4 @@
-"""A data set -> the same data set as it was known at an earlier time, or its last days only.
+"""A data set -> the same data set as it was known at an earlier time, its last days only, or its soonest conversions.
 
 What an hour after `validation.as_of` brought (impressions, events, conversions, generated creatives) is not there yet,
 so a past day that is run again gives what it gave then. Things without a time (campaigns, products, shoppers, what
@@ -28,8 +28,11 @@ def cut(
 
     Of impressions, events and candidates the rows in [as_of - window_days, as_of) stay. A click whose conversion window
     is open at that time has no conversion yet. The card's log then ends there. An optional table of which nothing is
-    left is left away. UserError where the log begins later, or no impression is left.
+    left is left away. UserError where the log begins later, or no impression is left. Of the conversions that are final
+    those count that came within `config.attribution_days`.
     """
+    if config.attribution_days is not None:
+        tables = {**tables, "impressions": attribute(tables["impressions"], card, config.attribution_days)}
     if config.as_of is None and config.window_days is None:
         return dict(tables), card
     until = min(config.as_of or card.ends_at, card.ends_at)
@@ -41,6 +44,24 @@ def cut(
         kept["impressions"] = settle(kept["impressions"], pd.Timestamp(until), card.conversion_window_days)
     kept = {name: table for name, table in kept.items() if len(table) or TABLES[name].needed or tables[name].empty}
     return kept, _moved(card, kept, until)
+
+
+def attribute(impressions: pd.DataFrame, card: DatasetCard, days: int) -> pd.DataFrame:
+    """Impressions whose conversions came within `days` of their click; later ones are none, and earned nothing.
+
+    A conversion is final only once the data set's own window has passed, so a shorter one makes none known earlier, and
+    a longer one cannot be known: UserError.
+    """
+    if days > card.conversion_window_days:
+        known = f"{card.name} knows conversions of {card.conversion_window_days} days only"
+        raise UserError(f"validation.attribution_days {days}: {known}")
+    after = impressions["conversion_timestamp"] - impressions["timestamp"]
+    late = (impressions["conversion"] == 1).fillna(False).astype(bool) & (after > pd.Timedelta(days=days))
+    return impressions.assign(
+        conversion=impressions["conversion"].mask(late, 0),
+        conversion_timestamp=impressions["conversion_timestamp"].mask(late),
+        revenue=impressions["revenue"].mask(late & impressions["revenue"].notna(), 0.0),
+    )
 
 
 def settle(impressions: pd.DataFrame, until: pd.Timestamp, window_days: int) -> pd.DataFrame:

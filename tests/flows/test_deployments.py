@@ -33,6 +33,18 @@ def test_parameters_fit_the_flow(deployment):
     inspect.signature(flow_of(deployment).fn).bind(**deployment["parameters"])
 
 
+def test_dates_and_windows_are_parameters_of_a_run():
+    from flows.pipeline import pipeline
+    from flows.tasks import dated, locate
+
+    inspect.signature(pipeline.fn).bind("marketplace", as_of="2026-01-26", window_days=14, attribution_days=3)
+    overrides = dated(("evaluation.bootstrap=50",), "2026-01-26", 14, 3)
+    settings, _ = locate("marketplace", str(ROOT / "params.yaml"), None, "artifacts", overrides)
+    assert f"{settings.validation.as_of:%Y-%m-%d}" == "2026-01-26" and settings.evaluation.bootstrap == 50
+    assert (settings.validation.window_days, settings.validation.attribution_days) == (14, 3)
+    assert dated((), None, None, None) == ()
+
+
 @each_deployment
 def test_one_run_at_a_time_with_a_limit_and_a_schedule_in_a_real_time_zone(deployment):
     from prefect.client.schemas.schedules import CronSchedule

@@ -61,6 +61,28 @@ def test_a_window_keeps_the_last_days_only(tables):
     assert len(longer["impressions"]) == len(times)
 
 
+def test_only_conversions_within_the_attribution_window_count(tables):
+    rows = tables["impressions"]
+    sold = rows.index[rows["conversion"].fillna(0) == 1]
+    slow = rows["conversion_timestamp"].mask(
+        rows.index.isin(sold[::2]), rows["timestamp"] + timedelta(days=3, seconds=1)
+    )
+    spread = samples.changed(tables, "impressions", lambda frame: frame.assign(conversion_timestamp=slow))
+    kept, card = cut(spread, samples.card(), ValidationConfig(attribution_days=3))
+    assert card == samples.card() and len(sold) >= 4
+    found = kept["impressions"]
+    assert (found.loc[sold[::2], "conversion"] == 0).all() and (found.loc[sold[1::2], "conversion"] == 1).all()
+    assert found.loc[sold[::2], "conversion_timestamp"].isna().all() and (found.loc[sold[::2], "revenue"] == 0).all()
+    others = found.index.difference(sold[::2])
+    pd.testing.assert_frame_equal(found.loc[others], spread["impressions"].loc[others], check_dtype=False)
+    assert sum(len(each) for each in validate(kept, card, ValidationConfig()).quarantine.values()) == 0
+
+
+def test_a_longer_attribution_window_than_the_data_sets_is_refused(tables):
+    with pytest.raises(UserError, match="attribution_days 8: sample knows conversions of 7 days only"):
+        cut(tables, samples.card(), ValidationConfig(attribution_days=8))
+
+
 def test_a_later_time_than_the_logs_end_changes_nothing(tables):
     kept, card = cut(tables, samples.card(), at(samples.ENDS + timedelta(days=3)))
     assert card == samples.card()
