@@ -1,9 +1,12 @@
+import itertools
 import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,11 +55,20 @@ def test_the_loss_falls(photos):
     assert np.mean([step.losses["loss"] for step in history[-10:]]) < 0.8 * history[0].losses["loss"]
 
 
-def test_the_clock_caps_a_run_and_the_summary_says_so(photos):
-    config = GeneratorConfig(steps=1_000_000, max_seconds=4.0, batch_size=8, latent=4)
+@pytest.mark.parametrize(("compiling", "steps"), [(1.0, 10), (30.0, 5), (90.0, 1)])
+def test_the_clock_caps_a_run_and_the_summary_says_so(photos, monkeypatch, compiling, steps):
+    """On a clock of its own: the first step takes `compiling` seconds, every other 5, and none begins that would end
+    after the cap."""
+    moments = itertools.chain(
+        [0.0], itertools.accumulate(itertools.chain([0.0, compiling], itertools.cycle([0.0, 5.0])))
+    )
+    clock = SimpleNamespace(perf_counter=lambda: next(moments), process_time=time.process_time)
+    monkeypatch.setattr("components.creatives.training.time", clock)
+    config = GeneratorConfig(steps=1_000_000, max_seconds=50.0, batch_size=8, latent=4)
     summary = finish(start_training("vae", photos, config, seed=0)).summary()
     assert summary.capped and summary.planned == 1_000_000
-    assert summary.seconds < 9.0
+    assert summary.steps == steps
+    assert summary.seconds == compiling + 5.0 * (steps - 1)
 
 
 def test_nan_is_found_at_once_and_the_history_is_kept(photos):
