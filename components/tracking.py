@@ -10,12 +10,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import UserError
+from components.lock import store_lock
 from components.manifest import digest_package
 
 PACKAGE = "package"  # folder of a run's artifacts that holds the files a version consists of
@@ -55,7 +55,7 @@ class Version:
 def open_store():
     """A client of the configured tracking store; the first one makes the database, alone.
 
-    Concurrent first starts race in MLflow's migrations, so this holds the lock of the state folder meanwhile.
+    Concurrent first starts race in MLflow's migrations, so this holds the lock meanwhile.
     """
     import mlflow
 
@@ -67,18 +67,6 @@ def open_store():
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     return client
-
-
-@contextmanager
-def store_lock() -> Iterator[None]:
-    """Hold the one lock under which this project's registry is changed: MLflow has no compare-and-swap of its own."""
-    import fcntl
-
-    folder = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "registry.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def register(client, record: ModelRecord) -> Version:

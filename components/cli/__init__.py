@@ -34,9 +34,9 @@ def _collect() -> None:
     from components.cli.generate import generate
     from components.cli.registry import promote, rollback, status
     from components.cli.run import run, stage
-    from components.cli.ui import ui
+    from components.cli.ui import databases, ui
 
-    for command in (run, data, stage, generate, evaluate, status, promote, rollback, ui):
+    for command in (run, data, stage, generate, evaluate, status, promote, rollback, databases, ui):
         adloom.add_command(command)
 
 

@@ -1,5 +1,6 @@
-"""`adloom ui`: Prefect's and MLflow's own pages, on loopback."""
+"""`adloom ui`: Prefect's and MLflow's own pages, on loopback; `adloom databases`: what both keep their state in."""
 
+import os
 import subprocess
 import sys
 
@@ -13,21 +14,18 @@ from components.errors import UserError
 @click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(prefect_port: int, mlflow_port: int) -> None:
     """Serve the Prefect and MLflow pages on loopback until Ctrl-C."""
-    import os
-
     from components.environment import prepare
 
     for port in (prefect_port, mlflow_port):
         _check_free(port)
     prepare()
-    from components.tracking import open_store
-
-    open_store()
-    store = os.environ["MLFLOW_TRACKING_URI"]
+    _bring_up_to_date()
+    # by the environment: a database's password in a command line is there for everybody to read
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"]}
     prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect_port)]
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
-    mlflow += ["--backend-store-uri", store, "--workers", "1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+    mlflow += ["--workers", "1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
     servers = [subprocess.Popen(prefect, **quiet), subprocess.Popen(mlflow, **quiet)]
     click.echo(f"Prefect   127.0.0.1:{prefect_port}   runs, artifacts, deployments")
     click.echo(f"MLflow    127.0.0.1:{mlflow_port}   models, versions, aliases, reasons")
@@ -42,6 +40,32 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
             server.terminate()
         for server in servers:
             server.wait(timeout=20)
+
+
+@click.command()
+def databases() -> None:
+    """Make the databases of Prefect and MLflow, or bring them up to date, before the first server starts.
+
+    Safe on several machines at once: the migrations of both race otherwise. The settings say where the databases are.
+    """
+    from components.environment import prepare
+
+    prepare()
+    _bring_up_to_date()
+    click.echo("the databases of Prefect and MLflow are up to date")
+
+
+def _bring_up_to_date() -> None:
+    from components.lock import lock_of
+    from components.tracking import open_store
+
+    open_store()
+    with lock_of(os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL", "")):
+        upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+        done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
+        raise UserError(f"Prefect's database could not be brought up to date: {said[-1] if said else done.stderr}")
 
 
 def _check_free(port: int) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from components.errors import UserError
 from components.evaluation.ledger import Ledger
+from components.lock import store_lock
 from components.promotion.decision import Decision, Gate, page, question_of
-from components.tracking import Version, store_lock, version_of
+from components.tracking import Version, version_of
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
