@@ -6,6 +6,7 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     environment, manifest              what other programs read from the environment; digests
     contract                           what a data set must look like
     outputs                            what a stage writes: whole files, then its manifest
+    store                              files by digest, in a place that two machines share
     world                              the simulated marketplace whose true click-through is known
     datasets                           builds the data sets that come with Adloom
     pictures                           decoding, encoding, near-duplicates
@@ -14,10 +15,12 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     creatives                          generators, composition, admission
     policy                             eligible creatives -> probability of showing each
     evaluation                         what a policy would have earned: estimates, intervals, verdicts
+    lock                               one lock for all that change the registry
     tracking                           the few MLflow calls that stages share
     promotion                          decide() is pure; apply() moves the MLflow alias
     training_log, pages                progress, curves and checkpoints; reports for people
     stages                             read -> call -> write
+    handoff                            the creatives stage on a machine that shares no disk
     publication, generation            stage outputs -> registry and export; champion generator -> new creatives
     cli                                the command line
 """

@@ -125,7 +125,10 @@ class CreativesConfig(Section):
     min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos
     pool_per_campaign: Count = 12
     audience: Count = 60  # impressions of each segment that a new creative is scored on
-    pool: Literal["local", "gpu"] = "local"
+    # where the stage runs is no part of what it makes, so these three are in no digest
+    pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
+    store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both workers reach
+    worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu
     seed: int = 0
 
 

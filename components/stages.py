@@ -57,7 +57,7 @@ def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Sec
 def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> bool:
     """Run stage `name` unless nothing it depends on has changed; say whether it ran."""
     config, label = getattr(settings, name), f"{paths.artifacts.name} {name}"
-    if not force and is_fresh(_due(name, config, paths), paths):
+    if not force and is_fresh(expected(name, settings, paths), paths):
         log.info("%s: unchanged", label)
         return False
     log.info("%s: running", label)
@@ -65,6 +65,11 @@ def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> boo
     globals()[name](config, paths)
     log.info("%s: done in %.1f s", label, time.monotonic() - begun)
     return True
+
+
+def expected(name: str, settings: Settings, paths: Paths) -> Manifest:
+    """The manifest that a run of stage `name` would have now, but for its outputs."""
+    return _due(name, getattr(settings, name), paths)
 
 
 def _due(name: str, config: Section, paths: Paths) -> Manifest:

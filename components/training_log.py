@@ -11,7 +11,7 @@ from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
 from components.creatives.train import GeneratorTraining, start_training
 from components.creatives.training import Summary
-from components.manifest import digest_json
+from components.manifest import digest_bytes, digest_json
 from components.paths import Paths
 
 log = logging.getLogger("adloom")
@@ -21,13 +21,17 @@ PROGRESS_SECONDS = 10.0
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> tuple[NetworkGenerator, Summary]:
     """Train generator `name`, or go on from the checkpoint of a run that was cut off."""
     budget = getattr(config, name)
-    # another budget is another schedule: its checkpoints are not gone on from
-    label = digest_json([budget.model_dump(mode="json"), config.seed])[:12]
+    # another budget is another schedule, other photos are another night: their checkpoints are not gone on from
+    shown = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
+    label = digest_json([budget.model_dump(mode="json"), config.seed, shown])[:12]
     checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
     training = start_training(name, photos, budget, config.seed, resume)
+    if resume is not None:
+        log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
-    checkpoint.unlink()  # it is for a run that was cut off; this one is done
+    for kept in checkpoint.parent.glob(f"{name}-*.npz"):  # they are for runs that were cut off; this one is done
+        kept.unlink()
     return training.generator(), training.summary()
 
 

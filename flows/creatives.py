@@ -1,7 +1,10 @@
 """The generator stage as a flow of its own, so that a GPU work pool can run it."""
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
+from components import handoff
 from flows.notices import tell_failure
 from flows.tasks import locate, run_stage
 
@@ -19,7 +22,15 @@ def creatives(
     data: str | None = None,
     workdir: str = "artifacts",
     overrides: tuple[str, ...] = (),
-) -> None:
-    """Train the generators of `dataset` and fill its pool of new creatives."""
+    order: handoff.Order | None = None,
+) -> State | None:
+    """Train the generators of `dataset` and fill its pool of new creatives.
+
+    `order`: work that a pipeline on another machine left in the store. The state in which this run then ends has, as
+    its message, the digest by which that pipeline finds the outputs: results of a flow stay on the worker's own disk.
+    """
     settings, paths = locate(dataset, params, data, workdir, overrides)
-    run_stage("creatives", dataset, settings, paths)
+    if order is None:
+        run_stage("creatives", dataset, settings, paths)
+        return None
+    return Completed(message=handoff.carry_out(order, settings, paths))

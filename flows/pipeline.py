@@ -3,28 +3,19 @@
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
 
 from components import publication
 from components.errors import UserError
 from components.paths import STAGES
 from flows.creatives import creatives
+from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
-from flows.tasks import dated, locate, run_stage
+from flows.tasks import RETRIED, dated, locate, run_stage
 
-
-def _not_a_mistake(task, task_run, state) -> bool:
-    try:
-        state.result()
-    except UserError:
-        return False
-    except Exception:
-        return True
-    return False
-
-
-retried = {"cache_policy": NO_CACHE, "retries": 3, "retry_delay_seconds": [2, 10, 30]}
-snapshot = task(publication.snapshot, name="snapshot", retry_condition_fn=_not_a_mistake, **retried)
-publish = task(publication.publish, name="publish", retry_condition_fn=_not_a_mistake, **retried)
+snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
+publish = task(publication.publish, name="publish", **RETRIED)
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
 
@@ -55,9 +46,12 @@ def pipeline(
     settings, paths = locate(dataset, params, data, workdir, overrides)
     snapshot(dataset, paths)
     for name in STAGES:
-        if name == "creatives":
+        on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
+        if on_gpu:
+            creatives_on_gpu(dataset, settings, paths, params, overrides)
+        if name == "creatives" and not on_gpu:
             creatives(dataset, params, data, workdir, overrides)
-        else:
+        else:  # what came from the GPU pool is found unchanged, and shown
             run_stage(name, dataset, settings, paths)
     outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
     export(outcome, paths)
@@ -69,4 +63,9 @@ def run_all(
     datasets: tuple[str, ...], params: str, data: str | None, workdir: str, overrides: tuple[str, ...]
 ) -> list[dict]:
     """Run the pipeline on each data set in turn, under one Prefect server; their outcomes in the same order."""
+    if PREFECT_API_URL.value():  # without one, a temporary server starts of itself
+        with get_client(sync_client=True) as client:
+            fault = client.api_healthcheck()
+        if fault is not None:
+            raise UserError(f"PREFECT_API_URL: no Prefect server answers at {PREFECT_API_URL.value()} ({fault})")
     return [pipeline(name, params, data, workdir, overrides) for name in datasets]

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from components import stages
 from components.config import Settings, load_settings
 from components.environment import prepare
-from components.errors import UserError
+from components.errors import Unavailable, UserError
 from components.paths import STAGES, Paths
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
@@ -25,6 +25,27 @@ def _worth_retrying(task, task_run, state) -> bool:
     except Exception:
         return False
     return False
+
+
+def not_a_mistake(task, task_run, state) -> bool:
+    """Registries, stores and networks come back; a user's mistake does not mend itself."""
+    try:
+        state.result()
+    except Unavailable:
+        return True
+    except UserError:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+RETRIED = {
+    "cache_policy": NO_CACHE,
+    "retries": 3,
+    "retry_delay_seconds": [2, 10, 30],
+    "retry_condition_fn": not_a_mistake,
+}
 
 
 def _stage_task(name: str):

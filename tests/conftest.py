@@ -1,5 +1,6 @@
 """A shop small enough to run whole in tests: real photos, the simulated world, every setting sized down."""
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,29 @@ def shop(built_shop, tmp_path, monkeypatch) -> Shop:
     shutil.copytree(built_shop.folder, tmp_path / "shop")
     monkeypatch.chdir(tmp_path / "shop")
     return Shop(tmp_path / "shop")
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """A bucket of a real S3 server on loopback; its URL."""
+    server_module = pytest.importorskip("moto.server", reason="moto is part of the extra dev")
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is part of the extra s3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"adloom-{uuid.uuid4().hex}"  # moto keeps buckets in the process, beyond its servers
+    s3fs.S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}/store"
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def pytest_collection_modifyitems(items):

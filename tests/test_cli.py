@@ -1,6 +1,7 @@
 """The command line as a user meets it: help at once, one clear sentence for a mistake, nothing lost."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from components import cli
 from components.manifest import ROOT
 
 cli._collect()
-COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "promote", "rollback", "ui")
+COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "promote", "rollback", "databases", "ui")
 
 
 def adloom(*arguments: str):
@@ -133,3 +134,14 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width, monkeyp
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= min(width, 80)
     for word in ("marketplace-interest", "v12", "none", "promote", "champion", "challenger", "+0.47"):
         assert word in shown
+
+
+def test_a_wrong_prefect_address_is_named(shop):
+    """In a process of its own: Prefect reads its address when it is imported."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    command = [sys.executable, "-m", "components", "run", "marketplace"]
+    done = subprocess.run(command, cwd=shop.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "adloom: PREFECT_API_URL: no Prefect server answers at http://127.0.0.1:9/api" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (shop.folder / "artifacts").exists()

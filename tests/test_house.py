@@ -12,10 +12,10 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "world", "datasets"),
-    "pictures",
-    *("features", "interest", "creatives", "policy", "evaluation", "tracking", "promotion", "training_log", "pages"),
-    *("inputs", "champion", "freshness", "stages", "publication", "generation", "cli"),
+    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "store", "world"),
+    *("datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
+    *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
+    *("generation", "cli"),
 ]
 MAY_READ_FILES = {
     "config",
@@ -23,8 +23,10 @@ MAY_READ_FILES = {
     "environment",
     "contract",
     "datasets",
+    "lock",
     "tracking",
     "outputs",
+    "store",
     "inputs",
     "training_log",
     "stages",

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from components.paths import Paths
+
 
 @pytest.fixture(scope="session")
 def finished_shop(built_shop, tmp_path_factory):
@@ -22,3 +24,24 @@ def finished_shop(built_shop, tmp_path_factory):
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return Shop(folder), json.loads(done.stdout)[0]
+
+
+@pytest.fixture
+def here(finished_shop, tmp_path) -> Paths:
+    """The CPU worker's artifacts, its creatives stage still to be done."""
+    shutil.copytree(finished_shop[0].folder / "artifacts", tmp_path / "here")
+    paths = Paths.of("marketplace", workdir=str(tmp_path / "here"))
+    shutil.rmtree(paths.stage("creatives"))
+    (paths.docs / "creatives.md").unlink()
+    return paths
+
+
+@pytest.fixture
+def there(finished_shop, tmp_path) -> Paths:
+    """The GPU worker's artifacts: no inputs, but the outputs of a training that it has done on the same ones."""
+    paths = Paths.of("marketplace", workdir=str(tmp_path / "there"))
+    done = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts"))
+    shutil.copytree(done.stage("creatives"), paths.stage("creatives"))
+    paths.docs.mkdir()
+    shutil.copy(done.docs / "creatives.md", paths.docs / "creatives.md")
+    return paths

@@ -49,7 +49,9 @@ def test_dates_and_windows_are_parameters_of_a_run():
 def test_one_run_at_a_time_with_a_limit_and_a_schedule_in_a_real_time_zone(deployment):
     from prefect.client.schemas.schedules import CronSchedule
 
-    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    # a night that overlaps the next one costs that one; an order for the GPU pool is somebody's night, and waits
+    strategy = {"nightly": "CANCEL_NEW", "gpu": "ENQUEUE"}[deployment["name"]]
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": strategy}
     assert 0 < flow_of(deployment).timeout_seconds < 24 * 3600
     for schedule in deployment["schedules"]:
         assert ZoneInfo(schedule["timezone"])
@@ -80,3 +82,21 @@ def test_gpu_templates_ask_for_a_gpu():
     (container,) = job["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "{{ gpus }}"
     assert job["activeDeadlineSeconds"] == "{{ deadline }}"
+
+
+@each_deployment
+@pytest.mark.parametrize(("first", "days"), [("2027-03-26", 5), ("2027-10-29", 5)], ids=["spring", "autumn"])
+def test_a_clock_that_jumps_with_the_season_neither_skips_nor_doubles_a_night(deployment, first, days):
+    import asyncio
+    from datetime import datetime
+
+    from prefect.server.schemas.schedules import CronSchedule
+
+    (schedule,) = deployment["schedules"]
+    zone = ZoneInfo(schedule["timezone"])
+    minute, hour, *_ = schedule["cron"].split()
+    daily = CronSchedule(cron=f"{minute} {hour} * * *", timezone=schedule["timezone"])
+    due = asyncio.run(daily.get_dates(n=days, start=datetime.fromisoformat(f"{first}T12:00:00+00:00")))
+    local = [moment.astimezone(zone) for moment in due]
+    assert [each.hour for each in local] == [int(hour)] * days
+    assert len({each.date() for each in local}) == days

@@ -1,0 +1,92 @@
+"""The creatives stage on a machine that shares no disk: its inputs go out by a store, its outputs come back by it.
+
+The order says which inputs, settings and code the work is due from; the other machine compares before it trains, and
+this one again before it takes the outputs over, manifest last.
+"""
+
+import tempfile
+from pathlib import Path
+
+from upath import UPath
+
+from components import stages
+from components.config import Section, Settings
+from components.errors import UserError
+from components.freshness import READS, is_fresh
+from components.manifest import Manifest, digest_tree, read_manifest
+from components.outputs import Outputs
+from components.paths import Paths
+from components.store import open_store, receive, send
+
+STAGE = "creatives"
+PAGE = f"docs/{STAGE}.md"
+
+
+class Order(Section):
+    """Work for another machine. store: URL; inputs: their parcel's digest; settings, code: digests as in a manifest."""
+
+    store: str
+    inputs: str
+    settings: str
+    code: str
+
+
+def is_due(settings: Settings, paths: Paths) -> bool:
+    """Whether anything that the stage depends on has changed since its outputs were made."""
+    return not is_fresh(stages.expected(STAGE, settings, paths), paths)
+
+
+def hand_over(settings: Settings, paths: Paths) -> Order:
+    """Leave the stage's inputs in the configured store; the order for the machine that does the work."""
+    url = settings.creatives.store
+    if url is None:
+        raise UserError(
+            "creatives.pool is gpu, so creatives.store must name the folder or bucket that both workers reach"
+        )
+    due = stages.expected(STAGE, settings, paths)
+    names = [f"{stage}/{name}" for stage in READS[STAGE] for name in digest_tree(paths.stage(stage), skip=())]
+    return Order(store=url, inputs=send(paths.artifacts, names, open_store(url)), settings=due.settings, code=due.code)
+
+
+def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
+    """On the other machine: fetch the inputs, run the stage, leave its outputs; the digest of their parcel.
+
+    Raises UserError, before anything is trained, where this clone's code or settings are not those of the order.
+    """
+    store = open_store(order.store)
+    receive(order.inputs, store, paths.artifacts)
+    due = stages.expected(STAGE, settings, paths)
+    for kind in ("code", "settings"):
+        if getattr(due, kind) != getattr(order, kind):
+            raise UserError(
+                f"the {kind} of stage {STAGE} on this worker differ from those of the run that asked for it; "
+                "bring both clones to one commit and one params.yaml"
+            )
+    stages.run(STAGE, settings, paths)
+    outputs = [f"{STAGE}/{name}" for name in digest_tree(paths.stage(STAGE), skip=())]
+    return send(paths.artifacts, [*outputs, PAGE], store)
+
+
+def take_over(outputs: str, order: Order, settings: Settings, paths: Paths) -> None:
+    """Put the outputs that the other machine left into the stage's folder, its manifest last.
+
+    Every file has been checked before the first one takes its place; UserError where one is not what it should be.
+    """
+    due = stages.expected(STAGE, settings, paths)
+    with tempfile.TemporaryDirectory() as scratch:
+        arrived = UPath(Path(scratch))
+        receive(outputs, open_store(order.store), arrived)
+        _check(read_manifest(arrived / STAGE), due, arrived)
+        out = Outputs(paths.stage(STAGE))
+        for name in digest_tree(arrived / STAGE):
+            out.copy(arrived / STAGE / name, name)
+        out.finish(due)
+        Outputs(paths.artifacts).copy(arrived / PAGE, PAGE)
+
+
+def _check(made: Manifest | None, due: Manifest, arrived: UPath) -> None:
+    if made is None or not made.same_work(due) or dict(made.outputs) != digest_tree(arrived / STAGE):
+        raise UserError(
+            f"what the other machine left is not the outcome of stage {STAGE} on these inputs, settings and code; "
+            "nothing was taken over. Run again"
+        )

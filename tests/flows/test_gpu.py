@@ -1,0 +1,147 @@
+"""The pipeline's side of the GPU pool, on a real Prefect server: orders, waits, orders again, gives up in words."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Crashed, Failed
+
+from components import handoff
+from components.config import load_settings
+from components.errors import UserError
+from components.manifest import ROOT
+from flows.gpu import DEPLOYMENT, creatives_on_gpu
+
+pytestmark = pytest.mark.slow
+POOLS = ("cpu", "gpu")
+
+
+@pytest.fixture(scope="module")
+def prefect_server():
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="module")
+def deployed(prefect_server):
+    """The pools, deployments and automations that the repository declares, on the tests' server."""
+    from prefect.settings import PREFECT_API_URL
+
+    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    template = str(ROOT / "infra" / "process.json")
+    for command in (
+        *(["work-pool", "create", pool, "--type", "process", "--base-job-template", template] for pool in POOLS),
+        ["deploy", "--all"],
+        ["automation", "create", "--from-file", str(ROOT / "infra" / "automations.yaml")],
+    ):
+        subprocess.run([*prefect, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+@flow
+def night(settings, paths, overrides: tuple[str, ...] = ()) -> None:
+    creatives_on_gpu("marketplace", settings, paths, "params.yaml", overrides)
+
+
+class Worker(threading.Thread):
+    """Takes each order for the GPU pool and ends it in the state that the next of `answers` makes of it."""
+
+    def __init__(self, *answers):
+        super().__init__(daemon=True)
+        self.answers, self.orders = list(answers), []
+
+    def run(self):
+        with get_client(sync_client=True) as client:
+            deployment = client.read_deployment_by_name(DEPLOYMENT)
+            while self.answers:
+                for run in client.read_flow_runs(limit=20):
+                    if run.deployment_id == deployment.id and run.state.is_scheduled() and self.answers:
+                        self.orders.append(handoff.Order.model_validate(run.parameters["order"]))
+                        state = self.answers.pop(0)(self.orders[-1])
+                        client.set_flow_run_state(run.id, state, force=True)
+                time.sleep(0.2)
+
+
+def gpu_settings(finished_shop, tmp_path, *more: str):
+    overrides = ("creatives.pool=gpu", f"creatives.store={tmp_path / 'store'}", *more)
+    return load_settings(finished_shop[0].params, "marketplace", overrides)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("flows.gpu.POLL_SECONDS", 0.2)
+
+
+def test_without_the_deployment_the_run_says_how_to_make_it(finished_shop, here, tmp_path, prefect_server):
+    with pytest.raises(UserError, match=r"knows no deployment creatives/gpu: set PREFECT_API_URL"):
+        night(gpu_settings(finished_shop, tmp_path), here)
+
+
+def test_a_run_that_crashes_is_ordered_again_and_its_outputs_taken_over(finished_shop, here, there, tmp_path, deployed):
+    settings = gpu_settings(finished_shop, tmp_path)
+    worker = Worker(
+        lambda order: Crashed(message="no sign of life"),
+        lambda order: Completed(message=handoff.carry_out(order, settings, there)),
+    )
+    worker.start()
+    night(settings, here)
+    assert len(worker.orders) == 2
+    assert worker.orders[0] == worker.orders[1]
+    assert not handoff.is_due(settings, here)
+    night(settings, here)  # nothing has changed, so nobody is asked: no worker is there to answer
+
+
+def test_a_run_that_crashes_each_time_ends_the_night_with_the_reason(finished_shop, here, tmp_path, deployed):
+    worker = Worker(*[lambda order: Crashed(message="no sign of life")] * 3)
+    worker.start()
+    with pytest.raises(UserError, match=r"creatives/gpu, run .*: Crashed: no sign of life"):
+        night(gpu_settings(finished_shop, tmp_path), here)
+    assert len(worker.orders) == 3
+
+
+def test_a_run_that_fails_is_not_ordered_again(finished_shop, here, tmp_path, deployed):
+    worker = Worker(lambda order: Failed(message="the code of stage creatives on this worker differs"))
+    worker.start()
+    with pytest.raises(UserError, match="Failed: the code of stage creatives"):
+        night(gpu_settings(finished_shop, tmp_path), here)
+    assert not here.stage("creatives").exists()
+
+
+def test_no_worker_ends_the_night_in_words_and_withdraws_the_order(finished_shop, here, tmp_path, deployed):
+    with pytest.raises(UserError, match="no worker of the work pool gpu took it within 1 s; start one with"):
+        night(gpu_settings(finished_shop, tmp_path, "creatives.worker_seconds=1.0"), here)
+    with get_client(sync_client=True) as client:
+        (latest,) = [run for run in client.read_flow_runs(limit=20) if run.state.is_cancelled()]
+    assert "no worker of the work pool gpu" in latest.state.message
+
+
+def test_the_server_schedules_the_coming_nights(deployed):
+    """By its own scheduler's code, which SQLAlchemy 2.1 once broke without a word to anybody but its log."""
+    with get_client(sync_client=True) as client:
+        nightly = client.read_deployment_by_name("pipeline/nightly")
+        client._client.post(f"/deployments/{nightly.id}/schedule", json={"min_runs": 3}).raise_for_status()
+        due = [run for run in client.read_flow_runs(limit=50) if run.deployment_id == nightly.id]
+    assert len(due) >= 3
+    assert all(run.state.is_scheduled() and run.expected_start_time.hour in (1, 2) for run in due)  # 03:00 in Berlin
+
+
+def test_the_automations_stand_on_the_server(deployed):
+    with get_client(sync_client=True) as client:
+        found = client._client.post("/automations/filter", json={}).json()
+    assert {each["name"]: each["actions"][0]["state"] for each in found} == {
+        "dead runs are crashed": "CRASHED",
+        "runs without a worker fail": "FAILED",
+        "runs that never begin are crashed": "CRASHED",
+    }
+    dead = next(each for each in found if each["name"] == "dead runs are crashed")
+    template = json.loads((ROOT / "infra" / "process.json").read_text(encoding="utf-8"))
+    beat = int(template["variables"]["properties"]["env"]["default"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
+    assert 2 * beat < dead["trigger"]["within"] < 90 - 10  # one lost sign is no death; ten seconds to act

@@ -1,0 +1,113 @@
+"""The creatives stage by way of a store: what the other machine makes is taken over whole, or not at all."""
+
+import json
+import shutil
+
+import pytest
+from upath import UPath
+
+from components import handoff, stages
+from components.config import load_settings
+from components.errors import UserError
+from components.manifest import digest_tree
+from components.paths import Paths
+from components.store import open_store, send
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(finished_shop, tmp_path):
+    return with_store(finished_shop, str(tmp_path / "store"))
+
+
+def with_store(finished_shop, url: str):
+    return load_settings(finished_shop[0].params, "marketplace", (f"creatives.store={url}",))
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(kind, finished_shop, here, there, request):
+    url = request.getfixturevalue("s3") if kind == "s3" else str(request.getfixturevalue("tmp_path") / "store")
+    settings = with_store(finished_shop, url)
+    assert handoff.is_due(settings, here)
+    order = handoff.hand_over(settings, here)
+    outputs = handoff.carry_out(order, settings, there)
+    handoff.take_over(outputs, order, settings, here)
+    assert digest_tree(here.stage("creatives"), skip=()) == digest_tree(there.stage("creatives"), skip=())
+    assert not handoff.is_due(settings, here)
+    assert not stages.run("creatives", settings, here)
+    assert (here.docs / "creatives.md").read_text() == (there.docs / "creatives.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "kind"), [("creatives.seed=1", "settings"), ("creatives.vae.steps=5", "settings"), (None, "code")]
+)
+def test_a_worker_of_another_code_or_other_settings_trains_nothing(
+    settings, here, there, override, kind, finished_shop
+):
+    order = handoff.hand_over(settings, here)
+    before = digest_tree(there.stage("creatives"), skip=())
+    others = load_settings(finished_shop[0].params, "marketplace", (override,) if override else ())
+    if override is None:
+        order = order.model_copy(update={"code": "0" * 64})
+    with pytest.raises(UserError, match=f"the {kind} of stage creatives on this worker differ"):
+        handoff.carry_out(order, others, there)
+    assert digest_tree(there.stage("creatives"), skip=()) == before
+
+
+def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
+    """Or moving to a GPU pool would train everything again."""
+    done = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts"))
+    moved = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu", "creatives.store=elsewhere"))
+    assert not handoff.is_due(moved, done)
+
+
+def test_a_tampered_output_is_refused_and_nothing_is_touched(settings, here, there):
+    order = handoff.hand_over(settings, here)
+    outputs = handoff.carry_out(order, settings, there)
+    digest = digest_tree(there.stage("creatives"))["metrics.json"]
+    place = open_store(order.store) / "objects" / digest
+    place.write_bytes(place.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"creatives/metrics\.json was altered or cut off"):
+        handoff.take_over(outputs, order, settings, here)
+    assert not here.stage("creatives").exists()
+
+
+def test_outputs_of_other_work_are_refused_and_nothing_is_touched(settings, here, there):
+    order = handoff.hand_over(settings, here)
+    handoff.carry_out(order, settings, there)
+    manifest = there.stage("creatives") / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "code": "0" * 64}))
+    names = [f"creatives/{name}" for name in digest_tree(there.stage("creatives"), skip=())]
+    outputs = send(there.artifacts, names, open_store(order.store))
+    with pytest.raises(UserError, match="not the outcome of stage creatives on these inputs"):
+        handoff.take_over(outputs, order, settings, here)
+    assert not here.stage("creatives").exists()
+
+
+def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(settings, here, there, monkeypatch):
+    order = handoff.hand_over(settings, here)
+    outputs = handoff.carry_out(order, settings, there)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("components.outputs.Outputs.finish", dies)
+        with pytest.raises(KeyboardInterrupt):
+            handoff.take_over(outputs, order, settings, here)
+    assert handoff.is_due(settings, here)
+    handoff.take_over(outputs, order, settings, here)
+    assert not handoff.is_due(settings, here)
+
+
+def test_a_gpu_pool_without_a_store_says_what_is_missing(finished_shop, here):
+    without = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu",))
+    with pytest.raises(UserError, match=r"creatives\.store must name the folder or bucket"):
+        handoff.hand_over(without, here)
+
+
+def test_stage_inputs_that_are_gone_are_named(settings, here):
+    shutil.rmtree(UPath(here.stage("features")))
+    with pytest.raises(UserError, match="needs stage features"):
+        handoff.hand_over(settings, here)
