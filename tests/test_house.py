@@ -33,6 +33,7 @@ MAY_READ_FILES = {
     "cli",
 }
 SURROUNDING = {"world", "source", "notify"}  # sections of settings that are no stage's
+WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "date.today", "pd.Timestamp.now", "pd.Timestamp.utcnow"}
 TRUTH_READERS = {"world", "datasets", "stages"}
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
 
@@ -113,6 +114,17 @@ def test_only_a_few_rooms_touch_files(path):
             builtin_open = isinstance(node.func, ast.Name) and node.func.id == "open"
             named = isinstance(node.func, ast.Attribute) and node.func.attr in FILE_CALLS
             assert not (builtin_open or named), f"{path}:{node.lineno} reads or writes a file"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_no_stage_reads_the_wall_clock(path):
+    """A clock that jumps changes no byte: the log tells the time, and durations have a clock that only runs."""
+    if room_of(module_of(path)) == "notify":  # a notice's signature has a time, against replay
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = f"{ast.unparse(node.func.value)}.{node.func.attr}"
+            assert called not in WALL_CLOCK, f"{path}:{node.lineno} reads the wall clock"
 
 
 def test_six_names_are_one_set_everywhere():
