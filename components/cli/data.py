@@ -121,7 +121,7 @@ def advance(name: str, days: int, workdir: str) -> None:
 
     champion = datasets.read_champion(Paths.of(name, workdir=workdir))
     try:
-        done = datasets.advance(name, UPath("data"), days, champion, _segments)
+        done = datasets.advance(name, UPath("data"), days, champion, segments_of)
     except OSError as error:
         raise UserError(
             f"{name}: nothing has changed, for {error.filename} cannot be written: {error.strerror}"
@@ -133,7 +133,7 @@ def advance(name: str, days: int, workdir: str) -> None:
     )
 
 
-def _segments(champion, tables, moment):
+def segments_of(champion, tables, moment):
     """What the champion's own features say of every shopper."""
     from components.features.membership import segments_at
     from components.features.model import FeatureModel

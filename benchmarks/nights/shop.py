@@ -1,0 +1,65 @@
+"""A shop small enough that a night takes about a minute: its folder, its settings, its first days."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from upath import UPath
+
+from components.manifest import ROOT
+
+NAME = "marketplace"
+SCENARIO = Path(__file__).with_name("strong.yaml")
+SMALL = {
+    "world": {
+        "scenario": str(SCENARIO),
+        "shoppers": 2_000,
+        "campaigns": 3,
+        "creatives_per_campaign": 16,
+        "events": 15_000,
+        "impressions": 30_000,
+        "days": 14,
+    },
+    "interest": {"models": ["logistic"], "bootstrap": 20},
+    # generators tiny: they run each night, and their gate refuses them
+    "creatives": {
+        "generators": ["vae"],
+        "vae": {"steps": 5, "max_seconds": 60.0, "batch_size": 32, "latent": 4},
+        "quality_photos": 200,
+        "quality_samples": 50,
+        "pool_per_campaign": 2,
+    },
+    "evaluation": {"bootstrap": 100, "clones": 2, "clone_impressions": 2_000, "reward_models": []},
+}
+PHOTOS_PER_CATEGORY = {0: 100, 1: 30}  # train, test
+
+
+def build(folder: Path, seed: int) -> None:
+    """`folder/params.yaml` and `folder/data/marketplace`, drawn with `seed`."""
+    from components.config import load_settings
+    from components.datasets.marketplace import build_tables
+    from components.datasets.storage import write_dataset
+
+    document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    del document["datasets"]
+    sections = {name: {**document[name], **values} for name, values in SMALL.items()}
+    sections["world"] = {**sections["world"], "seed": seed}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump({**document, **sections}), encoding="utf-8")
+    tables, card = build_tables(load_settings(folder / "params.yaml", NAME).world, _few_photos())
+    write_dataset(tables, card, UPath(folder / "data" / NAME))
+
+
+def _few_photos():
+    from components.datasets.photos import load_photos
+    from components.world import Photos
+
+    photos = load_photos(cache=ROOT / ".adloom" / "cache")
+    rows = [
+        np.flatnonzero((photos.split == split) & (photos.category == category))[:count]
+        for split, count in PHOTOS_PER_CATEGORY.items()
+        for category in np.unique(photos.category)
+    ]
+    kept = np.concatenate(rows)
+    ids = tuple(photos.ids[row] for row in kept)
+    return Photos(ids, photos.pictures[kept], photos.category[kept], photos.split[kept])
