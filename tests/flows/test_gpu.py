@@ -123,16 +123,6 @@ def test_no_worker_ends_the_night_in_words_and_withdraws_the_order(finished_shop
     assert "no worker of the work pool gpu" in latest.state.message
 
 
-def test_the_server_schedules_the_coming_nights(deployed):
-    """By its own scheduler's code, which SQLAlchemy 2.1 once broke without a word to anybody but its log."""
-    with get_client(sync_client=True) as client:
-        nightly = client.read_deployment_by_name("pipeline/nightly")
-        client._client.post(f"/deployments/{nightly.id}/schedule", json={"min_runs": 3}).raise_for_status()
-        due = [run for run in client.read_flow_runs(limit=50) if run.deployment_id == nightly.id]
-    assert len(due) >= 3
-    assert all(run.state.is_scheduled() and run.expected_start_time.hour in (1, 2) for run in due)  # 03:00 in Berlin
-
-
 def test_the_automations_stand_on_the_server(deployed):
     with get_client(sync_client=True) as client:
         found = client._client.post("/automations/filter", json={}).json()
