@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -145,3 +148,23 @@ def test_a_wrong_prefect_address_is_named(shop):
     assert "adloom: PREFECT_API_URL: no Prefect server answers at http://127.0.0.1:9/api" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (shop.folder / "artifacts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ending_the_pages_ends_both_servers(tmp_path, ending):
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(str(probe.getsockname()[1]))
+    command = [sys.executable, "-m", "components", "ui", "--prefect-port", ports[0], "--mlflow-port", ports[1]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pages = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    while "Ctrl-C" not in pages.stdout.readline():
+        assert pages.poll() is None
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pages.pid)], capture_output=True, text=True).stdout
+    assert len(children.split()) == 2
+    pages.send_signal(ending)
+    pages.wait(timeout=60)
+    assert not [child for child in children.split() if Path("/proc", child).exists()]

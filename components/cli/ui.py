@@ -1,6 +1,7 @@
 """`adloom ui`: Prefect's and MLflow's own pages, on loopback; `adloom databases`: what both keep their state in."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -26,6 +27,7 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
     mlflow += ["--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends both, as Ctrl-C does
     servers = [subprocess.Popen(prefect, **quiet), subprocess.Popen(mlflow, **quiet)]
     click.echo(f"Prefect   127.0.0.1:{prefect_port}   runs, artifacts, deployments")
     click.echo(f"MLflow    127.0.0.1:{mlflow_port}   models, versions, aliases, reasons")
