@@ -102,6 +102,7 @@ class GeneratorConfig(Section):
     batch_size: Count = 128
     latent: Count = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    width: Count | None = None  # of hidden layers: units of flow, channels of vae and wgan; null: the family's own
     steps_per_dispatch: Annotated[int, Field(ge=1, le=50)] = 1  # more: fewer round trips to a GPU; no gain on a CPU
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
@@ -120,6 +121,8 @@ class CreativesConfig(Section):
     duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
     quality_photos: Count = 15_000  # that the judging classifier learns from
     quality_samples: Count = 5_000  # pictures of each generator that are judged
+    reader_steps: Annotated[int, Field(ge=0)] = 400  # of the training that reads captions; 0: no text to image
+    max_attempts: Count = 32  # draws of a picture until it shows what its caption says
     min_cas: Share = 0.5  # of a classifier taught by pictures alone, on real photos
     min_asked: Share = 0.5  # share of pictures that show the category asked for
     min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos

@@ -6,6 +6,9 @@ import numpy as np
 
 GROUND = 24  # grey levels from the border's median within which a pixel belongs to the ground
 ANY, LOW, HIGH = 0, 1, 2  # codes of both attributes: unspoken or in between; dark or slim; light or wide
+BETWEEN = 3  # what generators are told of a photo in between, so that 0 is left for what is not said
+TRAITS, TRAIT_CODES = 2, 4
+SPOKEN_TONE, SPOKEN_BUILD = ("any", "dark", "light"), ("any", "slim", "wide")  # by code
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class Scales:
             for values, bounds in measured
         )
         return tone, build
+
+
+def traits(pictures: np.ndarray, category: np.ndarray, categories: int) -> np.ndarray:
+    """uint8 [n, h, w, c], int [n] -> int32 [n, 2]: tone and build of each, LOW, HIGH or BETWEEN."""
+    codes = np.stack(Scales.fit(pictures, category, categories).codes(pictures, category), axis=1)
+    return np.where(codes == ANY, BETWEEN, codes).astype(np.int32)
 
 
 def measure(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from components.creatives.photos import Photos
 from components.creatives.recipe import Player, Recipe
 from components.creatives.step import compile_call
 from components.creatives.training import Training
+from components.interest.starts import draw_start
 
 BATCH, EPOCHS, LEARNING_RATE = 256, 5, 2e-3
 FEATURES = 128
@@ -62,8 +63,8 @@ class Classifier:
 
 def train_classifier(photos: Photos, seed: int = 0, epochs: int = EPOCHS) -> Classifier:
     """Photos, real or made, -> the classifier after `epochs` passes; the same architecture and rates always."""
-    keras.utils.set_random_seed(seed)
     network = _network(photos.shape, len(photos.categories))
+    draw_start(seed, network)
     steps = max(1, epochs * len(photos.category) // BATCH)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     optimizer.build(network.trainable_variables)

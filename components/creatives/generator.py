@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from components.creatives.attributes import TRAITS
 from components.creatives.step import compile_call
 from components.errors import UserError
 from components.interest.archives import stable_keras
@@ -21,7 +22,10 @@ NETWORK, CARD = "generator.keras", "generator.json"
 
 @dataclass(frozen=True)
 class NetworkGenerator:
-    """See `Generator`. network: z (B, latent), category (B,), segment (B,) -> (B, H, W, C), in about [-1, 1]."""
+    """See `Generator`. network: z (B, latent), category (B,), segment (B,), traits (B, 2) -> (B, H, W, C) in [-1, 1].
+
+    A network without the last input takes no traits.
+    """
 
     name: str
     network: keras.Model
@@ -42,16 +46,22 @@ class NetworkGenerator:
         """float32 [count, latent], standard normal; row i is the same for every `count` above i."""
         return np.random.default_rng(seed).standard_normal((count, self.latent), dtype=np.float32)
 
-    def sample(self, category: np.ndarray, segment: np.ndarray, seed: int) -> np.ndarray:
-        """int [n], int [n] -> uint8 [n, h, w, c]."""
-        return self.paint(self.noise(len(category), seed), category, segment)
+    def sample(
+        self, category: np.ndarray, segment: np.ndarray, seed: int, traits: np.ndarray | None = None
+    ) -> np.ndarray:
+        """int [n], int [n], int [n, 2] -> uint8 [n, h, w, c]."""
+        return self.paint(self.noise(len(category), seed), category, segment, traits)
 
-    def paint(self, noise: np.ndarray, category: np.ndarray, segment: np.ndarray) -> np.ndarray:
-        """float32 [n, latent], int [n], int [n] -> uint8 [n, h, w, c]: the pictures that these noises stand for."""
+    def paint(
+        self, noise: np.ndarray, category: np.ndarray, segment: np.ndarray, traits: np.ndarray | None = None
+    ) -> np.ndarray:
+        """float32 [n, latent], int [n], int [n], int [n, 2] -> uint8 [n, h, w, c]: what these noises stand for."""
         self._check(category, segment)
+        said = np.zeros((len(noise), TRAITS), np.int32) if traits is None else traits
+        given = (noise, category, segment, said)[: len(self.network.inputs)]
         pictures = np.empty((len(noise), *self.shape), dtype=np.uint8)
         for start in range(0, len(noise), BLOCK):
-            parts = [values[start : start + BLOCK] for values in (noise, category, segment)]
+            parts = [values[start : start + BLOCK] for values in given]
             count = len(parts[0])
             padded = [np.concatenate([part, np.repeat(part[:1], BLOCK - count, axis=0)]) for part in parts]
             painted = self._call(padded[0].astype(np.float32), *(codes.astype(np.int32) for codes in padded[1:]))

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers, ops
 
+from components.creatives.attributes import TRAIT_CODES, TRAITS
+from components.creatives.batches import Noise
+
 Shape = tuple[int, int, int]
 
 
@@ -19,18 +22,30 @@ class Conditions:
     segments: int
 
 
+SPOKEN = Noise("spoken", (TRAITS,), uniform=True)
+UNSPOKEN_SHARE = 0.5  # of the photos' traits that are hidden in training, so that pictures can be had without them
+
+
 def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
-    """Inputs (category int32 (B,), segment int32 (B,)) and their joint embedding (B, 32)."""
+    """Inputs (category int32 (B,), segment int32 (B,), traits int32 (B, 2)) and their joint embedding (B, 48)."""
     category = keras.Input((), dtype="int32", name="category")
     segment = keras.Input((), dtype="int32", name="segment")
+    traits = keras.Input((TRAITS,), dtype="int32", name="traits")
     # one-hot products, not lookups: a lookup's gradient is a scatter, whose order of summation varies between runs
     embedded = layers.Concatenate()(
         [
             layers.Dense(24, use_bias=False)(ops.one_hot(category, conditions.categories)),
             layers.Dense(8, use_bias=False)(ops.one_hot(segment, conditions.segments + 1)),
+            layers.Dense(16, use_bias=False)(layers.Flatten()(ops.one_hot(traits, TRAIT_CODES))),
         ]
     )
-    return [category, segment], embedded
+    return [category, segment, traits], embedded
+
+
+def asked(batch) -> list:
+    """Category, segment and traits of a batch, the traits hidden at random (as in classifier-free guidance)."""
+    spoken = ops.cast(batch["spoken"] >= UNSPOKEN_SHARE, "int32")
+    return [batch["category"], batch["segment"], batch["traits"] * spoken]
 
 
 def whole(outputs: keras.KerasTensor) -> keras.KerasTensor:

@@ -17,10 +17,14 @@ class Generator(Protocol):
     categories: tuple[str, ...]
     segments: int
 
-    def sample(self, category: np.ndarray, segment: np.ndarray, seed: int) -> np.ndarray:
+    def sample(
+        self, category: np.ndarray, segment: np.ndarray, seed: int, traits: np.ndarray | None = None
+    ) -> np.ndarray:
         """int [n], int [n] -> uint8 [n, h, w, c]; the same seed gives the same pictures.
 
-        Picture i depends on (category[i], segment[i], seed, i) alone, not on how many are asked for at once.
+        traits: int [n, 2], the tone and build that are wanted, ANY where neither matters (see `attributes`); None: ANY
+        throughout. Picture i depends on (category[i], segment[i], traits[i], seed, i) alone, not on how many are asked
+        for at once.
         """
         ...
 

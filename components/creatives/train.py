@@ -14,7 +14,7 @@ from components.creatives.photos import Photos
 from components.creatives.training import Summary, Training, TrainStep
 from components.errors import UserError
 
-VERSION = "1"  # of the families' architectures and losses; part of every creative's origin
+VERSION = "2"  # of the families' architectures and losses; part of every creative's origin
 
 
 @dataclass(frozen=True)

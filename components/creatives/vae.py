@@ -7,28 +7,32 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from components.creatives.batches import Noise
-from components.creatives.networks import Conditions, Shape, condition, convolve_down, convolve_up, whole
+from components.creatives.attributes import TRAITS, traits
+from components.creatives.batches import Batches, Noise
+from components.creatives.networks import SPOKEN, Conditions, Shape, asked, condition, convolve_down, convolve_up, whole
+from components.creatives.normals import Normals
+from components.creatives.photos import Photos
 from components.creatives.recipe import Player, Recipe
+from components.interest.starts import draw_start
 
 WIDTH = 32  # channels after the first halving
 
 
-def encoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
-    """Pictures (B, H, W, C) in [-1, 1], category, segment -> mean and log variance of z, (B, 2 * latent)."""
+def encoder(shape: Shape, conditions: Conditions, latent: int, width: int) -> keras.Model:
+    """Pictures (B, H, W, C) in [-1, 1], category, segment, traits -> mean and log variance of z, (B, 2 * latent)."""
     pictures = keras.Input(shape, name="pictures")
-    asked, embedded = condition(conditions)
-    hidden = layers.Concatenate()([convolve_down(pictures, WIDTH), embedded])
+    wished, embedded = condition(conditions)
+    hidden = layers.Concatenate()([convolve_down(pictures, width), embedded])
     hidden = layers.Dense(256, activation="relu")(hidden)
-    return keras.Model([pictures, *asked], whole(layers.Dense(2 * latent)(hidden)), name="encoder")
+    return keras.Model([pictures, *wished], whole(layers.Dense(2 * latent)(hidden)), name="encoder")
 
 
-def decoder(shape: Shape, conditions: Conditions, latent: int) -> keras.Model:
-    """z (B, latent), category, segment -> (B, H, W, 2C): per pixel the mean in about [-1, 1] and a raw log scale."""
+def decoder(shape: Shape, conditions: Conditions, latent: int, width: int) -> keras.Model:
+    """z (B, latent), category, segment, traits -> (B, H, W, 2C): per pixel the mean and a raw log scale."""
     code = keras.Input((latent,), name="z")
-    asked, embedded = condition(conditions)
+    wished, embedded = condition(conditions)
     hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
-    return keras.Model([code, *asked], whole(convolve_up(hidden, shape, WIDTH, 2 * shape[2])), name="decoder")
+    return keras.Model([code, *wished], whole(convolve_up(hidden, shape, width, 2 * shape[2])), name="decoder")
 
 
 def log_likelihood(pictures, decoded):
@@ -55,11 +59,16 @@ def divergence(mean, log_variance):
 def elbo(encode: keras.Model, decode: keras.Model, batch) -> tuple:
     """(log likelihood, divergence), each (B,) nats, with one draw of z; `noise` is standard normal (B, latent)."""
     pictures = to_unit(batch["pictures"])
-    asked = [batch["category"], batch["segment"]]
-    mean, log_variance = ops.split(encode([pictures, *asked]), 2, axis=1)
-    log_variance = ops.clip(log_variance, -10.0, 10.0)
+    wished = asked(batch)
+    mean, log_variance = posterior(encode, pictures, wished)
     code = mean + ops.exp(0.5 * log_variance) * batch["z"]
-    return log_likelihood(pictures, decode([code, *asked])), divergence(mean, log_variance)
+    return log_likelihood(pictures, decode([code, *wished])), divergence(mean, log_variance)
+
+
+def posterior(encode: keras.Model, pictures, wished: list) -> tuple:
+    """Pictures (B, H, W, C) in [-1, 1] and conditions -> mean and log variance of q(z|x), (B, latent) each."""
+    mean, log_variance = ops.split(encode([pictures, *wished]), 2, axis=1)
+    return mean, ops.clip(log_variance, -10.0, 10.0)
 
 
 def to_unit(pictures):
@@ -67,10 +76,10 @@ def to_unit(pictures):
     return ops.cast(pictures, "float32") / 127.5 - 1.0
 
 
-def recipe(shape: Shape, conditions: Conditions, latent: int, learning_rate, seed: int) -> Recipe:
+def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, seed: int) -> Recipe:
     """The VAE in training: one player that raises the ELBO."""
-    keras.utils.set_random_seed(seed)
-    networks = {"encoder": encoder(shape, conditions, latent), "decoder": decoder(shape, conditions, latent)}
+    networks = {part.__name__: part(shape, conditions, latent, width) for part in (encoder, decoder)}
+    draw_start(seed, *networks.values())
     variables = tuple(networks["encoder"].trainable_variables + networks["decoder"].trainable_variables)
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=5.0)
     optimizer.build(list(variables))
@@ -82,7 +91,7 @@ def recipe(shape: Shape, conditions: Conditions, latent: int, learning_rate, see
         # per pixel, so that the learning rate means the same at every picture size
         return negative / pixels, {"elbo": -negative, "kl": ops.mean(kl)}
 
-    return Recipe(networks, (Player("loss", variables, optimizer, loss),), (Noise("z", (latent,)),))
+    return Recipe(networks, (Player("loss", variables, optimizer, loss),), (Noise("z", (latent,)), SPOKEN))
 
 
 @dataclass(frozen=True)
@@ -97,11 +106,10 @@ class Bound:
 
 def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Bound:
     """Held-out photos -> the bound on their log probability, one draw of z each."""
-    from components.creatives.batches import Batches
-
     count = min(limit, len(photos.category))
     latent = networks["decoder"].input_shape[0][1]
-    batches = Batches(photos.take(slice(0, count)), min(500, count), 1, (Noise("z", (latent,)),), seed)
+    columns = {"traits": traits(photos.pictures, photos.category, len(photos.categories))[:count]}
+    batches = Batches(photos.take(slice(0, count)), min(500, count), 1, (Noise("z", (latent,)), SPOKEN), seed, columns)
     pieces = []
     for step in range(count // batches.batch_size):
         batch = {name: ops.convert_to_tensor(values[0]) for name, values in batches.at(step).items()}
@@ -111,7 +119,31 @@ def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Boun
     return Bound(float(bound.mean()), float(bound.std() / math.sqrt(len(bound))), float(kl.mean()), len(bound))
 
 
-def sampler(decode: keras.Model) -> keras.Model:
-    """The decoder's mean alone: z, category, segment -> pictures (B, H, W, C) in about [-1, 1]."""
-    decoded = decode(decode.inputs)
-    return keras.Model(decode.inputs, decoded[..., : decode.output_shape[-1] // 2], name="vae")
+def _encoded(encode: keras.Model, photos: Photos, block: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances of q(z|x), float64 [n, latent] each; segments are each photo's likeliest, traits unsaid."""
+    segment = photos.segment_weights.argmax(axis=1).astype(np.int32)
+    parts = []
+    for start in range(0, len(photos.category), block):
+        rows = slice(start, start + block)
+        unsaid = np.zeros((len(segment[rows]), TRAITS), np.int32)
+        wished = [ops.convert_to_tensor(codes) for codes in (photos.category[rows], segment[rows], unsaid)]
+        found = posterior(encode, to_unit(photos.pictures[rows]), wished)
+        parts.append([ops.convert_to_numpy(part).astype(np.float64) for part in found])
+    means, log_variances = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return means, np.exp(log_variances)
+
+
+def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
+    """Normal noise (B, latent), category, segment, traits -> pictures (B, H, W, C) in about [-1, 1], the mean alone.
+
+    The noise is first moved to where the encoder puts photos of that category: the decoder has learned there, and the
+    prior reaches other places too until training has pressed the two together (Ghosh et al. 2020, section 3.3).
+    """
+    encode, decode = networks["encoder"], networks["decoder"]
+    some = photos.take(slice(0, limit))
+    means, variances = _encoded(encode, some)
+    placing = Normals.fit(means, some.category, len(photos.categories), variances).network()
+    noise = keras.Input((means.shape[1],), name="noise")
+    wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in decode.inputs[1:]]
+    decoded = decode([placing([noise, wished[0]])[0], *wished])
+    return keras.Model([noise, *wished], decoded[..., : decode.output_shape[-1] // 2], name="vae")

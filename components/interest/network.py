@@ -23,6 +23,7 @@ from components.features.storage import from_npz, to_npz
 from components.interest.archives import stable_keras
 from components.interest.pairs import ALONG, MATCH, PairMap
 from components.interest.protocol import CHUNK, Pairs, Tower, meet
+from components.interest.starts import draw_start
 
 MAP, WEIGHTS = "pairs.npz", "network.keras"
 HELD_OUT = 0.1  # the last tenth of the training rows tells when to stop; then its epoch's weights are kept
@@ -89,11 +90,11 @@ def train_network(
     """
     import keras
 
-    keras.utils.set_random_seed(config.seed)
     pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
     learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
     told = click[: len(learn.row)]
     model = build_network(pairs, float(told.mean()), config)
+    draw_start(config.seed, model)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
     inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
     rng = np.random.default_rng(config.seed)

@@ -1,5 +1,6 @@
 """The contract that every generator passes, whatever its family."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,6 +37,15 @@ def test_conditions_change_the_picture(generator):
     noise = np.repeat(generator.noise(1, 0), 3, axis=0)
     by_category = generator.paint(noise, np.array([0, 1, 2]), np.zeros(3, int))
     assert len(np.unique(by_category.reshape(3, -1), axis=0)) == 3
+
+
+def test_tone_and_build_change_the_picture(generator):
+    """After three steps by less than a grey level, so the network's own numbers are looked at."""
+    given = [generator.noise(1, 0).repeat(2, axis=0), np.zeros(2, np.int32), np.zeros(2, np.int32)]
+    inputs = [keras.ops.convert_to_tensor(values) for values in (*given, np.array([[1, 0], [2, 1]], np.int32))]
+    made = generator.network(inputs)
+    dark, light = keras.ops.convert_to_numpy(made)
+    assert np.abs(dark - light).max() > 0
 
 
 def test_files_give_the_same_generator_back(generator):

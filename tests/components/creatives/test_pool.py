@@ -23,7 +23,7 @@ class Sketcher:
         groups = [photos.pictures[photos.category == code].mean(axis=0) for code in range(3)]
         self.shapes = np.stack(groups) / 170.0  # 170 is the fixture's mean light
 
-    def sample(self, category, segment, seed):
+    def sample(self, category, segment, seed, traits=None):
         random = np.random.default_rng(seed)
         pictures = self.shapes[category] * random.uniform(130, 210, (len(category), 1, 1, 1))
         return np.clip(pictures + random.normal(0, 8, (len(category), *self.shape)), 0, 255).astype(np.uint8)

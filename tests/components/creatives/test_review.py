@@ -41,7 +41,7 @@ class Fresh:
     def __init__(self, photos):
         self.shapes = np.stack([photos.pictures[photos.category == code].mean(axis=0) for code in range(3)]) / 170
 
-    def sample(self, category, segment, seed):
+    def sample(self, category, segment, seed, traits=None):
         random = np.random.default_rng(seed)
         light = random.uniform(120, 220, (len(category), 1, 1, 1)) if self.wanders else 170
         noise = random.normal(0, 8, (len(category), *self.shape)) if self.wanders else 0
@@ -58,7 +58,7 @@ def test_a_review_tells_a_sound_generator_from_a_collapsed_one_and_a_copier(phot
     class Copier(Fresh):
         name = "copier-1"
 
-        def sample(self, category, segment, seed):
+        def sample(self, category, segment, seed, traits=None):
             random = np.random.default_rng(seed)
             rows = [random.choice(np.flatnonzero(photos.category == code)) for code in category]
             return photos.pictures[rows]

@@ -65,7 +65,7 @@ class Bulbs:
 
     name, shape, categories, segments = "bulbs-1", (12, 12, 1), CATEGORIES, 0
 
-    def sample(self, category, segment, seed):
+    def sample(self, category, segment, seed, traits=None):
         light = np.random.default_rng(seed).uniform(60, 250, (len(category), 1, 1, 1))
         disc = (np.hypot(*(np.mgrid[:12, :12] - 5.5)) < 4).astype(float)[None, :, :, None]
         return (disc * light).astype(np.uint8)
