@@ -148,10 +148,11 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
     from components.creatives.audience import audience_score
-    from components.creatives.boards import ads, ads_board, board, known_texts
+    from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.photos import training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.review import review
+    from components.creatives.wishes import WORDS, teach
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
     from components.training_log import train
@@ -170,8 +171,13 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     judged = review(generators, photos, test, config)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", generators[name].files())
-    out.json("model/about.json", {"best": judged.best or next(iter(generators)), "texts": known_texts(tables)})
+    best = judged.best or next(iter(generators))
+    out.json("model/about.json", {"best": best, "texts": known_texts(tables), "max_attempts": config.max_attempts})
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
+    if config.reader_steps:
+        reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps)
+        out.files(f"model/{WORDS}", reading.words())
+        out.files("boards", {"captions.png": caption_board(reading, attempts=config.max_attempts)})
     pool = None
     if judged.passing():
         interest = CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))

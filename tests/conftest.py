@@ -29,6 +29,8 @@ SMALL = {
         "quality_photos": 200,
         "quality_samples": 100,
         "pool_per_campaign": 2,
+        "reader_steps": 20,
+        "max_attempts": 2,
     },
     "evaluation": {"bootstrap": 50, "clones": 2, "clone_impressions": 500},
 }

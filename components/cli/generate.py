@@ -24,7 +24,13 @@ def generate(dataset, text, category, segment, count, seed, out) -> None:
     prepare()
     from upath import UPath
 
+    from components.generation import Order
     from components.generation import generate as make
 
-    written = make(dataset, UPath(out), count, category, segment, text, seed)
-    click.echo(f"{out}: {written} pictures, their ads and manifest.json")
+    made = make(dataset, UPath(out), Order(count, category, segment, text, seed))
+    click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")
+    if made.unmet:
+        click.echo(
+            f"{made.unmet} of them still do not show what the text says after {made.attempts} attempts; "
+            "they are kept, with met: false in manifest.json"
+        )

@@ -1,20 +1,25 @@
 """Generators and pools -> pictures for people: a board of samples per generator, and each creative as an ad."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from components.creatives.captions import examples
 from components.creatives.compose import compose
+from components.creatives.lettering import fit_text, font
 from components.creatives.pool import PEOPLE, Pool
 from components.creatives.protocol import Generator
+from components.creatives.reading import Wish
+from components.creatives.wishes import MAX_ATTEMPTS, TextToImage
 from components.pictures import decode
 
 COLUMNS = 12  # samples of each category on a board
 ZOOM = 2
 ADS, ADS_ACROSS, GAP = 12, 3, 8  # on the board of ads; the gap in pixels
+MARGIN = 110  # pixels for the labels
 
 
 def board(generator: Generator, seed: int = 0) -> bytes:
@@ -23,10 +28,33 @@ def board(generator: Generator, seed: int = 0) -> bytes:
     category = np.repeat(np.arange(rows), COLUMNS)
     segment = np.tile(np.arange(COLUMNS) % max(generator.segments, 1), rows)
     made = generator.sample(category, segment, seed)  # (rows * COLUMNS, h, w, c)
-    _, high, wide, channels = made.shape
+    return _sheet(made, generator.categories)
+
+
+def caption_board(maker: TextToImage, seed: int = 0, attempts: int = MAX_ATTEMPTS) -> bytes:
+    """PNG: a row of pictures per example caption, English and Chinese in turn, redrawn as for any caption."""
+    captions = examples(maker.generator.categories)
+    # taken as they are meant: a reader that was hardly taught must not stop a run
+    wishes = [Wish(each.category, each.tone, each.build, 1.0) for each in captions for _ in range(COLUMNS)]
+    segment = np.full(len(wishes), maker.generator.segments)
+    return _sheet(maker.grant(wishes, segment, seed, attempts).pictures, [each.text for each in captions])
+
+
+def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
+    """uint8 [rows * COLUMNS, h, w, c] and a label per row -> PNG."""
+    rows, (_, high, wide, channels) = len(labels), made.shape
     sheet = made.reshape(rows, COLUMNS, high, wide, channels).swapaxes(1, 2)
-    sheet = sheet.reshape(rows * high, COLUMNS * wide, channels)
-    return picture_png(np.repeat(np.repeat(sheet, ZOOM, axis=0), ZOOM, axis=1))
+    sheet = sheet.reshape(rows * high, COLUMNS * wide, channels).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    margin = np.full((len(sheet), MARGIN, channels), 255, np.uint8)
+    whole = np.concatenate([margin, sheet], axis=1)
+    image = Image.fromarray(whole[..., 0] if channels == 1 else whole)
+    pen = ImageDraw.Draw(image)
+    for row, label in enumerate(labels):
+        words = fit_text(label, MARGIN - 8, high * ZOOM, largest=13, smallest=8)
+        for place, line in enumerate(words.lines):
+            top = int((row + 0.5) * high * ZOOM - words.height / 2) + place * words.line_height
+            pen.text((4, top), line, font=font(words.size), fill=0 if channels == 1 else (0, 0, 0))
+    return _png(image)
 
 
 def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
@@ -85,7 +113,10 @@ def _text(value: object) -> str | None:
 
 def picture_png(picture: np.ndarray) -> bytes:
     """Compressed, unlike stored pictures: these are for eyes and downloads."""
+    return _png(Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture))
+
+
+def _png(image: Image.Image) -> bytes:
     stream = BytesIO()
-    shown = picture[..., 0] if picture.shape[2] == 1 else picture
-    Image.fromarray(shown).save(stream, "PNG", optimize=True)
+    image.save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -55,6 +55,17 @@ def all_captions(categories: tuple[str, ...]) -> tuple[Caption, ...]:
     return tuple(captions)
 
 
+def examples(categories: tuple[str, ...]) -> tuple[Caption, ...]:
+    """One caption per category, English and Chinese in turn, each with a tone: what a board of captions shows."""
+    shown = []
+    for code, name in enumerate(categories):
+        language, tone = code % 2, (LOW, HIGH)[code // 2 % 2]
+        noun = NAMES.get(name, ((name.replace("-", " "),), (name,)))[language][0]
+        text = " ".join(FRAMES[language][0].format(TONES[tone][language][0], "", noun).split())
+        shown.append(Caption(text, code, tone, ANY))
+    return tuple(shown)
+
+
 def split_captions(captions: tuple[Caption, ...], seed: int, held_out: float = 0.2) -> tuple[tuple, tuple]:
     """(captions to learn from, captions never seen): a random share of the wordings is held out."""
     hidden = np.random.default_rng(seed).random(len(captions)) < held_out

@@ -12,11 +12,13 @@ from keras import layers, ops
 from components.creatives.captions import Caption, all_captions, split_captions
 from components.creatives.recipe import Player, Recipe
 from components.errors import UserError
+from components.interest.starts import draw_start
 
 BUCKETS, LENGTH, WIDTH = 4096, 96, 48
 LONGEST = 200  # characters that are read; what follows is ignored
 SURE = 0.5  # probability of the category below which a caption counts as not understood
 STEPS, BATCH = 400, 128
+CHATTY = 0.3  # share of the captions in training that go on in words that mean nothing
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Reader:
 
 
 def tokens(text: str) -> np.ndarray:
-    """Text -> int32 [LENGTH], hashed pieces, 0 for none: words and their letter triples; Chinese signs and pairs."""
+    """Text -> int32 [LENGTH], hashed pieces, each once, 0: none. Words and letter triples; Chinese signs and pairs."""
     pieces: list[str] = []
     for run in re.findall(r"[\u3400-\u9fff]+|[a-z0-9]+", text[:LONGEST].lower()):
         if run[0] >= "\u3400":
@@ -66,15 +68,15 @@ def tokens(text: str) -> np.ndarray:
         else:
             framed = f"<{run}>"
             pieces += [framed] + [framed[place : place + 3] for place in range(len(framed) - 2)]
-    codes = [1 + crc32(piece.encode()) % (BUCKETS - 1) for piece in pieces[:LENGTH]]
+    codes = [1 + crc32(piece.encode()) % (BUCKETS - 1) for piece in [*dict.fromkeys(pieces)][:LENGTH]]
     return np.array(codes + [0] * (LENGTH - len(codes)), dtype=np.int32)
 
 
-def train_reader(categories: tuple[str, ...], seed: int) -> tuple[Reader, tuple[Caption, ...]]:
+def train_reader(categories: tuple[str, ...], seed: int, steps: int = STEPS) -> tuple[Reader, tuple[Caption, ...]]:
     """Category names -> a reader of captions about them, and the wordings that it never saw."""
-    keras.utils.set_random_seed(seed)
     seen, held_out = split_captions(all_captions(categories), seed)
     network = _network(len(categories))
+    draw_start(seed, network)
     optimizer = keras.optimizers.Adam(3e-3)
     optimizer.build(network.trainable_variables)
 
@@ -91,6 +93,7 @@ def train_reader(categories: tuple[str, ...], seed: int) -> tuple[Reader, tuple[
         Recipe({"reader": network}, (Player("loss", tuple(network.trainable_variables), optimizer, loss),), ()),
         seen,
         seed,
+        steps,
     )
     return Reader(network, categories), held_out
 
@@ -109,8 +112,8 @@ def _network(categories: int) -> keras.Model:
     return keras.Model(codes, layers.Dense(categories + 1 + 3 + 3)(hidden))
 
 
-def _train(recipe: Recipe, captions: tuple[Caption, ...], seed: int) -> None:
-    """Steps on captions, a tenth of them replaced by gibberish that must read as no category."""
+def _train(recipe: Recipe, captions: tuple[Caption, ...], seed: int, steps: int) -> None:
+    """Steps on captions, a tenth of them replaced by gibberish that must read as no category, some followed by it."""
     from components.creatives.step import compile_steps
 
     train = compile_steps(recipe)
@@ -118,7 +121,7 @@ def _train(recipe: Recipe, captions: tuple[Caption, ...], seed: int) -> None:
     table = np.stack([tokens(caption.text) for caption in captions])
     labels = np.array([(caption.category, caption.tone, caption.build) for caption in captions], dtype=np.int32)
     none = labels[:, 0].max() + 1
-    for _ in range(STEPS):
+    for _ in range(steps):
         rows = random.integers(0, len(captions), BATCH)
         codes, asked = table[rows], labels[rows]
         strange = random.random(BATCH) < 0.1
@@ -126,6 +129,9 @@ def _train(recipe: Recipe, captions: tuple[Caption, ...], seed: int) -> None:
         gibberish = np.where(np.arange(LENGTH) < lengths, random.integers(1, BUCKETS, (BATCH, LENGTH)), 0)
         codes = np.where(strange[:, None], gibberish, codes).astype(np.int32)
         asked = np.where(strange[:, None], (none, 0, 0), asked).astype(np.int32)
+        # people say more than a caption does: strange pieces stand behind some of the captions
+        chatty = (random.random(BATCH) < CHATTY)[:, None] & (codes == 0) & (np.arange(LENGTH) < 3 * lengths)
+        codes = np.where(chatty, random.integers(1, BUCKETS, codes.shape), codes)
         # pieces drop out, so that no single one is relied upon
         codes = np.where(random.random(codes.shape) < 0.1, 0, codes).astype(np.int32)
         columns = {"tokens": codes, "category": asked[:, 0], "tone": asked[:, 1], "build": asked[:, 2]}

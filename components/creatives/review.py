@@ -7,7 +7,7 @@ import numpy as np
 
 from components.config import CreativesConfig
 from components.creatives.admission import Manifold
-from components.creatives.classifier import train_classifier
+from components.creatives.classifier import Classifier, train_classifier
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
 from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
@@ -21,7 +21,8 @@ HELD_OUT = 0.1  # share of the photos that stands in for a test split where the 
 class Review:
     """ground: what real photos score; quality, verdicts: by generator's name; best: the passing one with the best CAS.
 
-    best is None where none passes; the pool is then filled by none, and the gate refuses.
+    best is None where none passes; the pool is then filled by none, and the gate refuses. classifier: the judge, which
+    learned from real photos.
     """
 
     ground: Quality
@@ -29,6 +30,7 @@ class Review:
     verdicts: Mapping[str, Verdict]
     best: str | None
     manifold: Manifold
+    classifier: Classifier
 
     def passing(self) -> tuple[str, ...]:
         """Names of the generators that may fill the pool, best first."""
@@ -73,4 +75,4 @@ def review(generators: Mapping[str, Generator], train: Photos, test: Photos | No
     verdicts = {name: judge(measured, ground, limits) for name, measured in quality.items()}
     passed = [name for name, verdict in verdicts.items() if verdict.passed]
     best = max(passed, key=lambda name: quality[name].cas) if passed else None
-    return Review(ground, quality, verdicts, best, manifold)
+    return Review(ground, quality, verdicts, best, manifold, classifier)

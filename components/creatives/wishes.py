@@ -11,10 +11,11 @@ from components.creatives.classifier import Classifier
 from components.creatives.generator import NetworkGenerator, network_bytes, network_from_bytes
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
-from components.creatives.reading import Reader, Wish, train_reader
+from components.creatives.reading import STEPS, Reader, Wish, train_reader
 from components.errors import UserError
 
 READER, CLASSIFIER, SCALES = "reader.keras", "classifier.keras", "scales.json"
+WORDS = "words"  # the folder of these three in a package of generators
 MAX_ATTEMPTS = 32
 SURE = 0.8  # probability of the category from which the classifier counts as agreeing
 
@@ -41,20 +42,24 @@ class TextToImage:
     scales: Scales
 
     def draw(self, texts: Sequence[str], segment: np.ndarray, seed: int, max_attempts: int = MAX_ATTEMPTS) -> Granted:
-        """Captions and int [n] segments -> pictures. Raises UserError where a caption is empty or not understood.
+        """Captions and int [n] segments -> pictures. Raises UserError where a caption is empty or not understood."""
+        return self.grant([self.reader.read(text) for text in texts], segment, seed, max_attempts)
 
-        Every caption is drawn once; those not met are drawn again, at most `max_attempts` times in all. What is never
-        met keeps its last draw and `met` false.
+    def grant(self, wishes: Sequence[Wish], segment: np.ndarray, seed: int, max_attempts: int) -> Granted:
+        """Wishes and int [n] segments -> pictures.
+
+        Every wish is drawn once; those not met are drawn again, at most `max_attempts` times in all. What is never met
+        keeps its last draw and `met` false.
         """
-        wishes = [self.reader.read(text) for text in texts]
         category = np.array([wish.category for wish in wishes], dtype=np.int64)
-        pictures = self.generator.sample(category, segment, seed)
+        traits = np.array([(wish.tone, wish.build) for wish in wishes], dtype=np.int64)
+        pictures = self.generator.sample(category, segment, seed, traits)
         met, attempts = self.meets(pictures, wishes), np.ones(len(wishes), dtype=np.int64)
         for attempt in range(1, max_attempts):
             due = np.flatnonzero(~met)
             if not due.size:
                 break
-            pictures[due] = self.generator.sample(category[due], segment[due], seed + attempt)
+            pictures[due] = self.generator.sample(category[due], segment[due], seed + attempt, traits[due])
             met[due] = self.meets(pictures[due], [wishes[row] for row in due])
             attempts[due] += 1
         return Granted(pictures, attempts, met)
@@ -69,10 +74,13 @@ class TextToImage:
         return met
 
     def files(self) -> dict[str, bytes]:
-        """The generator's files, and those of the reader, the classifier and the scales beside them."""
+        """The generator's files, and those of the words beside them."""
+        return {**self.generator.files(), **self.words()}
+
+    def words(self) -> dict[str, bytes]:
+        """The reader, the classifier and the scales as files: all but the generator."""
         scales = {"tone": self.scales.tone.tolist(), "build": self.scales.build.tolist()}
         return {
-            **self.generator.files(),
             READER: network_bytes(self.reader.network),
             CLASSIFIER: network_bytes(self.classifier.network),
             SCALES: json.dumps(scales, sort_keys=True).encode(),
@@ -91,8 +99,8 @@ class TextToImage:
             raise UserError(f"text to image needs {READER}, {CLASSIFIER} and {SCALES}; {error} is missing") from None
 
 
-def teach(generator: Generator, photos: Photos, classifier: Classifier, seed: int) -> TextToImage:
-    """A trained generator and the photos it learned from -> one that takes captions, in about 20 seconds."""
-    reader, _ = train_reader(photos.categories, seed)
+def teach(generator: Generator, photos: Photos, classifier: Classifier, seed: int, steps: int = STEPS) -> TextToImage:
+    """A trained generator and the photos it learned from -> one that takes captions, read after `steps` steps."""
+    reader, _ = train_reader(photos.categories, seed, steps)
     scales = Scales.fit(photos.pictures, photos.category, len(photos.categories))
     return TextToImage(reader, generator, classifier, scales)

@@ -50,10 +50,10 @@ def _log_network(network, name: str = "model") -> str:
 
 def log_generators(folder: UPath) -> str:
     """Log every generator in `folder`, one sub-folder each; the URI of the one that about.json calls the best."""
-    from components.creatives.generator import NetworkGenerator
+    from components.creatives.generator import NETWORK, NetworkGenerator
 
     uris = {}
-    for name in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+    for name in sorted(path.name for path in folder.iterdir() if (path / NETWORK).exists()):
         generator = NetworkGenerator.from_files(read_files(folder / name))
         uris[name] = _log_network(generator.network, name=name)
     return uris[json.loads((folder / "about.json").read_text(encoding="utf-8"))["best"]]
