@@ -1,7 +1,8 @@
 """Asked in words, does it draw what was said? Captions never seen, English and Chinese, judged by a classifier apart.
 
-    python -m benchmarks.creatives_text [--budget 240] [--captions 500] [--attempts 32] [--grid FILE]
+    python -m benchmarks.creatives_text [--generator FOLDER | --budget 240] [--captions 500] [--attempts 32]
 
+The generator is one that a run has trained (`artifacts/marketplace/creatives/model/flow-2`), or is trained first.
 The classifier that decides on redrawing learns from one half of the training photos, the one that judges here from the
 other half; what counts as dark, light, slim or wide is judged by terciles of the test photos. A caption counts as met
 when category, tone and build all match. Ends with one line of JSON.
@@ -39,6 +40,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=240.0, help="CPU-seconds of training of the generator")
+    parser.add_argument("--generator", type=Path, help="folder of a trained generator's files, which is then taken")
     parser.add_argument("--captions", type=int, default=500)
     parser.add_argument("--attempts", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -47,18 +49,21 @@ def main() -> None:
     prepare()
 
     from benchmarks.creatives.grid import save_rows
+    from benchmarks.creatives.race import generators
     from benchmarks.creatives.shelf import shelf
-    from benchmarks.creatives_quality import contenders, train
     from components.creatives.attributes import Scales
     from components.creatives.classifier import train_classifier
+    from components.creatives.generator import NetworkGenerator
     from components.creatives.reading import train_reader
     from components.creatives.wishes import TextToImage
 
-    photos, test = shelf()
-    generator = None
-    for spent, made in train("flow", contenders()["flow"], photos, arguments.budget, arguments.seed):
-        generator = made
-        print(f"generator: {spent:.0f} CPU-seconds", flush=True)
+    if arguments.generator:
+        files = {path.name: path.read_bytes() for path in arguments.generator.iterdir()}
+        generator = NetworkGenerator.from_files(files)
+        photos, test = shelf(generator.categories)
+    else:
+        photos, test = shelf()
+        generator = [made for _, made in generators("flow", photos, arguments.budget, arguments.seed)][-1]
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
     drawing, judge = (train_classifier(photos.take(half), arguments.seed) for half in np.array_split(order, 2))
     count = len(photos.categories)
@@ -84,7 +89,7 @@ def main() -> None:
         "met_without_redrawing": float(met(once.pictures, captions, judge, scales)["all"].mean()),
         "mean_attempts": float(granted.attempts.mean()),
         "given_up": float(1 - granted.met.mean()),
-        "budget": spent,
+        "generator": str(arguments.generator) if arguments.generator else f"flow, {arguments.budget:.0f} CPU-seconds",
     }
     print(json.dumps(result, sort_keys=True))
 

@@ -35,8 +35,8 @@ class Gaussians:
         roots = np.stack([np.linalg.cholesky(np.cov(group.T) + 1e-8 * np.eye(group.shape[1])) for group in groups])
         return cls(encoder, means, roots, photos.categories, photos.segments)
 
-    def sample(self, category: np.ndarray, segment: np.ndarray, seed: int) -> np.ndarray:
-        """int [n] (and segments, which it does not know) -> uint8 [n, h, w, c]."""
+    def sample(self, category: np.ndarray, segment: np.ndarray, seed: int, traits=None) -> np.ndarray:
+        """int [n] (segments and traits it does not know) -> uint8 [n, h, w, c]."""
         noise = np.random.default_rng(seed).standard_normal((len(category), self.means.shape[1]))
         coordinates = np.empty_like(noise)
         for code in np.unique(category):

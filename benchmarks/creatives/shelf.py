@@ -7,13 +7,14 @@ from components.datasets.photos import load_photos
 from components.world.vocabulary import CATEGORIES
 
 
-def shelf() -> tuple[Photos, Photos]:
-    """(60,000 training photos, 10,000 test photos), uint8 [n, 28, 28, 1]."""
+def shelf(categories: tuple[str, ...] = CATEGORIES) -> tuple[Photos, Photos]:
+    """(60,000 training photos, 10,000 test photos), uint8 [n, 28, 28, 1]; codes are places in `categories`."""
     loaded = load_photos()
+    code_of = np.array([categories.index(name) for name in CATEGORIES], dtype=np.int32)
 
     def split(code: int) -> Photos:
         rows = loaded.split == code
         unknown = np.ones((int(rows.sum()), 1), np.float32)
-        return Photos(loaded.pictures[rows][..., None], loaded.category[rows].astype(np.int32), CATEGORIES, unknown)
+        return Photos(loaded.pictures[rows][..., None], code_of[loaded.category[rows]], categories, unknown)
 
     return split(0), split(1)

@@ -37,15 +37,17 @@ class Normals:
         return cls(np.round(centre, 4).astype(np.float32), np.round(np.stack(roots), 4).astype(np.float32))
 
     def network(self) -> keras.Model:
-        """Noise (B, d), category int32 (B,) -> point (B, d) and its category's centre (B, d)."""
+        """Noise (B, d), category int32 (B,) -> point (B, d) and its category's centre (B, d), always in float32."""
         categories, size = self.centre.shape
         noise, category = keras.Input((size,)), keras.Input((), dtype="int32")
         chosen = ops.one_hot(category, categories)  # (B, categories)
-        centre = layers.Dense(size, use_bias=False, trainable=False, name="centre")
-        root = layers.Dense(size * size, use_bias=False, trainable=False, name="root")
+        centre = layers.Dense(size, use_bias=False, trainable=False, dtype="float32", name="centre")
+        root = layers.Dense(size * size, use_bias=False, trainable=False, dtype="float32", name="root")
         middle = centre(chosen)
-        turned = layers.Dot(axes=(2, 1))([layers.Reshape((size, size))(root(chosen)), noise])  # (B, d)
-        placing = keras.Model([noise, category], [layers.Add()([middle, turned]), middle], name="normals")
+        roots = layers.Reshape((size, size), dtype="float32")(root(chosen))
+        turned = layers.Dot(axes=(2, 1), dtype="float32")([roots, noise])  # (B, d)
+        placed = layers.Add(dtype="float32")([middle, turned])
+        placing = keras.Model([noise, category], [placed, middle], name="normals")
         centre.set_weights([self.centre])
         root.set_weights([self.root.reshape(categories, -1)])
         return placing

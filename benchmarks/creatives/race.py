@@ -1,0 +1,90 @@
+"""Who races, and how a generator is trained until its CPU-seconds are spent."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from components.config import GeneratorConfig
+
+MARKS = (0.1, 0.2, 0.35, 0.5, 0.75)  # shares of the budget at which the curve is taken
+PROBE = (5, 25)  # steps between which a model's speed is taken
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model in the race: `start` sets it up as a family does; the settings are its batch, noise and rate."""
+
+    start: Callable
+    settings: GeneratorConfig
+
+
+def contenders() -> dict[str, Contender]:
+    """Name -> model: ours first, then the baselines."""
+    from benchmarks.creatives import keras_wgan, plain_vae
+    from components.creatives.families import FAMILIES
+
+    return {
+        "flow": Contender(FAMILIES["flow"], _settings(512, 128, 1.5e-3, width=768)),
+        "wgan": Contender(FAMILIES["wgan"], _settings(128, 32, 3e-4)),
+        "vae": Contender(FAMILIES["vae"], _settings(128, 32, 1e-3)),
+        "keras-wgan-gp": Contender(keras_wgan.bench, _settings(512, 128, 2e-4)),
+        "plain-vae": Contender(plain_vae.bench, _settings(128, 16, 1e-3)),
+    }
+
+
+def _settings(batch: int, latent: int, rate: float, width: int | None = None) -> GeneratorConfig:
+    return GeneratorConfig(
+        steps=PROBE[1], max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=rate, width=width
+    )
+
+
+def generators(name: str, photos, budget: float, seed: int) -> Iterator[tuple[float, object]]:
+    """(CPU-seconds spent, the generator as it is) at each mark and at the end of the budget."""
+    if name == "gaussian":
+        from benchmarks.creatives.gaussian import Gaussians
+
+        begun = time.process_time()
+        fitted = Gaussians.fit(photos)
+        yield time.process_time() - begun, fitted
+    else:
+        yield from _train(name, contenders()[name], photos, budget, seed)
+
+
+def _train(name: str, contender: Contender, photos, budget: float, seed: int) -> Iterator[tuple[float, object]]:
+    from components.creatives.generator import NetworkGenerator
+
+    steps = _affordable(contender, photos, budget, seed)
+    begun = time.process_time()
+    bench, training = _set_up(contender, photos, steps, seed)
+    spent, marks, records = time.process_time() - begun, list(MARKS), training.run()
+    while spent < budget:
+        begun = time.process_time()
+        record = next(records, None)
+        spent += time.process_time() - begun
+        if record is None:
+            break
+        if marks and spent >= marks[0] * budget:
+            marks.pop(0)
+            yield spent, NetworkGenerator(name, bench.sampler(), photos.categories, photos.segments)
+    yield spent, NetworkGenerator(name, bench.sampler(), photos.categories, photos.segments)
+
+
+def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
+    """Steps that fit the budget, by the speed of the first ones: a falling rate needs to know its end."""
+    _, training = _set_up(contender, photos, PROBE[1], seed)
+    for record in training.run():
+        if record.step == PROBE[0]:
+            begun = time.process_time()
+    each = (time.process_time() - begun) / (PROBE[1] - PROBE[0])
+    return max(PROBE[1], int(0.95 * budget / each))
+
+
+def _set_up(contender: Contender, photos, steps: int, seed: int):
+    from components.creatives.batches import Batches
+    from components.creatives.training import Training
+
+    config = contender.settings.model_copy(update={"steps": steps})
+    bench = contender.start(photos, config, seed)
+    turns = len(bench.recipe.turns)
+    batches = Batches(photos, config.batch_size, turns, bench.recipe.noises, seed, dict(bench.columns))
+    return bench, Training("race", bench.recipe, batches, steps, config.max_seconds)

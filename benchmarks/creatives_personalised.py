@@ -1,0 +1,239 @@
+"""What personalised pictures truly earn, and where a search that goes on only games the model it climbs.
+
+    python -m benchmarks.creatives_personalised [--workdir artifacts] [--categories 5] [--rounds 12] [--plot FILE]
+
+Reads a finished marketplace run: features and the best generator. Two models of interest learn from disjoint halves of
+the shoppers; the first is climbed, the second watches. For each segment and category a search starts from that
+category's pictures in one ad that people wrote, and goes through all its rounds; the guard's choice is read off after.
+The world's law, which neither model sees, then says what each round's picture earns on later impressions of that
+segment, beside pictures drawn at random (the category's average). Gains are clicks per impression; intervals are
+Student's over the searches of a segment. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from components.environment import prepare
+
+AVERAGE = 30  # pictures of the first round whose mean is the category's average picture
+AUDIENCE, JUDGES = 60, 200  # impressions of a segment that a picture is scored on, and judged on
+
+
+@dataclass(frozen=True)
+class Search:
+    """One segment and category: pictures uint8 [average + rounds, ...], what the climbed model says of each, the round
+    that the guard stops at (None: it abstains), and why."""
+
+    segment: int
+    category: str
+    pictures: np.ndarray
+    claimed: np.ndarray
+    stop: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The shop: validated tables, features and their model, the two models of interest, generator and manifold."""
+
+    tables: dict
+    built: object
+    model: object
+    climbed: object
+    watching: object
+    generator: object
+    manifold: object
+
+    def score(self, interest, base: pd.DataFrame, segment: int):
+        """Pictures -> expected click-through among `segment`, each in the place of the picture of the ad `base`."""
+        from components.features import creative_features
+        from components.interest.audience import segment_scores
+
+        own = self.built.impressions[self.built.impressions["segment"] == segment].assign(segment=0)
+        features = replace(self.built, impressions=own)
+
+        def score(pictures: np.ndarray) -> np.ndarray:
+            creatives, images = rows_of(base, pictures, "tried")
+            rows = creative_features(self.model, creatives, self.tables["products"], images)
+            return segment_scores(interest, features, rows, 1, AUDIENCE, seed=0)[:, 0]
+
+        return score
+
+
+def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One creative of people's and pictures -> creatives that differ from it by their picture, and their images."""
+    from components.pictures import encode_png
+
+    ids = [f"{prefix}-{number}" for number in range(len(pictures))]
+    creatives = base.iloc[np.zeros(len(pictures), int)].assign(creative_id=ids, image_id=ids, origin="tried-1")
+    images = pd.DataFrame({"image_id": ids, "image": [encode_png(picture) for picture in pictures]})
+    return creatives.reset_index(drop=True), images.astype({"image_id": "str"})
+
+
+def half(built, which: int):
+    """The features with the impressions of one half of the shoppers."""
+    mine = built.impressions["shopper_id"].map(lambda name: crc32(name.encode()) % 2 == which)
+    return replace(built, impressions=built.impressions[mine].reset_index(drop=True))
+
+
+def open_scene(workdir: str) -> tuple[Scene, object]:
+    """What a finished run left, with two models of interest trained anew; and the data set's card."""
+    from components.config import InterestConfig
+    from components.contract.tables import read_json
+    from components.creatives.admission import Manifold
+    from components.creatives.generator import NetworkGenerator
+    from components.creatives.photos import training_photos
+    from components.creatives.review import DIMENSIONS
+    from components.inputs import built_features, files_in, validated
+    from components.interest import train_interest
+    from components.paths import Paths
+    from components.pictures import PictureEncoder
+
+    paths = Paths.of("marketplace", workdir=workdir)
+    tables, card = validated(paths)
+    model, built = built_features(paths)
+    folder = paths.stage("creatives") / "model"
+    generator = NetworkGenerator.from_files(files_in(folder / read_json(folder / "about.json")["best"]))
+    photos, _, _ = training_photos(tables, built, generator.shape[0])
+    manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
+    config = InterestConfig(models=("logistic",), bootstrap=20)
+    climbed, watching = (train_interest(half(built, which), config).champion for which in (0, 1))
+    return Scene(tables, built, model, climbed, watching, generator, manifold), card
+
+
+def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, rounds: int, seed: int) -> Search:
+    """All rounds of one search, and where the guard would have ended it."""
+    from components.creatives.personalise import personalise, search
+
+    climbed, watching = (scene.score(model, base, segment) for model in (scene.climbed, scene.watching))
+    code = scene.generator.categories.index(category)
+    steps = list(search(scene.generator, code, segment, climbed, watching, scene.manifold, rounds, 60, seed))
+    found = personalise(iter(steps))
+    average = scene.generator.sample(np.full(AVERAGE, code), np.full(AVERAGE, segment), seed)
+    pictures = np.concatenate([average, np.stack([step.picture for step in steps])])
+    stop, reason = (None, "the models part at once") if found is None else (found.steps, found.reason)
+    return Search(segment, category, pictures, climbed(pictures), stop, reason)
+
+
+def judge(scene: Scene, card, searches: list[Search], bases: dict[str, pd.DataFrame]) -> list[np.ndarray]:
+    """True click-through of every search's pictures among later impressions of its segment: float64 [pictures] each."""
+    from components.world import truth
+
+    made = [rows_of(bases[each.category], each.pictures, f"made-{number}") for number, each in enumerate(searches)]
+    tables = {
+        **scene.tables,
+        "creatives": pd.concat([scene.tables["creatives"], *(rows for rows, _ in made)], ignore_index=True),
+        "images": pd.concat([scene.tables["images"], *(images for _, images in made)], ignore_index=True),
+    }
+    law, random = truth(card.world, tables), np.random.default_rng(0)
+    later = scene.built.impressions[scene.built.impressions["split"] == "evaluation"]
+    values = []
+    for each, (creatives, _) in zip(searches, made, strict=True):
+        own = later.loc[later["segment"] == each.segment, "impression_id"].to_numpy()
+        asked = random.choice(own, min(JUDGES, len(own)), replace=False)
+        ids = creatives["creative_id"].to_numpy()
+        pairs = pd.DataFrame({"impression_id": np.tile(asked, len(ids)), "creative_id": np.repeat(ids, len(asked))})
+        values.append(law(pairs).reshape(len(ids), len(asked)).mean(axis=1))
+    return values
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Mean of independent searches with Student's interval."""
+    from scipy.stats import t
+
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    width = float(t.ppf(0.975, len(values) - 1)) * error
+    return {"value": mean, "ci_low": mean - width, "ci_high": mean + width}
+
+
+def report(searches: list[Search], true: list[np.ndarray]) -> dict:
+    """Per segment the true gain at the guard's stop, and over all searches predicted and true gain by round."""
+    base = np.array([values[:AVERAGE].mean() for values in true])
+    earned = np.stack([values[AVERAGE:] - values[:AVERAGE].mean() for values in true])  # (searches, rounds + 1)
+    promised = np.stack([each.claimed[AVERAGE:] - each.claimed[:AVERAGE].mean() for each in searches])
+    stops = np.array([-1 if each.stop is None else each.stop for each in searches])
+    # an abstention shows the average picture, whose gain is 0
+    chosen = np.where(stops < 0, 0.0, earned[np.arange(len(stops)), stops])
+    said = np.where(stops < 0, 0.0, promised[np.arange(len(stops)), stops])
+    segment = np.array([each.segment for each in searches])
+    curve = [
+        {"round": number, "predicted": interval(promised[:, number]), "true": interval(earned[:, number])}
+        for number in range(earned.shape[1])
+    ]
+    return {
+        "searches": len(searches),
+        "average_ctr": float(base.mean()),
+        "gain_at_stop": interval(chosen),
+        "relative_gain_at_stop": interval(chosen / base),
+        "predicted_minus_true_at_stop": interval(said - chosen),
+        "predicted_minus_true_at_end": interval(promised[:, -1] - earned[:, -1]),
+        "abstained": float((stops < 0).mean()),
+        "mean_stop": float(stops[stops >= 0].mean()) if (stops >= 0).any() else None,
+        "segments": {
+            str(code): {
+                "relative_gain": interval((chosen / base)[segment == code]),
+                "ctr": float(base[segment == code].mean()),
+            }
+            for code in np.unique(segment)
+        },
+        "curve": curve,
+    }
+
+
+def draw(found: dict, path: Path) -> None:
+    """The hacking curve as a PNG."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    rounds = [point["round"] for point in found["curve"]]
+    for name, label in (("predicted", "predicted by the model that is climbed"), ("true", "true, by the world's law")):
+        means, low, high = (
+            np.array([point[name][key] for point in found["curve"]]) * 1000 for key in ("value", "ci_low", "ci_high")
+        )
+        axes.plot(rounds, means, marker="o", markersize=4, label=label)
+        axes.fill_between(rounds, low, high, alpha=0.2)
+    axes.axhline(0.0, color="grey", linewidth=0.8)
+    axes.set(xlabel="rounds of the search", ylabel="gain, clicks per 1,000 impressions")
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", default="artifacts", help="where a finished run of marketplace lies")
+    parser.add_argument("--categories", type=int, default=5, help="searches per segment, each in another category")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plot", type=Path, help="where to draw the hacking curve, a PNG")
+    arguments = parser.parse_args()
+    prepare()
+    scene, card = open_scene(arguments.workdir)
+    people = scene.tables["creatives"][scene.tables["creatives"]["origin"] == "people"]
+    sold = people.merge(scene.tables["products"][["product_id", "category"]], on="product_id")
+    random = np.random.default_rng(arguments.seed)
+    known = [name for name in scene.generator.categories if (sold["category"] == name).any()]
+    bases = {
+        name: people[people["creative_id"] == sold[sold["category"] == name]["creative_id"].iloc[0]] for name in known
+    }
+    searches = []
+    for segment in range(scene.generator.segments):
+        for category in random.permutation(known)[: arguments.categories]:
+            seed = int(random.integers(2**31))
+            searches.append(search_one(scene, segment, str(category), bases[str(category)], arguments.rounds, seed))
+            print(f"segment {segment}, {category}: stop {searches[-1].stop}, {searches[-1].reason}", flush=True)
+    found = report(searches, judge(scene, card, searches, bases))
+    if arguments.plot:
+        draw(found, arguments.plot)
+    print(json.dumps(found, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()
