@@ -27,7 +27,9 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
     mlflow += ["--workers", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends both, as Ctrl-C does
+    # a service manager's stop ends both too; and a shell's background job would ignore SIGINT
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     servers = [subprocess.Popen(prefect, **quiet), subprocess.Popen(mlflow, **quiet)]
     click.echo(f"Prefect   127.0.0.1:{prefect_port}   runs, artifacts, deployments")
     click.echo(f"MLflow    127.0.0.1:{mlflow_port}   models, versions, aliases, reasons")

@@ -222,7 +222,7 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
                 raise UserError(f"{name}: {path} has two columns of one name")
             kept = None if columns is None else [column for column in columns if column in present]
             return parquet.read(columns=kept).replace_schema_metadata(None)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: names that are no text
             raise UserError(f"{name}: {path} is damaged and cannot be read: {str(error).splitlines()[0]}") from None
 
 

@@ -164,6 +164,12 @@ def test_a_flipped_byte_is_read_or_refused_but_never_a_crash(tmp_path_factory, d
         assert str(error).startswith("campaigns")
 
 
+def test_a_column_whose_name_is_no_text_is_refused(folder):
+    _write(folder, _whole().replace(b"brand_color", b"\xe6rand_color"))
+    with pytest.raises(UserError, match=r"campaigns: .* is damaged"):
+        read_table(folder, "campaigns")
+
+
 def test_a_table_without_rows_is_named(folder):
     write_table(sample()["events"].head(0), folder / "events.parquet")
     with pytest.raises(UserError, match=r"events: no rows in .*events\.parquet"):

@@ -192,7 +192,7 @@ def test_a_failure_half_way_leaves_what_was_there(data, monkeypatch):
 
 
 def test_the_command_asks_the_champions_own_features_for_the_segments(three_days):
-    from components.cli.data import _segments
+    from components.cli.data import segments_of
     from components.config import FeaturesConfig
     from components.datasets import Champion
     from components.features import build_features, fit_features
@@ -200,7 +200,7 @@ def test_the_command_asks_the_champions_own_features_for_the_segments(three_days
     tables, card = three_days
     model = fit_features(tables, FeaturesConfig(), card.ends_at)
     champion = Champion("champion-1", pd.DataFrame(), 0.05, {}, model.files())
-    segments = _segments(champion, tables, pd.Timestamp(card.ends_at))
+    segments = segments_of(champion, tables, pd.Timestamp(card.ends_at))
     profiles = build_features(model, tables, FeaturesConfig()).shopper_profiles
     assert set(segments) == set(tables["shoppers"]["shopper_id"])
     assert len(set(segments.values())) > 1
