@@ -18,26 +18,18 @@ IN_STAGE = "in stage {}"  # the note that an error of a stage bears
 
 def _worth_retrying(task, task_run, state) -> bool:
     """Files and networks recover; a user's mistake and a bug do not."""
-    try:
-        state.result()
-    except OSError:
-        return True
-    except Exception:
-        return False
-    return False
+    return isinstance(_error_of(state), OSError)
 
 
 def not_a_mistake(task, task_run, state) -> bool:
     """Registries, stores and networks come back; a user's mistake does not mend itself."""
-    try:
-        state.result()
-    except Unavailable:
-        return True
-    except UserError:
-        return False
-    except Exception:
-        return True
-    return False
+    error = _error_of(state)
+    return isinstance(error, Unavailable) or (isinstance(error, Exception) and not isinstance(error, UserError))
+
+
+def _error_of(state):
+    """What a task that failed ended in; of one that did not, its result, which is no error."""
+    return state.result(raise_on_failure=False)
 
 
 RETRIED = {
