@@ -221,8 +221,11 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
             if len(set(present)) < len(present):
                 raise UserError(f"{name}: {path} has two columns of one name")
             kept = None if columns is None else [column for column in columns if column in present]
-            return parquet.read(columns=kept).replace_schema_metadata(None)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: names that are no text
+            table = parquet.read(columns=kept).replace_schema_metadata(None)
+            table.validate(full=True)  # else text that is no text raises wherever it is first looked at
+            _ = [kind.tz for kind in table.schema.types if pa.types.is_timestamp(kind)]  # which validate leaves out
+            return table
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{name}: {path} is damaged and cannot be read: {str(error).splitlines()[0]}") from None
 
 

@@ -58,6 +58,12 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)
         self.answers, self.orders = list(answers), []
 
+    def answer(self):
+        try:
+            return self.answers.pop(0)(self.orders[-1])
+        except Exception as error:  # in a thread nobody would hear of it, and the night would wait
+            return Failed(message=f"the test's worker: {error!r}")
+
     def run(self):
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(DEPLOYMENT)
@@ -65,13 +71,12 @@ class Worker(threading.Thread):
                 for run in client.read_flow_runs(limit=20):
                     if run.deployment_id == deployment.id and run.state.is_scheduled() and self.answers:
                         self.orders.append(handoff.Order.model_validate(run.parameters["order"]))
-                        state = self.answers.pop(0)(self.orders[-1])
-                        client.set_flow_run_state(run.id, state, force=True)
+                        client.set_flow_run_state(run.id, self.answer(), force=True)
                 time.sleep(0.2)
 
 
 def gpu_settings(finished_shop, tmp_path, *more: str):
-    overrides = ("creatives.pool=gpu", f"creatives.store={tmp_path / 'store'}", *more)
+    overrides = ("creatives.pool=gpu", f"creatives.store={tmp_path / 'store'}", "creatives.worker_seconds=60.0", *more)
     return load_settings(finished_shop[0].params, "marketplace", overrides)
 
 

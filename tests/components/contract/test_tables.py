@@ -1,5 +1,8 @@
+import base64
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,7 @@ from components.contract.tables import (
     write_text,
 )
 from components.errors import UserError
+from components.manifest import ROOT
 from tests.components.contract.samples import sample
 
 
@@ -164,8 +168,20 @@ def test_a_flipped_byte_is_read_or_refused_but_never_a_crash(tmp_path_factory, d
         assert str(error).startswith("campaigns")
 
 
-def test_a_column_whose_name_is_no_text_is_refused(folder):
-    _write(folder, _whole().replace(b"brand_color", b"\xe6rand_color"))
+@pytest.mark.parametrize(("text", "no_text"), [(b"brand_color", b"\xe6rand_color"), (b"#1a2b3c", b"#1a\xc8b3c")])
+def test_text_that_is_no_text_is_refused(folder, text, no_text):
+    assert text in _whole()
+    _write(folder, _whole().replace(text, no_text))
+    with pytest.raises(UserError, match=r"campaigns: .* is damaged"):
+        read_table(folder, "campaigns")
+
+
+def test_a_time_zone_that_is_no_text_is_refused(folder):
+    whole = _whole()
+    arrows_own = pq.read_metadata(pa.BufferReader(whole)).metadata[b"ARROW:schema"]
+    schema = base64.b64decode(arrows_own)
+    assert b"UTC" in schema
+    _write(folder, whole.replace(arrows_own, base64.b64encode(schema.replace(b"UTC", b"U\xd8C"))))
     with pytest.raises(UserError, match=r"campaigns: .* is damaged"):
         read_table(folder, "campaigns")
 
@@ -244,12 +260,13 @@ def test_a_write_killed_before_its_rename_leaves_the_old_file(tmp_path, monkeypa
 
 def test_a_process_killed_mid_write_leaves_no_file_of_that_name(tmp_path):
     target = UPath(tmp_path) / "images.parquet"
-    child = os.fork()
-    if child == 0:
-        os.replace = lambda *arguments: os._exit(9)
-        write_table(sample()["images"], target)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    code = (
+        "import os, sys; from upath import UPath; from components.contract.tables import write_table; "
+        "from tests.components.contract.samples import sample; os.replace = lambda *arguments: os._exit(9); "
+        "write_table(sample()['images'], UPath(sys.argv[1]))"
+    )
+    child = subprocess.run([sys.executable, "-c", code, str(target)], cwd=ROOT)  # a fork would share our threads' locks
+    assert child.returncode == 9
     assert not target.exists()
     leftovers = [one.name for one in UPath(tmp_path).iterdir()]
     assert all(name.startswith(".") for name in leftovers), "a leftover must be hidden from readers and digests"
