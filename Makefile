@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs
 BIN := .venv/bin
 READY := .venv/.ready
+# tests run on every core already; threads of one test would only wait for another's
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .PHONY: run test setup data repro lint ui peers clean help
 
@@ -13,7 +15,7 @@ run: data            ## build the data if needed, run the whole flow on both dat
 	$(BIN)/adloom run
 
 test: $(READY)       ## every test, on all cores, each file's on one
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 setup: $(READY)      ## the environment, inside the project
 

@@ -125,6 +125,18 @@ def test_status_without_any_run_says_none(shop):
     assert "no challenger" in fails("promote", "marketplace")
 
 
+def test_who_promotes_must_be_known(shop, monkeypatch):
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 4242")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    for command in ("promote", "rollback"):
+        result = adloom(command, "marketplace")
+        assert result.exit_code == 2
+        assert "say who decides: --by NAME" in result.output
+    assert "no champion to roll back" in fails("rollback", "marketplace", "--by", "ann")
+
+
 @pytest.mark.parametrize("width", [40, 71, 72, 80, 200])
 def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width, monkeypatch, capsys):
     from components.cli.summary import print_status

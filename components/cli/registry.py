@@ -6,6 +6,23 @@ import click
 
 from components.cli.run import SHIPPED, json_option
 
+because = click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
+by_whom = click.option(
+    "--by",
+    metavar="NAME",
+    callback=lambda *given: given[-1] or _login(),
+    help="Who; kept with the version. Default: the login name.",
+)
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have a number and no name
+        raise click.UsageError("this user has no login name, so say who decides: --by NAME") from None
+
 
 def _open():
     from components.environment import prepare
@@ -35,21 +52,23 @@ def status(dataset: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("dataset")
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
-@click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
-def promote(dataset: str, force: bool, reason: str | None) -> None:
+@because
+@by_whom
+def promote(dataset: str, force: bool, reason: str | None, by: str) -> None:
     """Make the challenger policy of DATASET its champion, if it passed the gate."""
     from components.promotion.registry import promote as move
 
-    outcome = move(_open(), f"{dataset}-policy", force, reason)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]})")
+    outcome = move(_open(), f"{dataset}-policy", force, reason, by)
+    click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})")
 
 
 @click.command()
 @click.argument("dataset")
-@click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
-def rollback(dataset: str, reason: str | None) -> None:
+@because
+@by_whom
+def rollback(dataset: str, reason: str | None, by: str) -> None:
     """Give the champion's place in DATASET back to the version that held it before."""
     from components.promotion.registry import rollback as move
 
-    outcome = move(_open(), f"{dataset}-policy", reason)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion again")
+    outcome = move(_open(), f"{dataset}-policy", reason, by)
+    click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")

@@ -49,8 +49,11 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
         return Outcome(action, champion.number if champion else None, candidate.number, (*decision.reasons, *waiting))
 
 
-def promote(client, name: str, force: bool, reason: str | None) -> Outcome:
-    """Make the challenger of `name` the champion by hand; only `force`, with a `reason`, overrules the gate."""
+def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outcome:
+    """Make the challenger of `name` the champion by hand; only `force`, with a `reason`, overrules the gate.
+
+    Who (`by`) and why stand in the version's tags from then on.
+    """
     if force and not reason:
         raise UserError("--force needs --reason: it is kept with the version")
     with store_lock():
@@ -69,13 +72,15 @@ def promote(client, name: str, force: bool, reason: str | None) -> Outcome:
         if judged_against != current and not force:
             raise UserError(f"{name}: the champion has changed since version {challenger.number} was judged; run again")
         text = reason or "approved by hand"
-        client.set_model_version_tag(name, str(challenger.number), "forced" if force else "approved", text)
+        verb = "forced" if force else "approved"
+        client.set_model_version_tag(name, str(challenger.number), verb, text)
+        client.set_model_version_tag(name, str(challenger.number), f"{verb}_by", by)
         _move(client, name, challenger, champion)
         return Outcome("promote", challenger.number, challenger.number, (text,))
 
 
-def rollback(client, name: str, reason: str | None) -> Outcome:
-    """Give `champion` back to the version that held it before the present one."""
+def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
+    """Give `champion` back to the version that held it before the present one; who and why are kept."""
     with store_lock():
         champion = version_of(client, name, CHAMPION)
         if champion is None:
@@ -84,6 +89,7 @@ def rollback(client, name: str, reason: str | None) -> Outcome:
         if previous is None:
             raise UserError(f"{name}: version {champion.number} is the first champion; there is none to go back to")
         client.set_model_version_tag(name, str(champion.number), "rolled_back", reason or "by hand")
+        client.set_model_version_tag(name, str(champion.number), "rolled_back_by", by)
         client.set_registered_model_alias(name, CHAMPION, previous)
         return Outcome("rollback", int(previous), champion.number, (reason or "by hand",))
 

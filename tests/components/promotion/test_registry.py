@@ -87,7 +87,7 @@ def test_a_refused_candidate_is_challenger_only(store, version):
     assert (outcome.action, outcome.champion) == ("refuse", first.number)
     assert version_of(store, NAME, CHALLENGER).number == second.number
     with pytest.raises(UserError, match="did not pass the gate"):
-        promote(store, NAME, force=False, reason=None)
+        promote(store, NAME, force=False, reason=None, by="ann")
 
 
 def test_a_candidate_judged_against_a_former_champion_is_not_promoted(store, version):
@@ -104,8 +104,9 @@ def test_manual_approval_waits_and_then_moves(store, version):
     first = version("first")
     assert apply(store, NAME, first, judged(store, first), approval="manual").action == "wait"
     assert version_of(store, NAME, CHAMPION) is None
-    assert promote(store, NAME, force=False, reason="looks right").champion == first.number
-    assert version_of(store, NAME, CHAMPION).tags["approved"] == "looks right"
+    assert promote(store, NAME, force=False, reason="looks right", by="ann").champion == first.number
+    tags = version_of(store, NAME, CHAMPION).tags
+    assert (tags["approved"], tags["approved_by"]) == ("looks right", "ann")
     assert version_of(store, NAME, CHALLENGER) is None
 
 
@@ -113,19 +114,22 @@ def test_force_needs_a_reason_and_is_recorded(store, version):
     first = version("first")
     apply(store, NAME, first, judged(store, first, verdict="abstain", reasons=["too few clicks"]))
     with pytest.raises(UserError, match="--force needs --reason"):
-        promote(store, NAME, force=True, reason=None)
-    promote(store, NAME, force=True, reason="the season starts")
-    assert version_of(store, NAME, CHAMPION).tags["forced"] == "the season starts"
+        promote(store, NAME, force=True, reason=None, by="ann")
+    promote(store, NAME, force=True, reason="the season starts", by="bo")
+    tags = version_of(store, NAME, CHAMPION).tags
+    assert (tags["forced"], tags["forced_by"]) == ("the season starts", "bo")
 
 
 def test_rollback_returns_to_the_champion_before(store, version):
     first, second = version("first"), version("second")
     apply(store, NAME, first, judged(store, first))
     with pytest.raises(UserError, match="none to go back to"):
-        rollback(store, NAME, None)
+        rollback(store, NAME, None, "ann")
     apply(store, NAME, second, judged(store, second, first))
-    assert rollback(store, NAME, "complaints").champion == first.number
+    assert rollback(store, NAME, "complaints", "ann").champion == first.number
     assert version_of(store, NAME, CHAMPION).number == first.number
+    (left,) = [it for it in store.search_model_versions(f"name = '{NAME}'") if int(it.version) == second.number]
+    assert (left.tags["rolled_back"], left.tags["rolled_back_by"]) == ("complaints", "ann")
 
 
 def test_the_same_package_is_registered_once(store, version):
@@ -155,7 +159,7 @@ def test_standing_shows_what_is_and_what_is_not_there(store, version):
 def test_promoting_without_a_challenger_says_so(store, version):
     version("first")
     with pytest.raises(UserError, match="no challenger"):
-        promote(store, NAME, force=False, reason=None)
+        promote(store, NAME, force=False, reason=None, by="ann")
     assert find_version(store, NAME, "nothing") is None
 
 
