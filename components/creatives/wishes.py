@@ -18,11 +18,12 @@ READER, CLASSIFIER, SCALES = "reader.keras", "classifier.keras", "scales.json"
 WORDS = "words"  # the folder of these three in a package of generators
 MAX_ATTEMPTS = 32
 SURE = 0.8  # probability of the category from which the classifier counts as agreeing
+MET = 2 * SURE + 1 + 1  # category, tone and build: a wrong tone is better than a wrong thing
 
 
 @dataclass(frozen=True)
 class Granted:
-    """pictures: uint8 [n, h, w, c]; attempts: int [n], draws that each took; met: bool [n], if the last one passed."""
+    """pictures: uint8 [n, h, w, c]; attempts: int [n], draws that each took; met: bool [n], if the picture passed."""
 
     pictures: np.ndarray
     attempts: np.ndarray
@@ -49,29 +50,34 @@ class TextToImage:
         """Wishes and int [n] segments -> pictures.
 
         Every wish is drawn once; those not met are drawn again, at most `max_attempts` times in all. What is never met
-        keeps its last draw and `met` false.
+        keeps its best draw and `met` false.
         """
         category = np.array([wish.category for wish in wishes], dtype=np.int64)
         traits = np.array([(wish.tone, wish.build) for wish in wishes], dtype=np.int64)
         pictures = self.generator.sample(category, segment, seed, traits)
-        met, attempts = self.meets(pictures, wishes), np.ones(len(wishes), dtype=np.int64)
+        shown, attempts = self.shows(pictures, wishes), np.ones(len(wishes), dtype=np.int64)
         for attempt in range(1, max_attempts):
-            due = np.flatnonzero(~met)
+            due = np.flatnonzero(shown < MET)
             if not due.size:
                 break
-            pictures[due] = self.generator.sample(category[due], segment[due], seed + attempt, traits[due])
-            met[due] = self.meets(pictures[due], [wishes[row] for row in due])
+            drawn = self.generator.sample(category[due], segment[due], seed + attempt, traits[due])
+            now = self.shows(drawn, [wishes[row] for row in due])
+            better = now > shown[due]
+            pictures[due[better]], shown[due[better]] = drawn[better], now[better]
             attempts[due] += 1
-        return Granted(pictures, attempts, met)
+        return Granted(pictures, attempts, shown >= MET)
 
-    def meets(self, pictures: np.ndarray, wishes: Sequence[Wish]) -> np.ndarray:
-        """uint8 [n, h, w, c] and n wishes -> bool [n]: the category by the classifier, tone and build as measured."""
+    def shows(self, pictures: np.ndarray, wishes: Sequence[Wish]) -> np.ndarray:
+        """uint8 [n, h, w, c] and n wishes -> float64 [n] in [0, 4]: how much of each wish its picture shows, met at MET.
+
+        One for the tone and one for the build, as measured, and twice the category's probability by the classifier.
+        """
         category = np.array([wish.category for wish in wishes])
         tone, build = self.scales.codes(pictures, category)
-        met = self.classifier.probabilities(pictures)[np.arange(len(pictures)), category] >= SURE
+        shown = 2.0 * self.classifier.probabilities(pictures)[np.arange(len(pictures)), category].astype(float)
         for measured, asked in ((tone, [w.tone for w in wishes]), (build, [w.build for w in wishes])):
-            met &= (np.array(asked) == ANY) | (measured == np.array(asked))
-        return met
+            shown += (np.array(asked) == ANY) | (measured == np.array(asked))
+        return shown
 
     def files(self) -> dict[str, bytes]:
         """The generator's files, and those of the words beside them."""

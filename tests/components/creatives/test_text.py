@@ -95,6 +95,15 @@ def test_pictures_are_drawn_again_until_they_are_as_asked(reading):
     assert never.attempts.tolist() == [4] and not never.met.any()
 
 
+def test_what_is_never_met_keeps_its_best_draw(reading):
+    """The classifier never agrees, so a draw is the better the more of tone and build it shows; most draws show less."""
+    scales = Scales(np.tile([80.0, 230.0], (len(CATEGORIES), 1)), np.tile([0.0, 0.1], (len(CATEGORIES), 1)))
+    maker = TextToImage(reading[0], Bulbs(), Agreeing(CATEGORIES.index("bag")), scales)
+    granted = maker.draw(["a dark ankle boot"] * 12, np.zeros(12, int), seed=0, max_attempts=40)
+    assert not granted.met.any() and (granted.attempts == 40).all()
+    assert measure(granted.pictures)[0].max() <= 80
+
+
 def test_files_give_the_same_text_to_image_back(photos):
     config = GeneratorConfig(steps=2, max_seconds=60.0, batch_size=8, latent=6)
     training = start_training("vae", photos, config, seed=0)
