@@ -68,7 +68,7 @@ class TextToImage:
         return Granted(pictures, attempts, shown >= MET)
 
     def shows(self, pictures: np.ndarray, wishes: Sequence[Wish]) -> np.ndarray:
-        """uint8 [n, h, w, c] and n wishes -> float64 [n] in [0, 4]: how much of each wish its picture shows, met at MET.
+        """uint8 [n, h, w, c] and n wishes -> float64 [n] in [0, 4]: how much of its wish each shows, met at MET.
 
         One for the tone and one for the build, as measured, and twice the category's probability by the classifier.
         """

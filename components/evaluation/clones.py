@@ -16,7 +16,8 @@ import numpy as np
 from components.evaluation.analysis import judge
 from components.evaluation.design import Design, design
 from components.evaluation.embedding import Embedding, embed
-from components.evaluation.intervals import bootstrap, value_of
+from components.evaluation.estimators import UNBIASED
+from components.evaluation.intervals import bootstrap, difference, standard_error, value_of
 from components.evaluation.log import Covered, LoggedDecisions, pairs_of
 from components.evaluation.reward_models import LOGISTIC, RewardModel, fit_logistic_model
 from components.policy.ragged import draw, row_sums
@@ -32,6 +33,8 @@ class Behaviour:
 
     bias: float  # |mean error| beyond what the number of clones alone explains, in reward per impression
     coverage: float  # share of the clones whose interval held the truth
+    standard_error: float  # root mean square over the clones, brought to the size of the log
+    gap_error: float  # the same of the distance from the unbiased estimate
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def behaviour_on_clones(
     stage = _stage(covered, law, impressions, generator, seed)
     errors: dict[str, list[float]] = {}
     hits: dict[str, list[bool]] = {}
+    spread: dict[str, list[tuple[float, float]]] = {}
     luck, start = [], None
     for clone in range(clones):
         if log.logging is None and clone:
@@ -76,9 +80,17 @@ def behaviour_on_clones(
         for name, interval in intervals.items():
             errors.setdefault(name, []).append(interval.value - truth)
             hits.setdefault(name, []).append(interval.ci_low <= truth <= interval.ci_high)
+            apart = difference(quantities[name], quantities[UNBIASED])
+            each = standard_error(quantities[name], drawn.cluster), standard_error(apart, drawn.cluster)
+            spread.setdefault(name, []).append(each)
+    smaller = np.sqrt(stage.log.n / log.n)
     everywhere = [name for name in errors if len(errors[name]) == clones]
     return {
-        name: Behaviour(_bias(np.array(errors[name]), np.array(luck)), float(np.mean(hits[name])))
+        name: Behaviour(
+            _bias(np.array(errors[name]), np.array(luck)),
+            float(np.mean(hits[name])),
+            *(float(it) for it in smaller * np.sqrt(np.square(spread[name]).mean(axis=0))),
+        )
         for name in everywhere
     }
 

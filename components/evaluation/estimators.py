@@ -96,6 +96,7 @@ def mips(rows: WeightedRows, shrinkage: float) -> Contributions | None:
     return None if rows.marginal_weight is None else _weighted_rewards(rows, rows.marginal_weight)
 
 
+UNBIASED = "dr"  # at any reward model, as propensities are known
 ESTIMATORS: dict[str, Estimator] = {
     "dm": dm,
     "ips": ips,

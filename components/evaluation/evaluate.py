@@ -6,14 +6,14 @@ import numpy as np
 
 from components.config import EvaluationConfig
 from components.evaluation.analysis import Analysis, analyse
-from components.evaluation.estimators import ESTIMATORS, effective_sample_size
+from components.evaluation.estimators import ESTIMATORS, UNBIASED, effective_sample_size
 from components.evaluation.finite import finite_sample
 from components.evaluation.integrity import Finding, check_propensities, check_weights
 from components.evaluation.intervals import Interval, bootstrap, difference, relative, value_of
 from components.evaluation.log import Covered, LoggedDecisions, cover
 from components.evaluation.outlook import FIRST, outlook
 from components.evaluation.result import Estimate, Evaluation
-from components.evaluation.trust import UNBIASED, trust_card
+from components.evaluation.trust import trust_card
 from components.evaluation.verdict import doubts, hopeless
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"

@@ -8,6 +8,9 @@ resamples its rows instead and redraws their rewards.
 A reward model can be wrong in ways that it cannot simulate. So the log itself is asked too: an estimator's distance
 from the doubly robust estimate, beyond what chance explains, counts as bias (the idea of SLOPE, Su et al. 2020). The
 expected error is sqrt(standard error^2 + bias on clones^2 + unexplained bias^2), and the smallest is chosen.
+
+Standard errors, of the distance too, are those on the clones. Rare rewards vary by as much as they average, so on the
+log itself an estimate that is low by luck looks precise and would be chosen for it; clones have one truth for all.
 """
 
 from dataclasses import dataclass
@@ -18,19 +21,19 @@ import numpy as np
 from components.config import EvaluationConfig
 from components.evaluation.analysis import Analysis
 from components.evaluation.clones import behaviour_on_clones
-from components.evaluation.intervals import difference, standard_error, value_of
+from components.evaluation.estimators import UNBIASED
+from components.evaluation.intervals import difference, value_of
 from components.evaluation.log import Covered
 from components.evaluation.reward_models import LOGISTIC, RewardModel
 from components.evaluation.shrinkage import beyond_chance
 
-UNBIASED = "dr"  # unbiased at any reward model, as propensities are known
 LEVEL = 0.95  # of the intervals
 TOO_RARE = 0.005  # chance that an honest 95 % interval misses as often on the clones; below it, it is not believed
 
 
 @dataclass(frozen=True)
 class Gap:
-    """How far an estimate is from the doubly robust one on the log itself, and how far chance alone takes it."""
+    """How far an estimate is from the doubly robust one on the log itself, and how far chance takes it on clones."""
 
     value: float
     standard_error: float
@@ -46,7 +49,7 @@ class Expected:
     """What one estimator is expected to be off by, in reward per impression."""
 
     estimator: str
-    standard_error: float
+    standard_error: float  # on a log of this size, by the clones
     clone_bias: float
     gap: Gap
     coverage: float  # share of the clones whose interval held the truth
@@ -97,10 +100,9 @@ def trust_card(covered: Covered, analysis: Analysis, config: EvaluationConfig) -
     for name, quantity in quantities.items():
         if name not in seen:
             continue
-        gap = difference(quantity, quantities[UNBIASED])
-        apart = Gap(gap.value(), standard_error(gap, log.cluster))
-        error = standard_error(quantity, log.cluster)
-        expected.append(Expected(name, error, seen[name].bias, apart, seen[name].coverage))
+        there = seen[name]
+        apart = Gap(difference(quantity, quantities[UNBIASED]).value(), there.gap_error)
+        expected.append(Expected(name, there.standard_error, there.bias, apart, there.coverage))
     believable = [it for it in expected if _honest(it.coverage, config.clones) and it.standard_error > 0]
     chosen = min(believable, key=lambda it: it.error).estimator if believable else None
     redrawn = "actions and rewards redrawn" if log.logging is not None else "rows resampled, rewards redrawn"

@@ -96,7 +96,7 @@ def test_pictures_are_drawn_again_until_they_are_as_asked(reading):
 
 
 def test_what_is_never_met_keeps_its_best_draw(reading):
-    """The classifier never agrees, so a draw is the better the more of tone and build it shows; most draws show less."""
+    """The classifier never agrees, so a draw is the better the more of the tone it shows; most are too light."""
     scales = Scales(np.tile([80.0, 230.0], (len(CATEGORIES), 1)), np.tile([0.0, 0.1], (len(CATEGORIES), 1)))
     maker = TextToImage(reading[0], Bulbs(), Agreeing(CATEGORIES.index("bag")), scales)
     granted = maker.draw(["a dark ankle boot"] * 12, np.zeros(12, int), seed=0, max_attempts=40)

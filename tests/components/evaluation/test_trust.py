@@ -11,6 +11,7 @@ from components.evaluation.log import Covered
 from components.evaluation.reward_models import LOGISTIC
 from components.evaluation.shrinkage import SURPRISING, beyond_chance
 from components.evaluation.trust import Gap
+from components.policy.ragged import row_sums
 from tests.components.evaluation.logs import known_log
 
 
@@ -26,6 +27,21 @@ def test_few_clones_tell_a_biased_estimator_from_an_unbiased_one(whole_distribut
     assert seen["mips"].bias > 0.003 > 3 * seen["dr"].bias
     assert seen["ips"].bias < (1e-9 if whole_distribution else 0.003)
     assert seen["ips"].coverage > 0.7
+
+
+@pytest.mark.parametrize("part", [1, 3])
+def test_the_standard_error_is_that_of_a_log_of_this_size_whatever_the_clones_size(part):
+    """Of ips it is known: sqrt(sum_a pi0 w^2 q - (sum_a pi q)^2, averaged) / sqrt(n), plus what contexts add."""
+    known = known_log(6, n=6000)
+    analysis = analyse(known.log, known.target, None, (), 2, 0)
+    covered, law = Covered(known.log, known.target, None, 0.0, 0), analysis.models[LOGISTIC]
+    seen = behaviour_on_clones(covered, law, analysis.target.shrinkage, 8, 6000 // part, 0)
+    rate, offsets = law.in_units(law.score(np.arange(len(known.target)))), known.log.offsets
+    square = row_sums(known.target**2 / known.log.logging * rate, offsets)
+    variance = square.mean() - row_sums(known.target * rate, offsets).mean() ** 2
+    assert seen["ips"].standard_error == pytest.approx(np.sqrt(variance / known.log.n), rel=0.06)
+    assert seen["dm"].standard_error < seen["ips"].standard_error
+    assert seen["dr"].gap_error == 0.0 < seen["dm"].gap_error
 
 
 def test_luck_counts_as_no_bias_and_more_than_luck_does():
