@@ -117,6 +117,9 @@ class CreativesConfig(Section):
         steps=900, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
     )
     side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
+    denoise: Literal[0, 3, 5] = 0  # width in pixels of the median filter on photos; 0: none
+    augment: tuple[Literal["mirror", "shift"], ...] = ()  # further versions of each photo that generators learn from
+    restarts: Annotated[int, Field(ge=0)] = 1  # of a training that ended in mode collapse, each from another seed
     checkpoint_seconds: Seconds = 20.0
     duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
     quality_photos: Count = 15_000  # that the judging classifier learns from

@@ -93,7 +93,7 @@ def creatives(record: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
     rows = []
     for name, training in record["generators"].items():
         capped = "the clock" if training["capped"] else "its steps"
-        rows.append((name, training["steps"], number(seconds.get(name), 0), capped))
+        rows.append((name, training["steps"], number(seconds.get(name), 0), capped, training["restarts"]))
     measured = {**record.get("quality", {}), "real photos": record.get("real_photos", {})}
     figures = list(measured["real photos"])
     quality = [(name, *(number(each[figure], 3) for figure in figures)) for name, each in measured.items() if each]
@@ -101,7 +101,7 @@ def creatives(record: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
     verdict = "no gate" if gate is None else "passed" if gate["passed"] else "refused"
     parts = [
         "# Creatives",
-        table(("generator", "steps", "seconds", "ended by"), rows) if rows else "",
+        table(("generator", "steps", "seconds", "ended by", "restarts after collapse"), rows) if rows else "",
         table(("pictures of", *figures), quality) if quality else "",
         f"{record['pool']} new creatives in the pool. Gate: **{verdict}**",
         items([*(gate["reasons"] if gate else ()), *record["remarks"]]),

@@ -151,6 +151,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.photos import training_photos
     from components.creatives.pool import fill_pool
+    from components.creatives.preprocessing import augment, denoise
     from components.creatives.review import review
     from components.creatives.wishes import WORDS, teach
     from components.inputs import built_features, files_in, validated
@@ -165,9 +166,10 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         return
     model, built = built_features(paths)
     photos, test, remarks = training_photos(tables, built, config.side)
-    trained = [train(name, photos, config, paths) for name in config.generators]
-    generators = {generator.name: generator for generator, _ in trained}
-    summaries = {generator.name: summary for generator, summary in trained}
+    photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
+    lessons = augment(photos, config.augment)
+    trained = [train(name, lessons, config, paths) for name in config.generators]
+    generators = {each.generator.name: each.generator for each in trained}
     judged = review(generators, photos, test, config)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", generators[name].files())
@@ -191,13 +193,13 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         out.files("pool/ads", made)
         out.files("boards", {"ads.png": ads_board(made)})
     record = {
-        "generators": {name: summary.to_dict() for name, summary in summaries.items()},
+        "generators": {each.generator.name: each.to_dict() for each in trained},
         **judged.to_dict(),
         "remarks": list(remarks),
         "pool": 0 if pool is None else len(pool.creatives),
     }
     out.json("metrics.json", record)
-    seconds = {name: summary.seconds for name, summary in summaries.items()}
+    seconds = {each.generator.name: each.summary.seconds for each in trained}
     write_text(pages.creatives(record, seconds), paths.docs / "creatives.md")
 
 

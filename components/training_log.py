@@ -2,11 +2,13 @@
 
 import logging
 import time
+from dataclasses import dataclass
 
 from upath import UPath
 
 from components.config import CreativesConfig
 from components.contract.tables import write_bytes
+from components.creatives.collapse import diversity
 from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
 from components.creatives.train import GeneratorTraining, start_training
@@ -18,21 +20,56 @@ log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
 
 
-def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> tuple[NetworkGenerator, Summary]:
-    """Train generator `name`, or go on from the checkpoint of a run that was cut off."""
+SEEDS_APART = 1_000_003  # between the starts of one training, so that no other part of a run has the same seed
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator, what its last training came to, and how diverse each start ended (collapse.diversity)."""
+
+    generator: NetworkGenerator
+    summary: Summary
+    diversity: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, int | bool]:
+        """What a rerun repeats, as JSON values."""
+        return {**self.summary.to_dict(), "restarts": len(self.diversity) - 1}
+
+
+def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:
+    """Train generator `name`; one that collapsed is trained again from another seed, `config.restarts` times at most.
+
+    The last one stays as it is: the review finds the collapse too, the gate refuses it, and the others fill the pool.
+    """
+    found: list[float] = []
+    while True:
+        training = _trained(name, photos, config, config.seed + SEEDS_APART * len(found), paths)
+        generator = training.generator()
+        found.append(diversity(generator, photos, config.seed))
+        if found[-1] >= config.min_diversity or len(found) > config.restarts:
+            return Trained(generator, training.summary(), tuple(found))
+        log.warning(
+            "%s: mode collapse: its least diverse category spreads %.2f as far as real photos, below %g; "
+            "trained again from another seed (restart %d of %d)",
+            *(name, found[-1], config.min_diversity, len(found), config.restarts),
+        )
+
+
+def _trained(name: str, photos: Photos, config: CreativesConfig, seed: int, paths: Paths) -> GeneratorTraining:
+    """A training at its end, gone on with from the checkpoint of a run that was cut off, where there is one."""
     budget = getattr(config, name)
     # another budget is another schedule, other photos are another night: their checkpoints are not gone on from
     shown = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
-    label = digest_json([budget.model_dump(mode="json"), config.seed, shown])[:12]
+    label = digest_json([budget.model_dump(mode="json"), seed, shown])[:12]
     checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
-    training = start_training(name, photos, budget, config.seed, resume)
+    training = start_training(name, photos, budget, seed, resume)
     if resume is not None:
         log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
     for kept in checkpoint.parent.glob(f"{name}-*.npz"):  # they are for runs that were cut off; this one is done
         kept.unlink()
-    return training.generator(), training.summary()
+    return training
 
 
 def follow(training: GeneratorTraining, steps: int, checkpoint: UPath, board: UPath, every: float) -> None:

@@ -26,6 +26,7 @@ SMALL = {
         "vae": {"steps": 4, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
         "wgan": {"steps": 2, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
         "generators": ["vae", "wgan"],
+        "restarts": 0,  # so little training does not tell categories apart
         "quality_photos": 200,
         "quality_samples": 100,
         "pool_per_campaign": 2,
@@ -129,5 +130,8 @@ def s3(monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    """Fast tests first: a mistake shows early."""
+    """Fast tests first: a mistake shows early. A file stays on one core; so do all files that want one whole run."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    whole_run = {item.path for item in items if "finished_shop" in item.fixturenames}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("finished_shop" if item.path in whole_run else str(item.path)))

@@ -63,3 +63,46 @@ def test_other_photos_begin_anew(resumed, field):
 def test_another_budget_begins_anew(resumed):
     resumed()
     assert resumed(config=CreativesConfig(vae=GeneratorConfig(steps=6, max_seconds=9.0))) is None
+
+
+class Collapsing:
+    """A training, and its generator, whose pictures are all alike where its seed is one of `bad`."""
+
+    def __init__(self, seed: int, bad: set[int]):
+        self.alike = seed in bad
+
+    def generator(self):
+        return self
+
+    def checkpoint(self) -> bytes:
+        return b""
+
+    def summary(self):
+        return Started().summary()
+
+    def sample(self, category, segment, seed):
+        drawn = np.random.default_rng(seed).integers(0, 256, (len(category), 2, 2, 1))
+        return drawn[:1].repeat(len(category), axis=0) if self.alike else drawn
+
+
+@pytest.mark.parametrize(("bad", "restarts", "starts"), [((), 1, 1), ((0,), 1, 2), ((0,), 0, 1), ((0, 1, 2, 3), 2, 3)])
+def test_a_collapsed_generator_is_trained_again_from_another_seed(tmp_path, monkeypatch, caplog, bad, restarts, starts):
+    seeds = [start * training_log.SEEDS_APART for start in range(4)]
+    tried = []
+
+    def start(name, photos, budget, seed, resume):
+        tried.append(seed)
+        return Collapsing(seed, {seeds[each] for each in bad})
+
+    monkeypatch.setattr(training_log, "start_training", start)
+    pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
+    photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
+    monkeypatch.setattr(training_log, "follow", lambda *_: None)
+    with caplog.at_level("WARNING", logger="adloom"):
+        trained = training_log.train(
+            "vae", photos, CONFIG.model_copy(update={"restarts": restarts}), Paths.of("shop", workdir=str(tmp_path))
+        )
+    assert tried == seeds[:starts] and len(trained.diversity) == starts
+    assert trained.to_dict()["restarts"] == starts - 1
+    assert caplog.text.count("mode collapse") == starts - 1
+    assert (trained.diversity[-1] < CONFIG.min_diversity) == (starts - 1 in bad)

@@ -24,6 +24,7 @@ SMALL = {
     # generators tiny: they run each night, and their gate refuses them
     "creatives": {
         "generators": ["vae"],
+        "restarts": 0,
         "vae": {"steps": 5, "max_seconds": 60.0, "batch_size": 32, "latent": 4},
         "quality_photos": 200,
         "quality_samples": 50,
