@@ -15,7 +15,7 @@ run: data            ## build the data if needed, run the whole flow on both dat
 	$(BIN)/adloom run
 
 test: $(READY)       ## every test, on all cores, each file's on one
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 setup: $(READY)      ## the environment, inside the project
 

@@ -29,7 +29,7 @@ def defaults(state: Path) -> dict[str, str]:
         "PREFECT_LOGGING_LOGGERS_PREFECT_EXTRA_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own default is pickle, which executes what it reads
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",  # one order of summation, so that a rerun gives the same weights

@@ -125,9 +125,9 @@ def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int,
     )
 
 
-def sampler(flat: Plane, starts: keras.Model, moving: keras.Model, shape: Shape, steps: int = STEPS) -> keras.Model:
-    """z (B, D), category, segment, traits -> pictures (B, H, W, C): `steps` midpoint steps of the flow, then pixels."""
-    dimensions = len(flat.scale)
+def sampler(flat: Plane, starts: keras.Model, moving: keras.Model, shape: Shape) -> keras.Model:
+    """z (B, D), category, segment, traits -> pictures (B, H, W, C): STEPS midpoint steps of the flow, then pixels."""
+    dimensions, steps = len(flat.scale), STEPS
     point = keras.Input((dimensions,), name="z")
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in moving.inputs[2:]]
     hidden, centre = starts([point, wished[0]])

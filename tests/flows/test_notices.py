@@ -21,7 +21,7 @@ from tests.receiver import receiver
 def prefect_server(quiet_environment):
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=None):
         yield
 
 

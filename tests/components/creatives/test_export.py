@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from components.config import GeneratorConfig
+from components.creatives import flow
 from components.creatives.export import compact
 from components.creatives.generator import NETWORK, NetworkGenerator
 from components.creatives.train import start_training
@@ -9,7 +10,8 @@ from components.creatives.train import start_training
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer")
-def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos):
+def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos, monkeypatch):
+    monkeypatch.setattr(flow, "STEPS", 2)  # each is a copy of the network, and building many takes a minute
     config = GeneratorConfig(steps=40, max_seconds=120.0, batch_size=32, latent=6)
     training = start_training("flow", photos, config, seed=0)
     for _ in training.run():
