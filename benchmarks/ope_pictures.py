@@ -43,14 +43,20 @@ def errors(accuracy: Path, target: Path) -> None:
         own = [row for row in rows if row["scenario"] == scenario]
         names = list(own[0]["error"])
         for place, name in enumerate(names):
-            relative = [row["error"][name] / row["truth"] for row in own]
-            axes.plot(np.clip(relative, -0.5, 0.5), np.full(len(relative), place), ".", color="0.4", alpha=0.6)
+            relative = np.clip([row["error"][name] / row["truth"] for row in own], -0.5, 0.5)
+            low, high = np.quantile(relative, (0.05, 0.95))
+            axes.plot(relative, np.full(len(relative), place), "|", color="0.5", markersize=7, alpha=0.15)
+            axes.plot((low, high), (place, place), color="tab:blue", linewidth=2)
+            axes.plot(relative.mean(), place, "o", color="tab:blue", markersize=4)
         axes.axvline(0, color="tab:green", linewidth=1)
         axes.set_title(f"{scenario}, {len(own)} logs", fontsize=9)
         axes.set_yticks(range(len(names)), names)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}")
         axes.tick_params(axis="x", labelsize=7)
-    figure.supxlabel("estimate over truth, less 1 (beyond +-50 % drawn at the edge)", fontsize=9)
+    figure.supxlabel(
+        "estimate over truth, less 1 (line: 90 % of the logs, dot: their mean; beyond +-50 % drawn at the edge)",
+        fontsize=9,
+    )
     FigureCanvasAgg(figure).print_png(str(target), metadata={"Software": None})
 
 
