@@ -18,8 +18,6 @@ from components.paths import Paths
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
-
-
 SEEDS_APART = 1_000_003  # between the starts of one training, so that no other part of a run has the same seed
 
 

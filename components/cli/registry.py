@@ -6,14 +6,6 @@ import click
 
 from components.cli.run import SHIPPED, json_option
 
-because = click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
-by_whom = click.option(
-    "--by",
-    metavar="NAME",
-    callback=lambda *given: given[-1] or _login(),
-    help="Who; kept with the version. Default: the login name.",
-)
-
 
 def _login() -> str:
     import getpass
@@ -22,6 +14,12 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have a number and no name
         raise click.UsageError("this user has no login name, so say who decides: --by NAME") from None
+
+
+because = click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
+by_whom = click.option(
+    "--by", metavar="NAME", default=_login, show_default="the login name", help="Who; kept with the version."
+)
 
 
 def _open():

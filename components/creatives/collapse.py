@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.creatives.distances import spread
+from components.creatives.distances import relative_spread
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
 
@@ -10,16 +10,12 @@ PER_CATEGORY = 100  # pictures and photos that are compared
 
 
 def diversity(generator: Generator, photos: Photos, seed: int) -> float:
-    """Spread of the pixels of its least diverse category over that of as many real photos: about 1 where it is sound.
-
-    The mean distance between two pictures of a category; pictures are of unknown segment.
-    """
+    """Spread of the pixels of its least diverse category over that of as many real photos; of unknown segment."""
     codes = np.unique(photos.category)
     asked = np.repeat(codes, PER_CATEGORY)
     made = generator.sample(asked, np.full(len(asked), photos.segments), seed)
     rows = np.concatenate([np.flatnonzero(photos.category == code)[:PER_CATEGORY] for code in codes])
-    real = spread(_flat(photos.pictures[rows]), photos.category[rows])
-    return float(np.min(spread(_flat(made), asked) / np.maximum(real, 1e-9)))
+    return relative_spread(_flat(made), asked, _flat(photos.pictures[rows]), photos.category[rows])
 
 
 def _flat(pictures: np.ndarray) -> np.ndarray:

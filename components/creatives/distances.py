@@ -62,6 +62,14 @@ def spread(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.array(means)
 
 
+def relative_spread(made: np.ndarray, made_groups: np.ndarray, real: np.ndarray, real_groups: np.ndarray) -> float:
+    """Spread of the least diverse group that both have, over that of the real ones: about 1 where all is well."""
+    shared = np.intersect1d(made_groups, real_groups)
+    ours, theirs = np.isin(made_groups, shared), np.isin(real_groups, shared)
+    ratio = spread(made[ours], made_groups[ours]) / np.maximum(spread(real[theirs], real_groups[theirs]), 1e-9)
+    return float(ratio.min())
+
+
 def _cubic(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one @ other.T / one.shape[1] + 1.0) ** 3
 

@@ -1,6 +1,7 @@
 """What is done to photos before generators learn from them: noise taken away, more of them made from few."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,12 +16,7 @@ def denoise(photos: Photos, width: int) -> Photos:
         return photos
     from scipy.ndimage import median_filter
 
-    return Photos(
-        median_filter(photos.pictures, size=(1, width, width, 1), mode="nearest"),
-        photos.category,
-        photos.categories,
-        photos.segment_weights,
-    )
+    return replace(photos, pictures=median_filter(photos.pictures, size=(1, width, width, 1), mode="nearest"))
 
 
 def augment(photos: Photos, ways: Iterable[str]) -> Photos:

@@ -6,7 +6,13 @@ import numpy as np
 
 from components.creatives.admission import Manifold
 from components.creatives.classifier import Classifier, train_classifier
-from components.creatives.distances import density_coverage, frechet, kernel_distance, precision_recall, spread
+from components.creatives.distances import (
+    density_coverage,
+    frechet,
+    kernel_distance,
+    precision_recall,
+    relative_spread,
+)
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
 
@@ -122,7 +128,7 @@ def assess_pictures(
         coverage=coverage,
         cas=train_classifier(made).accuracy(test) if cas else 0.0,
         reverse_cas=classifier.accuracy(made),
-        diversity=_diversity(fake, made.category, real, test.category),
+        diversity=relative_spread(fake, made.category, real, test.category),
         memorised=float(manifold.copies(made.pictures).mean()),
         off_manifold=float((manifold.excess(made.pictures) > 0).mean()),
     )
@@ -153,10 +159,3 @@ def judge(quality: Quality, ground: Quality, limits: Limits) -> Verdict:
     return Verdict(
         True, (f"CAS {quality.cas:.3f}, diversity {quality.diversity:.2f}, no more copies than real photos",)
     )
-
-
-def _diversity(fake: np.ndarray, fake_groups: np.ndarray, real: np.ndarray, real_groups: np.ndarray) -> float:
-    shared = np.intersect1d(fake_groups, real_groups)
-    made = spread(fake[np.isin(fake_groups, shared)], fake_groups[np.isin(fake_groups, shared)])
-    photos = spread(real[np.isin(real_groups, shared)], real_groups[np.isin(real_groups, shared)])
-    return float(np.min(made / np.maximum(photos, 1e-9)))

@@ -72,9 +72,7 @@ def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outc
         if judged_against != current and not force:
             raise UserError(f"{name}: the champion has changed since version {challenger.number} was judged; run again")
         text = reason or "approved by hand"
-        verb = "forced" if force else "approved"
-        client.set_model_version_tag(name, str(challenger.number), verb, text)
-        client.set_model_version_tag(name, str(challenger.number), f"{verb}_by", by)
+        _sign(client, challenger, "forced" if force else "approved", text, by)
         _move(client, name, challenger, champion)
         return Outcome("promote", challenger.number, challenger.number, (text,))
 
@@ -88,8 +86,7 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
         previous = champion.tags.get("previous_champion")
         if previous is None:
             raise UserError(f"{name}: version {champion.number} is the first champion; there is none to go back to")
-        client.set_model_version_tag(name, str(champion.number), "rolled_back", reason or "by hand")
-        client.set_model_version_tag(name, str(champion.number), "rolled_back_by", by)
+        _sign(client, champion, "rolled_back", reason or "by hand", by)
         client.set_registered_model_alias(name, CHAMPION, previous)
         return Outcome("rollback", int(previous), champion.number, (reason or "by hand",))
 
@@ -110,6 +107,13 @@ def questions(client, name: str) -> tuple[str, ...]:
     found = client.search_registered_models(f"name = '{name}'")
     tags = found[0].tags if found else {}
     return tuple(tags[key] for key in sorted(key for key in tags if key.startswith(QUESTION)))
+
+
+def _sign(client, version: Version, deed: str, reason: str, by: str) -> None:
+    if not by.strip():
+        raise UserError("--by needs a name: it is kept with the version")
+    client.set_model_version_tag(version.name, str(version.number), deed, reason)
+    client.set_model_version_tag(version.name, str(version.number), f"{deed}_by", by)
 
 
 def _spend(client, name: str, decision: Decision) -> None:

@@ -104,6 +104,9 @@ def test_manual_approval_waits_and_then_moves(store, version):
     first = version("first")
     assert apply(store, NAME, first, judged(store, first), approval="manual").action == "wait"
     assert version_of(store, NAME, CHAMPION) is None
+    with pytest.raises(UserError, match="--by needs a name"):
+        promote(store, NAME, force=False, reason="looks right", by=" ")
+    assert version_of(store, NAME, CHAMPION) is None
     assert promote(store, NAME, force=False, reason="looks right", by="ann").champion == first.number
     tags = version_of(store, NAME, CHAMPION).tags
     assert (tags["approved"], tags["approved_by"]) == ("looks right", "ann")
