@@ -5,6 +5,7 @@ file in the state folder, and holds for this one.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from components.errors import Unavailable, UserError
 
 KEY = 0x61646C6F6F6D  # "adloom", as the number that PostgreSQL knows the lock by
 CONNECT_SECONDS = 10
+TRY_SECONDS = 0.2
 
 
 @contextmanager
@@ -46,7 +48,10 @@ def _database_lock(uri: str) -> Iterator[None]:
     where = make_url(uri).render_as_string(hide_password=True)
     connection = _connect(uri, where)
     try:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": KEY})
+        # Not pg_advisory_lock: who waits within a statement holds a snapshot, and CREATE INDEX CONCURRENTLY, of which
+        # Prefect's migrations have many, waits for all of those. The holder would wait for its own queue, for ever.
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
+            time.sleep(TRY_SECONDS)
         yield
     except Exception as error:
         if not _is_loss(error):

@@ -129,6 +129,7 @@ def s3(monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own reads the groups
 def pytest_collection_modifyitems(items):
     """Fast tests first: a mistake shows early. A file stays on one core; so do all files that want one whole run."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -54,7 +54,7 @@ def test_two_first_starts_at_once_on_postgresql_leave_one_whole_database_each(tm
             "PYTHONPATH": str(ROOT),
         }
         starts = [_databases(tmp_path / name, shared) for name in ("one", "two")]
-        said = [start.communicate()[0] for start in starts]
+        said = [start.communicate(timeout=300)[0] for start in starts]
         assert [start.returncode for start in starts] == [0, 0], said
         assert PASSWORD not in "".join(said)
         for name, table in (("mlflow", "registered_models"), ("prefect", "flow_run")):

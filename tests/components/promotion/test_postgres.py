@@ -81,3 +81,29 @@ def test_promoters_on_two_machines_take_turns(server, tmp_path, monkeypatch):
         order.append("first")
     other.join(timeout=20)
     assert order == ["first", "second"]
+
+
+def test_migrations_under_the_lock_do_not_wait_for_those_who_wait_for_it(server):
+    """CREATE INDEX CONCURRENTLY waits for every statement under way: two first starts at once hung for ever."""
+    import threading
+
+    import psycopg
+
+    from components.lock import store_lock
+
+    def second():
+        with store_lock():
+            pass
+
+    address = server.url("psycopg", "mlflow").replace("+psycopg", "")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("create table indexed (number integer)")
+        connection.execute("set statement_timeout = '20s'")
+        with store_lock():
+            other = threading.Thread(target=second)
+            other.start()
+            other.join(timeout=1.0)
+            assert other.is_alive()
+            connection.execute("create index concurrently on indexed (number)")
+        other.join(timeout=20)
+        assert not other.is_alive()
