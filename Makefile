@@ -8,6 +8,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # tests run on every core already; threads of one test would only wait for another's
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# containers often forbid bytecode; then every command would compile TensorFlow and Prefect anew, 20 seconds each
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test setup data repro lint ui peers clean help
 
@@ -15,7 +17,7 @@ run: data            ## build the data if needed, run the whole flow on both dat
 	$(BIN)/adloom run
 
 test: $(READY)       ## every test, on all cores, each file's on one
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 setup: $(READY)      ## the environment, inside the project
 

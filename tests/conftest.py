@@ -129,10 +129,6 @@ def s3(monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own reads the groups
 def pytest_collection_modifyitems(items):
-    """Fast tests first: a mistake shows early. A file stays on one core; so do all files that want one whole run."""
+    """Fast tests first: a mistake shows early."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
-    whole_run = {item.path for item in items if "finished_shop" in item.fixturenames}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("finished_shop" if item.path in whole_run else str(item.path)))

@@ -11,6 +11,7 @@ from upath import UPath
 
 from components import stages
 from components.config import load_settings
+from components.contract.card import read_card
 from components.manifest import ROOT, digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from tests.conftest import Shop
@@ -139,3 +140,22 @@ def test_dvc_and_the_flow_write_the_same_bytes(finished):
     assert UPath("data.dvc").read_text() == committed
     again = subprocess.run([*dvc, "repro", "promotion@marketplace"], check=True, capture_output=True, text=True)
     assert "Running stage" not in again.stdout
+
+
+def test_a_backfill_by_the_whole_chain_gives_the_bytes_of_that_days_own_run(finished, tmp_path):
+    """Days and conversions that came since change nothing; the registry is as empty as it was that day."""
+    due, ended = all_digests(), read_card(UPath("data/marketplace")).ends_at
+    adloom = [sys.executable, "-m", "components"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'registry.db'}"
+    }  # fmt: skip
+    for command in (
+        ["data", "advance", "marketplace", "--days", "2"],
+        ["run", "marketplace", "--as-of", ended.isoformat(), "--workdir", "again"],
+    ):
+        done = subprocess.run([*adloom, *command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert read_card(UPath("data/marketplace")).ends_at > ended
+    again = Paths.of("marketplace", workdir="again")
+    for name in STAGES:
+        assert digest_tree(again.stage(name)) == due[name], name
