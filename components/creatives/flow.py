@@ -5,8 +5,8 @@ point is on its path, and pictures are made by following that velocity from fres
 fully connected network replaces a convolutional one: the same CPU-seconds see some ten times as many photos.
 
 Starts are drawn from the normal distribution of the category's photos, not from a standard one (Issachar et al. 2024).
-Were the photos themselves so distributed, the velocity would be `drift`; the network learns what is left to say, so
-that training begins at the normal distributions and not at noise.
+Were the photos themselves so distributed, the velocity would be `midpoint.drift`; the network learns what is left to
+say, so that training begins at the normal distributions and not at noise.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 from components.creatives.batches import Noise
+from components.creatives.midpoint import Midpoint, drift
 from components.creatives.networks import SPOKEN, Conditions, Shape, asked, condition, whole
 from components.creatives.photos import Photos
 from components.creatives.recipe import Average, Player, Recipe
@@ -27,7 +28,6 @@ from components.pictures.encoder import MAX_INPUTS
 WIDTH, CONTROL, BLOCKS = 512, 128, 4
 DECAY = 0.999
 FREQUENCIES = 16  # sines and cosines of the time t
-STEPS = 8  # of the midpoint rule; the paths are nearly straight, and each step is a copy of the network in the file
 
 
 def velocity(dimensions: int, conditions: Conditions, width: int, name: str) -> keras.Model:
@@ -89,14 +89,6 @@ def plane(photos: Photos, dimensions: int) -> Plane:
     return Plane(encoder.mean * 2.0 - 1.0, encoder.components, scale)
 
 
-def drift(point, moment, centre):
-    """Velocity (B, D) at x_t where starts and photos have one normal distribution around `centre` (B, D).
-
-    E[x_1 - x_0 | x_t] = (2t - 1) / (t^2 + (1 - t)^2) * (x_t - centre), by regression of one normal on another.
-    """
-    return (2.0 * moment - 1.0) / (moment**2 + (1.0 - moment) ** 2) * (point - centre)
-
-
 def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int, learning_rate, seed: int) -> Recipe:
     """The flow in training; starts: a `Normals.network` of the photos' coordinates.
 
@@ -126,20 +118,12 @@ def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int,
 
 
 def sampler(flat: Plane, starts: keras.Model, moving: keras.Model, shape: Shape) -> keras.Model:
-    """z (B, D), category, segment, traits -> pictures (B, H, W, C): STEPS midpoint steps of the flow, then pixels."""
-    dimensions, steps = len(flat.scale), STEPS
-    point = keras.Input((dimensions,), name="z")
+    """z (B, D), category, segment, traits -> pictures (B, H, W, C): from a start along the flow, then pixels."""
+    point = keras.Input((len(flat.scale),), name="z")
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in moving.inputs[2:]]
-    hidden, centre = starts([point, wished[0]])
-
-    def speed(place, moment: float):
-        now = ops.full_like(place[:, :1], moment)
-        return drift(place, moment, centre) + moving([place, now, *wished])
-
-    for step in range(steps):
-        half = hidden + speed(hidden, step / steps) * (0.5 / steps)
-        hidden = hidden + speed(half, (step + 0.5) / steps) / steps
+    start, centre = starts([point, wished[0]])
+    end = Midpoint(moving, dtype="float32", name="path")([start, centre, *wished])
     pixels = layers.Dense(len(flat.mean), name="pixels", trainable=False)
-    pictures = layers.Reshape(shape)(pixels(hidden))
+    pictures = layers.Reshape(shape)(pixels(end))
     pixels.set_weights([(flat.components * flat.scale).T, flat.mean])
     return keras.Model([point, *wished], pictures, name="flow")

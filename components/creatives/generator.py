@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from components.creatives.attributes import TRAITS
+from components.creatives.midpoint import Midpoint
 from components.creatives.step import compile_call
 from components.errors import UserError
 from components.interest.archives import stable_keras
@@ -113,6 +114,6 @@ def network_from_bytes(content: bytes) -> keras.Model:
         path = Path(folder) / NETWORK
         path.write_bytes(content)
         try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
+            return keras.saving.load_model(path, {Midpoint.__name__: Midpoint}, compile=False, safe_mode=True)
         except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"this is no Keras network: {str(error).splitlines()[0]}") from None

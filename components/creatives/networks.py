@@ -1,6 +1,6 @@
 """The networks, layer by layer, for pictures of any size and 1 or 3 channels. B: batch, H, W: sides, C: channels.
 
-Only stock Keras layers are used, so a saved network loads without any code of ours.
+Only stock Keras layers are used, so that these load without any code of ours; `midpoint.Midpoint` is the exception.
 """
 
 from dataclasses import dataclass

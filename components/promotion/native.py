@@ -1,6 +1,7 @@
 """Package files -> the same model in its framework's own MLflow flavour, for the registry to describe and serve.
 
-Adloom itself loads the package, whose digest it checks; these are for the tools around MLflow.
+Adloom itself loads the package, whose digest it checks; these are for the tools around MLflow. A flow's layer is
+Adloom's own: `import components.creatives.midpoint` before `mlflow.keras.load_model`.
 """
 
 import json

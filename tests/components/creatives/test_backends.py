@@ -11,13 +11,11 @@ SCRIPT = """
 import sys
 import numpy as np
 from components.config import GeneratorConfig
-from components.creatives import flow
 from components.creatives.families import FAMILIES
 from components.creatives.photos import Photos
 from components.creatives.train import start_training
 
 path, start = sys.argv[1], sys.argv[2]
-flow.STEPS = 2  # of the sampler, each a copy of the network: building many takes a minute
 random = np.random.default_rng(0)
 rows, columns = np.mgrid[:12, :12]
 shapes = np.stack([rows < 6, columns < 6]) * random.uniform(90, 220, (64, 1, 1, 1))

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from components.config import GeneratorConfig
-from components.creatives import flow
 from components.creatives.export import compact
 from components.creatives.generator import NETWORK, NetworkGenerator
 from components.creatives.train import start_training
@@ -10,8 +9,7 @@ from components.creatives.train import start_training
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer")
-def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos, monkeypatch):
-    monkeypatch.setattr(flow, "STEPS", 2)  # each is a copy of the network, and building many takes a minute
+def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos):
     config = GeneratorConfig(steps=40, max_seconds=120.0, batch_size=32, latent=6)
     training = start_training("flow", photos, config, seed=0)
     for _ in training.run():
@@ -19,6 +17,8 @@ def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos, monkey
     whole = training.generator()
     small = compact(whole)
     assert len(small.files()[NETWORK]) < 0.4 * len(whole.files()[NETWORK])
+    kernels = [variable.dtype for variable in small.network.variables if variable.name == "kernel"]
+    assert len(kernels) == 26 and set(kernels) == {"int8"}  # those of the nested networks too
     category, segment = np.arange(64) % 3, np.arange(64) % 3
     made, remade = (each.sample(category, segment, 1).astype(float) for each in (whole, small))
     assert np.abs(made - remade).mean() < 5.0 < made.std()

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from components.creatives.flow import drift
+from components.creatives.midpoint import drift
 from components.creatives.normals import Normals
 
 

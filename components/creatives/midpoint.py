@@ -1,0 +1,56 @@
+"""The way from a start to a picture's place in the plane, as one layer that follows a learned velocity."""
+
+import keras
+from keras import layers, ops
+
+STEPS = 8  # of the midpoint rule, two calls of the network each; the paths are nearly straight
+
+
+def drift(point, moment, centre):
+    """Velocity (B, D) at x_t where starts and photos have one normal distribution around `centre` (B, D).
+
+    E[x_1 - x_0 | x_t] = (2t - 1) / (t^2 + (1 - t)^2) * (x_t - centre), by regression of one normal on another.
+    """
+    return (2.0 * moment - 1.0) / (moment**2 + (1.0 - moment) ** 2) * (point - centre)
+
+
+@keras.saving.register_keras_serializable("adloom")
+class Midpoint(layers.Layer):
+    """[start x_0 and centre (B, D), *conditions] -> x_1 (B, D), by `steps` steps of the midpoint rule from t = 0 to 1.
+
+    velocity: point x_t (B, D), time t (B, 1), conditions -> what to add to `drift`, (B, D). A loop in the graph: each
+    step drawn out would be a copy of the network to trace, to compile and to quantise.
+    """
+
+    def __init__(self, velocity: keras.Model, steps: int = STEPS, **settings) -> None:
+        super().__init__(**settings)
+        self.velocity, self.steps = velocity, steps
+
+    def call(self, inputs: list):
+        """[start, centre, *conditions] -> x_1."""
+        start, centre, *wished = inputs
+
+        def speed(point, moment):
+            now = ops.zeros_like(point[:, :1]) + moment
+            return drift(point, now, centre) + self.velocity([point, now, *wished])
+
+        def step(number, point):
+            moment = ops.cast(number, point.dtype) / self.steps
+            half = point + speed(point, moment) * (0.5 / self.steps)
+            return point + speed(half, moment + 0.5 / self.steps) / self.steps
+
+        return ops.fori_loop(0, self.steps, step, start)
+
+    def compute_output_shape(self, shapes: list) -> tuple:
+        """A start's own; said here, for Keras would trace the network to find it."""
+        return tuple(shapes[0])
+
+    def get_config(self) -> dict:
+        """The velocity network's description, as a `.keras` file keeps it."""
+        velocity = keras.saving.serialize_keras_object(self.velocity)
+        return {**super().get_config(), "velocity": velocity, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Midpoint":
+        """What `get_config` gave -> layer; Keras fills in the weights."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("velocity")), **config)

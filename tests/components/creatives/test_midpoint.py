@@ -1,0 +1,86 @@
+"""The layer that follows a velocity, held to the midpoint rule written out."""
+
+import keras
+import numpy as np
+import pytest
+
+from components.creatives import flow
+from components.creatives.generator import network_bytes, network_from_bytes
+from components.creatives.midpoint import STEPS, drift
+from components.creatives.networks import Conditions
+from components.creatives.normals import Normals
+from components.creatives.step import input_gradient
+
+DIMENSIONS, SHAPE = 6, (4, 4, 1)
+
+
+def made(seed: int):
+    """A sampler with its plane, starts and velocity, every weight drawn at random: trained or not makes no matter."""
+    random = np.random.default_rng(seed)
+    keras.utils.clear_session()
+    flat = flow.Plane(random.normal(size=16), random.normal(size=(16, DIMENSIONS)), random.uniform(1, 2, DIMENSIONS))
+    points, category = random.normal(size=(60, DIMENSIONS)), np.arange(60) % 3
+    starts = Normals.fit(points, category, 3).network()
+    moving = flow.velocity(DIMENSIONS, Conditions(3, 2), 16, "average")
+    moving.set_weights([random.normal(0, 0.3, value.shape) for value in moving.get_weights()])
+    return flow.sampler(flat, starts, moving, SHAPE), flat, starts, moving
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return made(0)
+
+
+@pytest.fixture(scope="module")
+def given():
+    random = np.random.default_rng(1)
+    codes = (np.arange(5) % 3, np.arange(5) % 3, random.integers(0, 3, (5, 2)))
+    noise = random.normal(size=(5, DIMENSIONS)).astype(np.float32)
+    return [keras.ops.convert_to_tensor(values) for values in (noise, *(code.astype(np.int32) for code in codes))]
+
+
+def written_out(parts, noise, *wished):
+    """The same pictures, step by step."""
+    _, flat, starts, moving = parts
+    point, centre = starts([noise, wished[0]])
+
+    def speed(place, moment):
+        now = keras.ops.full((len(noise), 1), moment)
+        return drift(place, now, centre) + moving([place, now, *wished])
+
+    for number in range(STEPS):
+        half = point + speed(point, number / STEPS) * (0.5 / STEPS)
+        point = point + speed(half, (number + 0.5) / STEPS) / STEPS
+    pixels = keras.ops.matmul(point, (flat.components * flat.scale).T.astype(np.float32)) + flat.mean.astype(np.float32)
+    return keras.ops.reshape(pixels, (-1, *SHAPE))
+
+
+def test_pictures_are_those_of_the_rule_written_out(parts, given):
+    looped, reference = (
+        keras.ops.convert_to_numpy(pictures) for pictures in (parts[0](given), written_out(parts, *given))
+    )
+    assert looped.std() > 1.0
+    np.testing.assert_allclose(looped, reference, rtol=1e-5, atol=2e-5)
+
+
+def test_so_are_their_gradients_in_the_noise(parts, given):
+    noise, *wished = given
+    looped = input_gradient(lambda values: parts[0]([values, *wished]) ** 2, noise)
+    reference = input_gradient(lambda values: written_out(parts, values, *wished) ** 2, noise)
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (looped, reference)), rtol=1e-4, atol=1e-3)
+
+
+def test_equal_samplers_are_equal_bytes_which_load_as_the_same_sampler(given):
+    sampler = made(0)[0]
+    content = network_bytes(sampler)
+    made(1)  # counters of the process go on
+    assert network_bytes(made(0)[0]) == content
+    one, same = (keras.ops.convert_to_numpy(each(given)) for each in (sampler, network_from_bytes(content)))
+    assert np.array_equal(one, same)
+
+
+def test_a_sampler_holds_its_velocity_once(parts):
+    sampler, _, starts, moving = parts
+    own = {id(variable) for part in (starts, moving) for variable in part.variables}
+    assert own < {id(variable) for variable in sampler.variables}
+    assert len(sampler.variables) == len(own) + 2  # and the pixels' kernel and bias
