@@ -53,15 +53,15 @@ class Scene:
     def score(self, interest, base: pd.DataFrame, segment: int):
         """Pictures -> expected click-through among `segment`, each in the place of the picture of the ad `base`."""
         from components.features import creative_features
-        from components.interest.audience import segment_scores
+        from components.interest.audience import draw_audience, segment_scores
 
         own = self.built.impressions[self.built.impressions["segment"] == segment].assign(segment=0)
-        features = replace(self.built, impressions=own)
+        audience = draw_audience(replace(self.built, impressions=own), 1, AUDIENCE, seed=0)
 
         def score(pictures: np.ndarray) -> np.ndarray:
             creatives, images = rows_of(base, pictures, "tried")
             rows = creative_features(self.model, creatives, self.tables["products"], images)
-            return segment_scores(interest, features, rows, 1, AUDIENCE, seed=0)[:, 0]
+            return segment_scores(interest, audience, rows)[:, 0]
 
         return score
 

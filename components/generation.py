@@ -2,9 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from upath import UPath
@@ -13,16 +14,29 @@ from components.contract.tables import read_json, write_bytes, write_json
 from components.errors import UserError
 from components.manifest import digest_tree
 
+if TYPE_CHECKING:
+    from components.creatives.context import Chooser
+
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for: `count` pictures of a category and segment, or of a text; None takes all in turn."""
+    """What is asked for: `count` pictures of a category and segment, or of a text; None takes all in turn.
+
+    placement, hour (0 to 23): the context that words, template and palette are chosen for; None: not chosen by it.
+    """
 
     count: int
     category: str | None
     segment: int | None
     text: str | None
     seed: int
+    placement: str | None = None
+    hour: int | None = None
+
+    @property
+    def in_context(self) -> bool:
+        """Whether any context is asked for."""
+        return self.placement is not None or self.hour is not None
 
 
 @dataclass(frozen=True)
@@ -37,25 +51,29 @@ class Delivery:
 def generate(dataset: str, out: UPath, order: Order) -> Delivery:
     """Write the ordered pictures, their 300x250 ads and manifest.json to `out`.
 
-    Raises UserError where there is no champion, or the champion knows no such category, segment or words.
+    Raises UserError where there is no champion, or the champion knows no such category, segment, words or context.
     """
     from components.promotion.registry import CHAMPION
     from components.tracking import fetch_package, open_store, version_of
 
     if order.text is not None and order.category is not None:
         raise UserError("--text says what the picture shows; leave --category out")
-    version = version_of(open_store(), f"{dataset}-creatives", CHAMPION)
+    client = open_store()
+    version = version_of(client, f"{dataset}-creatives", CHAMPION)
     if version is None:
         raise UserError(f"{dataset}-creatives has no champion; `adloom run {dataset}` trains and judges generators")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "package"
         fetch_package(version, folder)
         files, about = _read(UPath(folder))
-    rows = make(files, about, order)
+        scorer = _scorer(client, dataset, about) if order.in_context else None
+        chooser = _chooser(scorer, UPath(folder)) if scorer else None
+    rows = make(files, about, order, chooser)
     for row in rows:
         write_bytes(row.pop("picture_png"), out / row["picture"])
         write_bytes(row.pop("ad_png"), out / row["ad"])
     manifest = {"model": version.name, "version": version.number, "seed": order.seed, "creatives": rows}
+    manifest |= {"interest_version": scorer.number} if scorer else {}
     write_json({**manifest, "digests": digest_tree(out, skip=("manifest.json",))}, out / "manifest.json")
     unmet = sum(not row.get("met", True) for row in rows)
     return Delivery(len(rows), unmet, about.get("max_attempts", 1))
@@ -70,11 +88,49 @@ def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
     return {path.name: path.read_bytes() for folder in folders for path in folder.iterdir()}, about
 
 
-def make(files: Mapping[str, bytes], about: Mapping, order: Order) -> list[dict]:
-    """A package's files and the order -> a row per picture, its PNGs among it."""
+def _scorer(client, dataset: str, about: Mapping):
+    """The version of the interest model that scored the champion's own pool; UserError where it cannot choose.
+
+    A later one, trained with other features, could not read the audience that is kept with the generators.
+    """
+    from components.tracking import find_version
+
+    asked, again = "--placement and --hour", f"`adloom run {dataset}` makes a new one"
+    if "interest" not in about:
+        raise UserError(f"{asked}: this champion was made before creatives could be chosen for a context; {again}")
+    version = find_version(client, f"{dataset}-interest", about["interest"])
+    if version is None:
+        raise UserError(f"{asked}: {dataset}-interest lacks the version that scored this champion's pool; {again}")
+    if version.tags.get("gate") != "passed":
+        why = version.tags.get("reasons", "it was not judged")
+        raise UserError(f"{asked}: {version.name} version {version.number}, which would choose, was refused: {why}")
+    return version
+
+
+def _chooser(scorer, package: UPath) -> "Chooser":
+    """The scoring version and the package of generators, which keeps an audience -> what chooses for a context."""
+    from components.contract.tables import read_frame
+    from components.creatives.context import Chooser
+    from components.features import FeatureModel
+    from components.inputs import files_in
+    from components.interest import CalibratedModel
+    from components.tracking import fetch_package
+
+    with tempfile.TemporaryDirectory() as scratch:
+        model = UPath(scratch) / "model"
+        fetch_package(scorer, Path(model))
+        interest, features = files_in(model / "interest"), files_in(model / "features")
+    audience = read_frame(package / "audience.parquet")
+    return Chooser(CalibratedModel.from_files(interest), FeatureModel.from_files(features), audience)
+
+
+def make(files: Mapping[str, bytes], about: Mapping, order: Order, chooser: "Chooser | None" = None) -> list[dict]:
+    """A package's files and the order -> a row per picture, its PNGs among it; a context is asked of the `chooser`."""
     from components.creatives.boards import ad_png, picture_png
     from components.creatives.generator import NetworkGenerator
 
+    if order.placement is not None:
+        _check_placement(order.placement, chooser.placements)
     generator = NetworkGenerator.from_files(dict(files))
     every = 1 if order.text else len(generator.categories)
     segments = _codes("--segment", order.segment, tuple(range(generator.segments)), order.count, every)
@@ -84,10 +140,13 @@ def make(files: Mapping[str, bytes], about: Mapping, order: Order) -> list[dict]
         named = [generator.categories[code] for code in categories]
     else:
         pictures, named, notes = _told(files, about, order, segments)
-    texts = np.random.default_rng(order.seed).integers(0, len(about["texts"]), order.count)
+    if chooser is None:
+        around = _any_words(about, order)
+    else:
+        around = _chosen_words(about, order, chooser, zip(pictures, named, segments, strict=True))
     rows = []
-    for number, (picture, category, segment, note) in enumerate(zip(pictures, named, segments, notes, strict=True)):
-        wording = about["texts"][texts[number]]
+    made = zip(pictures, named, segments, notes, around, strict=True)
+    for number, (picture, category, segment, note, (worth, words)) in enumerate(made):
         rows.append(
             {
                 "picture": f"{number:03d}-picture.png",
@@ -96,12 +155,39 @@ def make(files: Mapping[str, bytes], about: Mapping, order: Order) -> list[dict]
                 "category": category,
                 "segment": int(segment),
                 **note,
-                **wording,
+                **worth,
+                **words,
                 "picture_png": picture_png(picture),
-                "ad_png": ad_png(picture, **wording),
+                "ad_png": ad_png(picture, **words),
             }
         )
     return rows
+
+
+def _any_words(about: Mapping, order: Order) -> list[tuple[dict, dict]]:
+    """Per picture nothing to say about them, and words that people wrote together."""
+    drawn = np.random.default_rng(order.seed).integers(0, len(about["texts"]), order.count)
+    return [({}, about["texts"][number]) for number in drawn]
+
+
+def _chosen_words(about: Mapping, order: Order, chooser: "Chooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
+    """Per picture, category and segment: the context and what it is worth, and the best words of a campaign drawn."""
+    from components.creatives.context import Context
+
+    context, random, around = Context(order.placement, order.hour), np.random.default_rng(order.seed), []
+    for picture, category, segment in made:
+        campaign = about["campaigns"][random.integers(len(about["campaigns"]))]
+        choice = chooser.choose(picture, category, int(segment), campaign, context, random)
+        worth = {
+            "placement": order.placement,
+            "hour": order.hour,
+            "campaign": campaign["campaign"],
+            "expected_ctr": round(choice.expected, 6),
+            "average_ctr": round(choice.average, 6),
+            "unaware_ctr": round(choice.unaware, 6),
+        }
+        around.append((worth, {**choice.words, "brand_color": campaign["brand_color"]}))
+    return around
 
 
 def _told(files: Mapping[str, bytes], about: Mapping, order: Order, segments: np.ndarray):
@@ -130,3 +216,10 @@ def _codes(option: str, asked, known: tuple, count: int, every: int = 1) -> np.n
     if asked not in known:
         raise UserError(f"{option} {asked}: the champion knows {json.dumps(list(known), ensure_ascii=False)}")
     return np.full(count, known.index(asked))
+
+
+def _check_placement(asked: str, known: tuple[str, ...]) -> None:
+    if not known:
+        raise UserError(f"--placement {asked}: the log of this data set names no placements")
+    if asked not in known:
+        raise UserError(f"--placement {asked}: the champion knows {json.dumps(list(known), ensure_ascii=False)}")

@@ -149,6 +149,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
     from components.creatives.audience import audience_score
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
+    from components.creatives.context import wordings
     from components.creatives.photos import training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.preprocessing import augment, denoise
@@ -156,6 +157,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.wishes import WORDS, teach
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
+    from components.interest.audience import draw_audience
+    from components.manifest import digest_package
     from components.training_log import train
 
     tables, _ = validated(paths)
@@ -174,7 +177,12 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     for name in judged.passing() or generators:
         out.files(f"model/{name}", generators[name].files())
     best = judged.best or next(iter(generators))
-    out.json("model/about.json", {"best": best, "texts": known_texts(tables), "max_attempts": config.max_attempts})
+    scorer = paths.stage("interest") / "model"
+    audience = draw_audience(built, photos.segments, config.audience, config.seed)
+    about = {"best": best, "texts": known_texts(tables), "max_attempts": config.max_attempts}
+    about |= {"campaigns": wordings(tables), "interest": digest_package(scorer)}
+    out.json("model/about.json", about)
+    out.table("model/audience.parquet", audience)
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
     if config.reader_steps:
         reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps)
@@ -182,8 +190,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         out.files("boards", {"captions.png": caption_board(reading, attempts=config.max_attempts)})
     pool = None
     if judged.passing():
-        interest = CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
-        score = audience_score(interest, model, built, tables, photos.segments, config)
+        score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
         makers = [generators[name] for name in judged.passing()]
         per_campaign, distance = config.pool_per_campaign, config.duplicate_distance
         pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, distance, config.seed)

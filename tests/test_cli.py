@@ -113,6 +113,13 @@ def test_evaluate_reads_csv_and_prints_the_designs_json(tmp_path):
     assert record["verdict"] in ("trust", "abstain")
 
 
+@pytest.mark.parametrize("hour", ["24", "-1", "noon"])
+def test_generate_refuses_an_hour_that_no_clock_has(tmp_path, hour):
+    said = fails("generate", "shop", "--hour", hour, "--out", str(tmp_path / "ads"))
+    assert "'--hour'" in said and hour in said
+    assert not (tmp_path / "ads").exists()
+
+
 def test_evaluate_names_a_missing_file(tmp_path):
     assert "nowhere.csv" in fails("evaluate", "--log", "nowhere.csv", "--target", "nowhere.csv")
 

@@ -1,17 +1,32 @@
-"""From a package of generators to pictures of a category or of a text, and what cannot be asked for."""
+"""From a package of generators to pictures of a category, a text or a context, and what cannot be asked for."""
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from upath import UPath
 
-from components.config import GeneratorConfig
+from components.config import FeaturesConfig, GeneratorConfig, InterestConfig
+from components.contract.tables import write_bytes, write_json, write_table
 from components.creatives.attributes import Scales
 from components.creatives.classifier import train_classifier
+from components.creatives.context import Chooser, wordings
 from components.creatives.photos import Photos
 from components.creatives.reading import train_reader
 from components.creatives.train import start_training
 from components.creatives.wishes import TextToImage
 from components.errors import UserError
-from components.generation import Order, make
+from components.features import build_features, fit_features
+from components.features.levels import Levels
+from components.generation import Order, generate, make
+from components.interest import train_interest
+from components.interest.audience import draw_audience
+from components.manifest import digest_package
+from components.promotion.decision import Gate
+from components.promotion.registry import apply_gate
+from components.tracking import ModelRecord, open_store, register
+from tests.components.features.shop import shop as draw_shop
 
 CATEGORIES = ("ankle-boot", "bag")
 WORDING = {"headline": "New in", "call_to_action": "Look", "palette": None, "template": None, "brand_color": None}
@@ -85,3 +100,95 @@ def test_categories_and_segments_are_taken_in_turn_and_unknown_ones_named(files)
         make(files, ABOUT, order(None, category="hat"))
     with pytest.raises(UserError, match="--segment 9: the champion knows"):
         make(files, ABOUT, order("a bag", segment=9))
+
+
+@pytest.fixture(scope="module")
+def wear():
+    """A small shop's tables and what chooses words for it."""
+    tables = draw_shop()
+    tables["campaigns"] = tables["campaigns"].assign(brand_color=["#aa3300", None])
+    settings = FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
+    model = fit_features(tables, settings)
+    built = build_features(model, tables, settings)
+    interest = train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion
+    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0))
+
+
+@pytest.fixture(scope="module")
+def published(wear, files, tmp_path_factory):
+    """Registers the generators and the model of interest of a data set, the latter passed, refused or not at all."""
+    tables, chooser = wear
+    folder, client = UPath(tmp_path_factory.mktemp("packages")), open_store()
+
+    def entered(name, package, passed):
+        version = register(client, ModelRecord(name, package, lambda: f"file://{package}", name, "0" * 64))
+        apply_gate(client, name, version, Gate(passed, ("worse than the base rate",)))
+
+    def publish(dataset, interest="passed"):
+        scorer, generators = folder / dataset / "scorer", folder / dataset / "generators"
+        for kind, part in (("interest", chooser.interest), ("features", chooser.features)):
+            for name, content in part.files().items():
+                write_bytes(content, scorer / kind / name)
+        for name, content in files.items():
+            write_bytes(content, generators / "vae-2" / name)
+        write_table(chooser.audience, generators / "audience.parquet")
+        known = {} if interest == "older" else {"interest": digest_package(scorer), "campaigns": wordings(tables)}
+        write_json({**ABOUT, "data set": dataset, **known}, generators / "about.json")
+        if interest in ("passed", "refused"):
+            entered(f"{dataset}-interest", scorer, interest == "passed")
+        entered(f"{dataset}-creatives", generators, True)
+        return dataset
+
+    return publish
+
+
+@pytest.mark.slow
+def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(published, tmp_path):
+    out = UPath(tmp_path / "ads")
+    dataset = published("wear")
+    generate(dataset, out, Order(4, "bag", None, None, 0, placement="search", hour=21))
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["interest_version"] == 1
+    for row in manifest["creatives"]:
+        assert (row["placement"], row["hour"], row["category"]) == ("search", 21, "bag")
+        assert row["template"] in ("bold", "plain") and row["palette"] in ("warm", "cool")
+        assert 0 < row["average_ctr"] <= row["expected_ctr"] < 1 and row["unaware_ctr"] <= row["expected_ctr"]
+        assert row["brand_color"] == {"spring": "#aa3300", "春季": None}[row["campaign"]]
+        assert row["ad"] in manifest["digests"]
+    again = UPath(tmp_path / "again")
+    generate(dataset, again, Order(4, "bag", None, None, 0, placement="search", hour=21))
+    assert (again / "manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
+    plain = UPath(tmp_path / "plain")
+    generate(dataset, plain, Order(1, "bag", None, None, 0))
+    manifest = json.loads((plain / "manifest.json").read_text())
+    assert "interest_version" not in manifest
+    assert set(manifest["creatives"][0]) == {"picture", "ad", "generator", "category", "segment", *WORDING}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("interest", "words"),
+    [("refused", "worse than the base rate"), ("absent", "lacks the version"), ("older", "made before")],
+)
+def test_without_the_model_that_would_choose_a_context_is_refused(published, tmp_path, interest, words):
+    with pytest.raises(UserError, match=words):
+        generate(published(interest, interest), UPath(tmp_path / "ads"), Order(1, None, None, None, 0, hour=3))
+    assert not (tmp_path / "ads").exists()
+
+
+def test_an_unknown_placement_is_named_with_those_that_there_are(wear, files):
+    tables, chooser = wear
+    about = {**ABOUT, "campaigns": wordings(tables)}
+    with pytest.raises(UserError, match='--placement cellar: the champion knows \\["home", "search"\\]'):
+        make(files, about, Order(1, None, None, None, 0, placement="cellar"), chooser)
+    context = replace(chooser.features.context, placement=Levels("context_placement", ()))
+    without = replace(chooser, features=replace(chooser.features, context=context))
+    with pytest.raises(UserError, match="--placement home: the log of this data set names no placements"):
+        make(files, about, Order(1, None, None, None, 0, placement="home"), without)
+
+
+def test_words_that_the_model_holds_for_equal_are_drawn(wear, files):
+    """It has learned nothing about calls to action from so few clicks, and does not always take the first."""
+    tables, chooser = wear
+    rows = make(files, {**ABOUT, "campaigns": wordings(tables)}, Order(12, None, None, None, 0, hour=3), chooser)
+    assert len({row["call_to_action"] for row in rows}) > 1

@@ -12,10 +12,12 @@ from components.errors import UserError
 @click.option("--text", metavar="TEXT", help="What the picture should show, in English or Chinese.")
 @click.option("--category", metavar="NAME", help="A category of the data set; default: all in turn.")
 @click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
+@click.option("--placement", metavar="NAME", help="Where it will be shown: the words and look that should earn most.")
+@click.option("--hour", type=click.IntRange(0, 23), metavar="0..23", help="When, by the shoppers' clock where logged.")
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
-def generate(dataset, text, category, segment, count, seed, out) -> None:
+def generate(dataset, text, category, segment, placement, hour, count, seed, out) -> None:
     """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
     if Path(out).is_file():
         raise UserError(f"--out {out}: is a file, not a folder")
@@ -27,7 +29,7 @@ def generate(dataset, text, category, segment, count, seed, out) -> None:
     from components.generation import Order
     from components.generation import generate as make
 
-    made = make(dataset, UPath(out), Order(count, category, segment, text, seed))
+    made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour))
     click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")
     if made.unmet:
         click.echo(

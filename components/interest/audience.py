@@ -6,23 +6,30 @@ import pandas as pd
 from components.features import Features
 from components.interest.calibrated import CalibratedModel
 
+STANDS_FOR = "audience"  # the segment that a row was drawn for
 
-def segment_scores(
-    model: CalibratedModel, features: Features, creatives: pd.DataFrame, segments: int, shoppers: int, seed: int
-) -> np.ndarray:
-    """creatives [n], as `creative_features` gives them -> mean P(click) per segment, float64 [n, segments].
 
-    Each segment is `shoppers` of its latest impressions at most, in the time before evaluation begins; a segment with
-    none is scored as all shoppers together.
+def draw_audience(features: Features, segments: int, shoppers: int, seed: int) -> pd.DataFrame:
+    """Features -> at most `shoppers` impressions of each segment, from the time before evaluation begins.
+
+    Columns: `audience`, the segment that the row stands for; `segment`, the row's own, another one only where that
+    segment has no impressions and all shoppers together stand for it; the float32 columns `shopper_*` and `context_*`.
+    Ids, times and outcomes are left out: an audience is kept with a model.
     """
-    before = features.impressions[features.impressions["split"] != "evaluation"]
+    known = features.impressions.drop(columns="shopper_id")
+    columns = [name for name in known if name == "segment" or name.startswith(("shopper_", "context_"))]
+    before = known.loc[known["split"] != "evaluation", columns]
     random = np.random.default_rng(seed)
-    columns = []
+    drawn = {}
     for segment in range(segments):
         own = before[before["segment"] == segment]
         own = own if len(own) else before
-        rows = own.iloc[np.sort(random.choice(len(own), min(shoppers, len(own)), replace=False))]
-        left = rows.iloc[np.repeat(np.arange(len(rows)), len(creatives))]
-        right = creatives.iloc[np.tile(np.arange(len(creatives)), len(rows))]
-        columns.append(model.predict(left, right).reshape(len(rows), len(creatives)).mean(axis=0))
-    return np.column_stack(columns)
+        drawn[segment] = own.iloc[np.sort(random.choice(len(own), min(shoppers, len(own)), replace=False))]
+    stands_for = pd.Series(np.repeat(list(drawn), [len(rows) for rows in drawn.values()]), name=STANDS_FOR)
+    return pd.concat([stands_for, pd.concat(drawn.values(), ignore_index=True)], axis=1)
+
+
+def segment_scores(model: CalibratedModel, audience: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
+    """An audience and creatives [n], as `creative_features` gives them -> mean P(click), float64 [n, segments]."""
+    groups = [rows for _, rows in audience.groupby(STANDS_FOR)]
+    return np.column_stack([model.predict(rows, creatives).mean(axis=0) for rows in groups])

@@ -33,15 +33,14 @@ class CalibratedModel:
         return self.platt.probabilities(self.model.logits(pairs))
 
     def predict(self, impressions: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
-        """n rows of impression features and n of creative features, aligned -> P(click), float64 [n] in (0, 1).
+        """m rows of impression features, n of creative features -> P(click) of each pair, float64 [m, n] in (0, 1).
 
         For creatives that the shoppers have not seen before; `predict_pairs` knows what each had been shown.
         """
-        if len(impressions) != len(creatives):
-            raise UserError(f"predict: {len(impressions)} impressions do not pair with {len(creatives)} creatives")
-        rows = np.arange(len(impressions))
-        unseen = np.zeros((len(rows), self.repeats), dtype=np.float32)
-        return self.probabilities(Pairs(impressions, creatives, rows, rows, unseen))
+        m, n = len(impressions), len(creatives)
+        unseen = np.zeros((m * n, self.repeats), dtype=np.float32)
+        pairs = Pairs(impressions, creatives, np.repeat(np.arange(m), n), np.tile(np.arange(n), m), unseen)
+        return self.probabilities(pairs).reshape(m, n)
 
     def files(self) -> dict[str, bytes]:
         """The model's files and its calibration, by name."""

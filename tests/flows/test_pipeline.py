@@ -108,6 +108,19 @@ def test_the_registry_holds_versions_with_reasons(finished_shop):
     assert rows["marketplace-policy"]["decision"] == finished_shop[1]["action"]
 
 
+def test_the_generators_keep_an_audience_and_name_the_model_that_scored_their_pool(finished_shop):
+    from components.contract.tables import read_frame
+    from components.tracking import find_version, open_store
+
+    stage = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts")).stage("creatives")
+    about = json.loads((stage / "model" / "about.json").read_text())
+    assert find_version(open_store(), "marketplace-interest", about["interest"]).number == 1
+    assert [each["campaign"] for each in about["campaigns"]] == ["c00", "c01"]
+    assert "model/audience.parquet" in read_manifest(stage).outputs
+    audience = read_frame(stage / "model" / "audience.parquet")
+    assert audience["audience"].value_counts().max() == 60 and "shopper_id" not in audience
+
+
 def test_the_policys_mlflow_run_shows_the_trust_card_and_all_intervals(finished_shop):
     from components.tracking import open_store
 

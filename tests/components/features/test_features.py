@@ -251,3 +251,15 @@ def test_importing_features_loads_nothing_heavy():
         "import sys, components.features; print([m for m in ('tensorflow', 'sklearn', 'duckdb') if m in sys.modules])"
     )
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("asked", [("search", 21), ("home", None), (None, 0), (None, None)])
+def test_moved_impressions_have_the_columns_of_those_logged_there(tables, model, asked):
+    placement, hour = asked
+    shown = tables["impressions"].head(50).assign(context_local_hour=7)
+    elsewhere = shown if placement is None else shown.assign(placement=placement)
+    elsewhere = elsewhere if hour is None else elsewhere.assign(context_local_hour=hour)
+    columns = list(model.context.columns)
+    logged, expected = (pd.DataFrame(model.context.encode(rows), columns=columns) for rows in (shown, elsewhere))
+    moved = model.context.moved(logged.assign(shopper_age=1.0), placement, hour)
+    pd.testing.assert_frame_equal(moved, expected.assign(shopper_age=1.0))

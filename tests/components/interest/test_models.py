@@ -120,9 +120,8 @@ def test_pairs_are_scored_one_by_one_or_together_alike(name, trained, personal):
     np.testing.assert_allclose(predict_pairs(champion, personal, shuffled), together[shuffled.index], rtol=1e-6)
     logged, _ = logged_pairs(personal, EVALUATION)
     fresh = (logged.repeats == 0).all(axis=1)
-    rows = logged.impressions.iloc[logged.row[fresh]]
-    shown = personal.creatives.iloc[logged.column[fresh]]
-    np.testing.assert_allclose(champion.predict(rows, shown), champion.probabilities(logged)[fresh], rtol=1e-6)
+    each = champion.predict(logged.impressions, logged.creatives)[logged.row, logged.column]
+    np.testing.assert_allclose(each[fresh], champion.probabilities(logged)[fresh], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY_KIND)
