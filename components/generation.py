@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from components.creatives.context import Chooser
 
 
+WORTH = ("expected_ctr", "average_ctr", "unaware_ctr")
+
+
 @dataclass(frozen=True)
 class Order:
     """What is asked for: `count` pictures of a category and segment, or of a text; None takes all in turn.
@@ -41,11 +44,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Pictures written, and how many of them never passed the check of the text within the attempts."""
+    """Pictures written, and how many of them never passed the check of the text within the attempts.
+
+    ctr: the means of WORTH over the creatives, in (0, 1); None where no context was asked for.
+    """
 
     written: int
     unmet: int
     attempts: int
+    ctr: tuple[float, float, float] | None
 
 
 def generate(dataset: str, out: UPath, order: Order) -> Delivery:
@@ -76,7 +83,8 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
     manifest |= {"interest_version": scorer.number} if scorer else {}
     write_json({**manifest, "digests": digest_tree(out, skip=("manifest.json",))}, out / "manifest.json")
     unmet = sum(not row.get("met", True) for row in rows)
-    return Delivery(len(rows), unmet, about.get("max_attempts", 1))
+    ctr = tuple(float(np.mean([row[name] for row in rows])) for name in WORTH) if order.in_context else None
+    return Delivery(len(rows), unmet, about.get("max_attempts", 1), ctr)
 
 
 def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
@@ -140,13 +148,13 @@ def make(files: Mapping[str, bytes], about: Mapping, order: Order, chooser: "Cho
         named = [generator.categories[code] for code in categories]
     else:
         pictures, named, notes = _told(files, about, order, segments)
-    if chooser is None:
-        around = _any_words(about, order)
-    else:
+    if order.in_context:
         around = _chosen_words(about, order, chooser, zip(pictures, named, segments, strict=True))
+    else:
+        around = _any_words(about, order)
     rows = []
     made = zip(pictures, named, segments, notes, around, strict=True)
-    for number, (picture, category, segment, note, (worth, words)) in enumerate(made):
+    for number, (picture, category, segment, note, (context, words)) in enumerate(made):
         rows.append(
             {
                 "picture": f"{number:03d}-picture.png",
@@ -155,7 +163,7 @@ def make(files: Mapping[str, bytes], about: Mapping, order: Order, chooser: "Cho
                 "category": category,
                 "segment": int(segment),
                 **note,
-                **worth,
+                **context,
                 **words,
                 "picture_png": picture_png(picture),
                 "ad_png": ad_png(picture, **words),
@@ -178,15 +186,10 @@ def _chosen_words(about: Mapping, order: Order, chooser: "Chooser", made: Iterab
     for picture, category, segment in made:
         campaign = about["campaigns"][random.integers(len(about["campaigns"]))]
         choice = chooser.choose(picture, category, int(segment), campaign, context, random)
-        worth = {
-            "placement": order.placement,
-            "hour": order.hour,
-            "campaign": campaign["campaign"],
-            "expected_ctr": round(choice.expected, 6),
-            "average_ctr": round(choice.average, 6),
-            "unaware_ctr": round(choice.unaware, 6),
-        }
-        around.append((worth, {**choice.words, "brand_color": campaign["brand_color"]}))
+        ctr = zip(WORTH, (choice.expected, choice.average, choice.unaware), strict=True)
+        worth = {name: round(value, 6) for name, value in ctr}
+        note = {"placement": order.placement, "hour": order.hour, "campaign": campaign["campaign"], **worth}
+        around.append((note, {**choice.words, "brand_color": campaign["brand_color"]}))
     return around
 
 

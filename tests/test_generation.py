@@ -19,7 +19,7 @@ from components.creatives.wishes import TextToImage
 from components.errors import UserError
 from components.features import build_features, fit_features
 from components.features.levels import Levels
-from components.generation import Order, generate, make
+from components.generation import WORTH, Order, generate, make
 from components.interest import train_interest
 from components.interest.audience import draw_audience
 from components.manifest import digest_package
@@ -146,9 +146,10 @@ def published(wear, files, tmp_path_factory):
 def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(published, tmp_path):
     out = UPath(tmp_path / "ads")
     dataset = published("wear")
-    generate(dataset, out, Order(4, "bag", None, None, 0, placement="search", hour=21))
+    made = generate(dataset, out, Order(4, "bag", None, None, 0, placement="search", hour=21))
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["interest_version"] == 1
+    assert made.ctr == tuple(np.mean([row[name] for row in manifest["creatives"]]) for name in WORTH)
     for row in manifest["creatives"]:
         assert (row["placement"], row["hour"], row["category"]) == ("search", 21, "bag")
         assert row["template"] in ("bold", "plain") and row["palette"] in ("warm", "cool")
@@ -159,7 +160,7 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
     generate(dataset, again, Order(4, "bag", None, None, 0, placement="search", hour=21))
     assert (again / "manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
     plain = UPath(tmp_path / "plain")
-    generate(dataset, plain, Order(1, "bag", None, None, 0))
+    assert generate(dataset, plain, Order(1, "bag", None, None, 0)).ctr is None
     manifest = json.loads((plain / "manifest.json").read_text())
     assert "interest_version" not in manifest
     assert set(manifest["creatives"][0]) == {"picture", "ad", "generator", "category", "segment", *WORDING}

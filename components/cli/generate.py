@@ -13,7 +13,7 @@ from components.errors import UserError
 @click.option("--category", metavar="NAME", help="A category of the data set; default: all in turn.")
 @click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
 @click.option("--placement", metavar="NAME", help="Where it will be shown: the words and look that should earn most.")
-@click.option("--hour", type=click.IntRange(0, 23), metavar="0..23", help="When, by the shoppers' clock where logged.")
+@click.option("--hour", type=click.IntRange(0, 23), metavar="HOUR", help="When, by the shoppers' clock where logged.")
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
@@ -31,6 +31,12 @@ def generate(dataset, text, category, segment, placement, hour, count, seed, out
 
     made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour))
     click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")
+    if made.ctr:
+        expected, average, unaware = made.ctr
+        click.echo(
+            f"expected click-through in that context: {expected:.4f}; {average:.4f} with average words and looks, "
+            f"{unaware:.4f} with those chosen without the context"
+        )
     if made.unmet:
         click.echo(
             f"{made.unmet} of them still do not show what the text says after {made.attempts} attempts; "

@@ -16,7 +16,7 @@ from components.creatives.pool import PEOPLE
 from components.features import FeatureModel, creative_features
 from components.features.creative import WORDS
 from components.interest import CalibratedModel
-from components.interest.audience import segment_scores
+from components.interest.audience import STANDS_FOR
 from components.pictures import encode_png
 
 MOST = 2_000  # combinations compared; of a campaign that has more, as many are drawn
@@ -75,9 +75,9 @@ class Chooser:
         goods = goods.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
         ids = {"creative_id": NEW, "campaign": campaign["campaign"], "product_id": NEW, "image_id": NEW, "origin": NEW}
         rows = creative_features(self.features, asked.assign(**ids), goods, images)
-        own = self.audience[self.audience["audience"] == segment]
+        own = self.audience[self.audience[STANDS_FOR] == segment]
         moved = self.features.context.moved(own, context.placement, context.hour)
-        there, anywhere = (segment_scores(self.interest, shoppers, rows)[:, 0] for shoppers in (moved, own))
+        there, anywhere = (self.interest.predict(shoppers, rows).mean(axis=0) for shoppers in (moved, own))
         best = random.choice(_best(there))
         words = {name: None if pd.isna(text) else text for name, text in asked.iloc[best].items()}
         return Choice(words, float(there[best]), float(there.mean()), float(there[_best(anywhere)].mean()))

@@ -1,0 +1,114 @@
+"""What creatives chosen for a context truly earn in it, beside the average one and the one chosen without the context.
+
+    python -m benchmarks.creatives_context [--workdir artifacts]
+
+Reads a marketplace's features and its model of interest. For four hours and every placement, each campaign and segment,
+the words around the picture of one of the campaign's ads are chosen as `adloom generate` chooses them. The world's law,
+which the model never sees, then says what they earn on later impressions of that segment, moved to that hour. Gains are
+relative, in clicks; intervals are Student's over campaigns and segments. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.creatives_personalised import interval
+from components.environment import prepare
+
+HOURS = (3, 9, 15, 21)  # one in each of the law's four bins
+AVERAGE = 30  # combinations drawn, whose mean stands for the average
+AUDIENCE, JUDGES = 60, 200  # impressions of a segment that words are chosen on, and judged on
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A choice: for which campaign, segment and context; rows of the creatives to judge: chosen, unaware, average."""
+
+    campaign: str
+    segment: int
+    placement: str | None
+    hour: int | None
+    names: tuple[str, ...]
+    claimed: float
+
+
+def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
+    """A run's artifacts -> all cells, the creatives that they name, and the impressions' features."""
+    from components.creatives.context import Chooser, Context, combinations, wordings
+    from components.inputs import built_features, files_in
+    from components.interest import CalibratedModel
+    from components.interest.audience import draw_audience
+    from components.pictures import decode
+
+    model, built = built_features(paths)
+    segments = int(built.impressions["segment"].max()) + 1
+    interest = CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
+    chooser = Chooser(interest, model, draw_audience(built, segments, AUDIENCE, seed=0))
+    sold = tables["products"].set_index("product_id")
+    photos = tables["images"].set_index("image_id")["image"]
+    asked = [Context(None, hour) for hour in HOURS] + [Context(name, None) for name in chooser.placements]
+    random, cells, made = np.random.default_rng(0), [], []
+
+    def add(base: pd.DataFrame, words: pd.DataFrame) -> tuple[str, ...]:
+        ids = [f"made-{len(made)}-{row}" for row in range(len(words))]
+        rows = base.iloc[np.zeros(len(words), int)].reset_index(drop=True)
+        made.append(rows.assign(creative_id=ids, **{name: words[name].array for name in words}))
+        return tuple(ids)
+
+    for campaign in wordings(tables):
+        base = tables["creatives"][tables["creatives"]["campaign"] == campaign["campaign"]].head(1)
+        goods = sold.loc[base["product_id"].iloc[0]]
+        picture = decode(photos[goods["image_id"]])
+        average = add(base, combinations(campaign, random).sample(AVERAGE, random_state=0))
+        for segment in range(segments):
+            who = picture, goods["category"], segment, campaign
+            unaware = add(base, pd.DataFrame([chooser.choose(*who, Context(None, None), random).words]))
+            for at in asked:
+                choice = chooser.choose(*who, at, random)
+                names = (*add(base, pd.DataFrame([choice.words])), *unaware, *average)
+                claimed = choice.expected / choice.average - 1
+                cells.append(Cell(campaign["campaign"], segment, at.placement, at.hour, names, claimed))
+    return cells, pd.concat(made, ignore_index=True), built.judged()
+
+
+def judge(cells: list[Cell], made: pd.DataFrame, later: pd.DataFrame, tables, world) -> pd.DataFrame:
+    """True relative gain of every cell's choice over the average and over the unaware choice: a row per cell."""
+    from components.world import truth
+
+    everything = {**tables, "creatives": pd.concat([tables["creatives"], made], ignore_index=True)}
+    log, laws, rows = tables["impressions"], {}, []
+    for hour in (None, *HOURS):
+        moved = log if hour is None else log.assign(context_local_hour=hour)
+        laws[hour] = truth(world, {**everything, "impressions": moved})
+    for cell in cells:
+        own = later.loc[later["segment"] == cell.segment, "impression_id"].sample(JUDGES, random_state=0).to_numpy()
+        ids = np.array(cell.names)
+        pairs = pd.DataFrame({"impression_id": np.tile(own, len(ids)), "creative_id": np.repeat(ids, len(own))})
+        best, unaware, *others = laws[cell.hour](pairs).reshape(len(ids), len(own)).mean(axis=1)
+        name = f"hour {cell.hour}" if cell.placement is None else cell.placement
+        gains = {"over_average": best / np.mean(others) - 1, "over_unaware": best / unaware - 1}
+        rows.append({"context": name, "claimed_over_average": cell.claimed, **gains})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", default="artifacts", help="where a run of marketplace lies")
+    arguments = parser.parse_args()
+    prepare()
+    from components.inputs import validated
+    from components.paths import Paths
+
+    paths = Paths.of("marketplace", workdir=arguments.workdir)
+    tables, card = validated(paths)
+    found = judge(*choose_all(paths, tables), tables, card.world)
+    gains = found.groupby("context", sort=False)
+    print(json.dumps({name: {key: interval(own[key].to_numpy()) for key in own.columns[1:]} for name, own in gains}))
+
+
+if __name__ == "__main__":
+    main()
