@@ -6,7 +6,7 @@ import pytest
 
 from components.creatives import flow
 from components.creatives.generator import network_bytes, network_from_bytes
-from components.creatives.midpoint import STEPS, drift
+from components.creatives.midpoint import GUIDANCE, STEPS, drift
 from components.creatives.networks import Conditions
 from components.creatives.normals import Normals
 from components.creatives.step import input_gradient
@@ -39,14 +39,15 @@ def given():
     return [keras.ops.convert_to_tensor(values) for values in (noise, *(code.astype(np.int32) for code in codes))]
 
 
-def written_out(parts, noise, *wished):
+def written_out(parts, noise, *wished, guidance=GUIDANCE):
     """The same pictures, step by step."""
     _, flat, starts, moving = parts
     point, centre = starts([noise, wished[0]])
 
     def speed(place, moment):
         now = keras.ops.full((len(noise), 1), moment)
-        return drift(place, now, centre) + moving([place, now, *wished])
+        asked, plain = (moving([place, now, *wished[:2], traits]) for traits in (wished[2], 0 * wished[2]))
+        return drift(place, now, centre) + (1.0 + guidance) * asked - guidance * plain
 
     for number in range(STEPS):
         half = point + speed(point, number / STEPS) * (0.5 / STEPS)
@@ -61,6 +62,15 @@ def test_pictures_are_those_of_the_rule_written_out(parts, given):
     )
     assert looped.std() > 1.0
     np.testing.assert_allclose(looped, reference, rtol=1e-5, atol=2e-5)
+
+
+def test_guidance_moves_pictures_of_spoken_traits_alone(parts, given):
+    for silent, moved in ((True, False), (False, True)):
+        wished = [*given[:3], 0 * given[3]] if silent else given
+        plain = keras.ops.convert_to_numpy(written_out(parts, *wished, guidance=0.0))
+        gap = np.abs(keras.ops.convert_to_numpy(parts[0](wished)) - plain).max()
+        assert (gap > 0.1) == moved, gap
+        assert moved or gap < 1e-4
 
 
 def test_so_are_their_gradients_in_the_noise(parts, given):
