@@ -120,6 +120,8 @@ class CreativesConfig(Section):
     denoise: Literal[0, 3, 5] = 0  # width in pixels of the median filter on photos; 0: none
     augment: tuple[Literal["mirror", "shift"], ...] = ()  # further versions of each photo that generators learn from
     restarts: Annotated[int, Field(ge=0)] = 1  # of a training that ended in mode collapse, each from another seed
+    warm_start: bool = False  # begin at the champion generators' weights, where they fit, and not at the seed
+    warm_share: Annotated[float, Field(gt=0, le=1)] = 0.33  # of its steps that a generator is then trained for
     checkpoint_seconds: Seconds = 20.0
     duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
     quality_photos: Count = 15_000  # that the judging classifier learns from

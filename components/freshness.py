@@ -29,6 +29,8 @@ def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
+    if name == "creatives" and config.warm_start:
+        inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json(digest_tree(paths.champion))
     if name == "promotion":
@@ -47,7 +49,20 @@ def is_fresh(expected: Manifest, paths: Paths) -> bool:
         # the champion is what these very outputs became: it is not judged against itself
         kept = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
         expected = dataclasses.replace(expected, inputs={**expected.inputs, **kept})
-    return manifest.same_work(expected) and digest_tree(folder) == dict(manifest.outputs)
+    return is_made_by(expected, manifest) and digest_tree(folder) == dict(manifest.outputs)
+
+
+def is_made_by(expected: Manifest, manifest: Manifest) -> bool:
+    """Whether `manifest` is of a run that was `expected`.
+
+    A warm start whose own generators became the champion since is not run again from them: without new photos it would
+    else go on training, night after night.
+    """
+    model = {name.removeprefix("model/"): it for name, it in manifest.outputs.items() if name.startswith("model/")}
+    if expected.inputs.get("champion_generators") == digest_json(model):
+        begun = {"champion_generators": manifest.inputs.get("champion_generators")}
+        expected = dataclasses.replace(expected, inputs={**expected.inputs, **begun})
+    return manifest.same_work(expected)
 
 
 def digest_of(package: UPath) -> str | None:

@@ -4,6 +4,7 @@ The order says which inputs, settings and code the work is due from; the other m
 this one again before it takes the outputs over, manifest last.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from upath import UPath
 from components import stages
 from components.config import Section, Settings
 from components.errors import UserError
-from components.freshness import READS, is_fresh
+from components.freshness import READS, is_fresh, is_made_by
 from components.manifest import Manifest, digest_tree, read_manifest
 from components.outputs import Outputs
 from components.paths import Paths
@@ -45,6 +46,9 @@ def hand_over(settings: Settings, paths: Paths) -> Order:
         )
     due = stages.expected(STAGE, settings, paths)
     names = [f"{stage}/{name}" for stage in READS[STAGE] for name in digest_tree(paths.stage(stage), skip=())]
+    if settings.creatives.warm_start:
+        snapshot = paths.champion_generators
+        names += [f"{snapshot.name}/{name}" for name in digest_tree(snapshot, skip=())]
     return Order(store=url, inputs=send(paths.artifacts, names, open_store(url)), settings=due.settings, code=due.code)
 
 
@@ -54,6 +58,7 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
     Raises UserError, before anything is trained, where this clone's code or settings are not those of the order.
     """
     store = open_store(order.store)
+    shutil.rmtree(paths.champion_generators, ignore_errors=True)  # an earlier night's
     receive(order.inputs, store, paths.artifacts)
     due = stages.expected(STAGE, settings, paths)
     for kind in ("code", "settings"):
@@ -85,7 +90,7 @@ def take_over(outputs: str, order: Order, settings: Settings, paths: Paths) -> N
 
 
 def _check(made: Manifest | None, due: Manifest, arrived: UPath) -> None:
-    if made is None or not made.same_work(due) or dict(made.outputs) != digest_tree(arrived / STAGE):
+    if made is None or not is_made_by(due, made) or dict(made.outputs) != digest_tree(arrived / STAGE):
         raise UserError(
             f"what the other machine left is not the outcome of stage {STAGE} on these inputs, settings and code; "
             "nothing was taken over. Run again"

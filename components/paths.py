@@ -34,6 +34,11 @@ class Paths:
         return self.artifacts / "champion"
 
     @property
+    def champion_generators(self) -> UPath:
+        """The snapshot of the champion generators that a warm start begins at; absent where there are none yet."""
+        return self.artifacts / "champion-generators"
+
+    @property
     def ledger(self) -> UPath:
         """The questions that the registry's gate was ever asked, which share one error probability."""
         return self.artifacts / "ledger.json"

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from upath import UPath
+
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
 from components.manifest import digest_package, digest_tree, read_manifest
@@ -16,18 +18,29 @@ POLICY = "policy"
 EXPERIMENT = ("experiment.json", "experiment.md")
 
 
-def snapshot(dataset: str, paths: Paths) -> None:
-    """The registry as the stages read it: the champion policy's files (none where there is none) and the ledger."""
-    from components.promotion.registry import CHAMPION, questions
-    from components.tracking import fetch_package, open_store, version_of
+def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
+    """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
+    those of the champion generators too, where warm starts are asked for."""
+    from components.promotion.registry import questions
+    from components.tracking import open_store
 
     client, name = open_store(), f"{dataset}-{POLICY}"
     write_json(list(questions(client, name)), paths.ledger)
+    _fetch_champion(client, name, paths.champion)
+    if settings.creatives.warm_start:
+        _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
+
+
+def _fetch_champion(client, name: str, folder: UPath) -> None:
+    """Bring `folder` to the files of the champion of `name`; away with it where there is none."""
+    from components.promotion.registry import CHAMPION
+    from components.tracking import fetch_package, version_of
+
     version = version_of(client, name, CHAMPION)
     if version is None:
-        shutil.rmtree(paths.champion, ignore_errors=True)
-    elif not paths.champion.exists() or digest_package(paths.champion) != version.tags["package_digest"]:
-        fetch_package(version, Path(paths.champion))
+        shutil.rmtree(folder, ignore_errors=True)
+    elif not folder.exists() or digest_package(folder) != version.tags["package_digest"]:
+        fetch_package(version, Path(folder))
 
 
 def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:

@@ -174,8 +174,10 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     trained = [train(name, lessons, config, paths) for name in config.generators]
     generators = {each.generator.name: each.generator for each in trained}
     judged = review(generators, photos, test, config)
-    for name in judged.passing() or generators:
-        out.files(f"model/{name}", generators[name].files())
+    kept = judged.passing() or generators
+    for each in trained:
+        if each.generator.name in kept:
+            out.files(f"model/{each.generator.name}", each.files())
     best = judged.best or next(iter(generators))
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
@@ -202,7 +204,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     record = {
         "generators": {each.generator.name: each.to_dict() for each in trained},
         **judged.to_dict(),
-        "remarks": list(remarks),
+        "remarks": [*remarks, *(each.start for each in trained if each.start)],
         "pool": 0 if pool is None else len(pool.creatives),
     }
     out.json("metrics.json", record)

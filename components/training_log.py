@@ -1,6 +1,7 @@
 """Trains a generator in sight: progress for people, curves for TensorBoard, checkpoints for a run that is killed."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -8,10 +9,12 @@ from upath import UPath
 
 from components.config import CreativesConfig
 from components.contract.tables import write_bytes
+from components.creatives import warm
 from components.creatives.collapse import diversity
+from components.creatives.families import architecture
 from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
-from components.creatives.train import GeneratorTraining, start_training
+from components.creatives.train import GeneratorTraining, origin, start_training
 from components.creatives.training import Summary
 from components.manifest import digest_bytes, digest_json
 from components.paths import Paths
@@ -23,11 +26,22 @@ SEEDS_APART = 1_000_003  # between the starts of one training, so that no other 
 
 @dataclass(frozen=True)
 class Trained:
-    """A generator, what its last training came to, and how diverse each start ended (collapse.diversity)."""
+    """A generator, what its last training came to, and how diverse each start ended (collapse.diversity).
+
+    start: where that training began and why, in words, and weights: what a later one may begin at (warm.read); both
+    None unless warm starts are asked for.
+    """
 
     generator: NetworkGenerator
     summary: Summary
     diversity: tuple[float, ...]
+    start: str | None = None
+    weights: bytes | None = None
+
+    def files(self) -> dict[str, bytes]:
+        """What a version of the registry keeps of it."""
+        kept = {} if self.weights is None else {warm.NAME: self.weights}
+        return {**self.generator.files(), **kept}
 
     def to_dict(self) -> dict[str, int | bool]:
         """What a rerun repeats, as JSON values."""
@@ -38,30 +52,67 @@ def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> T
     """Train generator `name`; one that collapsed is trained again from another seed, `config.restarts` times at most.
 
     The last one stays as it is: the review finds the collapse too, the gate refuses it, and the others fill the pool.
+    A warm start that collapsed is not repeated: the restarts begin at the seed.
     """
+    earlier, start = _earlier(name, photos, config, paths)
     found: list[float] = []
     while True:
-        training = _trained(name, photos, config, config.seed + SEEDS_APART * len(found), paths)
+        training = _trained(name, photos, config, config.seed + SEEDS_APART * len(found), paths, earlier)
         generator = training.generator()
         found.append(diversity(generator, photos, config.seed))
         if found[-1] >= config.min_diversity or len(found) > config.restarts:
-            return Trained(generator, training.summary(), tuple(found))
+            weights = training.weights() if config.warm_start else None
+            return Trained(generator, training.summary(), tuple(found), start, weights)
         log.warning(
             "%s: mode collapse: its least diverse category spreads %.2f as far as real photos, below %g; "
             "trained again from another seed (restart %d of %d)",
             *(name, found[-1], config.min_diversity, len(found), config.restarts),
         )
+        if earlier is not None:
+            earlier, start = None, f"{name}: begun at the seed, for the warm start ended in mode collapse"
 
 
-def _trained(name: str, photos: Photos, config: CreativesConfig, seed: int, paths: Paths) -> GeneratorTraining:
+def _earlier(
+    name: str, photos: Photos, config: CreativesConfig, paths: Paths
+) -> tuple[warm.Weights | None, str | None]:
+    """The champion's weights where training `name` can begin at them, and in words where it begins; else None.
+
+    Raises UserError where they are damaged.
+    """
+    if not config.warm_start:
+        return None, None
+    file = paths.champion_generators / origin(name) / warm.NAME
+    if not paths.champion_generators.exists():
+        reason = "there is no champion"
+    elif not file.exists():
+        reason = f"the champion has no weights of {origin(name)}"
+    else:
+        weights = warm.read(file.read_bytes(), str(file))
+        unlike = weights.unlike(architecture(name, photos, getattr(config, name)))
+        if unlike is None:
+            kept = ", in that version's plane" if weights.fitted else ""
+            share = f"{config.warm_share:g} of its steps"
+            return weights, f"{name}: begun at the champion's weights{kept}, for {share}"
+        reason = f"the champion's weights have {unlike}"
+    log.warning("%s: no warm start: %s; begun at the seed", name, reason)
+    return None, f"{name}: begun at the seed, for {reason}"
+
+
+def _trained(
+    name: str, photos: Photos, config: CreativesConfig, seed: int, paths: Paths, earlier: warm.Weights | None
+) -> GeneratorTraining:
     """A training at its end, gone on with from the checkpoint of a run that was cut off, where there is one."""
     budget = getattr(config, name)
-    # another budget is another schedule, other photos are another night: their checkpoints are not gone on from
+    if earlier is not None:
+        budget = budget.model_copy(update={"steps": math.ceil(config.warm_share * budget.steps)})
+    # another budget is another schedule, other photos or another champion are another night: what those left in their
+    # checkpoints is not gone on from
     shown = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
-    label = digest_json([budget.model_dump(mode="json"), seed, shown])[:12]
+    begun = [] if earlier is None else [earlier.digest]
+    label = digest_json([budget.model_dump(mode="json"), seed, shown, *begun])[:12]
     checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
-    training = start_training(name, photos, budget, seed, resume)
+    training = start_training(name, photos, budget, seed, resume, earlier)
     if resume is not None:
         log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)

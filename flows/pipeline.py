@@ -44,7 +44,7 @@ def pipeline(
     """
     overrides = dated(overrides, as_of, window_days, attribution_days)
     settings, paths = locate(dataset, params, data, workdir, overrides)
-    snapshot(dataset, paths)
+    snapshot(dataset, settings, paths)
     for name in STAGES:
         on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
         if on_gpu:

@@ -21,7 +21,7 @@ CONFIG = CreativesConfig(vae=GeneratorConfig(steps=5, max_seconds=9.0))
 def resumed(tmp_path, monkeypatch):
     """Trains until cut off at its first checkpoint; what each start was given to go on from."""
     given = []
-    monkeypatch.setattr(training_log, "start_training", lambda *arguments: given.append(arguments[-1]) or Started())
+    monkeypatch.setattr(training_log, "start_training", lambda *arguments: given.append(arguments[4]) or Started())
 
     def cut_off(training, steps, checkpoint, board, every):
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def test_a_collapsed_generator_is_trained_again_from_another_seed(tmp_path, monk
     seeds = [start * training_log.SEEDS_APART for start in range(4)]
     tried = []
 
-    def start(name, photos, budget, seed, resume):
+    def start(name, photos, budget, seed, resume, earlier):
         tried.append(seed)
         return Collapsing(seed, {seeds[each] for each in bad})
 
@@ -106,3 +106,88 @@ def test_a_collapsed_generator_is_trained_again_from_another_seed(tmp_path, monk
     assert trained.to_dict()["restarts"] == starts - 1
     assert caplog.text.count("mode collapse") == starts - 1
     assert (trained.diversity[-1] < CONFIG.min_diversity) == (starts - 1 in bad)
+
+
+class Gifted(Collapsing):
+    """A training whose weights are a file of its seed's name."""
+
+    def weights(self) -> bytes:
+        return b"weights"
+
+
+@pytest.fixture
+def warm_night(tmp_path, monkeypatch):
+    """Trains with warm starts asked for, beside a champion with weights of `latent` or whose file holds `content`."""
+    from components.creatives import warm
+    from components.creatives.families import architecture
+    from components.creatives.train import origin
+
+    paths = Paths.of("shop", workdir=str(tmp_path))
+    pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
+    photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
+    config = CONFIG.model_copy(update={"warm_start": True, "warm_share": 0.5})
+    monkeypatch.setattr(training_log, "follow", lambda *_: None)
+    starts = []
+
+    def night(latent: int | None = None, bad: tuple[int, ...] = (), content: bytes | None = None):
+        def start(name, photos, budget, seed, resume, earlier):
+            starts.append((seed, budget.steps, earlier is not None))
+            return Gifted(seed, set(bad))
+
+        monkeypatch.setattr(training_log, "start_training", start)
+        if latent is not None:
+            monkeypatch.setattr(warm, "read", lambda content, source: held)
+            due = architecture("vae", photos, config.vae)
+            held = warm.Weights("w", "0" * 64, {**due, "latent": latent}, {}, {})
+            content = b"any"
+        if content is not None:
+            folder = paths.champion_generators / origin("vae")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / warm.NAME).write_bytes(content)
+        return training_log.train("vae", photos, config, paths), starts
+
+    night.paths = paths
+    return night
+
+
+def test_a_warm_start_takes_its_share_of_the_steps_and_keeps_its_weights(warm_night):
+    trained, starts = warm_night(latent=CONFIG.vae.latent)
+    assert starts == [(0, 3, True)]  # half of 5 steps
+    assert trained.start == "vae: begun at the champion's weights, for 0.5 of its steps"
+    assert trained.weights == b"weights"
+
+
+def test_a_champion_that_does_not_fit_is_left_and_the_reason_kept(warm_night, caplog):
+    with caplog.at_level("WARNING", logger="adloom"):
+        trained, starts = warm_night(latent=CONFIG.vae.latent + 1)
+    assert starts == [(0, 5, False)]
+    assert trained.start == "vae: begun at the seed, for the champion's weights have latent 33 and not 32"
+    assert "the champion's weights have latent 33 and not 32" in caplog.text
+
+
+def test_without_a_champion_or_its_weights_the_reason_is_kept_too(warm_night):
+    assert warm_night()[0].start == "vae: begun at the seed, for there is no champion"
+    warm_night.paths.champion_generators.mkdir(parents=True)
+    assert warm_night()[0].start == "vae: begun at the seed, for the champion has no weights of vae-2"
+
+
+def test_a_warm_start_that_collapses_is_trained_again_from_the_seed(warm_night):
+    trained, starts = warm_night(latent=CONFIG.vae.latent, bad=(0,))
+    assert starts == [(0, 3, True), (training_log.SEEDS_APART, 5, False)]
+    assert trained.start == "vae: begun at the seed, for the warm start ended in mode collapse"
+
+
+def test_damaged_weights_end_the_stage_by_name(warm_night):
+    from components.errors import UserError
+
+    with pytest.raises(UserError, match=r"champion-generators/vae-2/weights\.npz: damaged weights"):
+        warm_night(content=b"damaged")
+
+
+def test_no_warm_start_unless_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_log, "start_training", lambda *arguments: Gifted(arguments[3], set()))
+    monkeypatch.setattr(training_log, "follow", lambda *_: None)
+    pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
+    photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
+    trained = training_log.train("vae", photos, CONFIG, Paths.of("shop", workdir=str(tmp_path)))
+    assert trained.start is None and trained.weights is None

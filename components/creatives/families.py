@@ -1,7 +1,7 @@
 """The families of generators: how each is put into training and how its trained networks become a sampler."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -15,39 +15,57 @@ from components.creatives.normals import Normals
 from components.creatives.photos import Photos
 from components.creatives.recipe import Recipe
 
+Fitted = Mapping[str, np.ndarray]
+WIDTHS = {"vae": vae.WIDTH, "wgan": wgan.WIDTH, "flow": flow.WIDTH}  # where the settings leave it to the family
+
 
 @dataclass(frozen=True)
 class Bench:
     """One generator on the bench: its recipe, what each photo adds to a batch, and its sampler once trained.
 
     columns: name -> array [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions
-    to pictures, made from the weights as they are when it is called.
+    to pictures, made from the weights as they are when it is called; fitted: name -> array, what the weights of its
+    networks make sense with alone.
     """
 
     recipe: Recipe
     columns: Mapping[str, np.ndarray]
     sampler: Callable[[], Any]
+    fitted: Fitted = field(default_factory=dict)
 
 
-def _vae(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+def _vae(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
     recipe = vae.recipe(photos.shape, _asked(photos), config.latent, config.width or vae.WIDTH, _falling(config), seed)
     return Bench(recipe, _traits(photos), lambda: vae.sampler(recipe.networks, photos))
 
 
-def _wgan(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+def _wgan(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
     recipe = wgan.recipe(
         photos.shape, _asked(photos), config.latent, config.width or wgan.WIDTH, config.learning_rate, seed
     )
     return Bench(recipe, _traits(photos), lambda: recipe.networks["average"])
 
 
-def _flow(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
-    flat = flow.plane(photos, config.latent)
+def _flow(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | None = None) -> Bench:
+    # weights of an earlier training know the coordinates of its plane; the starts are the present photos' own in it
+    flat = flow.plane(photos, config.latent) if fitted is None else flow.Plane(**fitted)
     coordinates = flat.coordinates(photos.pictures)
     starts = Normals.fit(coordinates, photos.category, len(photos.categories)).network()
     recipe = flow.recipe(flat, starts, _asked(photos), config.width or flow.WIDTH, _falling(config), seed)
     columns = {"coordinates": coordinates, **_traits(photos)}
-    return Bench(recipe, columns, lambda: flow.sampler(flat, starts, recipe.networks["average"], photos.shape))
+    slow = recipe.networks["average"]
+    return Bench(recipe, columns, lambda: flow.sampler(flat, starts, slow, photos.shape), vars(flat))
+
+
+def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str, Any]:
+    """What two trainings of the family `name` must share for one to go on from the other's weights, as JSON values."""
+    return {
+        "shape": list(photos.shape),
+        "categories": list(photos.categories),
+        "segments": photos.segments,
+        "latent": config.latent,
+        "width": config.width or WIDTHS[name],
+    }
 
 
 def _asked(photos: Photos) -> Conditions:
@@ -63,4 +81,4 @@ def _falling(config: GeneratorConfig) -> keras.optimizers.schedules.LearningRate
     return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
 
 
-FAMILIES: dict[str, Callable[[Photos, GeneratorConfig, int], Bench]] = {"vae": _vae, "wgan": _wgan, "flow": _flow}
+FAMILIES: dict[str, Callable[..., Bench]] = {"vae": _vae, "wgan": _wgan, "flow": _flow}

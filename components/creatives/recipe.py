@@ -51,6 +51,15 @@ class Recipe:
     averages: tuple[Average, ...] = ()
     xla: bool = False
 
+    def learned(self) -> dict[str, Any]:
+        """Name -> network, for those that a player moves; the others are averages of them."""
+        moved = {id(variable) for player in self.turns for variable in player.variables}
+        return {
+            name: network
+            for name, network in self.networks.items()
+            if moved & {id(variable) for variable in network.variables}
+        }
+
     def state(self) -> tuple[Any, ...]:
         """Every keras.Variable that a step may change, each once, in a fixed order."""
         variables: dict[int, Any] = {}

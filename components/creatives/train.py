@@ -1,14 +1,15 @@
 """Photos and a budget -> a trained generator: what the creatives stage calls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from components.config import GeneratorConfig
+from components.creatives import warm
 from components.creatives.batches import Batches
-from components.creatives.families import FAMILIES
+from components.creatives.families import FAMILIES, Bench, architecture
 from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
 from components.creatives.training import Summary, Training, TrainStep
@@ -29,9 +30,14 @@ class GeneratorTraining:
 
     name: str
     photos: Photos
+    config: GeneratorConfig
+    bench: Bench
     inner: Training
-    networks: dict[str, Any]
-    sampler: Callable[[], Any]
+
+    @property
+    def networks(self) -> Mapping[str, Any]:
+        """Name -> keras.Model: all that take part."""
+        return self.bench.recipe.networks
 
     def run(self) -> Iterator[TrainStep]:
         """One frozen record per step; raises TrainingDiverged at the first loss that is not finite."""
@@ -51,16 +57,31 @@ class GeneratorTraining:
 
     def generator(self) -> NetworkGenerator:
         """The generator with its weights as they are now."""
-        origin = f"{self.name}-{VERSION}"
-        return NetworkGenerator(origin, self.sampler(), self.photos.categories, self.photos.segments)
+        return NetworkGenerator(origin(self.name), self.bench.sampler(), self.photos.categories, self.photos.segments)
+
+    def weights(self) -> bytes:
+        """What a later training may begin from, as the bytes of a file that `warm.read` takes."""
+        made_for = architecture(self.name, self.photos, self.config)
+        return warm.to_bytes(self.bench.recipe, made_for, self.bench.fitted)
+
+
+def origin(name: str) -> str:
+    """The name that the generator of the family `name` bears, with the version of its architecture and losses."""
+    return f"{name}-{VERSION}"
 
 
 def start_training(
-    name: str, photos: Photos, config: GeneratorConfig, seed: int, resume: bytes | None = None
+    name: str,
+    photos: Photos,
+    config: GeneratorConfig,
+    seed: int,
+    resume: bytes | None = None,
+    earlier: warm.Weights | None = None,
 ) -> GeneratorTraining:
     """Set up the family called `name` (`vae`, `wgan`, ...) on the photos; nothing is computed until `run()`.
 
-    resume: what `checkpoint()` gave; UserError where it is damaged, or of another generator or architecture.
+    resume: what `checkpoint()` gave; earlier: weights to begin at instead of the seed's. UserError where either is
+    damaged, or of another generator or architecture.
     """
     if name not in FAMILIES:
         raise UserError(f"no generator is called {name!r}; there are {', '.join(FAMILIES)}")
@@ -68,11 +89,13 @@ def start_training(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        bench = FAMILIES[name](photos, config, seed)
+        bench = FAMILIES[name](photos, config, seed, None if earlier is None else earlier.fitted)
     finally:
         keras.config.set_dtype_policy(before)
     recipe = bench.recipe
+    if earlier is not None:
+        warm.begin(recipe, earlier)
     batches = Batches(photos, config.batch_size, len(recipe.turns), recipe.noises, seed, dict(bench.columns))
-    label = f"{name}-{VERSION} (seed {seed}, batches of {config.batch_size}, {len(photos.category)} photos)"
+    label = f"{origin(name)} (seed {seed}, batches of {config.batch_size}, {len(photos.category)} photos)"
     inner = Training(label, recipe, batches, config.steps, config.max_seconds, config.steps_per_dispatch, resume)
-    return GeneratorTraining(name, photos, inner, dict(recipe.networks), bench.sampler)
+    return GeneratorTraining(name, photos, config, bench, inner)

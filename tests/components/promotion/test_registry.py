@@ -183,3 +183,31 @@ def test_two_challengers_judged_at_once_do_not_share_one_part_of_alpha(store, ve
     apply(store, NAME, first, both[0])
     with pytest.raises(UserError, match="judged in the meantime"):
         apply(store, NAME, second, both[1])
+
+
+def test_a_warm_start_finds_the_champion_generators_as_they_were_registered(store, tmp_path):
+    from components.config import CreativesConfig, Settings
+    from components.paths import Paths
+    from components.promotion.decision import Gate
+    from components.promotion.registry import apply_gate
+    from components.publication import snapshot
+
+    cold, warm = Settings(), Settings(creatives=CreativesConfig(warm_start=True))
+    paths = Paths.of("store", workdir=str(tmp_path))
+    paths.champion_generators.mkdir(parents=True)
+    (paths.champion_generators / "about.json").write_text("of a registry that is gone")
+    snapshot("store", warm, paths)
+    assert not paths.champion_generators.exists()
+    for content in ("first", "second"):
+        package = tmp_path / content
+        package.mkdir()
+        (package / "about.json").write_text(content)
+        record = ModelRecord("store-creatives", package, lambda folder=package: f"file://{folder}", "store", "0" * 64)
+        apply_gate(store, "store-creatives", register(store, record), Gate(content == "first", ("a reason",)))
+    snapshot("store", cold, paths)
+    assert not paths.champion_generators.exists()
+    snapshot("store", warm, paths)
+    assert (paths.champion_generators / "about.json").read_text() == "first"
+    (paths.champion_generators / "about.json").write_text("damaged")
+    snapshot("store", warm, paths)
+    assert (paths.champion_generators / "about.json").read_text() == "first"

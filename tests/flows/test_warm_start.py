@@ -1,0 +1,85 @@
+"""The creatives stage beside the champion generators that it begins at: recorded, repeatable, at rest afterwards."""
+
+import shutil
+
+import pytest
+
+from components import handoff, stages
+from components.config import load_settings
+from components.contract.tables import read_json
+from components.errors import UserError
+from components.manifest import digest_tree
+from components.paths import Paths
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def settings(built_shop):
+    def given(*more: str):
+        overrides = ("creatives.warm_start=true", "creatives.warm_share=0.5", "creatives.generators=[vae]", *more)
+        return load_settings(built_shop.params, "marketplace", overrides)
+
+    return given
+
+
+@pytest.fixture(scope="module")
+def ready(built_shop, settings, tmp_path_factory) -> Paths:
+    """The small shop before its creatives stage, for reading only."""
+    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
+    for name in ("validation", "features", "interest"):
+        stages.run(name, settings(), paths)
+    return paths
+
+
+@pytest.fixture
+def here(ready, tmp_path) -> Paths:
+    shutil.copytree(ready.artifacts, tmp_path / "here" / "marketplace")
+    return Paths.of("marketplace", str(ready.data), str(tmp_path / "here"))
+
+
+def crown(paths: Paths) -> None:
+    """Make the stage's own generators the champion, as the registry does with those that pass."""
+    shutil.rmtree(paths.champion_generators, ignore_errors=True)
+    shutil.copytree(paths.stage("creatives") / "model", paths.champion_generators)
+
+
+def start(paths: Paths) -> tuple[str, int]:
+    """Where the VAE began by the stage's record, and how many steps it took."""
+    record = read_json(paths.stage("creatives") / "metrics.json")
+    said = [remark for remark in record["remarks"] if remark.startswith("vae: begun")]
+    assert said == [line[2:] for line in (paths.docs / "creatives.md").read_text().splitlines() if line[2:] in said]
+    return said[0], record["generators"]["vae-2"]["steps"]
+
+
+def test_nights_of_warm_starts(here, settings):
+    first, night = settings(), settings("creatives.seed=1")  # another seed stands for what else may change
+    assert stages.run("creatives", first, here)
+    assert start(here) == ("vae: begun at the seed, for there is no champion", 4)
+    crown(here)
+    assert not stages.run("creatives", first, here), "its own success made it stale"
+    assert stages.run("creatives", night, here)
+    assert start(here) == ("vae: begun at the champion's weights, for 0.5 of its steps", 2)
+    made = digest_tree(here.stage("creatives"), skip=())
+    assert not stages.run("creatives", night, here)
+    assert stages.run("creatives", night, here, force=True)
+    assert digest_tree(here.stage("creatives"), skip=()) == made
+    crown(here)
+    assert not stages.run("creatives", night, here)
+    (here.champion_generators / "vae-2" / "weights.npz").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"champion-generators/vae-2/weights\.npz: damaged weights"):
+        stages.run("creatives", night, here)
+
+
+def test_the_worker_gets_the_champion_that_the_run_knows_and_no_other(here, settings, tmp_path, monkeypatch):
+    due = settings(f"creatives.store={tmp_path / 'store'}")
+    there = Paths.of("marketplace", str(here.data), str(tmp_path / "there"))
+    for folder, name in ((here, "about.json"), (there, "about.json"), (there, "left.npz")):
+        folder.champion_generators.mkdir(parents=True, exist_ok=True)
+        (folder.champion_generators / name).write_text(f"{folder.artifacts}")
+    there.docs.mkdir()
+    (there.docs / "creatives.md").touch()
+    monkeypatch.setattr(stages, "run", lambda *_: None)  # what it would read is what is looked at
+    handoff.carry_out(handoff.hand_over(due, here), due, there)
+    assert digest_tree(there.champion_generators) == digest_tree(here.champion_generators)
+    assert stages.expected("creatives", due, there) == stages.expected("creatives", due, here)
