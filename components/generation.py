@@ -68,7 +68,10 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
     client = open_store()
     version = version_of(client, f"{dataset}-creatives", CHAMPION)
     if version is None:
-        raise UserError(f"{dataset}-creatives has no champion; `adloom run {dataset}` trains and judges generators")
+        raise UserError(
+            f"{dataset}-creatives has no champion; where the data set has images, `adloom run {dataset}` trains and "
+            "judges generators"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "package"
         fetch_package(version, folder)
@@ -89,11 +92,13 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
 
 def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
     """Files of the best generator and of the words, and `about.json`: its name and the texts that people wrote."""
+    from components.creatives.warm import NAME as WEIGHTS
     from components.creatives.wishes import WORDS
 
     about = read_json(package / "about.json")
     folders = [package / name for name in (about["best"], WORDS) if (package / name).exists()]
-    return {path.name: path.read_bytes() for folder in folders for path in folder.iterdir()}, about
+    files = [path for folder in folders for path in folder.iterdir() if path.name != WEIGHTS]  # a training's, not ours
+    return {path.name: path.read_bytes() for path in files}, about
 
 
 def _scorer(client, dataset: str, about: Mapping):

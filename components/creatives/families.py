@@ -35,13 +35,13 @@ class Bench:
 
 
 def _vae(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
-    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, config.width or vae.WIDTH, _falling(config), seed)
+    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, _width("vae", config), _falling(config), seed)
     return Bench(recipe, _traits(photos), lambda: vae.sampler(recipe.networks, photos))
 
 
 def _wgan(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
     recipe = wgan.recipe(
-        photos.shape, _asked(photos), config.latent, config.width or wgan.WIDTH, config.learning_rate, seed
+        photos.shape, _asked(photos), config.latent, _width("wgan", config), config.learning_rate, seed
     )
     return Bench(recipe, _traits(photos), lambda: recipe.networks["average"])
 
@@ -51,7 +51,7 @@ def _flow(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | N
     flat = flow.plane(photos, config.latent) if fitted is None else flow.Plane(**fitted)
     coordinates = flat.coordinates(photos.pictures)
     starts = Normals.fit(coordinates, photos.category, len(photos.categories)).network()
-    recipe = flow.recipe(flat, starts, _asked(photos), config.width or flow.WIDTH, _falling(config), seed)
+    recipe = flow.recipe(flat, starts, _asked(photos), _width("flow", config), _falling(config), seed)
     columns = {"coordinates": coordinates, **_traits(photos)}
     slow = recipe.networks["average"]
     return Bench(recipe, columns, lambda: flow.sampler(flat, starts, slow, photos.shape), vars(flat))
@@ -64,8 +64,12 @@ def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str
         "categories": list(photos.categories),
         "segments": photos.segments,
         "latent": config.latent,
-        "width": config.width or WIDTHS[name],
+        "width": _width(name, config),
     }
+
+
+def _width(name: str, config: GeneratorConfig) -> int:
+    return config.width or WIDTHS[name]
 
 
 def _asked(photos: Photos) -> Conditions:

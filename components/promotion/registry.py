@@ -142,7 +142,7 @@ def _record(client, candidate: Version, decision: Decision) -> None:
         "reasons": "; ".join(decision.reasons)[:4000],
         "against": decision.evidence.champion or "none",
         "margin": f"{decision.margin:g}",
-        **{f"lift_{key}": f"{value:.6f}" for key, value in lift.items()},
+        **{f"lift_{key}": f"{value:.9f}" for key, value in lift.items()},
     }
     for key, value in tags.items():
         client.set_model_version_tag(candidate.name, str(candidate.number), key, value)

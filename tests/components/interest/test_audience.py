@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from components.config import FeaturesConfig, InterestConfig
-from components.features import build_features, creative_features, fit_features
+from components.features import creative_features
 from components.interest import train_interest
 from components.interest.audience import draw_audience, segment_scores
 from tests.components.features.shop import shop
@@ -16,16 +16,6 @@ FEATURES = FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
 @pytest.fixture(scope="module")
 def tables():
     return shop()
-
-
-@pytest.fixture(scope="module")
-def model(tables):
-    return fit_features(tables, FEATURES)
-
-
-@pytest.fixture(scope="module")
-def features(tables, model):
-    return build_features(model, tables, FEATURES)
 
 
 def test_an_audience_is_of_its_segment_and_of_the_time_before_evaluation(features):

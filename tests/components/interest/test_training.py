@@ -25,16 +25,6 @@ def tables():
 
 
 @pytest.fixture(scope="module")
-def model(tables):
-    return fit_features(tables, FEATURES)
-
-
-@pytest.fixture(scope="module")
-def features(tables, model):
-    return build_features(model, tables, FEATURES)
-
-
-@pytest.fixture(scope="module")
 def interest(features):
     return train_interest(features, CONFIG)
 
