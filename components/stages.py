@@ -196,6 +196,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         makers = [generators[name] for name in judged.passing()]
         per_campaign, distance = config.pool_per_campaign, config.duplicate_distance
         pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, distance, config.seed)
+    if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))
         made = ads(pool, tables["campaigns"])
@@ -204,7 +205,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     record = {
         "generators": {each.generator.name: each.to_dict() for each in trained},
         **judged.to_dict(),
-        "remarks": [*remarks, *(each.start for each in trained if each.start)],
+        "remarks": [*remarks, *(each.start for each in trained if each.start), *(pool.remarks() if pool else ())],
         "pool": 0 if pool is None else len(pool.creatives),
     }
     out.json("metrics.json", record)

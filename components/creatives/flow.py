@@ -20,10 +20,8 @@ from components.creatives.midpoint import Midpoint, drift
 from components.creatives.networks import SPOKEN, Conditions, Shape, asked, condition, whole
 from components.creatives.photos import Photos
 from components.creatives.recipe import Average, Player, Recipe
-from components.errors import UserError
 from components.interest.starts import draw_start
 from components.pictures import PictureEncoder
-from components.pictures.encoder import MAX_INPUTS
 
 WIDTH, CONTROL, BLOCKS = 512, 128, 4
 DECAY = 0.999
@@ -80,9 +78,7 @@ def plane(photos: Photos, dimensions: int) -> Plane:
     Coordinates are divided by the square root of their spread: left alone, the first few would take the whole loss;
     fully whitened, the last ones, which are noise, would.
     """
-    encoder = PictureEncoder.fit(photos.pictures, dimensions)
-    if encoder.shrink != 1:
-        raise UserError(f"the flow generator takes photos of up to {MAX_INPUTS} values, got {photos.shape}")
+    encoder = PictureEncoder.fit(photos.pictures, dimensions, shrink=1)  # every pixel must come back
     spread = np.sqrt(encoder.variances * 4.0) + 1e-6  # the encoder counts pixels in [0, 1], the flow in [-1, 1]
     scale = spread**0.5
     scale = scale * np.sqrt(np.mean((spread / scale) ** 2))  # unit mean square, as the noise has

@@ -1,4 +1,8 @@
-"""The gradient step in JAX: weights go in and come out as values; the losses are the same functions as elsewhere."""
+"""The gradient step in JAX: weights go in and come out as values; the losses are the same functions as elsewhere.
+
+Every device takes part: weights lie on all of them, each batch is cut into as many equal parts, and JAX's compiler puts
+in the sums that make one batch's gradient of the parts' (data parallelism by sharding).
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -6,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from components.creatives.recipe import Average, Player, Recipe
+from components.errors import UserError
 
 State = dict[int, jax.Array]  # id of a keras.Variable -> its value
 
@@ -20,6 +26,8 @@ def input_gradient(function: Callable, inputs: jax.Array) -> jax.Array:
 def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
     """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
     variables = recipe.state()
+    mesh = Mesh(np.array(jax.devices()), ("batch",))
+    whole, parts = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, None, "batch")))
 
     @jax.jit
     def dispatch(values: list[jax.Array], batches: Mapping[str, jax.Array]):
@@ -31,7 +39,11 @@ def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[s
         return jax.lax.scan(body, values, batches)
 
     def run(batches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        values, metrics = dispatch([variable.value for variable in variables], dict(batches))
+        rows = next(iter(batches.values())).shape[2]
+        if rows % mesh.size:
+            raise UserError(f"batch_size {rows} cannot be cut into equal parts for {mesh.size} devices")
+        values = jax.device_put([variable.value for variable in variables], whole)
+        values, metrics = dispatch(values, jax.device_put(dict(batches), parts))
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return {name: np.asarray(value) for name, value in metrics.items()}

@@ -1,11 +1,14 @@
 """The gradient step in TensorFlow: tapes inside one compiled function."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from components.creatives.recipe import Average, Recipe
+
+log = logging.getLogger("adloom")
 
 
 def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
@@ -18,6 +21,9 @@ def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
 
 def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
     """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
+    gpus = len(tf.config.list_logical_devices("GPU"))
+    if gpus > 1:
+        log.warning("TensorFlow's step trains on one of the %d GPUs; KERAS_BACKEND=jax trains on all", gpus)
 
     @tf.function(jit_compile=recipe.xla, reduce_retracing=True, autograph=False)
     def dispatch(batches):

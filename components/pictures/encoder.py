@@ -12,7 +12,8 @@ import numpy as np
 
 from components.errors import UserError
 
-MAX_INPUTS = 3072  # pixels x channels that the covariance is taken over; larger pictures are shrunk first
+MAX_INPUTS = 3072  # pixels x channels that the covariance is taken over
+SKETCHED = 8192  # pictures that components of more inputs are found from
 BLOCK = 4096
 
 
@@ -37,12 +38,15 @@ class PictureEncoder:
         return self.components.shape[1]
 
     @classmethod
-    def fit(cls, pictures: np.ndarray, dimensions: int = 32) -> "PictureEncoder":
-        """uint8 [n, h, w, c] -> encoder of at most `dimensions` components (fewer where n or the pixels are fewer)."""
+    def fit(cls, pictures: np.ndarray, dimensions: int = 32, shrink: int | None = None) -> "PictureEncoder":
+        """uint8 [n, h, w, c] -> encoder of at most `dimensions` components (fewer where n or the pixels are fewer).
+
+        shrink None: as far as it takes for at most MAX_INPUTS values, which is enough to tell pictures apart.
+        """
         if len(pictures) < 2:
             raise UserError(f"the picture encoder needs at least 2 pictures, got {len(pictures)}")
         shape = tuple(int(side) for side in pictures.shape[1:])
-        shrink = _shrink_factor(shape)
+        shrink = shrink or _shrink_factor(shape)
         kept = min(dimensions, flatten(pictures[:1], shrink).shape[1], len(pictures) - 1)
         mean, values, vectors = _principal(pictures, shrink, kept)
         # an eigenvector's sign is arbitrary and differs between LAPACK builds: make its largest entry positive
@@ -122,6 +126,8 @@ def _principal(pictures: np.ndarray, shrink: int, kept: int) -> tuple[np.ndarray
     from scipy.linalg import eigh, svd
 
     mean = sum(flatten(block, shrink).sum(axis=0) for block in _blocks(pictures)) / len(pictures)
+    if len(mean) > MAX_INPUTS:
+        return mean, *_sketched(flatten(pictures[:: -(-len(pictures) // SKETCHED)], shrink) - mean, kept)
     if len(pictures) < len(mean):  # fewer pictures than pixels: the covariance would be the larger problem
         _, singular, rows = svd(flatten(pictures, shrink) - mean, full_matrices=False)
         return mean, singular[:kept] ** 2 / len(pictures), rows[:kept].T
@@ -131,6 +137,14 @@ def _principal(pictures: np.ndarray, shrink: int, kept: int) -> tuple[np.ndarray
         covariance += centred.T @ centred
     values, vectors = eigh(covariance / len(pictures), subset_by_index=(len(mean) - kept, len(mean) - 1))
     return mean, values[::-1], vectors[:, ::-1]
+
+
+def _sketched(centred: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
+    """[n, p] -> the `kept` largest variances and their directions [p, kept], by a random sketch (Halko et al. 2011)."""
+    from sklearn.utils.extmath import randomized_svd
+
+    _, singular, rows = randomized_svd(centred, kept, n_iter=7, random_state=0)
+    return singular**2 / len(centred), rows.T
 
 
 def _blocks(pictures: np.ndarray) -> Iterator[np.ndarray]:

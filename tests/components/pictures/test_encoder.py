@@ -55,6 +55,19 @@ def test_large_colour_pictures_are_shrunk_first():
     assert encoder.shrink == 2 and encoder.embed(large).shape == (12, 11)
 
 
+def test_components_of_many_values_are_those_of_the_whole_decomposition():
+    random = np.random.default_rng(3)
+    tints = random.uniform(0.2, 1.0, (3, 40 * 40 * 3))
+    light = random.uniform(0, 60, (90, 3)) * (4.0, 2.0, 1.0)
+    pictures = (light @ tints / 3.0 + random.uniform(0, 4, (90, 4800))).astype(np.uint8).reshape(-1, 40, 40, 3)
+    encoder = PictureEncoder.fit(pictures, 3, shrink=1)
+    flat = pictures.reshape(90, -1) / 255.0
+    _, singular, rows = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    assert encoder.shrink == 1 and encoder.mean.shape == (4800,)
+    np.testing.assert_allclose(encoder.variances, singular[:3] ** 2 / 90, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(np.sum(encoder.components * rows[:3].T, axis=0)), 1.0, atol=1e-5)
+
+
 def test_nearest_agrees_with_brute_force():
     random = np.random.default_rng(5)
     queries, references = random.normal(size=(40, 6)), random.normal(size=(300, 6))
