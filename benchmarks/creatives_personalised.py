@@ -1,20 +1,22 @@
 """What personalised pictures truly earn, and where a search that goes on only games the model it climbs.
 
-    python -m benchmarks.creatives_personalised [--workdir artifacts] [--categories 5] [--rounds 12] [--plot FILE]
+    python -m benchmarks.creatives_personalised [--workdir artifacts] [--scenario FILE [--impressions 600000]]
+                                                [--categories 5] [--rounds 12] [--plot FILE]
 
-Reads a finished marketplace run: features and the best generator. Two models of interest learn from disjoint halves of
-the shoppers; the first is climbed, the second watches. For each segment and category a search starts from that
-category's pictures in one ad that people wrote, and goes through all its rounds; the guard's choice is read off after.
-The world's law, which neither model sees, then says what each round's picture earns on later impressions of that
-segment, beside pictures drawn at random (the category's average). Gains are clicks per impression; intervals are
-Student's over the searches of a segment. Ends with one line of JSON.
+Reads a finished marketplace run: features and the best generator. With --scenario the shop is another one, drawn for
+this: its features are built and a flow learns its photos by the default settings; nothing is taken from a run.
+
+Two models of interest learn from disjoint halves of the shoppers; the first is climbed, the second watches. For each
+segment and category a search starts from that category's pictures in one ad that people wrote, and goes through all its
+rounds; the guard's choice is read off after. The world's law, which neither model sees, then says what each round's
+picture earns on later impressions of that segment, beside pictures drawn at random (the category's average). Gains are
+clicks per impression; intervals are Student's over the searches of a segment. Ends with one line of JSON.
 """
 
 import argparse
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -40,7 +42,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Scene:
-    """The shop: validated tables, features and their model, the two models of interest, generator and manifold."""
+    """The shop: validated tables, features and their model, the two models of interest, generator and bounds."""
 
     tables: dict
     built: object
@@ -48,7 +50,7 @@ class Scene:
     climbed: object
     watching: object
     generator: object
-    manifold: object
+    bounds: object
 
     def score(self, interest, base: pd.DataFrame, segment: int):
         """Pictures -> expected click-through among `segment`, each in the place of the picture of the ad `base`."""
@@ -76,24 +78,13 @@ def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.D
     return creatives.reset_index(drop=True), images.astype({"image_id": "str"})
 
 
-def half(built, which: int):
-    """The features with the impressions of one half of the shoppers."""
-    mine = built.impressions["shopper_id"].map(lambda name: crc32(name.encode()) % 2 == which)
-    return replace(built, impressions=built.impressions[mine].reset_index(drop=True))
-
-
 def open_scene(workdir: str) -> tuple[Scene, object]:
     """What a finished run left, with two models of interest trained anew; and the data set's card."""
-    from components.config import InterestConfig
     from components.contract.tables import read_json
-    from components.creatives.admission import Manifold
     from components.creatives.generator import NetworkGenerator
     from components.creatives.photos import training_photos
-    from components.creatives.review import DIMENSIONS
     from components.inputs import built_features, files_in, validated
-    from components.interest import train_interest
     from components.paths import Paths
-    from components.pictures import PictureEncoder
 
     paths = Paths.of("marketplace", workdir=workdir)
     tables, card = validated(paths)
@@ -101,10 +92,42 @@ def open_scene(workdir: str) -> tuple[Scene, object]:
     folder = paths.stage("creatives") / "model"
     generator = NetworkGenerator.from_files(files_in(folder / read_json(folder / "about.json")["best"]))
     photos, _, _ = training_photos(tables, built, generator.shape[0])
-    manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
-    config = InterestConfig(models=("logistic",), bootstrap=20)
-    climbed, watching = (train_interest(half(built, which), config).champion for which in (0, 1))
-    return Scene(tables, built, model, climbed, watching, generator, manifold), card
+    return scene_of(tables, model, built, generator, photos), card
+
+
+def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
+    """A shop of its own by the settings of params.yaml, in another world; and its card."""
+    from components.config import load_settings
+    from components.creatives.photos import training_photos
+    from components.creatives.train import start_training
+    from components.datasets.marketplace import build_tables
+    from components.datasets.photos import load_photos
+    from components.features import build_features, fit_features
+
+    chosen = (f"world.scenario={scenario}", f"world.impressions={impressions}")
+    settings = load_settings("params.yaml", "marketplace", chosen)
+    tables, card = build_tables(settings.world, load_photos())
+    model = fit_features(tables, settings.features, card.ends_at)
+    built = build_features(model, tables, settings.features)
+    photos, _, _ = training_photos(tables, built, None)
+    config = settings.creatives.flow.model_copy(update={"max_seconds": 1e6})
+    training = start_training("flow", photos, config, settings.creatives.seed)
+    for _ in training.run():
+        pass
+    return scene_of(tables, model, built, training.generator(), photos), card
+
+
+def scene_of(tables, model, built, generator, photos) -> Scene:
+    """The parts of a scene, and what is found from them: models of the shoppers' halves, bounds of the photos."""
+    from components.config import InterestConfig
+    from components.creatives.admission import Bounds
+    from components.creatives.review import DIMENSIONS
+    from components.interest import train_halves
+    from components.pictures import PictureEncoder
+
+    bounds = Bounds.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
+    climbed, watching = train_halves(built, InterestConfig())
+    return Scene(tables, built, model, climbed, watching, generator, bounds)
 
 
 def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, rounds: int, seed: int) -> Search:
@@ -113,12 +136,11 @@ def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, ro
 
     climbed, watching = (scene.score(model, base, segment) for model in (scene.climbed, scene.watching))
     code = scene.generator.categories.index(category)
-    steps = list(search(scene.generator, code, segment, climbed, watching, scene.manifold, rounds, 60, seed))
+    steps = list(search(scene.generator, code, segment, climbed, watching, scene.bounds, rounds, 60, seed))
     found = personalise(iter(steps))
     average = scene.generator.sample(np.full(AVERAGE, code), np.full(AVERAGE, segment), seed)
     pictures = np.concatenate([average, np.stack([step.picture for step in steps])])
-    stop, reason = (None, "the models part at once") if found is None else (found.steps, found.reason)
-    return Search(segment, category, pictures, climbed(pictures), stop, reason)
+    return Search(segment, category, pictures, climbed(pictures), found.steps or None, found.reason)
 
 
 def judge(scene: Scene, card, searches: list[Search], bases: dict[str, pd.DataFrame]) -> list[np.ndarray]:
@@ -209,13 +231,18 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", default="artifacts", help="where a finished run of marketplace lies")
+    parser.add_argument("--scenario", metavar="FILE", help="a world to draw a shop in, instead of a finished run's")
+    parser.add_argument("--impressions", type=int, default=600_000, help="of that shop")
     parser.add_argument("--categories", type=int, default=5, help="searches per segment, each in another category")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, help="where to draw the hacking curve, a PNG")
     arguments = parser.parse_args()
     prepare()
-    scene, card = open_scene(arguments.workdir)
+    if arguments.scenario:
+        scene, card = draw_scene(arguments.scenario, arguments.impressions)
+    else:
+        scene, card = open_scene(arguments.workdir)
     people = scene.tables["creatives"][scene.tables["creatives"]["origin"] == "people"]
     sold = people.merge(scene.tables["products"][["product_id", "category"]], on="product_id")
     random = np.random.default_rng(arguments.seed)

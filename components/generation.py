@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from components.manifest import digest_tree
 
 if TYPE_CHECKING:
     from components.creatives.context import Chooser
+    from components.creatives.personalise import Personaliser
 
 
 WORTH = ("expected_ctr", "average_ctr", "unaware_ctr")
+HALVES = ("0", "1")  # folders of a version of interest: what is climbed, and what watches
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Order:
     """What is asked for: `count` pictures of a category and segment, or of a text; None takes all in turn.
 
     placement, hour (0 to 23): the context that words, template and palette are chosen for; None: not chosen by it.
+    personalise: whether to search for pictures that the segment should like in that context.
     """
 
     count: int
@@ -35,24 +39,32 @@ class Order:
     seed: int
     placement: str | None = None
     hour: int | None = None
+    personalise: bool = False
 
     @property
     def in_context(self) -> bool:
         """Whether any context is asked for."""
         return self.placement is not None or self.hour is not None
 
+    @property
+    def asked(self) -> str:
+        """The options that need the model of interest, in words; empty where none is asked for."""
+        return " and ".join(["--placement and --hour"] * self.in_context + ["--personalise"] * self.personalise)
+
 
 @dataclass(frozen=True)
 class Delivery:
     """Pictures written, and how many of them never passed the check of the text within the attempts.
 
-    ctr: the means of WORTH over the creatives, in (0, 1); None where no context was asked for.
+    ctr: the means of WORTH over the creatives, in (0, 1); None where no context was asked for. ordinary: reason ->
+    pictures that are not personalised for it; None where that was not asked for.
     """
 
     written: int
     unmet: int
     attempts: int
     ctr: tuple[float, float, float] | None
+    ordinary: Mapping[str, int] | None
 
 
 def generate(dataset: str, out: UPath, order: Order) -> Delivery:
@@ -65,6 +77,8 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
 
     if order.text is not None and order.category is not None:
         raise UserError("--text says what the picture shows; leave --category out")
+    if order.text is not None and order.personalise:
+        raise UserError("--personalise searches for what a segment likes, not for a text; leave --text out")
     client = open_store()
     version = version_of(client, f"{dataset}-creatives", CHAMPION)
     if version is None:
@@ -76,9 +90,9 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
         folder = Path(scratch) / "package"
         fetch_package(version, folder)
         files, about = _read(UPath(folder))
-        scorer = _scorer(client, dataset, about) if order.in_context else None
-        chooser = _chooser(scorer, UPath(folder)) if scorer else None
-    rows = make(files, about, order, chooser)
+        scorer = _scorer(client, dataset, about, order.asked) if order.asked else None
+        chooser, personaliser = _interested(scorer, UPath(folder), order) if scorer else (None, None)
+    rows = make(files, about, order, chooser, personaliser)
     for row in rows:
         write_bytes(row.pop("picture_png"), out / row["picture"])
         write_bytes(row.pop("ad_png"), out / row["ad"])
@@ -87,7 +101,8 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
     write_json({**manifest, "digests": digest_tree(out, skip=("manifest.json",))}, out / "manifest.json")
     unmet = sum(not row.get("met", True) for row in rows)
     ctr = tuple(float(np.mean([row[name] for row in rows])) for name in WORTH) if order.in_context else None
-    return Delivery(len(rows), unmet, about.get("max_attempts", 1), ctr)
+    ordinary = Counter(row["reason"] for row in rows if not row["steps"]) if order.personalise else None
+    return Delivery(len(rows), unmet, about.get("max_attempts", 1), ctr, ordinary)
 
 
 def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
@@ -101,14 +116,14 @@ def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
     return {path.name: path.read_bytes() for path in files}, about
 
 
-def _scorer(client, dataset: str, about: Mapping):
+def _scorer(client, dataset: str, about: Mapping, asked: str):
     """The version of the interest model that scored the champion's own pool; UserError where it cannot choose.
 
     A later one, trained with other features, could not read the audience that is kept with the generators.
     """
     from components.tracking import find_version
 
-    asked, again = "--placement and --hour", f"`adloom run {dataset}` makes a new one"
+    again = f"`adloom run {dataset}` makes a new one"
     if "interest" not in about:
         raise UserError(f"{asked}: this champion was made before creatives could be chosen for a context; {again}")
     version = find_version(client, f"{dataset}-interest", about["interest"])
@@ -120,25 +135,48 @@ def _scorer(client, dataset: str, about: Mapping):
     return version
 
 
-def _chooser(scorer, package: UPath) -> "Chooser":
-    """The scoring version and the package of generators, which keeps an audience -> what chooses for a context."""
+def _interested(scorer, package: UPath, order: Order) -> tuple["Chooser", "Personaliser | None"]:
+    """The scoring version and the package of generators, which keeps an audience -> what chooses and personalises."""
     from components.contract.tables import read_frame
+    from components.creatives.admission import FILE as BOUNDS
+    from components.creatives.admission import Bounds
     from components.creatives.context import Chooser
+    from components.creatives.personalise import Personaliser
     from components.features import FeatureModel
     from components.inputs import files_in
     from components.interest import CalibratedModel
     from components.tracking import fetch_package
 
+    audience = read_frame(package / "audience.parquet")
     with tempfile.TemporaryDirectory() as scratch:
         model = UPath(scratch) / "model"
         fetch_package(scorer, Path(model))
-        interest, features = files_in(model / "interest"), files_in(model / "features")
-    audience = read_frame(package / "audience.parquet")
-    return Chooser(CalibratedModel.from_files(interest), FeatureModel.from_files(features), audience)
+        features = FeatureModel.from_files(files_in(model / "features"))
+        chooser = Chooser(CalibratedModel.from_files(files_in(model / "interest")), features, audience)
+        if not order.personalise:
+            return chooser, None
+        folders = [model / "halves" / name for name in HALVES]
+        if not all(folder.exists() for folder in folders) or not (package / BOUNDS).exists():
+            raise UserError(
+                f"--personalise: {scorer.name} version {scorer.number} keeps no two models of disjoint shoppers: "
+                "its log had too few clicks for them, or it was made before pictures could be personalised"
+            )
+        bounds = Bounds.from_bytes((package / BOUNDS).read_bytes())
+        halves = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
+        return chooser, Personaliser(halves, features, audience, bounds)
 
 
-def make(files: Mapping[str, bytes], about: Mapping, order: Order, chooser: "Chooser | None" = None) -> list[dict]:
-    """A package's files and the order -> a row per picture, its PNGs among it; a context is asked of the `chooser`."""
+def make(
+    files: Mapping[str, bytes],
+    about: Mapping,
+    order: Order,
+    chooser: "Chooser | None" = None,
+    personaliser: "Personaliser | None" = None,
+) -> list[dict]:
+    """A package's files and the order -> a row per picture, its PNGs among it.
+
+    A context is asked of the `chooser`, a segment's taste of the `personaliser`.
+    """
     from components.creatives.boards import ad_png, picture_png
     from components.creatives.generator import NetworkGenerator
 
@@ -147,14 +185,21 @@ def make(files: Mapping[str, bytes], about: Mapping, order: Order, chooser: "Cho
     generator = NetworkGenerator.from_files(dict(files))
     every = 1 if order.text else len(generator.categories)
     segments = _codes("--segment", order.segment, tuple(range(generator.segments)), order.count, every)
-    if order.text is None:
-        categories = _codes("--category", order.category, generator.categories, order.count)
-        pictures, notes = generator.sample(categories, segments, order.seed), [{}] * order.count
-        named = [generator.categories[code] for code in categories]
-    else:
+    campaigns = _campaigns(about, order) if order.asked else []
+    words = [None] * order.count
+    if order.text is not None:
         pictures, named, notes = _told(files, about, order, segments)
+    else:
+        categories = _codes("--category", order.category, generator.categories, order.count)
+        named = [generator.categories[code] for code in categories]
+        if order.personalise:
+            pictures, words, notes = _searched(generator, order, personaliser, categories, segments, campaigns)
+        else:
+            pictures, notes = generator.sample(categories, segments, order.seed), [{}] * order.count
     if order.in_context:
-        around = _chosen_words(about, order, chooser, zip(pictures, named, segments, strict=True))
+        around = _chosen_words(order, chooser, zip(pictures, named, segments, campaigns, strict=True))
+    elif order.personalise:
+        around = [({"campaign": campaign["campaign"]}, said) for campaign, said in zip(campaigns, words, strict=True)]
     else:
         around = _any_words(about, order)
     rows = []
@@ -183,13 +228,38 @@ def _any_words(about: Mapping, order: Order) -> list[tuple[dict, dict]]:
     return [({}, about["texts"][number]) for number in drawn]
 
 
-def _chosen_words(about: Mapping, order: Order, chooser: "Chooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
-    """Per picture, category and segment: the context and what it is worth, and the best words of a campaign drawn."""
+def _campaigns(about: Mapping, order: Order) -> list[dict]:
+    """Per picture a campaign that people wrote for, with its texts."""
+    drawn = np.random.default_rng(order.seed).integers(0, len(about["campaigns"]), order.count)
+    return [about["campaigns"][number] for number in drawn]
+
+
+def _searched(
+    generator, order: Order, personaliser: "Personaliser", categories: np.ndarray, segments: np.ndarray, campaigns
+) -> tuple[np.ndarray, list[dict], list[dict]]:
+    """Pictures that their segments should like, the words they were searched in, and notes: what both models saw."""
+    from components.creatives.context import Context, combinations, texts
+
+    context, random = Context(order.placement, order.hour), np.random.default_rng((order.seed, 1))
+    pictures, words, notes = [], [], []
+    for number, (category, segment, campaign) in enumerate(zip(categories, segments, campaigns, strict=True)):
+        written = combinations(campaign, random)
+        said = written.iloc[[random.integers(len(written))]]
+        seed = int(np.random.default_rng((order.seed, 2, number)).integers(2**31))
+        found = personaliser.find(generator, int(category), int(segment), campaign, said, context, seed)
+        pictures.append(found.picture)
+        words.append({**texts(said.iloc[0]), "brand_color": campaign["brand_color"]})
+        gains = {"claimed_gain": round(found.claimed_gain, 6), "watched_gain": round(found.watched_gain, 6)}
+        notes.append({"steps": found.steps, **gains, "reason": found.reason})
+    return np.stack(pictures), words, notes
+
+
+def _chosen_words(order: Order, chooser: "Chooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
+    """Per picture, category, segment and campaign: the context, what it is worth, and that campaign's best words."""
     from components.creatives.context import Context
 
     context, random, around = Context(order.placement, order.hour), np.random.default_rng(order.seed), []
-    for picture, category, segment in made:
-        campaign = about["campaigns"][random.integers(len(about["campaigns"]))]
+    for picture, category, segment, campaign in made:
         choice = chooser.choose(picture, category, int(segment), campaign, context, random)
         ctr = zip(WORTH, (choice.expected, choice.average, choice.unaware), strict=True)
         worth = {name: round(value, 6) for name, value in ctr}

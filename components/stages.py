@@ -130,7 +130,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """Features -> a calibrated model of interest, and its P(click) for every pair that evaluation will judge."""
     from components.inputs import built_features, validated
-    from components.interest import predict_pairs, train_interest
+    from components.interest import predict_pairs, train_halves, train_interest
     from components.policy.eligible import eligible_pairs
 
     tables, _ = validated(paths)
@@ -140,6 +140,9 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     out.table("predictions.parquet", pairs.assign(p_click=predict_pairs(trained.champion, built, pairs)))
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
+    if model.traits.look is not None:  # what pictures are personalised by
+        for number, each in enumerate(train_halves(built, config)):
+            out.files(f"model/halves/{number}", each.files())
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
 
@@ -147,6 +150,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
+    from components.creatives.admission import FILE as BOUNDS
     from components.creatives.audience import audience_score
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.context import wordings
@@ -185,6 +189,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     about |= {"campaigns": wordings(tables), "interest": digest_package(scorer)}
     out.json("model/about.json", about)
     out.table("model/audience.parquet", audience)
+    out.files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
     if config.reader_steps:
         reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps)

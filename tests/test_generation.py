@@ -9,6 +9,8 @@ from upath import UPath
 
 from components.config import FeaturesConfig, GeneratorConfig, InterestConfig
 from components.contract.tables import write_bytes, write_json, write_table
+from components.creatives.admission import FILE as BOUNDS
+from components.creatives.admission import Bounds
 from components.creatives.attributes import Scales
 from components.creatives.classifier import train_classifier
 from components.creatives.context import Chooser, wordings
@@ -20,9 +22,10 @@ from components.errors import UserError
 from components.features import build_features, fit_features
 from components.features.levels import Levels
 from components.generation import WORTH, Order, generate, make
-from components.interest import train_interest
+from components.interest import train_halves, train_interest
 from components.interest.audience import draw_audience
 from components.manifest import digest_package
+from components.pictures import PictureEncoder
 from components.promotion.decision import Gate
 from components.promotion.registry import apply_gate
 from components.tracking import ModelRecord, open_store, register
@@ -104,20 +107,21 @@ def test_categories_and_segments_are_taken_in_turn_and_unknown_ones_named(files)
 
 @pytest.fixture(scope="module")
 def wear():
-    """A small shop's tables and what chooses words for it."""
+    """A small shop's tables, what chooses words for it, and models of the two halves of its shoppers."""
     tables = draw_shop()
     tables["campaigns"] = tables["campaigns"].assign(brand_color=["#aa3300", None])
     settings = FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
     model = fit_features(tables, settings)
     built = build_features(model, tables, settings)
-    interest = train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion
-    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0))
+    config = InterestConfig(models=("logistic",), bootstrap=20)
+    interest = train_interest(built, config).champion
+    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0)), train_halves(built, config)
 
 
 @pytest.fixture(scope="module")
 def published(wear, files, tmp_path_factory):
     """Registers the generators and the model of interest of a data set, the latter passed, refused or not at all."""
-    tables, chooser = wear
+    tables, chooser, halves = wear
     folder, client = UPath(tmp_path_factory.mktemp("packages")), open_store()
 
     def entered(name, package, passed):
@@ -129,13 +133,18 @@ def published(wear, files, tmp_path_factory):
         for kind, part in (("interest", chooser.interest), ("features", chooser.features)):
             for name, content in part.files().items():
                 write_bytes(content, scorer / kind / name)
+        for number, part in enumerate(halves if interest == "passed" else ()):
+            for name, content in part.files().items():
+                write_bytes(content, scorer / "halves" / str(number) / name)
         for name, content in files.items():
             write_bytes(content, generators / "vae-2" / name)
+        photos = np.random.default_rng(2).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
+        write_bytes(Bounds.fit(photos, PictureEncoder.fit(photos, 4)).to_bytes(), generators / BOUNDS)
         write_table(chooser.audience, generators / "audience.parquet")
         known = {} if interest == "older" else {"interest": digest_package(scorer), "campaigns": wordings(tables)}
         write_json({**ABOUT, "data set": dataset, **known}, generators / "about.json")
-        if interest in ("passed", "refused"):
-            entered(f"{dataset}-interest", scorer, interest == "passed")
+        if interest in ("passed", "refused", "without halves"):
+            entered(f"{dataset}-interest", scorer, interest != "refused")
         entered(f"{dataset}-creatives", generators, True)
         return dataset
 
@@ -167,6 +176,35 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
 
 
 @pytest.mark.slow
+def test_personalising_says_of_each_picture_what_both_models_saw(published, tmp_path):
+    """Clicks of that shop do not depend on pictures: every search abstains, in the manifest and in the delivery."""
+    dataset, asked = published("taste"), Order(2, "bag", None, None, 0, personalise=True)
+    made = generate(dataset, UPath(tmp_path / "ads"), asked)
+    rows = json.loads((tmp_path / "ads" / "manifest.json").read_text())["creatives"]
+    assert {row["steps"] for row in rows} == {0} and sum(made.ordinary.values()) == made.written == 2
+    for row in rows:
+        assert row["claimed_gain"] == row["watched_gain"] == 0 and row["reason"] in made.ordinary
+        assert row["campaign"] in ("spring", "春季") and row["category"] == "bag" and row["headline"]
+    generate(dataset, UPath(tmp_path / "again"), asked)
+    assert (tmp_path / "again" / "manifest.json").read_bytes() == (tmp_path / "ads" / "manifest.json").read_bytes()
+    both = generate(dataset, UPath(tmp_path / "both"), replace(asked, hour=3))
+    assert both.ctr and both.ordinary
+
+
+@pytest.mark.slow
+def test_personalising_without_models_of_two_halves_or_with_a_text_is_refused(published, tmp_path, wear):
+    _, _, halves = wear
+    dataset = published("alone", "without halves")
+    with pytest.raises(
+        UserError, match=r"--personalise: alone-interest version 1 keeps no two models of disjoint shoppers"
+    ):
+        generate(dataset, UPath(tmp_path / "ads"), Order(1, None, None, None, 0, personalise=True))
+    with pytest.raises(UserError, match=r"--personalise .* leave --text out"):
+        generate(dataset, UPath(tmp_path / "ads"), Order(1, None, None, "a bag", 0, personalise=True))
+    assert not (tmp_path / "ads").exists() and len(halves) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interest", "words"),
     [("refused", "worse than the base rate"), ("absent", "lacks the version"), ("older", "made before")],
@@ -178,7 +216,7 @@ def test_without_the_model_that_would_choose_a_context_is_refused(published, tmp
 
 
 def test_an_unknown_placement_is_named_with_those_that_there_are(wear, files):
-    tables, chooser = wear
+    tables, chooser, _ = wear
     about = {**ABOUT, "campaigns": wordings(tables)}
     with pytest.raises(UserError, match='--placement cellar: the champion knows \\["home", "search"\\]'):
         make(files, about, Order(1, None, None, None, 0, placement="cellar"), chooser)
@@ -190,6 +228,6 @@ def test_an_unknown_placement_is_named_with_those_that_there_are(wear, files):
 
 def test_words_that_the_model_holds_for_equal_are_drawn(wear, files):
     """It has learned nothing about calls to action from so few clicks, and does not always take the first."""
-    tables, chooser = wear
+    tables, chooser, _ = wear
     rows = make(files, {**ABOUT, "campaigns": wordings(tables)}, Order(12, None, None, None, 0, hour=3), chooser)
     assert len({row["call_to_action"] for row in rows}) > 1

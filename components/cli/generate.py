@@ -14,10 +14,11 @@ from components.errors import UserError
 @click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
 @click.option("--placement", metavar="NAME", help="Where it will be shown: the words and look that should earn most.")
 @click.option("--hour", type=click.IntRange(0, 23), metavar="HOUR", help="When, by the shoppers' clock where logged.")
+@click.option("--personalise", is_flag=True, help="Search for pictures that the segment should like, or say why not.")
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
-def generate(dataset, text, category, segment, placement, hour, count, seed, out) -> None:
+def generate(dataset, text, category, segment, placement, hour, personalise, count, seed, out) -> None:
     """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
     if Path(out).is_file():
         raise UserError(f"--out {out}: is a file, not a folder")
@@ -29,7 +30,7 @@ def generate(dataset, text, category, segment, placement, hour, count, seed, out
     from components.generation import Order
     from components.generation import generate as make
 
-    made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour))
+    made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour, personalise))
     click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")
     if made.ctr:
         expected, average, unaware = made.ctr
@@ -37,6 +38,10 @@ def generate(dataset, text, category, segment, placement, hour, count, seed, out
             f"expected click-through in that context: {expected:.4f}; {average:.4f} with average words and looks, "
             f"{unaware:.4f} with those chosen without the context"
         )
+    if made.ordinary is not None:
+        click.echo(f"{made.written - sum(made.ordinary.values())} of {made.written} pictures are personalised")
+        for reason, count in made.ordinary.items():
+            click.echo(f"{count} are ordinary ones; {reason}")
     if made.unmet:
         click.echo(
             f"{made.unmet} of them still do not show what the text says after {made.attempts} attempts; "

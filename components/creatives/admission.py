@@ -1,35 +1,73 @@
 """Which made pictures may become ads: none that repeats another, copies a photo, or looks like no photo at all."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
 
+from components.errors import UserError
 from components.pictures import PictureEncoder, first_duplicates, nearest
 
+FILE = "bounds.npz"  # of the photos' bounds in a package of generators
 COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
 QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
 
 
 @dataclass(frozen=True)
-class Manifold:
-    """Where real photos lie. embeddings: float32 [n, d]; low, high: float64 [2], bounds of `_typicality`."""
+class Bounds:
+    """Between what real photos lie. low, high: float64 [2], of their `_typicality` by the encoder."""
 
     encoder: PictureEncoder
-    embeddings: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
     @classmethod
-    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Manifold":
-        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold."""
-        low, high = np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0)
-        return cls(encoder, encoder.embed(pictures), low, high)
+    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Bounds":
+        """uint8 [n, h, w, c], real photos -> their bounds."""
+        return cls(encoder, *np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0))
 
     def excess(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> float64 [n], >= 0: how far outside the bounds, in widths of the band between them."""
         typical = _typicality(self.encoder, pictures)
         outside = np.maximum(self.low - typical, 0.0) + np.maximum(typical - self.high, 0.0)
         return (outside / np.maximum(self.high - self.low, 1e-9)).sum(axis=1)
+
+    def to_bytes(self) -> bytes:
+        """The bounds as an npz file without pickles; equal bounds give equal bytes."""
+        stream = io.BytesIO()
+        np.savez(stream, encoder=np.frombuffer(self.encoder.to_bytes(), np.uint8), low=self.low, high=self.high)
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Bounds":
+        """What `to_bytes` wrote -> bounds. Raises UserError where the bytes are something else."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                return cls(PictureEncoder.from_bytes(stored["encoder"].tobytes()), stored["low"], stored["high"])
+        except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
+            raise UserError(f"these are no bounds of photos: {error}") from None
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Where real photos lie: their bounds, and their embeddings by the bounds' encoder, float32 [n, d]."""
+
+    bounds: Bounds
+    embeddings: np.ndarray
+
+    @classmethod
+    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Manifold":
+        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold."""
+        return cls(Bounds.fit(pictures, encoder), encoder.embed(pictures))
+
+    @property
+    def encoder(self) -> PictureEncoder:
+        """What copies and duplicates are told by."""
+        return self.bounds.encoder
+
+    def excess(self, pictures: np.ndarray) -> np.ndarray:
+        """As `Bounds.excess`."""
+        return self.bounds.excess(pictures)
 
     def copies(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> bool [n]: nearer to a photo than `COPY_FRACTION` of that photo's nearest distance."""

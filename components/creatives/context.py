@@ -70,17 +70,26 @@ class Chooser:
         Where the model sees no difference (in calls to action, say), one of the best is drawn.
         """
         asked = combinations(campaign, random)
-        images = pd.DataFrame({"image_id": [NEW], "image": [encode_png(picture)]})
-        goods = pd.DataFrame({"product_id": [NEW], "category": [category]})
-        goods = goods.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
-        ids = {"creative_id": NEW, "campaign": campaign["campaign"], "product_id": NEW, "image_id": NEW, "origin": NEW}
-        rows = creative_features(self.features, asked.assign(**ids), goods, images)
+        rows = made_features(self.features, asked, campaign, category, picture[None])
         own = self.audience[self.audience[STANDS_FOR] == segment]
         moved = self.features.context.moved(own, context.placement, context.hour)
         there, anywhere = (self.interest.predict(shoppers, rows).mean(axis=0) for shoppers in (moved, own))
         best = random.choice(_best(there))
-        words = {name: None if pd.isna(text) else text for name, text in asked.iloc[best].items()}
-        return Choice(words, float(there[best]), float(there.mean()), float(there[_best(anywhere)].mean()))
+        unaware = float(there[_best(anywhere)].mean())
+        return Choice(texts(asked.iloc[best]), float(there[best]), float(there.mean()), unaware)
+
+
+def made_features(
+    features: FeatureModel, words: pd.DataFrame, campaign: Mapping, category: str, pictures: np.ndarray
+) -> pd.DataFrame:
+    """Columns WORDS [n] of a campaign, and uint8 [1 or n, h, w, c] of one category -> creative features [n]."""
+    names = [f"{NEW}-{number}" for number in range(len(pictures))]
+    images = pd.DataFrame({"image_id": names, "image": [encode_png(picture) for picture in pictures]})
+    goods = pd.DataFrame({"product_id": [NEW], "category": [category]})
+    goods = goods.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
+    ids = {"creative_id": NEW, "campaign": campaign["campaign"], "product_id": NEW, "origin": NEW}
+    shown = names * len(words) if len(names) == 1 else names
+    return creative_features(features, words.assign(**ids, image_id=shown), goods, images)
 
 
 def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:
@@ -107,6 +116,11 @@ def combinations(campaign: Mapping[str, Sequence[str]], random: np.random.Genera
     places = np.unravel_index(taken, [len(each) for each in texts])
     columns = zip(WORDS, texts, places, strict=True)
     return pd.DataFrame({word: pd.array(each, dtype="str").take(place) for word, each, place in columns})
+
+
+def texts(row: pd.Series) -> dict[str, str | None]:
+    """One row of `combinations` -> its texts by name, None where there is none."""
+    return {name: None if pd.isna(text) else text for name, text in row.items()}
 
 
 def _best(scores: np.ndarray) -> np.ndarray:

@@ -112,6 +112,13 @@ def train_interest(features: Features, config: InterestConfig) -> Interest:
     return Interest(calibrated[chosen], candidates, passed, (_why(candidates, chosen), *reasons))
 
 
+def train_calibrated(features: Features, name: str, config: InterestConfig) -> CalibratedModel:
+    """Features -> one calibrated model of the kind `name`, not judged. Raises UserError as `train_interest` does."""
+    taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATION))
+    _check(taught)
+    return _calibrate(kind_of(name).train(features, taught.pairs, taught.click, config), calibrating)
+
+
 def choose(candidates: tuple[Candidate, ...]) -> int:
     """Candidates, simplest first -> the number of the champion: the best of those surely better than the simplest."""
     surely = [number for number, candidate in enumerate(candidates) if candidate.excess.ci_high < 0]

@@ -116,7 +116,9 @@ def test_the_generators_keep_an_audience_and_name_the_model_that_scored_their_po
     about = json.loads((stage / "model" / "about.json").read_text())
     assert find_version(open_store(), "marketplace-interest", about["interest"]).number == 1
     assert [each["campaign"] for each in about["campaigns"]] == ["c00", "c01"]
-    assert "model/audience.parquet" in read_manifest(stage).outputs
+    assert {"model/audience.parquet", "model/bounds.npz"} <= set(read_manifest(stage).outputs)
+    halves = {name.split("/")[2] for name in read_manifest(stage.parent / "interest").outputs if "/halves/" in name}
+    assert halves == {"0", "1"}  # what `adloom generate --personalise` asks
     audience = read_frame(stage / "model" / "audience.parquet")
     assert audience["audience"].value_counts().max() == 60 and "shopper_id" not in audience
 
