@@ -11,7 +11,6 @@ from components.config import GeneratorConfig
 from components.creatives import flow, vae, wgan
 from components.creatives.attributes import traits
 from components.creatives.networks import Conditions
-from components.creatives.normals import Normals
 from components.creatives.photos import Photos
 from components.creatives.recipe import Recipe
 
@@ -47,14 +46,13 @@ def _wgan(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | 
 
 
 def _flow(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | None = None) -> Bench:
-    # weights of an earlier training know the coordinates of its plane; the starts are the present photos' own in it
+    # weights of an earlier training know the coordinates of its plane
     flat = flow.plane(photos, config.latent) if fitted is None else flow.Plane(**fitted)
     coordinates = flat.coordinates(photos.pictures)
-    starts = Normals.fit(coordinates, photos.category, len(photos.categories)).network()
-    recipe = flow.recipe(flat, starts, _asked(photos), _width("flow", config), _falling(config), seed)
+    recipe = flow.recipe(flat, _asked(photos), _width("flow", config), _falling(config), seed)
     columns = {"coordinates": coordinates, **_traits(photos)}
     slow = recipe.networks["average"]
-    return Bench(recipe, columns, lambda: flow.sampler(flat, starts, slow, photos.shape), vars(flat))
+    return Bench(recipe, columns, lambda: flow.sampler(flat, slow, photos.shape), vars(flat))
 
 
 def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str, Any]:

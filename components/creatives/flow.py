@@ -1,12 +1,9 @@
 """Conditional flow matching (Lipman et al. 2023; Liu et al. 2023) on the principal components of photos.
 
-A straight path runs from a start x_0 to a photo's coordinates x_1; a network learns the velocity x_1 - x_0 from where a
-point is on its path, and pictures are made by following that velocity from fresh starts. In the components' plane a
-fully connected network replaces a convolutional one: the same CPU-seconds see some ten times as many photos.
-
-Starts are drawn from the normal distribution of the category's photos, not from a standard one (Issachar et al. 2024).
-Were the photos themselves so distributed, the velocity would be `midpoint.drift`; the network learns what is left to
-say, so that training begins at the normal distributions and not at noise.
+A straight path runs from standard normal noise x_0 to a photo's coordinates x_1; a network learns the velocity
+x_1 - x_0 from where a point is on its path, and pictures are made by following that velocity from fresh noise. In the
+components' plane a fully connected network replaces a convolutional one: the same CPU-seconds see some ten times as
+many photos.
 """
 
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from components.creatives.batches import Noise
-from components.creatives.midpoint import Midpoint, drift
+from components.creatives.midpoint import Midpoint
 from components.creatives.networks import SPOKEN, Conditions, Shape, asked, condition, whole
 from components.creatives.photos import Photos
 from components.creatives.recipe import Average, Player, Recipe
@@ -85,11 +82,8 @@ def plane(photos: Photos, dimensions: int) -> Plane:
     return Plane(encoder.mean * 2.0 - 1.0, encoder.components, scale)
 
 
-def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int, learning_rate, seed: int) -> Recipe:
-    """The flow in training; starts: a `Normals.network` of the photos' coordinates.
-
-    Batches must carry `coordinates` (B, D), the photos' places in the plane.
-    """
+def recipe(flat: Plane, conditions: Conditions, width: int, learning_rate, seed: int) -> Recipe:
+    """The flow in training. Batches must carry `coordinates` (B, D), the photos' places in the plane."""
     dimensions = len(flat.scale)
     moving, slow = (velocity(dimensions, conditions, width, name) for name in ("velocity", "average"))
     draw_start(seed, moving)
@@ -99,10 +93,9 @@ def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int,
 
     def loss(batch):
         moment = ops.expand_dims(batch["t"], 1)
-        start, centre = starts([batch["z"], batch["category"]])
-        point = (1.0 - moment) * start + moment * batch["coordinates"]
-        guess = drift(point, moment, centre) + moving([point, moment, *asked(batch)])
-        return ops.mean((guess - (batch["coordinates"] - start)) ** 2), {}
+        point = (1.0 - moment) * batch["z"] + moment * batch["coordinates"]
+        guess = moving([point, moment, *asked(batch)])
+        return ops.mean((guess - (batch["coordinates"] - batch["z"])) ** 2), {}
 
     step = keras.Variable(0, dtype="int32", trainable=False, name="average_step")
     return Recipe(
@@ -113,12 +106,11 @@ def recipe(flat: Plane, starts: keras.Model, conditions: Conditions, width: int,
     )
 
 
-def sampler(flat: Plane, starts: keras.Model, moving: keras.Model, shape: Shape) -> keras.Model:
-    """z (B, D), category, segment, traits -> pictures (B, H, W, C): from a start along the flow, then pixels."""
+def sampler(flat: Plane, moving: keras.Model, shape: Shape) -> keras.Model:
+    """z (B, D), category, segment, traits -> pictures (B, H, W, C): from noise along the flow, then pixels."""
     point = keras.Input((len(flat.scale),), name="z")
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in moving.inputs[2:]]
-    start, centre = starts([point, wished[0]])
-    end = Midpoint(moving, dtype="float32", name="path")([start, centre, *wished])
+    end = Midpoint(moving, dtype="float32", name="path")([point, *wished])
     pixels = layers.Dense(len(flat.mean), name="pixels", trainable=False)
     pictures = layers.Reshape(shape)(pixels(end))
     pixels.set_weights([(flat.components * flat.scale).T, flat.mean])

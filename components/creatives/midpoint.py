@@ -7,20 +7,12 @@ STEPS = 8  # of the midpoint rule; the paths are nearly straight
 GUIDANCE = 2.0  # towards spoken traits; with more, first draws lose their category more often than they win a trait
 
 
-def drift(point, moment, centre):
-    """Velocity (B, D) at x_t where starts and photos have one normal distribution around `centre` (B, D).
-
-    E[x_1 - x_0 | x_t] = (2t - 1) / (t^2 + (1 - t)^2) * (x_t - centre), by regression of one normal on another.
-    """
-    return (2.0 * moment - 1.0) / (moment**2 + (1.0 - moment) ** 2) * (point - centre)
-
-
 @keras.saving.register_keras_serializable("adloom")
 class Midpoint(layers.Layer):
-    """[start x_0 and centre (B, D), *conditions] -> x_1 (B, D), by `steps` steps of the midpoint rule from t = 0 to 1.
+    """[start x_0 (B, D), *conditions] -> x_1 (B, D), by `steps` steps of the midpoint rule from t = 0 to 1.
 
-    velocity: point x_t (B, D), time t (B, 1), conditions -> what to add to `drift`, (B, D). A loop in the graph: each
-    step drawn out would be a copy of the network to trace, to compile and to quantise.
+    velocity: point x_t (B, D), time t (B, 1), conditions -> dx/dt (B, D). A loop in the graph: each step drawn out
+    would be a copy of the network to trace, to compile and to quantise.
 
     The last condition is the traits, 0 where unspoken. With guidance g the velocity is (1 + g) v(traits) - g v(0)
     (classifier-free guidance, Ho & Salimans 2022; for flows, Zheng et al. 2023): spoken traits count for more than
@@ -32,8 +24,8 @@ class Midpoint(layers.Layer):
         self.velocity, self.steps, self.guidance = velocity, steps, guidance
 
     def call(self, inputs: list):
-        """[start, centre, *conditions] -> x_1."""
-        start, centre, *named, traits = inputs
+        """[start, *conditions] -> x_1."""
+        start, *named, traits = inputs
         unspoken, spoken = ops.zeros_like(traits), ops.any(traits != 0)
 
         def speed(point, moment):
@@ -41,7 +33,7 @@ class Midpoint(layers.Layer):
             asked = self.velocity([point, now, *named, traits])
             # the second pass is half of the work, and the first one over again where nobody in the batch speaks
             plain = ops.cond(spoken, lambda: self.velocity([point, now, *named, unspoken]), lambda: asked)
-            return drift(point, now, centre) + asked + self.guidance * (asked - plain)
+            return asked + self.guidance * (asked - plain)
 
         def step(number, point):
             moment = ops.cast(number, point.dtype) / self.steps

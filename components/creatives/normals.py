@@ -37,17 +37,16 @@ class Normals:
         return cls(np.round(centre, 4).astype(np.float32), np.round(np.stack(roots), 4).astype(np.float32))
 
     def network(self) -> keras.Model:
-        """Noise (B, d), category int32 (B,) -> point (B, d) and its category's centre (B, d), always in float32."""
+        """Noise (B, d), category int32 (B,) -> point (B, d), always in float32."""
         categories, size = self.centre.shape
         noise, category = keras.Input((size,)), keras.Input((), dtype="int32")
         chosen = ops.one_hot(category, categories)  # (B, categories)
         centre = layers.Dense(size, use_bias=False, trainable=False, dtype="float32", name="centre")
         root = layers.Dense(size * size, use_bias=False, trainable=False, dtype="float32", name="root")
-        middle = centre(chosen)
         roots = layers.Reshape((size, size), dtype="float32")(root(chosen))
         turned = layers.Dot(axes=(2, 1), dtype="float32")([roots, noise])  # (B, d)
-        placed = layers.Add(dtype="float32")([middle, turned])
-        placing = keras.Model([noise, category], [placed, middle], name="normals")
+        placed = layers.Add(dtype="float32")([centre(chosen), turned])
+        placing = keras.Model([noise, category], placed, name="normals")
         centre.set_weights([self.centre])
         root.set_weights([self.root.reshape(categories, -1)])
         return placing

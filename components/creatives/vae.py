@@ -145,5 +145,5 @@ def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
     placing = Normals.fit(means, some.category, len(photos.categories), variances).network()
     noise = keras.Input((means.shape[1],), name="noise")
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in decode.inputs[1:]]
-    decoded = decode([placing([noise, wished[0]])[0], *wished])
+    decoded = decode([placing([noise, wished[0]]), *wished])
     return keras.Model([noise, *wished], decoded[..., : decode.output_shape[-1] // 2], name="vae")

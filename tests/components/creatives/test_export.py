@@ -18,7 +18,7 @@ def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos):
     small = compact(whole)
     assert len(small.files()[NETWORK]) < 0.4 * len(whole.files()[NETWORK])
     kernels = [variable.dtype for variable in small.network.variables if variable.name == "kernel"]
-    assert len(kernels) == 26 and set(kernels) == {"int8"}  # those of the nested networks too
+    assert len(kernels) == 24 and set(kernels) == {"int8"}  # those of the nested networks too
     category, segment = np.arange(64) % 3, np.arange(64) % 3
     made, remade = (each.sample(category, segment, 1).astype(float) for each in (whole, small))
     assert np.abs(made - remade).mean() < 5.0 < made.std()

@@ -6,24 +6,21 @@ import pytest
 
 from components.creatives import flow
 from components.creatives.generator import network_bytes, network_from_bytes
-from components.creatives.midpoint import GUIDANCE, STEPS, drift
+from components.creatives.midpoint import GUIDANCE, STEPS
 from components.creatives.networks import Conditions
-from components.creatives.normals import Normals
 from components.creatives.step import input_gradient
 
 DIMENSIONS, SHAPE = 6, (4, 4, 1)
 
 
 def made(seed: int):
-    """A sampler with its plane, starts and velocity, every weight drawn at random: trained or not makes no matter."""
+    """A sampler with its plane and velocity, every weight drawn at random: trained or not makes no matter."""
     random = np.random.default_rng(seed)
     keras.utils.clear_session()
     flat = flow.Plane(random.normal(size=16), random.normal(size=(16, DIMENSIONS)), random.uniform(1, 2, DIMENSIONS))
-    points, category = random.normal(size=(60, DIMENSIONS)), np.arange(60) % 3
-    starts = Normals.fit(points, category, 3).network()
     moving = flow.velocity(DIMENSIONS, Conditions(3, 2), 16, "average")
-    moving.set_weights([random.normal(0, 0.3, value.shape) for value in moving.get_weights()])
-    return flow.sampler(flat, starts, moving, SHAPE), flat, starts, moving
+    moving.set_weights([random.normal(0, 0.25, value.shape) for value in moving.get_weights()])
+    return flow.sampler(flat, moving, SHAPE), flat, moving
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +38,13 @@ def given():
 
 def written_out(parts, noise, *wished, guidance=GUIDANCE):
     """The same pictures, step by step."""
-    _, flat, starts, moving = parts
-    point, centre = starts([noise, wished[0]])
+    _, flat, moving = parts
+    point = noise
 
     def speed(place, moment):
         now = keras.ops.full((len(noise), 1), moment)
         asked, plain = (moving([place, now, *wished[:2], traits]) for traits in (wished[2], 0 * wished[2]))
-        return drift(place, now, centre) + (1.0 + guidance) * asked - guidance * plain
+        return (1.0 + guidance) * asked - guidance * plain
 
     for number in range(STEPS):
         half = point + speed(point, number / STEPS) * (0.5 / STEPS)
@@ -90,7 +87,7 @@ def test_equal_samplers_are_equal_bytes_which_load_as_the_same_sampler(given):
 
 
 def test_a_sampler_holds_its_velocity_once(parts):
-    sampler, _, starts, moving = parts
-    own = {id(variable) for part in (starts, moving) for variable in part.variables}
+    sampler, _, moving = parts
+    own = {id(variable) for variable in moving.variables}
     assert own < {id(variable) for variable in sampler.variables}
     assert len(sampler.variables) == len(own) + 2  # and the pixels' kernel and bias

@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 
-from components.creatives.midpoint import drift
 from components.creatives.normals import Normals
 
 
@@ -28,17 +27,6 @@ def test_three_points_in_ten_dimensions_lean_on_the_others():
 def test_the_network_places_noise_there():
     normals = Normals.fit(np.random.default_rng(1).standard_normal((90, 4)), np.arange(90) % 3, 3)
     noise, category = np.random.default_rng(2).standard_normal((5, 4)).astype(np.float32), np.array([0, 1, 2, 1, 0])
-    placed, centre = normals.network()([keras.ops.convert_to_tensor(noise), keras.ops.convert_to_tensor(category)])
+    placed = normals.network()([keras.ops.convert_to_tensor(noise), keras.ops.convert_to_tensor(category)])
     due = normals.centre[category] + np.einsum("nij,nj->ni", normals.root[category], noise)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(placed), due, atol=1e-5)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(centre), normals.centre[category])
-
-
-def test_the_drift_is_the_regression_of_the_velocity_between_equal_normals():
-    random = np.random.default_rng(3)
-    start, end = 2.0 + 1.5 * random.standard_normal((2, 400_000))
-    for moment in (0.2, 0.5, 0.9):
-        point = (1 - moment) * start + moment * end
-        slope, level = np.polyfit(point - 2.0, end - start, 1)
-        assert abs(level) < 0.02
-        assert abs(slope - drift(3.0, moment, 2.0)) < 0.02

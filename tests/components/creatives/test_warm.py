@@ -12,7 +12,7 @@ from components.creatives.families import FAMILIES, architecture
 from components.creatives.train import start_training
 from components.errors import UserError
 
-CONFIG = GeneratorConfig(steps=60, max_seconds=120.0, batch_size=32, latent=6)
+CONFIG = GeneratorConfig(steps=60, max_seconds=120.0, batch_size=96, latent=6)  # smaller ones blur a loss
 SHORT = CONFIG.model_copy(update={"steps": 3})
 
 
