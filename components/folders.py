@@ -31,7 +31,7 @@ def taken(config: CreativesConfig, setting: str, make: Callable[[Mapping[str, by
     try:
         return make(files)
     except UserError as error:
-        raise UserError(f"creatives.{setting}: {folder}: {error}") from None if files else error
+        raise UserError(f"creatives.{setting}: {folder}: {error}") from None
 
 
 def digests(config: CreativesConfig) -> dict[str, str]:

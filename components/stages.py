@@ -157,8 +157,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.pretrained import adopt
     from components.creatives.review import review
     from components.creatives.train import origin
-    from components.creatives.wishes import WORDS, teach
-    from components.folders import taken
+    from components.creatives.wishes import WORDS, literacy, teach
+    from components.folders import digests, taken
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
     from components.interest.audience import draw_audience
@@ -192,6 +192,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
     if config.reader_steps:
         reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps, words)
+        remarks = (*remarks, literacy(reading, config.seed))
         out.files(f"model/{WORDS}", reading.words())
         out.files("boards", {"captions.png": caption_board(reading, attempts=config.max_attempts)})
     pool = None
@@ -212,7 +213,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         "remarks": [
             *remarks,
             *(each.start for each in trained.values() if each.start),
-            *(f"{name}: not trained here, from the folder of creatives.pretrained" for name in adopted),
+            *(f"creatives.{name}: from a local folder, digest {it}" for name, it in digests(config).items()),
         ],
         "pool": 0 if pool is None else len(pool.creatives),
     }

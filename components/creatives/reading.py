@@ -104,3 +104,16 @@ def train_reader(
         columns = {"texts": texts, **dict(zip(PARTS, due.T, strict=True))}
         train({name: values[None, None] for name, values in columns.items()})
     return Reader(network, categories, encoder), held_out
+
+
+def read_right(reader: Reader, captions: Sequence[Caption]) -> dict[str, float]:
+    """Language -> share of its captions of which category, tone and build are read right; both in [0, 1].
+
+    A language without captions is left out.
+    """
+    right: dict[str, list[bool]] = {}
+    for wish, caption in zip(reader.read_all([caption.text for caption in captions]), captions, strict=True):
+        language = "English" if caption.text.isascii() else "Chinese"
+        same = all(getattr(wish, name) == getattr(caption, name) for name in PARTS)
+        right.setdefault(language, []).append(same)
+    return {language: float(np.mean(found)) for language, found in right.items()}

@@ -6,7 +6,7 @@ sentence-transformers' own: the mean over the tokens, or what the model pools it
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -50,7 +50,7 @@ class SentenceEncoder:
             raise UserError(f"a text encoder is {TOKENIZER} and {MODEL}; {error} is missing") from None
         tokenizer, session = _tokenizer(content[TOKENIZER]), _session(content[MODEL])
         trial = cls(content, tokenizer, session, _output(session), 0)
-        return cls(content, tokenizer, session, trial.output, trial._tried())
+        return replace(trial, width=trial._tried())
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """n texts -> float32 [n, width], each of length 1, or 0 throughout where the tokenizer finds nothing."""
@@ -115,7 +115,8 @@ class SentenceEncoder:
         known = dict(zip(INPUTS, (ids, np.ones_like(ids), np.zeros_like(ids)), strict=True))
         told = {each.name: known[each.name].astype(KINDS[each.type]) for each in self.session.get_inputs()}
         (found,) = self.session.run([self.output], told)
-        return (found.mean(axis=1) if found.ndim == 3 else found).astype(np.float32)
+        found = found.astype(np.float32)
+        return found.mean(axis=1) if found.ndim == 3 else found
 
     def _tried(self) -> int:
         """The width of its vectors, seen on texts of two languages and lengths; UserError where it gives none."""

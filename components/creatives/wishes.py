@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.creatives.attributes import ANY, Scales
+from components.creatives.captions import all_captions, split_captions
 from components.creatives.classifier import Classifier
 from components.creatives.encoders import HASHED, Encoder
 from components.creatives.generator import NetworkGenerator, network_bytes, network_from_bytes
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
-from components.creatives.reading import READER, STEPS, Reader, Wish, train_reader
+from components.creatives.reading import READER, STEPS, Reader, Wish, read_right, train_reader
 from components.errors import UserError
 
 CLASSIFIER, SCALES = "classifier.keras", "scales.json"
@@ -104,6 +105,13 @@ class TextToImage:
             return cls(reader, generator, classifier, Scales(np.array(scales["tone"]), np.array(scales["build"])))
         except KeyError as error:
             raise UserError(f"text to image needs {READER}, {CLASSIFIER} and {SCALES}; {error} is missing") from None
+
+
+def literacy(maker: TextToImage, seed: int) -> str:
+    """In words: how many of the wordings that `teach` held out, with this seed, are read right in every part."""
+    _, held_out = split_captions(all_captions(maker.reader.categories), seed)
+    shares = [f"{share:.2f} of the {name}" for name, share in read_right(maker.reader, held_out).items()]
+    return f"captions never seen that are read right: {', '.join(shares)}"
 
 
 def teach(

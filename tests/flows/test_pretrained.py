@@ -92,7 +92,13 @@ def test_both_join_the_stage_and_its_package(done, folders):
     record, made = read_json(done.stage("creatives") / "metrics.json"), done.stage("creatives")
     assert set(record["quality"]) == {"vae-2", OWN} and set(record["generators"]) == {"vae-2"}
     assert record["best"] == OWN, record["gate"]
-    assert f"{OWN}: not trained here, from the folder of creatives.pretrained" in record["remarks"]
+    inputs = read_json(made / "manifest.json")["inputs"]
+    assert {f"creatives.{name}: from a local folder, digest {inputs[name]}" for name, _ in PLACES} <= {
+        *record["remarks"]
+    }
+    (read,) = [remark for remark in record["remarks"] if remark.startswith("captions never seen that are read right: ")]
+    shares = dict(reversed(part.split(" of the ")) for part in read.split(": ")[1].split(", "))
+    assert set(shares) == {"English", "Chinese"} and min(map(float, shares.values())) > 0.6, read
     assert set(read_frame(made / "pool" / "creatives.parquet")["origin"]) == {OWN}
     assert {path.name for path in (made / "boards").iterdir()} >= {f"{OWN}.png", "vae-2.png", "captions.png"}
     assert str(folders) not in (made / "manifest.json").read_text() + (made / "metrics.json").read_text()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from components.creatives.attributes import ANY, LOW
 from components.creatives.captions import NAMES
 from components.creatives.classifier import train_classifier
 from components.creatives.encoders import encoder
-from components.creatives.reading import Reader, train_reader
+from components.creatives.reading import Reader, read_right, train_reader
 from components.creatives.train import start_training
 from components.creatives.wishes import TextToImage, teach
 from components.errors import UserError
@@ -43,6 +44,14 @@ def test_wordings_never_seen_are_read(reading, english):
         for wish, caption in zip(wishes, fresh, strict=True)
     ]
     assert np.mean(right) > 0.9
+
+
+def test_a_run_can_tell_which_language_is_not_read(reading):
+    reader, held_out = reading
+    whole = read_right(reader, held_out)
+    assert set(whole) == {"English", "Chinese"} and min(whole.values()) > 0.9
+    other = [replace(each, tone=each.tone ^ 1) if each.text.isascii() else each for each in held_out]
+    assert read_right(reader, other) == {"English": pytest.approx(0, abs=0.1), "Chinese": whole["Chinese"]}
 
 
 def test_what_is_read_depends_on_what_the_encoder_makes_of_words(reading, files):
