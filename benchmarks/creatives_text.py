@@ -1,6 +1,6 @@
 """Asked in words, does it draw what was said? Captions never seen, English and Chinese, judged by a classifier apart.
 
-    python -m benchmarks.creatives_text [--generator FOLDER | --budget 240] [--captions 500] [--attempts 32]
+    python -m benchmarks.creatives_text [--generator FOLDER | --budget 240] [--text-encoder FOLDER] [--captions 500]
 
 The generator is one that a run has trained (`artifacts/marketplace/creatives/model/flow-2`), or is trained first.
 The classifier that decides on redrawing learns from one half of the training photos, the one that judges here from the
@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=240.0, help="CPU-seconds of training of the generator")
     parser.add_argument("--generator", type=Path, help="folder of a trained generator's files, which is then taken")
+    parser.add_argument("--text-encoder", metavar="FOLDER", help="of a pretrained one, which then reads the captions")
     parser.add_argument("--captions", type=int, default=500)
     parser.add_argument("--attempts", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -51,12 +52,16 @@ def main() -> None:
     from benchmarks.creatives.grid import save_rows
     from benchmarks.creatives.race import generators
     from benchmarks.creatives.shelf import shelf
+    from components.config import CreativesConfig
     from components.creatives.attributes import Scales
     from components.creatives.classifier import train_classifier
+    from components.creatives.encoders import encoder
     from components.creatives.generator import NetworkGenerator
     from components.creatives.reading import train_reader
     from components.creatives.wishes import TextToImage
+    from components.folders import taken
 
+    words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", encoder)
     if arguments.generator:
         files = {path.name: path.read_bytes() for path in arguments.generator.iterdir()}
         generator = NetworkGenerator.from_files(files)
@@ -67,7 +72,7 @@ def main() -> None:
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
     drawing, judge = (train_classifier(photos.take(half), arguments.seed) for half in np.array_split(order, 2))
     count = len(photos.categories)
-    reader, held_out = train_reader(photos.categories, arguments.seed)
+    reader, held_out = train_reader(photos.categories, arguments.seed, encoder=words)
     maker = TextToImage(reader, generator, drawing, Scales.fit(photos.pictures, photos.category, count))
     scales = Scales.fit(test.pictures, test.category, count)
     captions = chosen(held_out, arguments.captions, arguments.seed)

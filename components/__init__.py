@@ -6,6 +6,7 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     environment, manifest              what other programs read from the environment; digests
     contract                           what a data set must look like
     outputs                            what a stage writes: whole files, then its manifest
+    folders                            local folders that settings name: their files and digests
     store                              files by digest, in a place that two machines share
     world                              the simulated marketplace whose true click-through is known
     datasets                           builds the data sets that come with Adloom

@@ -108,7 +108,7 @@ class GeneratorConfig(Section):
 
 
 class CreativesConfig(Section):
-    """Generators to train and the pool of new creatives that they fill."""
+    """Generators to train, pretrained ones to judge beside them, and the pool of new creatives that they fill."""
 
     generators: tuple[Literal["vae", "wgan", "flow"], ...] = ("vae", "wgan", "flow")
     vae: GeneratorConfig = GeneratorConfig(steps=900, max_seconds=240.0)
@@ -133,6 +133,9 @@ class CreativesConfig(Section):
     min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos
     pool_per_campaign: Count = 12
     audience: Count = 60  # impressions of each segment that a new creative is scored on
+    # what lies in these two folders is digested with the stage's inputs, so that where they lie may change
+    pretrained: Annotated[str | None, Field(exclude=True)] = None  # of a generator in Adloom's own format
+    text_encoder: Annotated[str | None, Field(exclude=True)] = None  # of tokenizer.json and model.onnx; null: hashing
     # where the stage runs is no part of what it makes, so these three are in no digest
     pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both workers reach

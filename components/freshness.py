@@ -7,6 +7,7 @@ from upath import UPath
 from components.config import Section
 from components.contract.tables import read_json
 from components.errors import UserError
+from components.folders import digests
 from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_package, digest_tree, read_manifest
 from components.paths import Paths
 
@@ -23,14 +24,16 @@ READS = {
 def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
     """The manifest that a run of stage `name`, whose function reads `source`, would have now, but for its outputs.
 
-    Raises UserError where a stage that it reads has not been run.
+    Raises UserError where a stage that it reads has not been run, or a folder that its settings name is not there.
     """
     inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in READS[name]}
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
-    if name == "creatives" and config.warm_start:
-        inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
+    if name == "creatives":
+        inputs |= digests(config)
+        if config.warm_start:
+            inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json(digest_tree(paths.champion))
     if name == "promotion":

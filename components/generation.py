@@ -271,8 +271,8 @@ def _chosen_words(order: Order, chooser: "Chooser", made: Iterable[tuple]) -> li
 def _told(files: Mapping[str, bytes], about: Mapping, order: Order, segments: np.ndarray):
     """Pictures of the text, the category read in it for each, and notes: what was read, attempts, if it was met."""
     from components.creatives.attributes import SPOKEN_BUILD, SPOKEN_TONE
-    from components.creatives.reading import LONGEST
-    from components.creatives.wishes import READER, TextToImage
+    from components.creatives.reading import LONGEST, READER
+    from components.creatives.wishes import TextToImage
 
     if READER not in files:
         raise UserError("--text: this champion reads no captions; run again with creatives.reader_steps above 0")

@@ -13,6 +13,7 @@ from upath import UPath
 from components import stages
 from components.config import Section, Settings
 from components.errors import UserError
+from components.folders import digests
 from components.freshness import READS, is_fresh, is_made_by
 from components.manifest import Manifest, digest_tree, read_manifest
 from components.outputs import Outputs
@@ -24,12 +25,14 @@ PAGE = f"docs/{STAGE}.md"
 
 
 class Order(Section):
-    """Work for another machine. store: URL; inputs: their parcel's digest; settings, code: digests as in a manifest."""
+    """Work for another machine. store: URL; inputs: their parcel's digest; settings, code: digests as in a manifest;
+    folders: setting -> digest of what lies in the local folder that it names, and must lie there on both machines."""
 
     store: str
     inputs: str
     settings: str
     code: str
+    folders: dict[str, str]
 
 
 def is_due(settings: Settings, paths: Paths) -> bool:
@@ -49,13 +52,15 @@ def hand_over(settings: Settings, paths: Paths) -> Order:
     if settings.creatives.warm_start:
         snapshot = paths.champion_generators
         names += [f"{snapshot.name}/{name}" for name in digest_tree(snapshot, skip=())]
-    return Order(store=url, inputs=send(paths.artifacts, names, open_store(url)), settings=due.settings, code=due.code)
+    inputs, folders = send(paths.artifacts, names, open_store(url)), digests(settings.creatives)
+    return Order(store=url, inputs=inputs, settings=due.settings, code=due.code, folders=folders)
 
 
 def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
     """On the other machine: fetch the inputs, run the stage, leave its outputs; the digest of their parcel.
 
-    Raises UserError, before anything is trained, where this clone's code or settings are not those of the order.
+    Raises UserError, before anything is trained, where this clone's code, its settings, or what lies in the local
+    folders that they name are not those of the order.
     """
     store = open_store(order.store)
     shutil.rmtree(paths.champion_generators, ignore_errors=True)  # an earlier night's
@@ -67,6 +72,13 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
                 f"the {kind} of stage {STAGE} on this worker differ from those of the run that asked for it; "
                 "bring both clones to one commit and one params.yaml"
             )
+    here = digests(settings.creatives)
+    other = [name for name in {**order.folders, **here} if order.folders.get(name) != here.get(name)]
+    if other:
+        raise UserError(
+            f"creatives.{other[0]} does not name the same files on this worker as where the run was asked for; "
+            "put a copy of that folder in the same place on both machines"
+        )
     stages.run(STAGE, settings, paths)
     outputs = [f"{STAGE}/{name}" for name in digest_tree(paths.stage(STAGE), skip=())]
     return send(paths.artifacts, [*outputs, PAGE], store)

@@ -154,11 +154,15 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.audience import audience_score
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.context import wordings
+    from components.creatives.encoders import encoder
     from components.creatives.photos import training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.preprocessing import augment, denoise
+    from components.creatives.pretrained import adopt
     from components.creatives.review import review
-    from components.creatives.wishes import WORDS, teach
+    from components.creatives.train import origin
+    from components.creatives.wishes import WORDS, literacy, teach
+    from components.folders import digests, taken
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
     from components.interest.audience import draw_audience
@@ -175,13 +179,13 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     photos, test, remarks = training_photos(tables, built, config.side)
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     lessons = augment(photos, config.augment)
-    trained = [train(name, lessons, config, paths) for name in config.generators]
-    generators = {each.generator.name: each.generator for each in trained}
+    adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
+    words = taken(config, "text_encoder", encoder)
+    trained = {origin(name): train(name, lessons, config, paths) for name in config.generators}
+    generators = {name: each.generator for name, each in trained.items()} | adopted
     judged = review(generators, photos, test, config)
-    kept = judged.passing() or generators
-    for each in trained:
-        if each.generator.name in kept:
-            out.files(f"model/{each.generator.name}", each.files())
+    for name in judged.passing() or generators:
+        out.files(f"model/{name}", (trained | adopted)[name].files())
     best = judged.best or next(iter(generators))
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
@@ -192,7 +196,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     out.files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
     out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
     if config.reader_steps:
-        reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps)
+        reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps, words)
+        remarks = (*remarks, literacy(reading, config.seed))
         out.files(f"model/{WORDS}", reading.words())
         out.files("boards", {"captions.png": caption_board(reading, attempts=config.max_attempts)})
     pool = None
@@ -208,13 +213,18 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         out.files("pool/ads", made)
         out.files("boards", {"ads.png": ads_board(made)})
     record = {
-        "generators": {each.generator.name: each.to_dict() for each in trained},
+        "generators": {name: each.to_dict() for name, each in trained.items()},
         **judged.to_dict(),
-        "remarks": [*remarks, *(each.start for each in trained if each.start), *(pool.remarks() if pool else ())],
+        "remarks": [
+            *remarks,
+            *(each.start for each in trained.values() if each.start),
+            *(f"creatives.{name}: from a local folder, digest {it}" for name, it in digests(config).items()),
+            *(pool.remarks() if pool else ()),
+        ],
         "pool": 0 if pool is None else len(pool.creatives),
     }
     out.json("metrics.json", record)
-    seconds = {each.generator.name: each.summary.seconds for each in trained}
+    seconds = {name: each.summary.seconds for name, each in trained.items()}
     write_text(pages.creatives(record, seconds), paths.docs / "creatives.md")
 
 

@@ -12,8 +12,8 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "store", "world"),
-    *("datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
+    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "folders", "store"),
+    *("world", "datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
     *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
     *("generation", "cli"),
 ]
@@ -26,6 +26,7 @@ MAY_READ_FILES = {
     "lock",
     "tracking",
     "outputs",
+    "folders",
     "store",
     "inputs",
     "training_log",

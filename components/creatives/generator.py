@@ -98,6 +98,8 @@ class NetworkGenerator:
             raise UserError(f"a generator is {NETWORK} and {CARD} with its fields; {error} is missing") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{CARD} is not JSON: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{CARD} has a field of another kind: {error}") from None
 
 
 def network_bytes(network: keras.Model) -> bytes:

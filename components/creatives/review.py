@@ -11,6 +11,7 @@ from components.creatives.classifier import Classifier, train_classifier
 from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
 from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
+from components.errors import UserError
 from components.pictures import PictureEncoder
 
 DIMENSIONS = 64  # of the encoder behind duplicates, copies and the manifold
@@ -59,6 +60,8 @@ def review(generators: Mapping[str, Generator], train: Photos, test: Photos | No
     test None: a tenth of the training photos stands in for it. The generators have seen those, so that the distances
     flatter them a little; copies are counted against the other nine tenths.
     """
+    if not generators:
+        raise UserError("creatives.generators is empty and creatives.pretrained is null: there is nothing to judge")
     if test is None:
         order = np.random.default_rng(config.seed).permutation(len(train.category))
         held = max(2, int(HELD_OUT * len(order)))

@@ -1,0 +1,201 @@
+"""The creatives stage beside a generator and a text encoder that lie in local folders."""
+
+import shutil
+
+import pytest
+from upath import UPath
+
+from components import handoff, stages
+from components.config import GeneratorConfig, load_settings
+from components.contract.tables import read_frame, read_json
+from components.creatives.photos import training_photos
+from components.creatives.train import start_training
+from components.errors import UserError
+from components.generation import Order, _read, make
+from components.inputs import built_features, validated
+from components.manifest import digest_tree
+from components.paths import Paths
+from tests.components.creatives import tiny
+
+pytestmark = pytest.mark.slow
+
+OWN = "pretrained-flow-2"
+PLACES = (("pretrained", "flow"), ("text_encoder", "words"))
+
+
+@pytest.fixture(scope="module")
+def ready(built_shop, tmp_path_factory) -> Paths:
+    """The small shop before its creatives stage, for reading only."""
+    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
+    for name in ("validation", "features", "interest"):
+        stages.run(name, load_settings(built_shop.params, "marketplace"), paths)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def folders(ready, tmp_path_factory) -> UPath:
+    """`flow`: a generator that draws well (its starts are fitted to the photos); `words`: an encoder, as exported."""
+    folder = UPath(tmp_path_factory.mktemp("folders"))
+    photos, _, _ = training_photos(validated(ready)[0], built_features(ready)[1], None)
+    config = GeneratorConfig(steps=1, max_seconds=60.0, batch_size=16, latent=128)
+    training = start_training("flow", photos, config, seed=0)
+    for _ in training.run():
+        pass
+    encoder = tiny.files(photos.categories)
+    for name, files in (("flow", training.generator().files()), ("words", encoder)):
+        (folder / name / "onnx").mkdir(parents=True)
+        for file, content in files.items():
+            (folder / name / ("onnx" if file == "model.onnx" else "") / file).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def given(built_shop, folders):
+    """Settings with both folders, those of `place`, and a judge that has seen enough to tell; overrides come last."""
+
+    def settings(*more: str, place=folders):
+        overrides = (
+            *(f"creatives.{name}={place / folder}" for name, folder in PLACES),
+            *("creatives.generators=[vae]", "creatives.quality_photos=600", "creatives.quality_samples=1000"),
+            *("creatives.min_cas=0.3", "creatives.min_asked=0.3", "creatives.reader_steps=200"),
+        )
+        return load_settings(built_shop.params, "marketplace", (*overrides, *more))
+
+    return settings
+
+
+@pytest.fixture(scope="module")
+def done(ready, given, tmp_path_factory) -> Paths:
+    """The small shop after its creatives stage with both folders, for reading only."""
+    folder = tmp_path_factory.mktemp("done")
+    shutil.copytree(ready.artifacts, folder / "marketplace")
+    paths = Paths.of("marketplace", str(ready.data), str(folder))
+    assert stages.run("creatives", given(), paths)
+    return paths
+
+
+@pytest.fixture
+def here(ready, tmp_path) -> Paths:
+    """The small shop before its creatives stage, to be spoiled."""
+    shutil.copytree(ready.artifacts, tmp_path / "here" / "marketplace")
+    return Paths.of("marketplace", str(ready.data), str(tmp_path / "here"))
+
+
+@pytest.fixture
+def own(folders, tmp_path) -> UPath:
+    """A copy of both folders, to be spoiled."""
+    shutil.copytree(folders, tmp_path / "folders")
+    return UPath(tmp_path / "folders")
+
+
+def test_both_join_the_stage_and_its_package(done, folders):
+    record, made = read_json(done.stage("creatives") / "metrics.json"), done.stage("creatives")
+    assert set(record["quality"]) == {"vae-2", OWN} and set(record["generators"]) == {"vae-2"}
+    assert record["best"] == OWN, record["gate"]
+    inputs = read_json(made / "manifest.json")["inputs"]
+    assert {f"creatives.{name}: from a local folder, digest {inputs[name]}" for name, _ in PLACES} <= {
+        *record["remarks"]
+    }
+    (read,) = [remark for remark in record["remarks"] if remark.startswith("captions never seen that are read right: ")]
+    shares = dict(reversed(part.split(" of the ")) for part in read.split(": ")[1].split(", "))
+    assert set(shares) == {"English", "Chinese"} and min(map(float, shares.values())) > 0.6, read
+    assert set(read_frame(made / "pool" / "creatives.parquet")["origin"]) == {OWN}
+    assert {path.name for path in (made / "boards").iterdir()} >= {f"{OWN}.png", "vae-2.png", "captions.png"}
+    assert str(folders) not in (made / "manifest.json").read_text() + (made / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(("text", "category", "tone"), [("深色短靴", "ankle-boot", "dark"), ("a bag", "bag", "any")])
+def test_the_package_draws_what_is_said_without_the_folders(done, text, category, tone):
+    files, about = _read(done.stage("creatives") / "model")
+    rows = make(files, about, Order(2, None, None, text, 0))
+    assert [(row["generator"], row["category"], row["tone"]) for row in rows] == [(OWN, category, tone)] * 2
+
+
+def test_what_lies_in_the_folders_counts_and_not_where_they_lie(done, given, own):
+    moved = given(place=own)
+    assert not handoff.is_due(moved, done)
+    (own / "flow" / "README.md").write_text("of no account")
+    assert not handoff.is_due(moved, done)
+    for file in ("flow/generator.json", "flow/generator.keras", "words/tokenizer.json", "words/onnx/model.onnx"):
+        whole = (own / file).read_bytes()
+        (own / file).write_bytes(whole + b" ")
+        assert handoff.is_due(moved, done), file
+        (own / file).write_bytes(whole)
+    assert not handoff.is_due(moved, done)
+    for name, _ in PLACES:
+        assert handoff.is_due(given(f"creatives.{name}=null"), done)
+
+
+def spoiled(folder, file: str, old: str, new: str) -> None:
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda f: shutil.rmtree(f / "flow"), r"creatives\.pretrained: \S+/flow: there is no such folder on this mach"),
+        (lambda f: (f / "flow" / "generator.json").unlink(), r"pretrained: \S+/flow: there is no generator\.json; due"),
+        (lambda f: (f / "flow" / "generator.keras").write_bytes(b"x"), r"pretrained: \S+/flow: this is no Keras netw"),
+        (
+            lambda f: spoiled(f, "flow/generator.json", '"segments": 6', '"segments": 9'),
+            r"pretrained: \S+/flow: its number of segments: 9, and not 6 as in this data set",
+        ),
+        (
+            lambda f: spoiled(f, "flow/generator.json", '"bag"', '"hat"'),
+            r"pretrained: \S+/flow: its categories: .*'hat'.* and not .*'bag'.* as in this data set",
+        ),
+        (lambda f: shutil.rmtree(f / "words"), r"creatives\.text_encoder: \S+/words: there is no such folder"),
+        (lambda f: (f / "words" / "tokenizer.json").unlink(), r"\S+/words: there is no tokenizer\.json; due are token"),
+        (lambda f: shutil.rmtree(f / "words" / "onnx"), r"there is no model\.onnx or onnx/model\.onnx; due are tokeni"),
+        (
+            lambda f: (f / "words" / "onnx" / "model.onnx").write_bytes(b"x"),
+            r"creatives\.text_encoder: \S+/words: model\.onnx is no ONNX model",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_trained(here, given, own, monkeypatch, spoil, words):
+    spoil(own)
+
+    def never(*_):
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr("components.training_log.train", never)
+    with pytest.raises(UserError, match=words) as told:
+        stages.run("creatives", given(place=own), here)
+    assert "\n" not in str(told.value)
+    assert not here.stage("creatives").exists()
+
+
+def test_a_pretrained_generator_may_stand_alone_and_a_rerun_repeats_its_bytes(here, given):
+    alone = given("creatives.generators=[]", "creatives.quality_samples=100", "creatives.reader_steps=20")
+    assert stages.run("creatives", alone, here)
+    assert list(read_json(here.stage("creatives") / "metrics.json")["quality"]) == [OWN]
+    made = digest_tree(here.stage("creatives"), skip=())
+    assert stages.run("creatives", alone, here, force=True)
+    assert digest_tree(here.stage("creatives"), skip=()) == made
+    with pytest.raises(UserError, match=r"creatives\.generators is empty and creatives\.pretrained is null"):
+        stages.run("creatives", given("creatives.generators=[]", "creatives.pretrained=null"), here)
+    assert digest_tree(here.stage("creatives"), skip=()) == made
+
+
+def test_a_worker_needs_the_same_folders(here, given, own, tmp_path, monkeypatch):
+    due = given(f"creatives.store={tmp_path / 'store'}", place=own)
+    there = Paths.of("marketplace", workdir=str(tmp_path / "there"))
+    there.docs.mkdir(parents=True)
+    (there.docs / "creatives.md").touch()
+    order = handoff.hand_over(due, here)
+    ran = []
+    monkeypatch.setattr(stages, "run", lambda *_: ran.append(True))
+    handoff.carry_out(order, due, there)
+    assert ran == [True]
+    (own / "words" / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"creatives\.text_encoder does not name the same files on this worker"):
+        handoff.carry_out(order, due, there)
+    with pytest.raises(UserError, match=r"creatives\.pretrained does not name the same files on this worker"):
+        handoff.carry_out(order, given("creatives.pretrained=null", "creatives.text_encoder=null"), there)
+    shutil.rmtree(own)
+    with pytest.raises(UserError, match=r"creatives\.pretrained: \S+/flow: there is no such folder on this machine"):
+        handoff.carry_out(order, due, there)
+    assert ran == [True]
