@@ -30,7 +30,7 @@ from tests.components.features.shop import shop as draw_shop
 
 CATEGORIES = ("ankle-boot", "bag")
 WORDING = {"headline": "New in", "call_to_action": "Look", "palette": None, "template": None, "brand_color": None}
-ABOUT = {"best": "vae-2", "texts": [WORDING], "max_attempts": 3}
+ABOUT = {"best": "vae-3", "texts": [WORDING], "max_attempts": 3}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def published(wear, files, tmp_path_factory):
             for name, content in part.files().items():
                 write_bytes(content, scorer / kind / name)
         for name, content in files.items():
-            write_bytes(content, generators / "vae-2" / name)
+            write_bytes(content, generators / "vae-3" / name)
         write_table(chooser.audience, generators / "audience.parquet")
         known = {} if interest == "older" else {"interest": digest_package(scorer), "campaigns": wordings(tables)}
         write_json({**ABOUT, "data set": dataset, **known}, generators / "about.json")
