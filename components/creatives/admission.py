@@ -4,26 +4,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.pictures import PictureEncoder, first_duplicates, nearest
+from components.pictures import Encoder, PictureEncoder, first_duplicates, fit_all, nearest
 
 COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
+SAMPLE = 1000  # photos whose nearest others say how far apart photos are
 QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """Where real photos lie. embeddings: float32 [n, d]; low, high: float64 [2], bounds of `_typicality`."""
+    """Where real photos lie. embeddings: float32 [n, d]; low, high: float64 [2], bounds of `_typicality`.
+
+    likeness: what near-duplicates are told by; gap: median distance, in its units, from a photo to its nearest other.
+    """
 
     encoder: PictureEncoder
     embeddings: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    likeness: Encoder
+    gap: float
 
     @classmethod
-    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Manifold":
-        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold."""
+    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder, likeness: Encoder | None = None) -> "Manifold":
+        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold; likeness None: the encoder's."""
         low, high = np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0)
-        return cls(encoder, encoder.embed(pictures), low, high)
+        embeddings = encoder.embed(pictures)
+        if likeness is None:
+            return cls(encoder, embeddings, low, high, encoder, _gap(embeddings))
+        return cls(encoder, embeddings, low, high, likeness, _gap(likeness.embed(fit_all(pictures, likeness.shape))))
 
     def excess(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> float64 [n], >= 0: how far outside the bounds, in widths of the band between them."""
@@ -39,11 +48,16 @@ class Manifold:
         own = nearest(self.embeddings[photos], self.embeddings, 2)[1][:, -1]
         return distance[:, 0] < COPY_FRACTION * own[place]
 
+    def repeats(self, pictures: np.ndarray, fraction: float) -> np.ndarray:
+        """uint8 [n, h, w, c] -> bool [n]: within `fraction` of the photos' gap of an earlier one that is no repeat."""
+        embeddings = self.likeness.embed(fit_all(pictures, self.likeness.shape))
+        return first_duplicates(embeddings, fraction * self.gap) >= 0
 
-def admit(pictures: np.ndarray, manifold: Manifold, duplicate_distance: float) -> np.ndarray:
+
+def admit(pictures: np.ndarray, manifold: Manifold, duplicate_fraction: float) -> np.ndarray:
     """uint8 [n, h, w, c] -> str [n]: empty for a picture that may be shown, else why not.
 
-    Earlier pictures win over later duplicates; `duplicate_distance` is between embeddings, pixels counted in [0, 1].
+    Earlier pictures win over later duplicates, which are nearer than `duplicate_fraction` of the gap between photos.
     """
     reasons = np.full(len(pictures), "", dtype=object)
     if not len(pictures):
@@ -51,9 +65,14 @@ def admit(pictures: np.ndarray, manifold: Manifold, duplicate_distance: float) -
     reasons[manifold.excess(pictures) > 0] = "looks like no product photo"
     reasons[manifold.copies(pictures)] = "copies a product photo"
     standing = np.flatnonzero(reasons == "")
-    repeats = first_duplicates(manifold.encoder.embed(pictures[standing]), duplicate_distance) >= 0
-    reasons[standing[repeats]] = "repeats another made picture"
+    reasons[standing[manifold.repeats(pictures[standing], duplicate_fraction)]] = "repeats another made picture"
     return reasons
+
+
+def _gap(embeddings: np.ndarray) -> float:
+    """float [n, d], n >= 2 -> the median distance from one to its nearest other, over at most `SAMPLE` of them."""
+    some = embeddings[:: -(-len(embeddings) // SAMPLE)]
+    return float(np.median(nearest(some, embeddings, 2)[1][:, 1]))  # the nearest of all is the photo itself
 
 
 def _typicality(encoder: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
