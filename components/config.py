@@ -125,7 +125,7 @@ class CreativesConfig(Section):
     warm_start: bool = False  # begin at the champion generators' weights, where they fit, and not at the seed
     warm_share: Annotated[float, Field(gt=0, le=1)] = 0.33  # of its steps that a generator is then trained for
     checkpoint_seconds: Seconds = 20.0
-    duplicate_fraction: Annotated[float, Field(ge=0)] = 0.5  # of the median distance from a photo to its nearest
+    duplicate_fraction: Annotated[float, Field(ge=0)] = 0.5  # of the median distance between nearest photos
     quality_photos: Count = 15_000  # that the judging classifier learns from
     quality_samples: Count = 5_000  # pictures of each generator that are judged
     reader_steps: Annotated[int, Field(ge=0)] = 400  # of the training that reads captions; 0: no text to image
