@@ -2,7 +2,7 @@
 
     python -m benchmarks.creatives_text [--generator FOLDER | --budget 240] [--text-encoder FOLDER] [--captions 500]
 
-The generator is one that a run has trained (`artifacts/marketplace/creatives/model/flow-2`), or is trained first.
+The generator is one that a run has trained (`artifacts/marketplace/creatives/model/flow-3`), or is trained first.
 The classifier that decides on redrawing learns from one half of the training photos, the one that judges here from the
 other half; what counts as dark, light, slim or wide is judged by terciles of the test photos. A caption counts as met
 when category, tone and build all match. Ends with one line of JSON.

@@ -75,7 +75,9 @@ class FeaturesConfig(Section):
     train_share: Share = 0.5  # of the log's time span; learns
     calibration_share: Share = 0.1  # the time right after; calibrates
     shopper_history: bool = True  # false: shopper_id is no person (a profile), so no past may be told by it
-    look_dimensions: Count = 16
+    look_dimensions: Count = 16  # principal components of a picture; a network in their place has its own number
+    # a .keras file that embeds pictures; null: principal components. Its content is digested, and not where it lies
+    encoder: Annotated[str | None, Field(exclude=True)] = None
     profile_terms: Count = 5  # search terms in a shopper's readable profile
     seed: int = 0
 
@@ -123,7 +125,7 @@ class CreativesConfig(Section):
     warm_start: bool = False  # begin at the champion generators' weights, where they fit, and not at the seed
     warm_share: Annotated[float, Field(gt=0, le=1)] = 0.33  # of its steps that a generator is then trained for
     checkpoint_seconds: Seconds = 20.0
-    duplicate_distance: Annotated[float, Field(ge=0)] = 1.0  # between embeddings, pixels in [0, 1]
+    duplicate_fraction: Annotated[float, Field(ge=0)] = 0.5  # of the median distance between nearest photos
     quality_photos: Count = 15_000  # that the judging classifier learns from
     quality_samples: Count = 5_000  # pictures of each generator that are judged
     reader_steps: Annotated[int, Field(ge=0)] = 400  # of the training that reads captions; 0: no text to image

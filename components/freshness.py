@@ -8,7 +8,17 @@ from components.config import Section
 from components.contract.tables import read_json
 from components.errors import UserError
 from components.folders import digests
-from components.manifest import ROOT, Manifest, digest_code, digest_json, digest_package, digest_tree, read_manifest
+from components.inputs import encoder_file
+from components.manifest import (
+    ROOT,
+    Manifest,
+    digest_bytes,
+    digest_code,
+    digest_json,
+    digest_package,
+    digest_tree,
+    read_manifest,
+)
 from components.paths import Paths
 
 READS = {
@@ -30,6 +40,8 @@ def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
+    if name == "features" and config.encoder is not None:
+        inputs["encoder"] = digest_bytes(encoder_file(config))
     if name == "creatives":
         inputs |= digests(config)
         if config.warm_start:

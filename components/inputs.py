@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 from upath import UPath
 
+from components.config import FeaturesConfig
 from components.contract.card import DatasetCard, read_card
 from components.contract.tables import read_frame, read_json, read_table
+from components.errors import UserError
 from components.features import FeatureModel, Features
 from components.paths import Paths
+from components.pictures import NetworkEncoder
 
 
 def validated(paths: Paths) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
@@ -25,6 +28,27 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
     messages = tuple(read_json(folder / "messages.json"))
     return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
+
+
+def encoder_file(config: FeaturesConfig) -> bytes | None:
+    """The file that `features.encoder` names; None where it names none. UserError where it cannot be read."""
+    if config.encoder is None:
+        return None
+    try:
+        return UPath(config.encoder).read_bytes()
+    except Exception as error:  # every kind of store that fsspec knows raises its own
+        raise UserError(
+            f"features.encoder {config.encoder} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+
+
+def chosen_encoder(config: FeaturesConfig) -> NetworkEncoder | None:
+    """The network in that file; None for principal components. UserError naming the file where it holds no encoder."""
+    content = encoder_file(config)
+    try:
+        return None if content is None else NetworkEncoder.from_bytes(content)
+    except UserError as error:
+        raise UserError(f"features.encoder {config.encoder}: {error}") from None
 
 
 def files_in(folder: UPath) -> Mapping[str, bytes]:

@@ -113,10 +113,11 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
 def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     """Validated tables -> features of impressions and creatives, and readable shopper profiles."""
     from components.features import build_features, fit_features
-    from components.inputs import validated
+    from components.inputs import chosen_encoder, validated
 
+    encoder = chosen_encoder(config)
     tables, card = validated(paths)
-    model = fit_features(tables, config, card.ends_at)
+    model = fit_features(tables, config, card.ends_at, encoder)
     built = build_features(model, tables, config)
     out.table("impressions.parquet", built.impressions)
     out.table("creatives.parquet", built.creatives)
@@ -183,7 +184,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     words = taken(config, "text_encoder", encoder)
     trained = {origin(name): train(name, lessons, config, paths) for name in config.generators}
     generators = {name: each.generator for name, each in trained.items()} | adopted
-    judged = review(generators, photos, test, config)
+    judged = review(generators, photos, test, config, model.network)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", (trained | adopted)[name].files())
     best = judged.best or next(iter(generators))
@@ -204,8 +205,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     if judged.passing():
         score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
         makers = [generators[name] for name in judged.passing()]
-        per_campaign, distance = config.pool_per_campaign, config.duplicate_distance
-        pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, distance, config.seed)
+        per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
+        pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, fraction, config.seed)
     if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))

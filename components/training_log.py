@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from upath import UPath
@@ -28,20 +29,21 @@ SEEDS_APART = 1_000_003  # between the starts of one training, so that no other 
 class Trained:
     """A generator, what its last training came to, and how diverse each start ended (collapse.diversity).
 
-    start: where that training began and why, in words, and weights: what a later one may begin at (warm.read); both
-    None unless warm starts are asked for.
+    further: file name -> bytes of what its family leaves behind beside it. start: where that training began and why, in
+    words, and weights: what a later one may begin at (warm.read); both None unless warm starts are asked for.
     """
 
     generator: NetworkGenerator
     summary: Summary
     diversity: tuple[float, ...]
+    further: Mapping[str, bytes]
     start: str | None = None
     weights: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
         """What a version of the registry keeps of it."""
         kept = {} if self.weights is None else {warm.NAME: self.weights}
-        return {**self.generator.files(), **kept}
+        return {**self.generator.files(), **self.further, **kept}
 
     def to_dict(self) -> dict[str, int | bool]:
         """What a rerun repeats, as JSON values."""
@@ -62,7 +64,7 @@ def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> T
         found.append(diversity(generator, photos, config.seed))
         if found[-1] >= config.min_diversity or len(found) > config.restarts:
             weights = training.weights() if config.warm_start else None
-            return Trained(generator, training.summary(), tuple(found), start, weights)
+            return Trained(generator, training.summary(), tuple(found), training.further(), start, weights)
         log.warning(
             "%s: mode collapse: its least diverse category spreads %.2f as far as real photos, below %g; "
             "trained again from another seed (restart %d of %d)",

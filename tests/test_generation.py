@@ -33,7 +33,7 @@ from tests.components.features.shop import shop as draw_shop
 
 CATEGORIES = ("ankle-boot", "bag")
 WORDING = {"headline": "New in", "call_to_action": "Look", "palette": None, "template": None, "brand_color": None}
-ABOUT = {"best": "vae-2", "texts": [WORDING], "max_attempts": 3}
+ABOUT = {"best": "vae-3", "texts": [WORDING], "max_attempts": 3}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def published(wear, files, tmp_path_factory):
             for name, content in part.files().items():
                 write_bytes(content, scorer / "halves" / str(number) / name)
         for name, content in files.items():
-            write_bytes(content, generators / "vae-2" / name)
+            write_bytes(content, generators / "vae-3" / name)
         photos = np.random.default_rng(2).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
         write_bytes(Bounds.fit(photos, PictureEncoder.fit(photos, 4)).to_bytes(), generators / BOUNDS)
         write_table(chooser.audience, generators / "audience.parquet")

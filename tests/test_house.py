@@ -104,6 +104,7 @@ FILE_READERS = {
     "components.world.scenario",
     "components.creatives.generator",  # Keras writes its own format to files only; these are temporary
     "components.interest.network",
+    "components.pictures.network",
     "components.promotion.lookup",  # MLflow hands it a path
     "components.promotion.native",
 }

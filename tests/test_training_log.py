@@ -74,6 +74,9 @@ class Collapsing:
     def generator(self):
         return self
 
+    def further(self) -> dict[str, bytes]:
+        return {}
+
     def checkpoint(self) -> bytes:
         return b""
 
@@ -168,7 +171,7 @@ def test_a_champion_that_does_not_fit_is_left_and_the_reason_kept(warm_night, ca
 def test_without_a_champion_or_its_weights_the_reason_is_kept_too(warm_night):
     assert warm_night()[0].start == "vae: begun at the seed, for there is no champion"
     warm_night.paths.champion_generators.mkdir(parents=True)
-    assert warm_night()[0].start == "vae: begun at the seed, for the champion has no weights of vae-2"
+    assert warm_night()[0].start == "vae: begun at the seed, for the champion has no weights of vae-3"
 
 
 def test_a_warm_start_that_collapses_is_trained_again_from_the_seed(warm_night):
@@ -180,7 +183,7 @@ def test_a_warm_start_that_collapses_is_trained_again_from_the_seed(warm_night):
 def test_damaged_weights_end_the_stage_by_name(warm_night):
     from components.errors import UserError
 
-    with pytest.raises(UserError, match=r"champion-generators/vae-2/weights\.npz: damaged weights"):
+    with pytest.raises(UserError, match=r"champion-generators/vae-3/weights\.npz: damaged weights"):
         warm_night(content=b"damaged")
 
 

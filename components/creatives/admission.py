@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.errors import UserError
-from components.pictures import PictureEncoder, first_duplicates, nearest
+from components.pictures import Encoder, PictureEncoder, first_duplicates, fit_all, nearest
 
 FILE = "bounds.npz"  # of the photos' bounds in a package of generators
 COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
+SAMPLE = 1000  # photos whose nearest others say how far apart photos are
 QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
 
 
@@ -50,20 +51,23 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Manifold:
-    """Where real photos lie: their bounds, and their embeddings by the bounds' encoder, float32 [n, d]."""
+    """Where real photos lie: their bounds, and their embeddings by the bounds' encoder, float32 [n, d].
+
+    likeness: what near-duplicates are told by; gap: median distance, in its units, from a photo to its nearest other.
+    """
 
     bounds: Bounds
     embeddings: np.ndarray
+    likeness: Encoder
+    gap: float
 
     @classmethod
-    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Manifold":
-        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold."""
-        return cls(Bounds.fit(pictures, encoder), encoder.embed(pictures))
-
-    @property
-    def encoder(self) -> PictureEncoder:
-        """What copies and duplicates are told by."""
-        return self.bounds.encoder
+    def fit(cls, pictures: np.ndarray, encoder: PictureEncoder, likeness: Encoder | None = None) -> "Manifold":
+        """uint8 [n, h, w, c], the photos that generators learn from -> their manifold; likeness None: the encoder's."""
+        bounds, embeddings = Bounds.fit(pictures, encoder), encoder.embed(pictures)
+        if likeness is None:
+            return cls(bounds, embeddings, encoder, _gap(embeddings))
+        return cls(bounds, embeddings, likeness, _gap(likeness.embed(fit_all(pictures, likeness.shape))))
 
     def excess(self, pictures: np.ndarray) -> np.ndarray:
         """As `Bounds.excess`."""
@@ -71,17 +75,22 @@ class Manifold:
 
     def copies(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> bool [n]: nearer to a photo than `COPY_FRACTION` of that photo's nearest distance."""
-        closest, distance = nearest(self.encoder.embed(pictures), self.embeddings)
+        closest, distance = nearest(self.bounds.encoder.embed(pictures), self.embeddings)
         photos, place = np.unique(closest[:, 0], return_inverse=True)
         # the nearest of all is the photo itself, at distance 0; the second is its neighbour
         own = nearest(self.embeddings[photos], self.embeddings, 2)[1][:, -1]
         return distance[:, 0] < COPY_FRACTION * own[place]
 
+    def repeats(self, pictures: np.ndarray, fraction: float) -> np.ndarray:
+        """uint8 [n, h, w, c] -> bool [n]: within `fraction` of the photos' gap of an earlier one that is no repeat."""
+        embeddings = self.likeness.embed(fit_all(pictures, self.likeness.shape))
+        return first_duplicates(embeddings, fraction * self.gap) >= 0
 
-def admit(pictures: np.ndarray, manifold: Manifold, duplicate_distance: float) -> np.ndarray:
+
+def admit(pictures: np.ndarray, manifold: Manifold, duplicate_fraction: float) -> np.ndarray:
     """uint8 [n, h, w, c] -> str [n]: empty for a picture that may be shown, else why not.
 
-    Earlier pictures win over later duplicates; `duplicate_distance` is between embeddings, pixels counted in [0, 1].
+    Earlier pictures win over later duplicates, which are nearer than `duplicate_fraction` of the gap between photos.
     """
     reasons = np.full(len(pictures), "", dtype=object)
     if not len(pictures):
@@ -89,9 +98,14 @@ def admit(pictures: np.ndarray, manifold: Manifold, duplicate_distance: float) -
     reasons[manifold.excess(pictures) > 0] = "looks like no product photo"
     reasons[manifold.copies(pictures)] = "copies a product photo"
     standing = np.flatnonzero(reasons == "")
-    repeats = first_duplicates(manifold.encoder.embed(pictures[standing]), duplicate_distance) >= 0
-    reasons[standing[repeats]] = "repeats another made picture"
+    reasons[standing[manifold.repeats(pictures[standing], duplicate_fraction)]] = "repeats another made picture"
     return reasons
+
+
+def _gap(embeddings: np.ndarray) -> float:
+    """float [n, d], n >= 2 -> the median distance from one to its nearest other, over at most `SAMPLE` of them."""
+    some = embeddings[:: -(-len(embeddings) // SAMPLE)]
+    return float(np.median(nearest(some, embeddings, 2)[1][:, 1]))  # the nearest of all is the photo itself
 
 
 def _typicality(encoder: PictureEncoder, pictures: np.ndarray) -> np.ndarray:

@@ -24,18 +24,25 @@ class Bench:
 
     columns: name -> array [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions
     to pictures, made from the weights as they are when it is called; fitted: name -> array, what the weights of its
-    networks make sense with alone.
+    networks make sense with alone; further: () -> {name: keras.Model}, made like the sampler, what a trained family
+    leaves behind beside it.
     """
 
     recipe: Recipe
     columns: Mapping[str, np.ndarray]
     sampler: Callable[[], Any]
     fitted: Fitted = field(default_factory=dict)
+    further: Callable[[], Mapping[str, Any]] = dict
 
 
 def _vae(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
     recipe = vae.recipe(photos.shape, _asked(photos), config.latent, _width("vae", config), _falling(config), seed)
-    return Bench(recipe, _traits(photos), lambda: vae.sampler(recipe.networks, photos))
+    return Bench(
+        recipe,
+        _traits(photos),
+        sampler=lambda: vae.sampler(recipe.networks, photos),
+        further=lambda: {"encoder": vae.embedder(recipe.networks)},
+    )
 
 
 def _wgan(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:

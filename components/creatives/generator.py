@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from components.creatives.midpoint import Midpoint
 from components.creatives.step import compile_call
 from components.errors import UserError
 from components.interest.archives import stable_keras
+from components.pictures.network import load_network
 
 BLOCK = 256  # pictures per call; the last block is padded, so that one compiled shape serves all
 NETWORK, CARD = "generator.keras", "generator.json"
@@ -112,10 +112,4 @@ def network_bytes(network: keras.Model) -> bytes:
 
 def network_from_bytes(content: bytes) -> keras.Model:
     """Bytes of a `.keras` file -> network, in Keras's safe mode. Raises UserError where they are something else."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / NETWORK
-        path.write_bytes(content)
-        try:
-            return keras.saving.load_model(path, {Midpoint.__name__: Midpoint}, compile=False, safe_mode=True)
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"this is no Keras network: {str(error).splitlines()[0]}") from None
+    return load_network(content, {Midpoint.__name__: Midpoint})

@@ -50,7 +50,7 @@ def fill_pool(
     manifold: Manifold,
     score: Score,
     per_campaign: int,
-    duplicate_distance: float,
+    duplicate_fraction: float,
     seed: int,
     active_from: pd.Timestamp | None = None,
 ) -> Pool:
@@ -68,7 +68,7 @@ def fill_pool(
     if proposals.empty:
         raise UserError("no campaign advertises a product of a category that the generators know; the pool stays empty")
     pictures = np.concatenate([pictures for _, pictures in drawn if len(pictures)])
-    reasons = admit(pictures, manifold, duplicate_distance)
+    reasons = admit(pictures, manifold, duplicate_fraction)
     sound = np.flatnonzero(reasons == "")
     proposals, pictures = proposals.iloc[sound].reset_index(drop=True), pictures[sound]
     creatives = _contract_rows("creatives", proposals.assign(active_from=active_from))

@@ -12,7 +12,7 @@ from components.creatives.photos import Photos
 from components.creatives.protocol import Generator
 from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
 from components.errors import UserError
-from components.pictures import PictureEncoder
+from components.pictures import NetworkEncoder, PictureEncoder
 
 DIMENSIONS = 64  # of the encoder behind duplicates, copies and the manifold
 HELD_OUT = 0.1  # share of the photos that stands in for a test split where the data have none
@@ -54,8 +54,14 @@ class Review:
         }
 
 
-def review(generators: Mapping[str, Generator], train: Photos, test: Photos | None, config: CreativesConfig) -> Review:
-    """Trained generators and photos -> their review.
+def review(
+    generators: Mapping[str, Generator],
+    train: Photos,
+    test: Photos | None,
+    config: CreativesConfig,
+    likeness: NetworkEncoder | None = None,
+) -> Review:
+    """Trained generators and photos -> their review; likeness: of near-duplicates, None: principal components.
 
     test None: a tenth of the training photos stands in for it. The generators have seen those, so that the distances
     flatter them a little; copies are counted against the other nine tenths.
@@ -68,7 +74,7 @@ def review(generators: Mapping[str, Generator], train: Photos, test: Photos | No
         train, test = train.take(order[held:]), train.take(order[:held])
     some = np.random.default_rng(config.seed).permutation(len(train.category))[: config.quality_photos]
     classifier = train_classifier(train.take(some), config.seed)
-    manifold = Manifold.fit(train.pictures, PictureEncoder.fit(train.pictures, DIMENSIONS))
+    manifold = Manifold.fit(train.pictures, PictureEncoder.fit(train.pictures, DIMENSIONS), likeness)
     ground = floor(train, test, classifier, manifold)
     quality = {
         name: assess(generator, train, test, classifier, manifold, config.quality_samples, config.seed)

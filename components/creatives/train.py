@@ -10,12 +10,12 @@ from components.config import GeneratorConfig
 from components.creatives import warm
 from components.creatives.batches import Batches
 from components.creatives.families import FAMILIES, Bench, architecture
-from components.creatives.generator import NetworkGenerator
+from components.creatives.generator import NetworkGenerator, network_bytes
 from components.creatives.photos import Photos
 from components.creatives.training import Summary, Training, TrainStep
 from components.errors import UserError
 
-VERSION = "2"  # of the families' architectures and losses; part of every creative's origin
+VERSION = "3"  # of the families' architectures and losses; part of every creative's origin
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class GeneratorTraining:
     def generator(self) -> NetworkGenerator:
         """The generator with its weights as they are now."""
         return NetworkGenerator(origin(self.name), self.bench.sampler(), self.photos.categories, self.photos.segments)
+
+    def further(self) -> dict[str, bytes]:
+        """File name -> bytes of each network that the family leaves behind beside its generator (families.Bench)."""
+        return {f"{name}.keras": network_bytes(network) for name, network in self.bench.further().items()}
 
     def weights(self) -> bytes:
         """What a later training may begin from, as the bytes of a file that `warm.read` takes."""

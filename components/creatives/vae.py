@@ -1,4 +1,7 @@
-"""Conditional variational autoencoder (Kingma & Welling 2014; Sohn et al. 2015), discretised logistic likelihood."""
+"""Conditional variational autoencoder (Kingma & Welling 2014; Sohn et al. 2015), discretised logistic likelihood.
+
+Conditions are the decoder's alone. The encoder sees a picture and nothing else, so that it embeds any picture.
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from components.creatives.attributes import TRAITS, traits
+from components.creatives.attributes import traits
 from components.creatives.batches import Batches, Noise
 from components.creatives.networks import SPOKEN, Conditions, Shape, asked, condition, convolve_down, convolve_up, whole
 from components.creatives.normals import Normals
@@ -18,13 +21,17 @@ from components.interest.starts import draw_start
 WIDTH = 32  # channels after the first halving
 
 
-def encoder(shape: Shape, conditions: Conditions, latent: int, width: int) -> keras.Model:
-    """Pictures (B, H, W, C) in [-1, 1], category, segment, traits -> mean and log variance of z, (B, 2 * latent)."""
+def encoder(shape: Shape, latent: int, width: int) -> keras.Model:
+    """Pictures (B, H, W, C) in [-1, 1] -> mean and log variance of z, (B, 2 * latent)."""
     pictures = keras.Input(shape, name="pictures")
-    wished, embedded = condition(conditions)
-    hidden = layers.Concatenate()([convolve_down(pictures, width), embedded])
-    hidden = layers.Dense(256, activation="relu")(hidden)
-    return keras.Model([pictures, *wished], whole(layers.Dense(2 * latent)(hidden)), name="encoder")
+    hidden = layers.Dense(256, activation="relu")(convolve_down(pictures, width))
+    return keras.Model(pictures, whole(layers.Dense(2 * latent)(hidden)), name="encoder")
+
+
+def embedder(networks) -> keras.Model:
+    """Pictures (B, H, W, C) in [-1, 1] -> the mean of q(z|x), (B, latent): what `pictures.NetworkEncoder` runs."""
+    encode = networks["encoder"]
+    return keras.Model(encode.inputs[0], encode.outputs[0][:, : encode.output_shape[1] // 2], name="embedder")
 
 
 def decoder(shape: Shape, conditions: Conditions, latent: int, width: int) -> keras.Model:
@@ -60,14 +67,14 @@ def elbo(encode: keras.Model, decode: keras.Model, batch) -> tuple:
     """(log likelihood, divergence), each (B,) nats, with one draw of z; `noise` is standard normal (B, latent)."""
     pictures = to_unit(batch["pictures"])
     wished = asked(batch)
-    mean, log_variance = posterior(encode, pictures, wished)
+    mean, log_variance = posterior(encode, pictures)
     code = mean + ops.exp(0.5 * log_variance) * batch["z"]
     return log_likelihood(pictures, decode([code, *wished])), divergence(mean, log_variance)
 
 
-def posterior(encode: keras.Model, pictures, wished: list) -> tuple:
-    """Pictures (B, H, W, C) in [-1, 1] and conditions -> mean and log variance of q(z|x), (B, latent) each."""
-    mean, log_variance = ops.split(encode([pictures, *wished]), 2, axis=1)
+def posterior(encode: keras.Model, pictures) -> tuple:
+    """Pictures (B, H, W, C) in [-1, 1] -> mean and log variance of q(z|x), (B, latent) each."""
+    mean, log_variance = ops.split(encode(pictures), 2, axis=1)
     return mean, ops.clip(log_variance, -10.0, 10.0)
 
 
@@ -78,7 +85,7 @@ def to_unit(pictures):
 
 def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, seed: int) -> Recipe:
     """The VAE in training: one player that raises the ELBO."""
-    networks = {part.__name__: part(shape, conditions, latent, width) for part in (encoder, decoder)}
+    networks = {"encoder": encoder(shape, latent, width), "decoder": decoder(shape, conditions, latent, width)}
     draw_start(seed, *networks.values())
     variables = tuple(networks["encoder"].trainable_variables + networks["decoder"].trainable_variables)
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=5.0)
@@ -119,15 +126,11 @@ def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Boun
     return Bound(float(bound.mean()), float(bound.std() / math.sqrt(len(bound))), float(kl.mean()), len(bound))
 
 
-def _encoded(encode: keras.Model, photos: Photos, block: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances of q(z|x), float64 [n, latent] each; segments are each photo's likeliest, traits unsaid."""
-    segment = photos.segment_weights.argmax(axis=1).astype(np.int32)
+def _encoded(encode: keras.Model, pictures: np.ndarray, block: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, h, w, c] -> means and variances of q(z|x), float64 [n, latent] each."""
     parts = []
-    for start in range(0, len(photos.category), block):
-        rows = slice(start, start + block)
-        unsaid = np.zeros((len(segment[rows]), TRAITS), np.int32)
-        wished = [ops.convert_to_tensor(codes) for codes in (photos.category[rows], segment[rows], unsaid)]
-        found = posterior(encode, to_unit(photos.pictures[rows]), wished)
+    for start in range(0, len(pictures), block):
+        found = posterior(encode, to_unit(pictures[start : start + block]))
         parts.append([ops.convert_to_numpy(part).astype(np.float64) for part in found])
     means, log_variances = (np.concatenate(part) for part in zip(*parts, strict=True))
     return means, np.exp(log_variances)
@@ -141,7 +144,7 @@ def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
     """
     encode, decode = networks["encoder"], networks["decoder"]
     some = photos.take(slice(0, limit))
-    means, variances = _encoded(encode, some)
+    means, variances = _encoded(encode, some.pictures)
     placing = Normals.fit(means, some.category, len(photos.categories), variances).network()
     noise = keras.Input((means.shape[1],), name="noise")
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in decode.inputs[1:]]

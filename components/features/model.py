@@ -19,6 +19,7 @@ from components.features.splits import TRAIN, Splits
 from components.features.storage import from_npz, to_npz
 from components.features.text import TextSpace
 from components.features.traits import Traits, fit_looks
+from components.pictures import NetworkEncoder
 
 FILE = "features.npz"
 MOST_TEXTS = 50_000
@@ -37,6 +38,11 @@ class FeatureModel:
     segments: Segments | None
     messages: tuple[str, ...]
 
+    @property
+    def network(self) -> NetworkEncoder | None:
+        """What embeds pictures, where it is a network."""
+        return self.traits.look if isinstance(self.traits.look, NetworkEncoder) else None
+
     def files(self) -> dict[str, bytes]:
         """The model as {file name: bytes}, no pickle, equal models giving equal bytes."""
         return {FILE: to_npz(self)}
@@ -50,11 +56,15 @@ class FeatureModel:
 
 
 def fit_features(
-    tables: Mapping[str, pd.DataFrame], config: FeaturesConfig, ends_at: pd.Timestamp | None = None
+    tables: Mapping[str, pd.DataFrame],
+    config: FeaturesConfig,
+    ends_at: pd.Timestamp | None = None,
+    encoder: NetworkEncoder | None = None,
 ) -> FeatureModel:
     """A data set's tables -> FeatureModel, learned from consenting shoppers before training ends.
 
-    What is not an outcome (a creative's words, a product's price) is read from the whole table.
+    What is not an outcome (a creative's words, a product's price) is read from the whole table. encoder: what embeds
+    looks; None: principal components, fitted here.
     """
     impressions = tables["impressions"]
     splits = Splits.fit(impressions, config.train_share, config.calibration_share, ends_at)
@@ -62,7 +72,7 @@ def fit_features(
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
-    traits = _fit_traits(products, images, past, config)
+    traits = _fit_traits(products, images, past, config, encoder)
     touched = touches_of(past, products, images, traits)
     behaviour = Behaviour(
         activity=None if past is None else Activity.fit(past, config.window_days),
@@ -102,7 +112,11 @@ def _shopper_table(shoppers: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _fit_traits(
-    products: pd.DataFrame | None, images: pd.DataFrame | None, past: pd.DataFrame | None, config: FeaturesConfig
+    products: pd.DataFrame | None,
+    images: pd.DataFrame | None,
+    past: pd.DataFrame | None,
+    config: FeaturesConfig,
+    encoder: NetworkEncoder | None,
 ) -> Traits:
     nothing = pd.Series(dtype="str")
     texts = [] if products is None else [products["title"].dropna()]
@@ -115,7 +129,7 @@ def _fit_traits(
         bands=bands,
         price=Levels("price", tuple(f"band{number}" for number in range(1, len(bands.edges) + 2))),
         text=TextSpace.fit((str(text) for column in texts for text in column), config.text_dimensions, config.seed),
-        look=fit_looks(images, config.look_dimensions, config.seed),
+        look=fit_looks(images, config.look_dimensions, config.seed, encoder),
     )
 
 

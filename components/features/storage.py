@@ -1,4 +1,4 @@
-"""A frozen record of arrays, numbers and names <-> the bytes of one npz file: no pickle, the same bytes every time."""
+"""A frozen record of arrays, numbers, names and bytes <-> the bytes of one npz file: no pickle, and repeatable."""
 
 import io
 import types
@@ -37,6 +37,8 @@ def _arrays(name: str, value: object):
         yield f"{name}.length", np.array(len(value))
         for number, item in enumerate(value):
             yield from _arrays(f"{name}.{number}", item)
+    elif isinstance(value, bytes):
+        yield name, np.frombuffer(value, np.uint8)  # an array of bytes would lose the zeros at their end
     else:
         yield name, np.array(value) if not isinstance(value, tuple) else _names(value)
 
@@ -49,7 +51,7 @@ def _restore(kind, name: str, stored: dict[str, np.ndarray]):
     if isinstance(kind, types.UnionType):
         if f"{name}.none" in stored:
             return None
-        kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
+        kind = _stored_kind(kind, name, stored)
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(
@@ -57,7 +59,17 @@ def _restore(kind, name: str, stored: dict[str, np.ndarray]):
         )
     if typing.get_origin(kind) is tuple:
         return _restore_tuple(typing.get_args(kind)[0], name, stored)
+    if kind is bytes:
+        return stored[name].tobytes()
     return stored[name] if kind is np.ndarray else kind(stored[name].item())
+
+
+def _stored_kind(union: types.UnionType, name: str, stored: dict[str, np.ndarray]) -> type:
+    """The option that was written: of several records, the one whose first field is there."""
+    options = [option for option in typing.get_args(union) if option is not types.NoneType]
+    firsts = {fields(option)[0].name: option for option in options if is_dataclass(option)}
+    written = {key.removeprefix(f"{name}.").split(".")[0] for key in stored if key.startswith(f"{name}.")}
+    return next((option for first, option in firsts.items() if first in written), options[0])
 
 
 def _restore_tuple(item, name: str, stored: dict[str, np.ndarray]) -> tuple:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from components.features.levels import Levels, PriceBands
 from components.features.text import TextSpace
-from components.pictures import PictureEncoder, decode, decode_all
+from components.pictures import NetworkEncoder, PictureEncoder, decode, decode_all
 
 MOST_SIDE = 64  # larger pictures are shrunk before they are encoded: a look needs no more
 MOST_PICTURES = 10_000  # more photos move the principal components by less than their own rounding
@@ -32,7 +32,7 @@ class Traits:
     bands: PriceBands
     price: Levels
     text: TextSpace | None
-    look: PictureEncoder | None
+    look: PictureEncoder | NetworkEncoder | None
 
     def words(self, things: pd.DataFrame) -> tuple[Trait, ...]:
         """things [n] with category, brand, price, title -> their traits; a null is an unknown trait."""
@@ -67,13 +67,20 @@ class Traits:
         return (*self.words(things), *self.looks(things["image_id"], images))
 
 
-def fit_looks(images: pd.DataFrame | None, dimensions: int, seed: int) -> PictureEncoder | None:
-    """The training photos of `images` -> encoder of looks; None without pictures enough."""
+def fit_looks(
+    images: pd.DataFrame | None, dimensions: int, seed: int, network: NetworkEncoder | None = None
+) -> PictureEncoder | NetworkEncoder | None:
+    """The training photos of `images` -> encoder of looks; None without pictures enough.
+
+    network: what embeds them instead of `dimensions` principal components fitted here.
+    """
     if images is None:
         return None
     kept = images[images["split"].fillna("train") != "test"] if "split" in images else images
     if len(kept) < 2:
         return None
+    if network is not None:
+        return network
     kept = kept.sort_values("image_id", kind="stable")
     if len(kept) > MOST_PICTURES:
         kept = kept.iloc[np.sort(np.random.default_rng(seed).choice(len(kept), MOST_PICTURES, replace=False))]

@@ -86,6 +86,15 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return canvas
 
 
+def fit_all(pictures: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [n, h, w, c] -> uint8 [n, *shape]: each in those channels and fitted as by `decode_all`."""
+    if pictures.shape[1:] == shape:
+        return pictures
+    height, width, channels = shape
+    fitted = [fit(with_channels(picture, channels), height, width) for picture in pictures]
+    return np.array(fitted, dtype=np.uint8).reshape(len(pictures), *shape)
+
+
 def _open(content: bytes, max_pixels: int) -> Image.Image:
     if not isinstance(content, bytes) or not content:
         raise UserError("the picture is empty")

@@ -1,7 +1,7 @@
 """Pictures -> vectors by principal components of their pixels (Pearson 1901; Turk & Pentland 1991, eigenfaces).
 
 The encoder is the fixed measure that features, duplicates and admission share: it depends on no network's weights, so a
-retrained generator moves none of them.
+retrained generator moves none of them. `network.NetworkEncoder` is the other one.
 """
 
 import io

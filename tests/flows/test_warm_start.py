@@ -49,7 +49,7 @@ def start(paths: Paths) -> tuple[str, int]:
     record = read_json(paths.stage("creatives") / "metrics.json")
     said = [remark for remark in record["remarks"] if remark.startswith("vae: begun")]
     assert said == [line[2:] for line in (paths.docs / "creatives.md").read_text().splitlines() if line[2:] in said]
-    return said[0], record["generators"]["vae-2"]["steps"]
+    return said[0], record["generators"]["vae-3"]["steps"]
 
 
 def test_nights_of_warm_starts(here, settings):
@@ -66,8 +66,8 @@ def test_nights_of_warm_starts(here, settings):
     assert digest_tree(here.stage("creatives"), skip=()) == made
     crown(here)
     assert not stages.run("creatives", night, here)
-    (here.champion_generators / "vae-2" / "weights.npz").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"champion-generators/vae-2/weights\.npz: damaged weights"):
+    (here.champion_generators / "vae-3" / "weights.npz").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"champion-generators/vae-3/weights\.npz: damaged weights"):
         stages.run("creatives", night, here)
 
 

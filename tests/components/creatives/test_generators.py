@@ -5,18 +5,25 @@ import numpy as np
 import pytest
 
 from components.config import GeneratorConfig
+from components.creatives import vae
 from components.creatives.families import FAMILIES
 from components.creatives.generator import NetworkGenerator
 from components.creatives.train import start_training
 from components.errors import UserError
+from components.pictures import NetworkEncoder
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def generator(request, photos):
+def training(request, photos):
     config = GeneratorConfig(steps=3, max_seconds=120.0, batch_size=8, latent=6)
     training = start_training(request.param, photos, config, seed=0)
     for _ in training.run():
         pass
+    return training
+
+
+@pytest.fixture(scope="module")
+def generator(training):
     return training.generator()
 
 
@@ -71,3 +78,16 @@ def test_damaged_files_are_named(generator):
         NetworkGenerator.from_files({"generator.keras": files["generator.keras"]})
     with pytest.raises(UserError, match="no Keras network"):
         NetworkGenerator.from_files({**files, "generator.keras": b"damaged"})
+
+
+def test_a_vae_leaves_the_means_of_its_encoder_behind_and_the_others_nothing(training, photos):
+    left = training.further()
+    if training.name != "vae":
+        assert left == {}
+        return
+    assert set(left) == {"encoder.keras"}
+    pictures = photos.pictures[:5]
+    mean = vae.posterior(training.networks["encoder"], vae.to_unit(pictures))[0]
+    embedded = NetworkEncoder.from_bytes(left["encoder.keras"]).embed(pictures)
+    np.testing.assert_allclose(embedded, keras.ops.convert_to_numpy(mean), atol=1e-6)
+    assert embedded.shape == (5, 6) and embedded.std(axis=0).min() > 0

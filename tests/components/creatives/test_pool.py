@@ -11,7 +11,8 @@ from components.creatives.admission import Manifold, admit
 from components.creatives.boards import ADS, GAP, ads_board, picture_png
 from components.creatives.pool import fill_pool
 from components.errors import UserError
-from components.pictures import PictureEncoder, decode_all
+from components.pictures import NetworkEncoder, PictureEncoder, decode_all
+from tests.components.pictures.sketches import dense_encoder
 
 
 class Sketcher:
@@ -158,3 +159,14 @@ def test_admission_refuses_copies_noise_blanks_and_repeats(photos, manifold):
         "looks like no product photo",
         "repeats another made picture",
     ]
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((12, 12, 1), 1.0), ((12, 12, 1), 100.0), ((20, 16, 3), 1.0)])
+def test_a_network_can_tell_repeats_whatever_its_units_and_the_shape_it_takes(photos, shape, scale):
+    likeness = NetworkEncoder.from_bytes(dense_encoder(shape, 8, scale))
+    manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8), likeness)
+    fresh = Sketcher(photos).sample(np.arange(30) % 3, None, seed=9)
+    near = np.clip(fresh[:5].astype(int) + 1, 0, 255).astype(np.uint8)
+    repeats = manifold.repeats(np.concatenate([fresh, near]), 0.25)
+    assert repeats[30:].all() and repeats[:30].mean() < 0.2
+    assert not manifold.repeats(fresh[:0], 0.25).size

@@ -103,8 +103,8 @@ def test_damaged_weights_are_named(photos, earlier):
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
     for damaged in (b"", b"no archive", content[:-1000], flipped):
-        with pytest.raises(UserError, match=r"champion/vae-2/weights\.npz: damaged weights"):
-            warm.read(damaged, "champion/vae-2/weights.npz")
+        with pytest.raises(UserError, match=r"champion/vae-3/weights\.npz: damaged weights"):
+            warm.read(damaged, "champion/vae-3/weights.npz")
     with np.load(io.BytesIO(content)) as stored:
         arrays = dict(stored)
     for changed in ({"encoder/0": np.full_like(arrays["encoder/0"], np.nan)}, {"encoder/0": arrays["encoder/1"]}):

@@ -9,8 +9,10 @@ from components.config import FeaturesConfig
 from components.errors import UserError
 from components.features import FeatureModel, build_features, creative_features, fit_features
 from components.features.splits import TRAIN
+from components.pictures import NetworkEncoder, decode
 from tests.components.features import oracle
 from tests.components.features.shop import shop
+from tests.components.pictures.sketches import dense_encoder
 
 CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
 SECOND = pd.Timedelta(seconds=1)
@@ -211,6 +213,22 @@ def test_an_absent_table_switches_off_what_needs_it_and_says_so(tables, absent, 
     assert not [column for column in features.impressions if column.startswith(gone)]
     assert len(features.impressions) == len(tables["impressions"])
     assert FeatureModel.from_files(model.files()).files() == model.files()
+
+
+def test_a_network_can_see_the_looks_and_is_part_of_the_model(tables):
+    encoder = NetworkEncoder.from_bytes(dense_encoder((14, 14, 1), 5, scale=0.1))
+    model = fit_features(tables, CONFIG, encoder=encoder)
+    features = build_features(model, tables, CONFIG)
+    looks = [column for column in features.creatives if column.startswith("creative_look:")]
+    photo = tables["images"].set_index("image_id")["image"]
+    shown = np.stack([decode(photo[name]) for name in tables["creatives"]["image_id"]])
+    np.testing.assert_allclose(features.creatives[looks], encoder.embed(shown), atol=1e-5)
+    assert len([column for column in features.impressions if column.startswith("shopper_look:")]) == 5
+    again = FeatureModel.from_files(model.files())
+    assert again.files() == model.files() and again.network == encoder
+    pd.testing.assert_frame_equal(build_features(again, tables, CONFIG).creatives, features.creatives)
+    without = {name: table for name, table in tables.items() if name != "images"}
+    assert fit_features(without, CONFIG, encoder=encoder).network is None
 
 
 def test_without_a_shopper_there_is_no_history(tables):

@@ -1,0 +1,166 @@
+"""Which encoder of pictures is the better one: principal components, or the encoder that a VAE leaves behind.
+
+    python -m benchmarks.pictures_encoders [--encoder FILE] [--workdir artifacts] [--copies 2000] [--skip-interest]
+
+Repeats: held-out photos are altered a little (a shift by one pixel, the mirror image, 10 % more and less light, JPEG of
+quality 50, noise with a standard deviation of 5 grey levels). `found` is the share of copies whose nearest neighbour
+among all 70,000 photos is the one they were made of; `auc` the chance that a copy is nearer to its photo than another
+held-out photo to the nearest one that is not itself, which is what a threshold for near-duplicates lives on.
+
+Interest: log loss of the logistic model on the evaluation days of a finished run of marketplace, features built anew
+without looks and with looks by each encoder; differences are by shopper, with 95 % intervals.
+
+Without FILE, a VAE of the default settings is trained on the 60,000 training photos first. Ends with one line of JSON.
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.environment import prepare
+
+NOISE = 5.0  # grey levels
+FURTHER = {"looks": 16, "admission": 64}  # principal components that Adloom uses for either
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", type=Path, help="an encoder.keras; trained here where none is named")
+    parser.add_argument("--workdir", default="artifacts", help="where a finished run of marketplace lies")
+    parser.add_argument("--copies", type=int, default=2000, help="held-out photos that are altered")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip-interest", action="store_true", help="repeats alone, which need no finished run")
+    options = parser.parse_args()
+    prepare()
+    from benchmarks.creatives.shelf import shelf
+    from components.pictures import NetworkEncoder
+
+    photos, test = shelf()
+    content = options.encoder.read_bytes() if options.encoder else train_encoder(photos, options.seed)
+    network = NetworkEncoder.from_bytes(content)
+    found = {"dimensions": network.dimensions, "repeats": repeats(photos.pictures, test.pictures, network, options)}
+    if not options.skip_interest:
+        found["interest"] = interest(network, options.workdir)
+    print(json.dumps(found, sort_keys=True))
+
+
+def train_encoder(photos, seed: int) -> bytes:
+    """The encoder of a VAE trained with the default settings, as its file."""
+    from components.config import CreativesConfig
+    from components.creatives.train import start_training
+
+    config = CreativesConfig().vae.model_copy(update={"max_seconds": 1e6})
+    training = start_training("vae", photos, config, seed)
+    for record in training.run():
+        if record.step % 100 == 0:
+            print(f"step {record.step} of {config.steps}: {record.losses}", flush=True)
+    return training.further()["encoder.keras"]
+
+
+def alterations(pictures: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    """uint8 [n, 28, 28, 1] -> (name, the pictures altered so)."""
+
+    def whole(values: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+    def jpeg(picture: np.ndarray) -> np.ndarray:
+        stream = io.BytesIO()
+        Image.fromarray(picture[..., 0]).save(stream, format="JPEG", quality=50)
+        return np.asarray(Image.open(stream))[..., None]
+
+    yield "shift", np.roll(pictures, 1, axis=2)  # the photos' border is black
+    yield "mirror", pictures[:, :, ::-1]
+    yield "lighter", whole(pictures * 1.1)
+    yield "darker", whole(pictures * 0.9)
+    yield "jpeg", np.stack([jpeg(picture) for picture in pictures])
+    yield "noise", whole(pictures + np.random.default_rng(seed).normal(0, NOISE, pictures.shape))
+
+
+def repeats(taught: np.ndarray, held_out: np.ndarray, network, options: argparse.Namespace) -> dict:
+    """Encoder -> alteration -> `found` and `auc`, and `all` over them."""
+    from components.pictures import PictureEncoder, nearest
+
+    lengths = sorted({network.dimensions, *FURTHER.values()})
+    encoders = {f"components {length}": PictureEncoder.fit(taught, length) for length in lengths}
+    own = np.sort(np.random.default_rng(options.seed).choice(len(held_out), options.copies, replace=False))
+    everything, measured = np.concatenate([held_out, taught]), {}
+    for name, encoder in {**encoders, f"network {network.dimensions}": network}.items():
+        embedded = encoder.embed(everything)
+        apart = nearest(embedded[own], embedded, 2)[1][:, 1]
+        figures, all_distances = {}, []
+        for alteration, altered in alterations(held_out[own], options.seed):
+            copies = encoder.embed(altered)
+            to_original = np.linalg.norm(copies.astype(np.float64) - embedded[own], axis=1)
+            hit = nearest(copies, embedded)[0][:, 0] == own
+            figures[alteration] = {"found": float(hit.mean()), "auc": auc(to_original, apart)}
+            all_distances.append(to_original)
+        figures["all"] = {
+            "found": float(np.mean([figure["found"] for figure in figures.values()])),
+            "auc": auc(np.concatenate(all_distances), apart),
+        }
+        measured[name] = figures
+        print(name, figures, flush=True)
+    return measured
+
+
+def auc(near: np.ndarray, far: np.ndarray) -> float:
+    """float [n], float [m] -> the chance that one of `near` is below one of `far`, half for ties (Mann & Whitney)."""
+    order = np.sort(far)
+    above = len(far) - (np.searchsorted(order, near, "left") + np.searchsorted(order, near, "right")) / 2
+    return float(np.mean(above / len(far)))
+
+
+def interest(network, workdir: str) -> dict:
+    """Looks by -> log loss on later days, and by how much it is lower than without looks and than by the default."""
+    from components.config import load_settings
+    from components.inputs import validated
+    from components.interest.measures import mean_by_shopper
+    from components.paths import Paths
+
+    settings = load_settings("params.yaml", "marketplace")
+    tables, card = validated(Paths.of("marketplace", workdir=workdir))
+    config = settings.features
+    wide = config.model_copy(update={"look_dimensions": network.dimensions})
+    blind = {name: table for name, table in tables.items() if name != "images"}
+    default, equal = f"components {config.look_dimensions}", f"components {network.dimensions}"
+    asked = {
+        "none": (blind, config, None),
+        default: (tables, config, None),
+        equal: (tables, wide, None),
+        f"network {network.dimensions}": (tables, config, network),
+    }
+    losses, figures = {}, {}
+    for name, (given, chosen, encoder) in asked.items():
+        losses[name], shoppers = later_losses(given, chosen, card.ends_at, encoder, settings.interest)
+        figures[name] = {"log_loss": float(losses[name].mean()), "impressions": len(shoppers)}
+        for base in ("none", equal):
+            if base in losses and base != name:
+                gain = mean_by_shopper(losses[base] - losses[name], shoppers, settings.interest.bootstrap, 0)
+                figures[name][f"gain over {base}"] = [gain.value, gain.ci_low, gain.ci_high]
+        print(name, figures[name], flush=True)
+    return figures
+
+
+def later_losses(tables, config, ends_at, encoder, interest) -> tuple[np.ndarray, np.ndarray]:
+    """Tables -> log loss in nats of each evaluation impression by the logistic model, and its shopper, both [n]."""
+    from components.features import build_features, fit_features
+    from components.features.splits import EVALUATION
+    from components.interest import logged_pairs, train_interest
+    from components.interest.measures import log_losses
+
+    model = fit_features(tables, config, ends_at, encoder)
+    built = build_features(model, tables, config)
+    trained = train_interest(built, interest.model_copy(update={"models": ("logistic",)}))
+    pairs, click = logged_pairs(built, EVALUATION)
+    shoppers = pairs.impressions["shopper_id"].to_numpy()[pairs.row]
+    return log_losses(trained.champion.probabilities(pairs), click), shoppers
+
+
+if __name__ == "__main__":
+    main()
