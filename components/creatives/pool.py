@@ -39,7 +39,7 @@ class Pool:
 
     def remarks(self) -> tuple[str, ...]:
         """What became of the pictures drawn, in words."""
-        told = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        told = ", ".join(f"{reason} ({count})" for reason, count in self.refused.items())
         empty = "" if len(self.creatives) else "; the pool stays empty"
         return (f"pool: of {self.drawn} pictures drawn, not admitted: {told or 'none'}{empty}",)
 

@@ -19,7 +19,7 @@ from tests.components.creatives import tiny
 
 pytestmark = pytest.mark.slow
 
-OWN = "pretrained-flow-2"
+OWN = "pretrained-flow-3"
 PLACES = (("pretrained", "flow"), ("text_encoder", "words"))
 
 
@@ -34,10 +34,12 @@ def ready(built_shop, tmp_path_factory) -> Paths:
 
 @pytest.fixture(scope="module")
 def folders(ready, tmp_path_factory) -> UPath:
-    """`flow`: a generator that draws well (its starts are fitted to the photos); `words`: an encoder, as exported."""
+    """`flow`: a generator that draws what it is asked for; `words`: an encoder, as exported."""
     folder = UPath(tmp_path_factory.mktemp("folders"))
     photos, _, _ = training_photos(validated(ready)[0], built_features(ready)[1], None)
-    config = GeneratorConfig(steps=1, max_seconds=60.0, batch_size=16, latent=128)
+    config = GeneratorConfig(
+        steps=800, max_seconds=300.0, batch_size=128, latent=128, width=256, learning_rate=2e-3, steps_per_dispatch=20
+    )
     training = start_training("flow", photos, config, seed=0)
     for _ in training.run():
         pass
@@ -90,7 +92,7 @@ def own(folders, tmp_path) -> UPath:
 
 def test_both_join_the_stage_and_its_package(done, folders):
     record, made = read_json(done.stage("creatives") / "metrics.json"), done.stage("creatives")
-    assert set(record["quality"]) == {"vae-2", OWN} and set(record["generators"]) == {"vae-2"}
+    assert set(record["quality"]) == {"vae-3", OWN} and set(record["generators"]) == {"vae-3"}
     assert record["best"] == OWN, record["gate"]
     inputs = read_json(made / "manifest.json")["inputs"]
     assert {f"creatives.{name}: from a local folder, digest {inputs[name]}" for name, _ in PLACES} <= {
@@ -100,7 +102,7 @@ def test_both_join_the_stage_and_its_package(done, folders):
     shares = dict(reversed(part.split(" of the ")) for part in read.split(": ")[1].split(", "))
     assert set(shares) == {"English", "Chinese"} and min(map(float, shares.values())) > 0.6, read
     assert set(read_frame(made / "pool" / "creatives.parquet")["origin"]) == {OWN}
-    assert {path.name for path in (made / "boards").iterdir()} >= {f"{OWN}.png", "vae-2.png", "captions.png"}
+    assert {path.name for path in (made / "boards").iterdir()} >= {f"{OWN}.png", "vae-3.png", "captions.png"}
     assert str(folders) not in (made / "manifest.json").read_text() + (made / "metrics.json").read_text()
 
 
