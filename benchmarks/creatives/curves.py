@@ -14,6 +14,6 @@ def draw(rows: list[dict], floor: dict, path: Path) -> None:
         axes.plot(spent, [point["frechet"] for point in row["curve"]], marker="o", markersize=4, label=label)
     axes.axhline(floor["frechet"], color="grey", linestyle=":", label=f"real photos, CAS {floor['cas']:.3f}")
     axes.set(xlabel="CPU-seconds of training", ylabel="Frechet distance (own features)", yscale="log")
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
