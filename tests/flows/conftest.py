@@ -26,6 +26,24 @@ def finished_shop(built_shop, tmp_path_factory):
     return Shop(folder), json.loads(done.stdout)[0]
 
 
+@pytest.fixture(scope="session")
+def ready(built_shop, tmp_path_factory) -> Paths:
+    """The small shop before its creatives stage, by default settings. For reading only."""
+    from components import stages
+    from components.config import load_settings
+
+    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
+    for name in ("validation", "features", "interest"):
+        stages.run(name, load_settings(built_shop.params, "marketplace"), paths)
+    return paths
+
+
+def copied(paths: Paths, folder) -> Paths:
+    """A copy of these artifacts in `folder`, to be spoiled."""
+    shutil.copytree(paths.artifacts, folder / "marketplace")
+    return Paths.of("marketplace", str(paths.data), str(folder))
+
+
 @pytest.fixture
 def here(finished_shop, tmp_path) -> Paths:
     """The CPU worker's artifacts, its creatives stage still to be done."""

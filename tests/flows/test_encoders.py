@@ -16,6 +16,7 @@ from components.manifest import digest_tree
 from components.paths import Paths
 from components.pictures import NetworkEncoder, decode_all
 from tests.components.pictures.sketches import dense_encoder
+from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
 
@@ -29,18 +30,16 @@ def settings(built_shop):
 
 
 @pytest.fixture(scope="module")
-def finished(built_shop, settings, tmp_path_factory) -> Paths:
+def finished(ready, settings, tmp_path_factory) -> Paths:
     """The small shop up to its creatives stage, by principal components; for reading only."""
-    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("finished")))
-    for name in ("validation", "features", "interest", "creatives"):
-        stages.run(name, settings(), paths)
+    paths = copied(ready, tmp_path_factory.mktemp("finished"))
+    stages.run("creatives", settings(), paths)
     return paths
 
 
 @pytest.fixture
 def here(finished, tmp_path) -> Paths:
-    shutil.copytree(finished.artifacts, tmp_path / "here" / "marketplace")
-    return Paths.of("marketplace", str(finished.data), str(tmp_path / "here"))
+    return copied(finished, tmp_path / "here")
 
 
 @pytest.fixture

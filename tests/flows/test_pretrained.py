@@ -16,20 +16,12 @@ from components.inputs import built_features, validated
 from components.manifest import digest_tree
 from components.paths import Paths
 from tests.components.creatives import tiny
+from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
 
 OWN = "pretrained-flow-3"
 PLACES = (("pretrained", "flow"), ("text_encoder", "words"))
-
-
-@pytest.fixture(scope="module")
-def ready(built_shop, tmp_path_factory) -> Paths:
-    """The small shop before its creatives stage, for reading only."""
-    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
-    for name in ("validation", "features", "interest"):
-        stages.run(name, load_settings(built_shop.params, "marketplace"), paths)
-    return paths
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +61,7 @@ def given(built_shop, folders):
 @pytest.fixture(scope="module")
 def done(ready, given, tmp_path_factory) -> Paths:
     """The small shop after its creatives stage with both folders, for reading only."""
-    folder = tmp_path_factory.mktemp("done")
-    shutil.copytree(ready.artifacts, folder / "marketplace")
-    paths = Paths.of("marketplace", str(ready.data), str(folder))
+    paths = copied(ready, tmp_path_factory.mktemp("done"))
     assert stages.run("creatives", given(), paths)
     return paths
 
@@ -79,8 +69,7 @@ def done(ready, given, tmp_path_factory) -> Paths:
 @pytest.fixture
 def here(ready, tmp_path) -> Paths:
     """The small shop before its creatives stage, to be spoiled."""
-    shutil.copytree(ready.artifacts, tmp_path / "here" / "marketplace")
-    return Paths.of("marketplace", str(ready.data), str(tmp_path / "here"))
+    return copied(ready, tmp_path / "here")
 
 
 @pytest.fixture

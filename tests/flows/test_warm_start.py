@@ -10,6 +10,7 @@ from components.contract.tables import read_json
 from components.errors import UserError
 from components.manifest import digest_tree
 from components.paths import Paths
+from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
 
@@ -23,19 +24,9 @@ def settings(built_shop):
     return given
 
 
-@pytest.fixture(scope="module")
-def ready(built_shop, settings, tmp_path_factory) -> Paths:
-    """The small shop before its creatives stage, for reading only."""
-    paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
-    for name in ("validation", "features", "interest"):
-        stages.run(name, settings(), paths)
-    return paths
-
-
 @pytest.fixture
 def here(ready, tmp_path) -> Paths:
-    shutil.copytree(ready.artifacts, tmp_path / "here" / "marketplace")
-    return Paths.of("marketplace", str(ready.data), str(tmp_path / "here"))
+    return copied(ready, tmp_path / "here")
 
 
 def crown(paths: Paths) -> None:

@@ -9,6 +9,7 @@ from components.creatives.reading import train_reader
 from components.creatives.train import start_training
 from components.creatives.wishes import TextToImage, teach
 from components.errors import UserError
+from tests.components.creatives.wordings import share_right
 
 CATEGORIES = tuple(NAMES)
 
@@ -23,12 +24,7 @@ def test_wordings_never_seen_are_read(reading):
     seen = {caption.text for caption in all_captions(CATEGORIES)} - {caption.text for caption in held_out}
     fresh = [caption for caption in held_out if caption.text not in seen]
     assert len(fresh) > 300
-    wishes = reader.read_all([caption.text for caption in fresh])
-    right = [
-        (wish.category, wish.tone, wish.build) == (caption.category, caption.tone, caption.build)
-        for wish, caption in zip(wishes, fresh, strict=True)
-    ]
-    assert np.mean(right) > 0.95
+    assert share_right(reader, fresh) > 0.95
 
 
 @pytest.mark.parametrize("text", ["a dark ankle boot", "深色短靴", "DARK   ankle boots!!!", "我想要一双暗色的短靴"])
