@@ -1,11 +1,13 @@
 """How good pictures get for how many CPU-seconds: our generators beside three baselines, at equal budgets.
 
     python -m benchmarks.creatives_quality [--budget 600] [--seeds 1] [--models flow,gaussian,...] [--samples 60000]
+                                          [--precision float32]
 
 CPU-seconds are process time of training, compilation in, evaluation out. Each model is stopped at the budget; where its
 rate falls along a schedule, the schedule's length comes from the speed of its first steps. Features are those of the
-fixed classifier trained here on all real photos (not Inception's). Each model's figures are kept in --results as soon
-as they are known, and taken from there by the next call with the same budget and samples. Ends with one line of JSON.
+fixed classifier trained here on all real photos (not Inception's). --precision is of our models; the baselines work in
+float32. Each model's figures are kept in --results as soon as they are known, and taken from there by the next call
+with the same budget, samples and precision. Ends with one line of JSON.
 """
 
 import argparse
@@ -18,13 +20,13 @@ from components.environment import prepare
 OURS = "flow"
 
 
-def run(name: str, course, budget: float, seed: int, grid: Path | None) -> dict:
+def run(name: str, course, budget: float, seed: int, precision: str, grid: Path | None) -> dict:
     """One model, one seed -> its curve and final figures."""
     from benchmarks.creatives.grid import write_grid
     from benchmarks.creatives.race import generators
 
     curve = []
-    for spent, generator in generators(name, course.photos, budget, seed):
+    for spent, generator in generators(name, course.photos, budget, seed, precision):
         curve.append({"cpu_seconds": round(spent, 1), **course.distance(generator, seed)})
         print(f"{name} seed {seed}: {curve[-1]}", flush=True)
     final = course.judge(generator, seed)
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--models", default="flow,keras-wgan-gp,plain-vae,gaussian")
     parser.add_argument("--samples", type=int, default=60_000, help="pictures judged per model; CAS trains on them")
+    parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"), help="of our models")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/creatives"))
     parser.add_argument("--grids", type=Path, help="folder for a grid of samples per model")
     parser.add_argument("--plot", type=Path, help="where to draw Frechet distance against CPU-seconds, a PNG")
@@ -70,7 +73,7 @@ def main() -> None:
     prepare()
     from benchmarks.creatives.course import lay_out
 
-    folder = arguments.results / f"{int(arguments.budget)}s-{arguments.samples}"
+    folder = arguments.results / f"{int(arguments.budget)}s-{arguments.samples}-{arguments.precision}"
     names = arguments.models.split(",")
     due = {folder / f"{name}-{seed}.json": (name, seed) for seed in range(arguments.seeds) for name in names}
     floor = folder / "floor.json"
@@ -80,7 +83,8 @@ def main() -> None:
     for path, (name, seed) in due.items():
         if not path.exists():
             grid = arguments.grids / f"{name}-{int(arguments.budget)}s.png" if arguments.grids else None
-            path.write_text(json.dumps(run(name, course, arguments.budget, seed, grid), sort_keys=True))
+            figures = run(name, course, arguments.budget, seed, arguments.precision, grid)
+            path.write_text(json.dumps(figures, sort_keys=True))
     rows = [json.loads(path.read_text()) for path in due]
     if arguments.plot:
         from benchmarks.creatives.curves import draw

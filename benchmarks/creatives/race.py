@@ -18,27 +18,30 @@ class Contender:
     settings: GeneratorConfig
 
 
-def contenders() -> dict[str, Contender]:
-    """Name -> model: ours first, then the baselines."""
+def contenders(precision: str) -> dict[str, Contender]:
+    """Name -> model: ours first, which work in `precision`, then the baselines, which work in float32."""
     from benchmarks.creatives import keras_wgan, plain_vae
     from components.creatives.families import FAMILIES
 
+    ours = {"precision": precision}
     return {
-        "flow": Contender(FAMILIES["flow"], _settings(512, 128, 1.5e-3, width=768)),
-        "wgan": Contender(FAMILIES["wgan"], _settings(128, 32, 3e-4)),
-        "vae": Contender(FAMILIES["vae"], _settings(128, 32, 1e-3)),
+        "flow": Contender(FAMILIES["flow"], _settings(512, 128, 1.5e-3, width=768, **ours)),
+        "wgan": Contender(FAMILIES["wgan"], _settings(128, 32, 3e-4, **ours)),
+        "vae": Contender(FAMILIES["vae"], _settings(128, 32, 1e-3, **ours)),
         "keras-wgan-gp": Contender(keras_wgan.bench, _settings(512, 128, 2e-4)),
         "plain-vae": Contender(plain_vae.bench, _settings(128, 16, 1e-3)),
     }
 
 
-def _settings(batch: int, latent: int, rate: float, width: int | None = None) -> GeneratorConfig:
+def _settings(batch: int, latent: int, rate: float, **further) -> GeneratorConfig:
     return GeneratorConfig(
-        steps=PROBE[1], max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=rate, width=width
+        steps=PROBE[1], max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=rate, **further
     )
 
 
-def generators(name: str, photos, budget: float, seed: int) -> Iterator[tuple[float, object]]:
+def generators(
+    name: str, photos, budget: float, seed: int, precision: str = "float32"
+) -> Iterator[tuple[float, object]]:
     """(CPU-seconds spent, the generator as it is) at each mark and at the end of the budget."""
     if name == "gaussian":
         from benchmarks.creatives.gaussian import Gaussians
@@ -47,7 +50,7 @@ def generators(name: str, photos, budget: float, seed: int) -> Iterator[tuple[fl
         fitted = Gaussians.fit(photos)
         yield time.process_time() - begun, fitted
     else:
-        yield from _train(name, contenders()[name], photos, budget, seed)
+        yield from _train(name, contenders(precision)[name], photos, budget, seed)
 
 
 def _train(name: str, contender: Contender, photos, budget: float, seed: int) -> Iterator[tuple[float, object]]:
@@ -81,10 +84,12 @@ def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
 
 def _set_up(contender: Contender, photos, steps: int, seed: int):
     from components.creatives.batches import Batches
+    from components.creatives.families import precision
     from components.creatives.training import Training
 
     config = contender.settings.model_copy(update={"steps": steps})
-    bench = contender.start(photos, config, seed)
+    with precision(config.precision):
+        bench = contender.start(photos, config, seed)
     turns = len(bench.recipe.turns)
     batches = Batches(photos, config.batch_size, turns, bench.recipe.noises, seed, dict(bench.columns))
     return bench, Training("race", bench.recipe, batches, steps, config.max_seconds)

@@ -1,6 +1,7 @@
 """The families of generators: how each is put into training and how its trained networks become a sampler."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,17 @@ def _flow(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | N
     columns = {"coordinates": coordinates, **_traits(photos)}
     slow = recipe.networks["average"]
     return Bench(recipe, columns, lambda: flow.sampler(flat, slow, photos.shape), vars(flat))
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Networks made in this context work in `policy`, float32 or mixed_bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str, Any]:

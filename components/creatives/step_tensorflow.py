@@ -1,14 +1,19 @@
 """The gradient step in TensorFlow: tapes inside one compiled function."""
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from components.creatives.recipe import Average, Recipe
+from components.creatives.recipe import Average, Player, Recipe
 
 log = logging.getLogger("adloom")
+
+# Weights from which XLA compiles an update: TensorFlow's own operations each read and write all of them, a tenth to a
+# third of a step; compiling takes two seconds.
+FUSED_FROM = 1_000_000
 
 
 def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
@@ -60,16 +65,30 @@ def _one_step(recipe: Recipe, batches: Mapping[str, tf.Tensor]) -> dict[str, tf.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss, metrics = player.loss({name: values[turn] for name, values in batches.items()})
-        player.optimizer.apply(tape.gradient(loss, weights), player.variables)
+        _move(player, tape.gradient(loss, weights))
         reported.update({player.name: loss, **metrics})
     for average in recipe.averages:
         _average(average)
     return {name: tf.cast(value, tf.float32) for name, value in reported.items()}
 
 
+def _move(player: Player, gradients: Sequence) -> None:
+    _fused(player.variables, lambda given: player.optimizer.apply(given, player.variables))(gradients)
+
+
 def _average(average: Average) -> None:
-    step = tf.cast(average.step.value, tf.float32)
-    decay = tf.minimum(average.decay, (1.0 + step) / (10.0 + step))
-    for source, shadow in zip(average.source, average.shadow, strict=True):
-        shadow.assign(decay * shadow.value + (1.0 - decay) * source.value)
-    average.step.assign_add(1)
+    def follow():
+        step = tf.cast(average.step.value, tf.float32)
+        decay = tf.minimum(average.decay, (1.0 + step) / (10.0 + step))
+        for source, shadow in zip(average.source, average.shadow, strict=True):
+            shadow.assign(decay * shadow.value + (1.0 - decay) * source.value)
+        average.step.assign_add(1)
+
+    _fused(average.source, follow)()
+
+
+def _fused(weights: Sequence, update: Callable) -> Callable:
+    """`update`, which takes each weight by itself, as one pass over memory where there are many of them."""
+    if sum(math.prod(weight.shape) for weight in weights) < FUSED_FROM:
+        return update
+    return tf.function(update, jit_compile=True, autograph=False)

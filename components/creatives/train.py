@@ -9,7 +9,7 @@ import keras
 from components.config import GeneratorConfig
 from components.creatives import warm
 from components.creatives.batches import Batches
-from components.creatives.families import FAMILIES, Bench, architecture
+from components.creatives.families import FAMILIES, Bench, architecture, precision
 from components.creatives.generator import NetworkGenerator, network_bytes
 from components.creatives.photos import Photos
 from components.creatives.training import Summary, Training, TrainStep
@@ -90,12 +90,8 @@ def start_training(
     if name not in FAMILIES:
         raise UserError(f"no generator is called {name!r}; there are {', '.join(FAMILIES)}")
     keras.utils.clear_session()  # layers are named by a counter of the process, and names are part of the stored bytes
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
+    with precision(config.precision):
         bench = FAMILIES[name](photos, config, seed, None if earlier is None else earlier.fitted)
-    finally:
-        keras.config.set_dtype_policy(before)
     recipe = bench.recipe
     if earlier is not None:
         warm.begin(recipe, earlier)

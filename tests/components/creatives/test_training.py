@@ -90,6 +90,18 @@ def test_several_steps_in_one_dispatch_are_the_same_steps(photos):
         assert np.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["wgan", "flow"])
+def test_large_networks_are_moved_as_small_ones_are(name, photos, monkeypatch):
+    """Where weights are many XLA compiles their updates; here it is made to do so for few of them."""
+    config = TINY[name].model_copy(update={"steps_per_dispatch": 3})
+    plain = finish(start_training(name, photos, config, seed=5))
+    monkeypatch.setattr("components.creatives.step_tensorflow.FUSED_FROM", 0)
+    one, two = (finish(start_training(name, photos, config, seed=5)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(one), weights_of(two), strict=True))
+    for a, b in zip(weights_of(plain), weights_of(one), strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_half_precision_trains_too(name, photos):
     config = TINY[name].model_copy(update={"precision": "mixed_bfloat16", "steps": 2})
