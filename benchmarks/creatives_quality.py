@@ -20,15 +20,26 @@ from components.environment import prepare
 OURS = "flow"
 
 
-def run(name: str, course, budget: float, seed: int, precision: str, grid: Path | None) -> dict:
-    """One model, one seed -> its curve and final figures."""
+def run(name: str, course, budget: float, seed: int, precision: str, kept: Path, grid: Path | None) -> dict:
+    """One model, one seed -> its curve and final figures. What was trained stays in `kept`, to be judged from there."""
     from benchmarks.creatives.grid import write_grid
     from benchmarks.creatives.race import generators
+    from components.creatives.generator import NetworkGenerator
 
-    curve = []
-    for spent, generator in generators(name, course.photos, budget, seed, precision):
-        curve.append({"cpu_seconds": round(spent, 1), **course.distance(generator, seed)})
-        print(f"{name} seed {seed}: {curve[-1]}", flush=True)
+    card = kept / "curve.json"
+    if card.exists():
+        curve = json.loads(card.read_text())
+        generator = NetworkGenerator.from_files({file.name: file.read_bytes() for file in kept.iterdir()})
+    else:
+        curve = []
+        for spent, generator in generators(name, course.photos, budget, seed, precision):
+            curve.append({"cpu_seconds": round(spent, 1), **course.distance(generator, seed)})
+            print(f"{name} seed {seed}: {curve[-1]}", flush=True)
+        if isinstance(generator, NetworkGenerator):
+            kept.mkdir(exist_ok=True)
+            for file, content in generator.files().items():
+                (kept / file).write_bytes(content)
+            card.write_text(json.dumps(curve))
     final = course.judge(generator, seed)
     print(f"{name} seed {seed}: {final}", flush=True)
     if grid is not None:
@@ -83,7 +94,7 @@ def main() -> None:
     for path, (name, seed) in due.items():
         if not path.exists():
             grid = arguments.grids / f"{name}-{int(arguments.budget)}s.png" if arguments.grids else None
-            figures = run(name, course, arguments.budget, seed, arguments.precision, grid)
+            figures = run(name, course, arguments.budget, seed, arguments.precision, path.with_suffix(""), grid)
             path.write_text(json.dumps(figures, sort_keys=True))
     rows = [json.loads(path.read_text()) for path in due]
     if arguments.plot:
