@@ -3,12 +3,15 @@
     KERAS_BACKEND=tensorflow python -m benchmarks.creatives_speed [--steps 30] [--families flow,vae,wgan]
 
 Runs on the backend and device that Keras finds; run it once per backend. Training counts photos that a step takes in,
-after the first steps, which compile. Rates are per second of wall clock and per CPU-second. Ends with one line of JSON.
+after the first steps, which compile. Rates are per second of wall clock and per CPU-second. On JAX each step's floating
+point operations are counted; where an accelerator is at hand they are set against the seconds it was busy by its own
+events, and against its peak. Ends with one line of JSON.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,14 +31,54 @@ def training_rate(family: str, photos, precision: str, steps: int) -> dict:
         steps=WARM + steps, max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=3e-4, precision=precision
     )
     training = start_training(family, photos, config, seed=0)
-    for record in training.run():
-        if record.step == WARM:
-            clock, processor = time.perf_counter(), time.process_time()
+    records = training.run()
+    for _ in range(WARM):
+        next(records)
+    clock, processor = time.perf_counter(), time.process_time()
+    busy = on_device(lambda: list(records))
     seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
     seen = steps * batch * len(training.inner.recipe.turns)
     rates = {"photos_per_second": round(seen / seconds, 1), "photos_per_cpu_second": round(seen / cpu, 1)}
+    rates |= device_rates(training, steps, seen, busy, precision)
     print(f"{family} {precision}: {rates}", flush=True)
     return {"family": family, "precision": precision, "batch": batch, **rates, "generator": training.generator()}
+
+
+def on_device(run: Callable[[], object]) -> float | None:
+    """Run it -> seconds that an accelerator was busy by its own events; None where there is none, or none of JAX."""
+    import keras
+
+    from benchmarks.creatives.device import busy_seconds
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return busy_seconds(run)
+    run()
+    return None
+
+
+def device_rates(training, steps: int, seen: int, busy: float | None, precision: str) -> dict:
+    """Operations of a step (JAX alone); by an accelerator's own events, photos per second and share of its peak."""
+    import keras
+
+    from benchmarks.creatives.device import peak, step_operations
+
+    if keras.backend.backend() != "jax":
+        return {}
+    operations = step_operations(training)
+    if busy is None:
+        return {"operations_per_step": operations}
+    import jax
+
+    speed, best = operations * steps / busy / jax.device_count(), peak(precision)
+    return {
+        "operations_per_step": operations,
+        "photos_per_device_second": round(seen / busy, 1),
+        "teraflops_per_device": round(speed / 1e12, 2),
+        "share_of_peak": None if best is None else round(speed / best, 4),
+    }
 
 
 def sampling(generator) -> dict:

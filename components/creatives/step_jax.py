@@ -23,20 +23,26 @@ def input_gradient(function: Callable, inputs: jax.Array) -> jax.Array:
     return jax.grad(lambda values: jnp.sum(function(values)))(inputs)
 
 
-def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
-    """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
+def dispatch_of(recipe: Recipe) -> Callable[[list[jax.Array], Mapping[str, jax.Array]], tuple]:
+    """Not compiled: (values of `recipe.state()`, {name: [steps, turns, b, ...]}) -> (values, {metric: [steps]})."""
     variables = recipe.state()
-    mesh = Mesh(np.array(jax.devices()), ("batch",))
-    whole, parts = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, None, "batch")))
 
-    @jax.jit
-    def dispatch(values: list[jax.Array], batches: Mapping[str, jax.Array]):
+    def dispatch(values, batches):
         def body(carried, batch):
             state = dict(zip(map(id, variables), carried, strict=True))
             state, metrics = _one_step(recipe, variables, state, batch)
             return [state[id(variable)] for variable in variables], metrics
 
         return jax.lax.scan(body, values, batches)
+
+    return dispatch
+
+
+def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
+    variables, dispatch = recipe.state(), jax.jit(dispatch_of(recipe))
+    mesh = Mesh(np.array(jax.devices()), ("batch",))
+    whole, parts = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, None, "batch")))
 
     def run(batches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         rows = next(iter(batches.values())).shape[2]
