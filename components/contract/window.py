@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 
 from components.config import ValidationConfig
 from components.contract.card import DatasetCard
+from components.contract.origins import PEOPLE
 from components.contract.schema import TABLES
 from components.errors import UserError
-
-PEOPLE = "people"  # the origin of creatives that no generator made
 
 
 def cut(

@@ -10,7 +10,9 @@ from components.pictures import Encoder, PictureEncoder, first_duplicates, fit_a
 
 FILE = "bounds.npz"  # of the photos' bounds in a package of generators
 COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
+SAME = 0.1  # of the photos' gap: what lies nearer to each other is one photo listed twice
 SAMPLE = 1000  # photos whose nearest others say how far apart photos are
+FOLDS = 5  # that photos are measured in, each by components found on the others
 QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
 
 
@@ -24,8 +26,17 @@ class Bounds:
 
     @classmethod
     def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Bounds":
-        """uint8 [n, h, w, c], real photos -> their bounds."""
-        return cls(encoder, *np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0))
+        """uint8 [n, h, w, c], n >= 3, real photos -> their bounds.
+
+        Each photo is measured by components that were found without it: those found with it explain it too well, all of
+        it where photos are few, and no other picture would lie within the bounds.
+        """
+        fold = np.arange(len(pictures)) % FOLDS
+        parts = []
+        for number in range(min(FOLDS, len(pictures))):
+            others = PictureEncoder.fit(pictures[fold != number], encoder.dimensions, encoder.shrink)
+            parts.append(_typicality(others, pictures[fold == number]))
+        return cls(encoder, *np.quantile(np.concatenate(parts), QUANTILES, axis=0))
 
     def excess(self, pictures: np.ndarray) -> np.ndarray:
         """uint8 [n, h, w, c] -> float64 [n], >= 0: how far outside the bounds, in widths of the band between them."""
@@ -51,35 +62,43 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Manifold:
-    """Where real photos lie: their bounds, and their embeddings by the bounds' encoder, float32 [n, d].
+    """Where real photos lie: their bounds, and the distinct ones' embeddings by the bounds' encoder, float32 [n, d].
 
-    likeness: what near-duplicates are told by; gap: median distance, in its units, from a photo to its nearest other.
+    apart: median distance from an embedding to its nearest other; likeness: what near-duplicates are told by; gap: that
+    median in its units.
     """
 
     bounds: Bounds
     embeddings: np.ndarray
+    apart: float
     likeness: Encoder
     gap: float
 
     @classmethod
     def fit(cls, pictures: np.ndarray, encoder: PictureEncoder, likeness: Encoder | None = None) -> "Manifold":
         """uint8 [n, h, w, c], the photos that generators learn from -> their manifold; likeness None: the encoder's."""
+        # a photo that is listed twice has its copy at distance 0, and nothing would be near enough to copy it
+        pictures = pictures[np.sort(np.unique(pictures.reshape(len(pictures), -1), axis=0, return_index=True)[1])]
         bounds, embeddings = Bounds.fit(pictures, encoder), encoder.embed(pictures)
+        apart = _gap(embeddings)
         if likeness is None:
-            return cls(bounds, embeddings, encoder, _gap(embeddings))
-        return cls(bounds, embeddings, likeness, _gap(likeness.embed(fit_all(pictures, likeness.shape))))
+            return cls(bounds, embeddings, apart, encoder, apart)
+        return cls(bounds, embeddings, apart, likeness, _gap(likeness.embed(fit_all(pictures, likeness.shape))))
 
     def excess(self, pictures: np.ndarray) -> np.ndarray:
         """As `Bounds.excess`."""
         return self.bounds.excess(pictures)
 
     def copies(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> bool [n]: nearer to a photo than `COPY_FRACTION` of that photo's nearest distance."""
+        """uint8 [n, h, w, c] -> bool [n]: nearer to a photo than `COPY_FRACTION` of that photo's nearest distance.
+
+        That distance counts as `SAME` of the photos' median at least: some are the same one, saved anew.
+        """
         closest, distance = nearest(self.bounds.encoder.embed(pictures), self.embeddings)
         photos, place = np.unique(closest[:, 0], return_inverse=True)
         # the nearest of all is the photo itself, at distance 0; the second is its neighbour
         own = nearest(self.embeddings[photos], self.embeddings, 2)[1][:, -1]
-        return distance[:, 0] < COPY_FRACTION * own[place]
+        return distance[:, 0] < COPY_FRACTION * np.maximum(own[place], SAME * self.apart)
 
     def repeats(self, pictures: np.ndarray, fraction: float) -> np.ndarray:
         """uint8 [n, h, w, c] -> bool [n]: within `fraction` of the photos' gap of an earlier one that is no repeat."""

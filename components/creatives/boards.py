@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from components.contract.origins import PEOPLE
 from components.creatives.captions import examples
 from components.creatives.compose import compose
 from components.creatives.lettering import fit_text, font
-from components.creatives.pool import PEOPLE, Pool
+from components.creatives.pool import Pool
 from components.creatives.protocol import Generator
 from components.creatives.reading import Wish
 from components.creatives.wishes import MAX_ATTEMPTS, TextToImage

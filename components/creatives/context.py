@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.creatives.pool import PEOPLE
+from components.contract.origins import PEOPLE
 from components.features import FeatureModel, creative_features
 from components.features.creative import WORDS
 from components.interest import CalibratedModel

@@ -6,6 +6,7 @@ from components.pictures import nearest
 
 NEIGHBOURS = 5  # Naeem et al. use 5 for density and coverage, Kynkaanniemi et al. 3 for precision and recall
 SUBSETS, SUBSET = 20, 500
+TELLING = 20  # members whose spread tells a collapse: that of two or three may be anything, and of one is 0
 
 
 def frechet(real: np.ndarray, made: np.ndarray) -> float:
@@ -63,8 +64,14 @@ def spread(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def relative_spread(made: np.ndarray, made_groups: np.ndarray, real: np.ndarray, real_groups: np.ndarray) -> float:
-    """Spread of the least diverse group that both have, over that of the real ones: about 1 where all is well."""
-    shared = np.intersect1d(made_groups, real_groups)
+    """Spread of the least diverse group that both have, over that of the real ones: about 1 where all is well.
+
+    Groups of fewer than `TELLING` members on either side are passed over, where there are others.
+    """
+    known, counts = zip(*(np.unique(groups, return_counts=True) for groups in (made_groups, real_groups)), strict=True)
+    shared = np.intersect1d(*known)
+    telling = np.intersect1d(*(codes[count >= TELLING] for codes, count in zip(known, counts, strict=True)))
+    shared = telling if len(telling) else shared
     ours, theirs = np.isin(made_groups, shared), np.isin(real_groups, shared)
     ratio = spread(made[ours], made_groups[ours]) / np.maximum(spread(real[theirs], real_groups[theirs]), 1e-9)
     return float(ratio.min())

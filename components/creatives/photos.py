@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from components.contract.origins import photos_of
 from components.errors import UserError
 from components.features import Features, audience
 from components.pictures import decode_all
 
 MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller holds no shape to learn, larger is beyond what two cores train
 MIN_PER_CATEGORY = 20  # photos; a category with fewer is left out, for a generator would copy them
+MIN_TEST = 20  # photos, halved to set the floor that generators are judged beside
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,17 @@ class Photos:
         """The photos at `rows` (indices or mask)."""
         return Photos(self.pictures[rows], self.category[rows], self.categories, self.segment_weights[rows])
 
+    def some(self, count: int, seed: int = 0) -> "Photos":
+        """`count` of the photos by chance, or all where there are no more; of rare categories `MIN_PER_CATEGORY` first.
+
+        The first rows would not do: a table that is sorted by category has but a few of them there.
+        """
+        if count >= len(self.category):
+            return self
+        order = np.random.default_rng(seed).permutation(len(self.category))
+        place = pd.Series(self.category[order]).groupby(self.category[order]).cumcount().to_numpy()
+        return self.take(order[np.argsort(place >= MIN_PER_CATEGORY, kind="stable")][:count])
+
 
 def read_photos(
     images: pd.DataFrame,
@@ -62,24 +75,26 @@ def read_photos(
     """
     chosen = images if split is None or images["split"].isna().all() else images[images["split"] == split]
     labelled = chosen[chosen["category"].notna()]
-    counts = labelled["category"].value_counts()
-    names = categories or tuple(sorted(counts.index[counts >= MIN_PER_CATEGORY]))
-    kept = labelled[labelled["category"].isin(names)]
+    names = categories or _frequent(labelled)
+    kept, remarks = labelled[labelled["category"].isin(names)], []
+    if not kept.empty:
+        side, channels = _side_and_channels(kept)
+        pictures = decode_all(kept, size or side, channels)
+        blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
+        if blank.any():
+            remarks.append(f"{int(blank.sum())} photos of one single colour: left out")
+            names = categories or _frequent(kept[~blank])
+        sound = ~blank & kept["category"].isin(names).to_numpy()
+        kept, pictures = kept[sound], pictures[sound]
     if kept.empty:
         raise UserError(f"images: no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from")
-    side, channels = _side_and_channels(kept)
-    pictures = decode_all(kept, size or side, channels)
-    remarks = [
-        f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY}: left out"
-        for name, count in counts.items()
+    remarks += [
+        f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY} of more than one colour: left out"
+        for name, count in labelled["category"].value_counts().items()
         if name not in names
     ]
-    blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
-    if blank.any():
-        remarks.append(f"{int(blank.sum())} photos of one single colour: left out")
     codes = kept["category"].map({name: code for code, name in enumerate(names)}).to_numpy(np.int32)
-    weights = _segment_weights(kept["image_id"], segments, segment_shares)
-    return Photos(pictures, codes, names, weights).take(~blank), tuple(remarks)
+    return Photos(pictures, codes, names, _segment_weights(kept["image_id"], segments, segment_shares)), tuple(remarks)
 
 
 def training_photos(
@@ -90,12 +105,24 @@ def training_photos(
     shares = None
     if "events" in tables and "products" in tables:
         shares = audience.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
-    images = tables["images"]
+    images = photos_of(tables)
     train, remarks = read_photos(images, segments, side, shares)
-    if not (images["split"] == "test").any():
+    tested = images["split"].eq("test") & images["category"].isin(train.categories)
+    if not images["split"].eq("test").any():
         return train, None, remarks
+    if (count := int(tested.sum())) < MIN_TEST:
+        raise UserError(
+            f"images: {count} photos of split 'test' in the categories learned, fewer than {MIN_TEST}: generators "
+            "cannot be judged by so few; add some, or leave split empty, and a part of the photos stands in for them"
+        )
     test, _ = read_photos(images, segments, train.shape[0], shares, split="test", categories=train.categories)
     return train, test, remarks
+
+
+def _frequent(labelled: pd.DataFrame) -> tuple[str, ...]:
+    """The categories with photos enough to learn from, in order of their names."""
+    counts = labelled["category"].value_counts()
+    return tuple(sorted(counts.index[counts >= MIN_PER_CATEGORY]))
 
 
 def _side_and_channels(images: pd.DataFrame) -> tuple[int, int]:

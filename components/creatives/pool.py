@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from components.contract.conform import conform, to_pandas
+from components.contract.origins import PEOPLE
 from components.contract.schema import TABLES
 from components.creatives.admission import Manifold, admit
 from components.creatives.protocol import Generator
@@ -17,7 +18,6 @@ from components.errors import UserError
 from components.pictures import encode_png
 
 DRAWS_PER_PLACE = 6  # pictures drawn for each place in the pool
-PEOPLE = "people"
 
 # creatives [n], images [n] -> expected click-through, float64 [n, segments]
 Score = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]

@@ -26,8 +26,8 @@ class Quality:
     frechet, kid: distances to real test photos, lower is better; precision, recall, coverage: in [0, 1]; density: about
     1 for real photos; cas: accuracy on real test photos of a classifier trained on the pictures alone (Ravuri & Vinyals
     2019); reverse_cas: share of the pictures that the fixed classifier takes for what was asked; diversity: spread
-    within the least diverse category over that of real photos; memorised: share that copy a training photo;
-    off_manifold: share outside the bounds of real photos.
+    within the least diverse category over that of real photos, of those with pictures enough to tell; memorised: share
+    that copy a training photo; off_manifold: share outside the bounds of real photos.
     """
 
     name: str
@@ -114,7 +114,7 @@ def assess_pictures(
 ) -> Quality:
     """Pictures with the conditions they were made for -> their quality; cas=False spares its training and leaves 0."""
     real, fake = classifier.features(test.pictures), classifier.features(made.pictures)
-    near_real, near_fake = real[:NEIGHBOURHOOD], fake[:NEIGHBOURHOOD]
+    near_real, near_fake = _some(real), _some(fake)
     precision, recall = precision_recall(near_real, near_fake)
     density, coverage = density_coverage(near_real, near_fake)
     return Quality(
@@ -132,6 +132,11 @@ def assess_pictures(
         memorised=float(manifold.copies(made.pictures).mean()),
         off_manifold=float((manifold.excess(made.pictures) > 0).mean()),
     )
+
+
+def _some(features: np.ndarray) -> np.ndarray:
+    """float [n, d] -> at most `NEIGHBOURHOOD` of its rows, by chance: photos may come sorted by category."""
+    return np.random.default_rng(0).permutation(features)[:NEIGHBOURHOOD]
 
 
 def judge(quality: Quality, ground: Quality, limits: Limits) -> Verdict:

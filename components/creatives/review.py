@@ -8,22 +8,22 @@ import numpy as np
 from components.config import CreativesConfig
 from components.creatives.admission import Manifold
 from components.creatives.classifier import Classifier, train_classifier
-from components.creatives.photos import Photos
+from components.creatives.photos import MIN_TEST, Photos
 from components.creatives.protocol import Generator
 from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
 from components.errors import UserError
 from components.pictures import NetworkEncoder, PictureEncoder
 
 DIMENSIONS = 64  # of the encoder behind duplicates, copies and the manifold
-HELD_OUT = 0.1  # share of the photos that stands in for a test split where the data have none
+HELD_OUT = 0.1  # share of the photos that stands in for a test split where the data have none, `MIN_TEST` at least
 
 
 @dataclass(frozen=True)
 class Review:
     """ground: what real photos score; quality, verdicts: by generator's name; best: the passing one with the best CAS.
 
-    best is None where none passes; the pool is then filled by none, and the gate refuses. classifier: the judge, which
-    learned from real photos.
+    best is None where none passes; the pool is then filled by none, and the gate refuses. manifold: of all photos that
+    the generators learned from; classifier: the judge, which learned from real photos.
     """
 
     ground: Quality
@@ -68,13 +68,14 @@ def review(
     """
     if not generators:
         raise UserError("creatives.generators is empty and creatives.pretrained is null: there is nothing to judge")
+    learned = train
     if test is None:
         order = np.random.default_rng(config.seed).permutation(len(train.category))
-        held = max(2, int(HELD_OUT * len(order)))
+        held = min(max(MIN_TEST, int(HELD_OUT * len(order))), len(order) // 2)
         train, test = train.take(order[held:]), train.take(order[:held])
     some = np.random.default_rng(config.seed).permutation(len(train.category))[: config.quality_photos]
     classifier = train_classifier(train.take(some), config.seed)
-    manifold = Manifold.fit(train.pictures, PictureEncoder.fit(train.pictures, DIMENSIONS), likeness)
+    manifold = _manifold(train, likeness)
     ground = floor(train, test, classifier, manifold)
     quality = {
         name: assess(generator, train, test, classifier, manifold, config.quality_samples, config.seed)
@@ -84,4 +85,9 @@ def review(
     verdicts = {name: judge(measured, ground, limits) for name, measured in quality.items()}
     passed = [name for name, verdict in verdicts.items() if verdict.passed]
     best = max(passed, key=lambda name: quality[name].cas) if passed else None
-    return Review(ground, quality, verdicts, best, manifold, classifier)
+    admitting = manifold if learned is train else _manifold(learned, likeness)
+    return Review(ground, quality, verdicts, best, admitting, classifier)
+
+
+def _manifold(photos: Photos, likeness: NetworkEncoder | None) -> Manifold:
+    return Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS), likeness)

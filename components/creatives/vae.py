@@ -113,10 +113,11 @@ class Bound:
 
 def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Bound:
     """Held-out photos -> the bound on their log probability, one draw of z each."""
-    count = min(limit, len(photos.category))
+    photos = photos.some(limit)
+    count = len(photos.category)
     latent = networks["decoder"].input_shape[0][1]
-    columns = {"traits": traits(photos.pictures, photos.category, len(photos.categories))[:count]}
-    batches = Batches(photos.take(slice(0, count)), min(500, count), 1, (Noise("z", (latent,)), SPOKEN), seed, columns)
+    columns = {"traits": traits(photos.pictures, photos.category, len(photos.categories))}
+    batches = Batches(photos, min(500, count), 1, (Noise("z", (latent,)), SPOKEN), seed, columns)
     pieces = []
     for step in range(count // batches.batch_size):
         batch = {name: ops.convert_to_tensor(values[0]) for name, values in batches.at(step).items()}
@@ -143,7 +144,7 @@ def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
     prior reaches other places too until training has pressed the two together (Ghosh et al. 2020, section 3.3).
     """
     encode, decode = networks["encoder"], networks["decoder"]
-    some = photos.take(slice(0, limit))
+    some = photos.some(limit)
     means, variances = _encoded(encode, some.pictures)
     placing = Normals.fit(means, some.category, len(photos.categories), variances).network()
     noise = keras.Input((means.shape[1],), name="noise")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from components.contract.origins import PEOPLE
 from components.features.levels import FreeColumns, Levels, side_by_side
 from components.features.traits import Trait, Traits
 
@@ -38,7 +39,7 @@ class CreativeColumns:
         self, creatives: pd.DataFrame, shown: pd.DataFrame, traits: tuple[Trait, ...]
     ) -> tuple[tuple[str, ...], np.ndarray]:
         """creatives [n], what each shows, and its traits -> column names, float32 [n, columns]."""
-        generated = (creatives["origin"] != "people").to_numpy(dtype=np.float32)[:, None]
+        generated = (creatives["origin"] != PEOPLE).to_numpy(dtype=np.float32)[:, None]
         names = [f"{PREFIX}generated", *(column for levels in self.words for column in levels.columns)]
         blocks = [generated, *(levels.encode(creatives[levels.group.removeprefix(PREFIX)]) for levels in self.words)]
         for trait in traits:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from components.config import FeaturesConfig
+from components.contract.origins import photos_of
 from components.errors import UserError
 from components.features.activity import Activity, Exposure
 from components.features.behaviour import Asked, Behaviour, Touches, fit_tastes, touches_of
@@ -72,7 +73,7 @@ def fit_features(
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
-    traits = _fit_traits(products, images, past, config, encoder)
+    traits = _fit_traits(products, photos_of(tables), past, config, encoder)
     touched = touches_of(past, products, images, traits)
     behaviour = Behaviour(
         activity=None if past is None else Activity.fit(past, config.window_days),

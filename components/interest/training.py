@@ -91,20 +91,20 @@ class Interest:
 def train_interest(features: Features, config: InterestConfig) -> Interest:
     """Features -> champion and figures. Another model takes the simplest one's place only if its excess is surely < 0.
 
-    Raises UserError where a model's name is unknown or a split has no click to learn from.
+    Raises UserError where a model's name is unknown, training has no click to learn from, or a split no impression.
     """
     names = _names(config)
     taught, calibrating, judging = (Rows.of(features, split) for split in (TRAIN, CALIBRATION, EVALUATION))
     _check(taught)
+    _check_seen(CALIBRATION, calibrating)
+    _check_seen(EVALUATION, judging)
     models = [kind_of(name).train(features, taught.pairs, taught.click, config) for name in names]
     losses = [_crossed_losses(model, calibrating) for model in models]
     excess = [_mean(loss - losses[0], calibrating, config) for loss in losses]
     calibrated = [_calibrate(model, calibrating) for model in models]
     base_rate = float(np.concatenate([taught.click, calibrating.click]).mean())
     candidates = tuple(
-        Candidate(
-            model.name, float(loss.mean()) if len(loss) else 0.0, over, _report(model, judging, base_rate, config)
-        )
+        Candidate(model.name, float(loss.mean()), over, _report(model, judging, base_rate, config))
         for model, loss, over in zip(calibrated, losses, excess, strict=True)
     )
     chosen = choose(candidates)
@@ -116,6 +116,7 @@ def train_calibrated(features: Features, name: str, config: InterestConfig) -> C
     """Features -> one calibrated model of the kind `name`, not judged. Raises UserError as `train_interest` does."""
     taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATION))
     _check(taught)
+    _check_seen(CALIBRATION, calibrating)
     return _calibrate(kind_of(name).train(features, taught.pairs, taught.click, config), calibrating)
 
 
@@ -141,6 +142,14 @@ def _check(taught: Rows) -> None:
         raise UserError(
             f"impressions: {len(taught.click)} consenting rows before training ends hold {what}: nothing can be "
             "learned (features.train_share sets how much of the time teaches)"
+        )
+
+
+def _check_seen(split: str, rows: Rows) -> None:
+    if not len(rows.click):
+        raise UserError(
+            f"impressions: no row of a consenting shopper in the time of {split}: the log pauses there, or "
+            "features.train_share and features.calibration_share leave it too little time"
         )
 
 

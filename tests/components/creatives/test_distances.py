@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from components.creatives.distances import density_coverage, frechet, kernel_distance, precision_recall, spread
+from components.creatives.distances import (
+    density_coverage,
+    frechet,
+    kernel_distance,
+    precision_recall,
+    relative_spread,
+    spread,
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +59,16 @@ def test_density_and_coverage_of_equal_laws_and_of_a_collapse(real):
 def test_spread_is_the_mean_distance_within_a_group():
     line = np.array([[0.0], [2.0], [10.0], [16.0]])
     assert spread(line, np.array([0, 0, 1, 1])).tolist() == [2.0, 6.0]
+
+
+def test_a_group_of_one_or_two_tells_no_collapse(real):
+    groups = np.r_[np.zeros(500, int), np.ones(300, int)]
+    made = np.r_[np.zeros(398, int), np.ones(400, int), 2, 2]
+    truly = relative_spread(real[:798], made[:798], real, groups)
+    assert relative_spread(real, made, real, np.r_[groups[:-30], np.full(30, 2)]) == pytest.approx(truly, rel=0.02)
+    one = np.full((800, 4), 0.5)
+    one[400:] = real[400:]
+    collapsed = relative_spread(one, np.arange(800) // 400, real, np.arange(800) // 400)
+    assert collapsed == 0.0
+    # where no group has many, those there are have to do
+    assert relative_spread(real[:6], np.arange(6) % 2, real[:6], np.arange(6) % 2) == 1.0

@@ -1,13 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from components.config import GeneratorConfig
+from components.creatives.attributes import BETWEEN
 from components.creatives.batches import Batches, Noise
 from components.creatives.families import FAMILIES
-from components.creatives.photos import Photos, read_photos
+from components.creatives.photos import Photos, read_photos, training_photos
 from components.creatives.train import start_training
-from components.creatives.vae import held_out_bound
+from components.creatives.vae import held_out_bound, sampler
 from components.errors import UserError
 from components.pictures import encode_png
 
@@ -92,3 +95,70 @@ def test_the_bound_in_nats_rises_with_training(photos):
     assert late.elbo > early.elbo + 50 and late.kl > 0 and late.pictures == 240
     # no density can give every pixel more than probability 1
     assert late.elbo < 0
+
+
+def test_some_of_a_sorted_table_are_of_every_category(photos):
+    order = np.argsort(photos.category, kind="stable")
+    some = photos.take(order).some(90)
+    assert len(some.category) == 90 and (np.bincount(some.category) >= 20).all()
+    assert photos.some(240) is photos
+    rare = photos.take(np.r_[np.flatnonzero(photos.category < 2), np.flatnonzero(photos.category == 2)[:25]])
+    assert np.bincount(rare.some(60).category, minlength=3)[2] >= 20
+
+
+def test_a_vae_of_sorted_photos_paints_every_category(photos):
+    order = np.argsort(photos.category, kind="stable")
+    config = GeneratorConfig(steps=1, max_seconds=60.0, batch_size=16, latent=4)
+    training = start_training("vae", photos.take(order), config, seed=0)
+    for _ in training.run():
+        pass
+    network = sampler(training.networks, photos.take(order), limit=70)  # the first 80 rows are of one category
+    painted = network([np.zeros((3, 4), "float32"), np.arange(3), np.zeros(3, int), np.full((3, 2), BETWEEN)])
+    assert np.isfinite(np.asarray(painted)).all()
+
+
+def test_a_category_of_blank_photos_is_left_out_and_named():
+    images = table({"hat": 30, "sock": 30, "glove": 25})
+    white = encode_png(np.full((28, 28, 1), 255, np.uint8))
+    images.loc[images["category"] == "sock", "image"] = white
+    images.loc[images.index[-10:], "image"] = white
+    photos, remarks = read_photos(images, segments=1)
+    assert photos.categories == ("hat",) and set(photos.category) == {0}
+    assert {remark.split(":")[0] for remark in remarks} >= {"category sock", "category glove"}
+    with pytest.raises(UserError, match="nothing to learn"):
+        read_photos(images[images["category"] == "sock"], segments=1)
+
+
+def learned(images, creatives=None, products=None):
+    """`training_photos` of a shop with these images."""
+    people = pd.DataFrame({"creative_id": ["c0"], "origin": ["people"], "image_id": ["i0"]})
+    tables = {"images": images, "creatives": people if creatives is None else creatives}
+    if products is not None:
+        tables["products"] = products
+    impressions = pd.DataFrame({"segment": [0, 1]})
+    return training_photos(tables, SimpleNamespace(impressions=impressions), None)
+
+
+def test_pictures_that_generators_made_are_no_photos():
+    images = table({"hat": 40}).assign(split=None)
+    made = pd.DataFrame(
+        {
+            "creative_id": ["c0", "c1", "c2", "c3"],
+            "origin": ["people", "flow-3", "flow-3", "vae-3"],
+            "image_id": ["i0", "i1", "i2", "i0"],
+        }
+    )
+    products = pd.DataFrame({"product_id": ["p2"], "image_id": ["i2"]})  # a product's own photo in a generator's ad
+    assert len(learned(images, made)[0].category) == 38
+    assert len(learned(images, made, products)[0].category) == 39
+    assert len(learned(images)[0].category) == 40
+
+
+def test_too_few_test_photos_are_refused_before_anything_is_trained():
+    images = table({"hat": 60})
+    images.loc[images.index[:3], "split"] = "test"
+    with pytest.raises(UserError, match=r"3 photos of split 'test'.*fewer than 20"):
+        learned(images)
+    images.loc[images.index[:20], "split"] = "test"
+    train, test, _ = learned(images)
+    assert len(train.category) == 40 and len(test.category) == 20

@@ -145,3 +145,10 @@ def test_a_logistic_champion_needs_no_tensorflow():
         "print([m for m in ('tensorflow', 'keras', 'jax') if m in sys.modules])"
     )
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("split", ["calibration", "evaluation"])
+def test_a_split_without_consenting_rows_is_said(features, split):
+    paused = features.impressions[features.impressions["split"] != split]
+    with pytest.raises(UserError, match=f"no row of a consenting shopper in the time of {split}"):
+        train_interest(dataclasses.replace(features, impressions=paused), CONFIG)
