@@ -26,27 +26,25 @@ def run(name: str, course, budget: float, seed: int, precision: str, kept: Path,
     from benchmarks.creatives.race import generators
     from components.creatives.generator import NetworkGenerator
 
-    card = kept / "curve.json"
+    card = kept / "training.json"
     if card.exists():
-        curve = json.loads(card.read_text())
+        training = json.loads(card.read_text())
         generator = NetworkGenerator.from_files({file.name: file.read_bytes() for file in kept.iterdir()})
     else:
-        curve = []
+        training = {"curve": [], "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"}
         for spent, generator in generators(name, course.photos, budget, seed, precision):
-            curve.append({"cpu_seconds": round(spent, 1), **course.distance(generator, seed)})
-            print(f"{name} seed {seed}: {curve[-1]}", flush=True)
+            training["curve"].append({"cpu_seconds": round(spent, 1), **course.distance(generator, seed)})
+            print(f"{name} seed {seed}: {training['curve'][-1]}", flush=True)
         if isinstance(generator, NetworkGenerator):
             kept.mkdir(exist_ok=True)
             for file, content in generator.files().items():
                 (kept / file).write_bytes(content)
-            card.write_text(json.dumps(curve))
+            card.write_text(json.dumps(training))
     final = course.judge(generator, seed)
     print(f"{name} seed {seed}: {final}", flush=True)
     if grid is not None:
         write_grid(generator, grid)
-    onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
-    spent = curve[-1]["cpu_seconds"]
-    return {"model": name, "seed": seed, "cpu_seconds": spent, "onednn": onednn, "curve": curve, **final}
+    return {"model": name, "seed": seed, "cpu_seconds": training["curve"][-1]["cpu_seconds"], **training, **final}
 
 
 def reached(rows: list[dict]) -> dict[str, float | None]:
