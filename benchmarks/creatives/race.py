@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from components.config import GeneratorConfig
 
 MARKS = (0.1, 0.2, 0.35, 0.5, 0.75)  # shares of the budget at which the curve is taken
-PROBE = (5, 25)  # steps between which a model's speed is taken
+PROBE = (5, 25)  # steps between which a model's speed is taken,
+PROBED = 0.1  # of the budget at most, for a step may take a minute
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
     for record in training.run():
         if record.step == PROBE[0]:
             begun = time.process_time()
-    each = (time.process_time() - begun) / (PROBE[1] - PROBE[0])
+        elif record.step > PROBE[0] and time.process_time() - begun > PROBED * budget:
+            break
+    each = (time.process_time() - begun) / (record.step - PROBE[0])
     return max(PROBE[1], int(0.95 * budget / each))
 
 
