@@ -4,6 +4,7 @@ Only a run and a deployment publish; `dvc repro` stops at decision.json. Publish
 """
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -156,12 +157,33 @@ def export(outcome: Mapping, paths: Paths) -> None:
 
     The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
     """
+    if outcome["champion"] is not None:
+        own = outcome["champion"] == outcome["candidate"]
+        _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)
+
+
+def renew_export(dataset: str, paths: Paths) -> bool:
+    """Write what is exported anew, of the champion that the registry has now; whether anything was exported here.
+
+    Its files are fetched aside, for a run that is under way is judging against those in the snapshot.
+    """
+    from components.promotion.registry import CHAMPION
+    from components.tracking import fetch_package, open_store, version_of
+
+    if not paths.export.exists():
+        return False
+    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".champion-") as scratch:
+        package = UPath(scratch) / POLICY
+        fetch_package(champion, Path(package))
+        _export({"dataset": dataset, "champion": champion.number, "candidate": None}, package, paths)
+    return True
+
+
+def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
+    """The files of the champion's `package`, and its plan, as they go out."""
     from components.contract.tables import write_bytes, write_table
 
-    if outcome["champion"] is None:
-        return
-    own = outcome["champion"] == outcome["candidate"]
-    package = paths.stage("promotion") / POLICY if own else paths.champion
     plan = _experiment(outcome, paths)
     shutil.rmtree(paths.export, ignore_errors=True)
     decisions = read_frame(package / "decisions.parquet")

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from components.cli.run import SHIPPED, json_option
+from components.cli.run import SHIPPED, json_option, workdir
 
 
 def _login() -> str:
@@ -64,9 +64,21 @@ def promote(dataset: str, force: bool, reason: str | None, by: str) -> None:
 @click.argument("dataset")
 @because
 @by_whom
-def rollback(dataset: str, reason: str | None, by: str) -> None:
-    """Give the champion's place in DATASET back to the version that held it before."""
+@workdir
+def rollback(dataset: str, reason: str | None, by: str, workdir: str) -> None:
+    """Give the champion's place in DATASET back to the version that held it before.
+
+    The export in the working directory follows. No run promotes the version that loses the place again, until `adloom
+    promote` does.
+    """
+    from components.paths import Paths
     from components.promotion.registry import rollback as move
+    from components.publication import renew_export
 
     outcome = move(_open(), f"{dataset}-policy", reason, by)
     click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")
+    paths = Paths.of(dataset, workdir=workdir)
+    if renew_export(dataset, paths):
+        click.echo(f"{paths.export}: holds version {outcome.champion} now")
+    else:
+        click.echo(f"{paths.export}: nothing is exported here; an export elsewhere follows with `adloom run {dataset}`")

@@ -14,6 +14,7 @@ from components.tracking import Version, version_of
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+ROLLED_BACK = "rolled_back"  # tag of a version: why a person took the champion's place from it
 QUESTION = "question-"  # tags of the registered policy: the ledger of all that was ever judged
 
 
@@ -30,7 +31,8 @@ class Outcome:
 def apply(client, name: str, candidate: Version, decision: Decision, approval: str = "auto") -> Outcome:
     """Record `decision` on the version `candidate` of the policy `name`, and move its aliases accordingly.
 
-    With `approval` manual a passed candidate becomes the challenger and waits for `adloom promote`.
+    With `approval` manual a passed candidate becomes the challenger and waits for `adloom promote`. So does one that a
+    person rolled back, whatever the setting: the evidence has not changed, and they knew more than it.
     Raises UserError, changing nothing, when the champion is no longer the one that evaluation read.
     """
     with store_lock():
@@ -40,11 +42,12 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
         _check_champion(name, champion, decision)
         _spend(client, name, decision)
         _record(client, candidate, decision)
-        if decision.action == "promote" and approval == "auto":
+        objection = _objection(client, candidate)
+        if decision.action == "promote" and approval == "auto" and not objection:
             _move(client, name, candidate, champion)
             return Outcome("promote", candidate.number, candidate.number, decision.reasons)
         client.set_registered_model_alias(name, CHALLENGER, str(candidate.number))
-        waiting = ("it waits for `adloom promote`",) if decision.action == "promote" else ()
+        waiting = (*objection, "it waits for `adloom promote`") if decision.action == "promote" else ()
         action = "wait" if waiting else decision.action
         return Outcome(action, champion.number if champion else None, candidate.number, (*decision.reasons, *waiting))
 
@@ -52,7 +55,7 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
 def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outcome:
     """Make the challenger of `name` the champion by hand; only `force`, with a `reason`, overrules the gate.
 
-    Who (`by`) and why stand in the version's tags from then on.
+    Who (`by`) and why stand in the version's tags from then on, and an earlier rollback no longer does.
     """
     if force and not reason:
         raise UserError("--force needs --reason: it is kept with the version")
@@ -73,12 +76,18 @@ def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outc
             raise UserError(f"{name}: the champion has changed since version {challenger.number} was judged; run again")
         text = reason or "approved by hand"
         _sign(client, challenger, "forced" if force else "approved", text, by)
+        for tag in (ROLLED_BACK, f"{ROLLED_BACK}_by"):
+            if tag in challenger.tags:
+                client.delete_model_version_tag(name, str(challenger.number), tag)
         _move(client, name, challenger, champion)
         return Outcome("promote", challenger.number, challenger.number, (text,))
 
 
 def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
-    """Give `champion` back to the version that held it before the present one; who and why are kept."""
+    """Give `champion` back to the version that held it before the present one; who and why are kept.
+
+    The version that loses the place gets it again by `promote` alone, not by a run.
+    """
     with store_lock():
         champion = version_of(client, name, CHAMPION)
         if champion is None:
@@ -86,7 +95,7 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
         previous = champion.tags.get("previous_champion")
         if previous is None:
             raise UserError(f"{name}: version {champion.number} is the first champion; there is none to go back to")
-        _sign(client, champion, "rolled_back", reason or "by hand", by)
+        _sign(client, champion, ROLLED_BACK, reason or "by hand", by)
         client.set_registered_model_alias(name, CHAMPION, previous)
         return Outcome("rollback", int(previous), champion.number, (reason or "by hand",))
 
@@ -114,6 +123,15 @@ def _sign(client, version: Version, deed: str, reason: str, by: str) -> None:
         raise UserError("--by needs a name: it is kept with the version")
     client.set_model_version_tag(version.name, str(version.number), deed, reason)
     client.set_model_version_tag(version.name, str(version.number), f"{deed}_by", by)
+
+
+def _objection(client, candidate: Version) -> tuple[str, ...]:
+    """What a person who rolled the version back said; read anew, for they may have done so since it was registered."""
+    tags = client.get_model_version(candidate.name, str(candidate.number)).tags
+    if ROLLED_BACK not in tags:
+        return ()
+    by = tags.get(f"{ROLLED_BACK}_by", "somebody")
+    return (f"version {candidate.number} was rolled back by {by}: {tags[ROLLED_BACK]}",)
 
 
 def _spend(client, name: str, decision: Decision) -> None:

@@ -1,15 +1,24 @@
 """apply(), promote(), rollback(): aliases move only under the lock, only against the champion that was judged."""
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from click.testing import CliRunner
+from upath import UPath
 
+from components.cli.registry import rollback as rollback_command
 from components.config import PromotionConfig
+from components.contract.tables import read_frame, read_json, write_table
 from components.errors import UserError
 from components.evaluation.ledger import Ledger
+from components.manifest import digest_tree
+from components.paths import Paths
 from components.promotion.decision import decide, question_of
 from components.promotion.history import standing
 from components.promotion.registry import CHALLENGER, CHAMPION, apply, promote, questions, rollback
+from components.publication import export
 from components.tracking import ModelRecord, fetch_package, find_version, open_store, register, version_of
 from tests.components.promotion.test_decision import evidence
 
@@ -135,6 +144,54 @@ def test_rollback_returns_to_the_champion_before(store, version):
     assert (left.tags["rolled_back"], left.tags["rolled_back_by"]) == ("complaints", "ann")
 
 
+def test_a_run_leaves_a_rolled_back_version_to_a_person(store, version):
+    """On unchanged data a run finds the same candidate and, against the restored champion, the same decision."""
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(store, first))
+    decision = judged(store, second, first)
+    apply(store, NAME, second, decision)
+    rollback(store, NAME, "complaints", "ann")
+    outcome = apply(store, NAME, second, decision)  # `second` was fetched before the rollback: its tags do not tell
+    assert (outcome.action, outcome.champion) == ("wait", first.number)
+    assert f"version {second.number} was rolled back by ann: complaints" in outcome.reasons
+    assert apply(store, NAME, version("second"), decision).action == "wait"
+    assert version_of(store, NAME, CHAMPION).number == first.number
+    assert promote(store, NAME, force=False, reason="mended", by="bo").champion == second.number
+    tags = version_of(store, NAME, CHAMPION).tags
+    assert tags["approved_by"] == "bo" and "rolled_back" not in tags and "rolled_back_by" not in tags
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_the_export_follows_a_rollback(store, tmp_path, exported):
+    """From the registry's files, and without touching the snapshot that a run may be judging against."""
+    name, paths = f"export{exported}", Paths.of(f"export{exported}", workdir=str(tmp_path))
+    versions = []
+    for number in (1, 2):
+        package = tmp_path / f"package{number}"
+        write_table(pd.DataFrame({"segment": [number]}), UPath(package) / "decisions.parquet")
+        record = ModelRecord(f"{name}-policy", package, lambda folder=package: f"file://{folder}", name, "0" * 64)
+        versions.append(register(store, record))
+        store.set_registered_model_alias(f"{name}-policy", CHAMPION, str(number))
+    store.set_model_version_tag(f"{name}-policy", "2", "previous_champion", "1")
+    shutil.copytree(tmp_path / "package2", paths.champion)
+    if exported:
+        export({"dataset": name, "champion": 2, "candidate": 3}, paths)
+    before = digest_tree(paths.champion)
+    said = CliRunner().invoke(
+        rollback_command, [name, "--by", "ann", "--workdir", str(tmp_path)], catch_exceptions=False
+    )
+    assert "version 1 is champion again (ann)" in said.output
+    assert digest_tree(paths.champion) == before and not list(paths.artifacts.glob(".*"))
+    if exported:
+        assert f"{paths.export}: holds version 1 now" in said.output
+        assert read_frame(paths.export / "decisions.parquet")["segment"].tolist() == [1]
+        manifest = read_json(paths.export / "manifest.json")
+        assert (manifest["policy_version"], manifest["dataset"]) == (1, name)
+    else:
+        assert "nothing is exported here" in said.output and f"adloom run {name}" in said.output
+        assert not paths.export.exists()
+
+
 def test_the_same_package_is_registered_once(store, version):
     assert version("same").number == version("same").number
 
@@ -187,7 +244,6 @@ def test_two_challengers_judged_at_once_do_not_share_one_part_of_alpha(store, ve
 
 def test_a_warm_start_finds_the_champion_generators_as_they_were_registered(store, tmp_path):
     from components.config import CreativesConfig, Settings
-    from components.paths import Paths
     from components.promotion.decision import Gate
     from components.promotion.registry import apply_gate
     from components.publication import snapshot
