@@ -5,7 +5,8 @@ it; so a pull that is cut leaves whole days, and the next one goes on after them
 bytes of ten nightly pulls. Beside new days a pull brings
 
 - rows of earlier days that came late (by id, in the last `late_days`), as arrivals.py has them;
-- conversions whose window has closed since (settlements.py); before, they are null whatever the database says;
+- conversions whose window has closed since (settlements.py); before, they are null whatever the database says, and
+  what comes after it is none;
 - pictures whose id is not there yet; the small tables, which have no time, whole.
 """
 
@@ -21,16 +22,17 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from upath import UPath
 
 from components.config import SourceConfig
 from components.contract.arrivals import late_name
 from components.contract.card import NAME as CARD
 from components.contract.card import DatasetCard, read_card, write_card
+from components.contract.conform import to_pandas
 from components.contract.schema import TABLES
-from components.contract.settlements import COLUMNS, PREFIX
+from components.contract.settlements import COLUMNS, FILLED, PREFIX
 from components.contract.tables import has_table, read_frame, read_table, write_batches, write_table
+from components.contract.window import attribute, settle
 from components.datasets.add import check_name
 from components.datasets.database import Database, DatabaseGone, place_of, snapshot
 from components.datasets.storage import extending
@@ -190,14 +192,20 @@ def _with_day(held: Held, folder: UPath, day: datetime) -> Held:
 
 
 def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa.Table]:
-    """Impressions without the conversions whose window is open when the log ends; other tables as they are."""
-    last = pa.scalar(card.ends_at - timedelta(days=card.conversion_window_days), pa.timestamp("us", "UTC"))
+    """Impressions as the contract has them when the log ends: a conversion after its window is none, and one whose
+    window is open is not known. Other tables as they are.
+
+    Whoever pulls a day later than its own night would else find what that night did not know.
+    """
+    window = card.conversion_window_days
     for batch in batches:
         if "conversion" in batch.column_names:
-            is_open = pc.and_(pc.equal(batch["click"], 1), pc.greater(batch["timestamp"], last))
-            for name in COLUMNS[1:]:
-                kept = pc.if_else(is_open, pa.scalar(None, batch[name].type), batch[name])
-                batch = batch.set_column(batch.column_names.index(name), batch.schema.field(name), kept)
+            clicks = to_pandas(batch.select(["timestamp", "click", *FILLED]), TABLES["impressions"])
+            known = settle(attribute(clicks, card, window), pd.Timestamp(card.ends_at), window)
+            for name in FILLED:
+                field = batch.schema.field(name)
+                values = pa.array(known[name], field.type, from_pandas=True)
+                batch = batch.set_column(batch.column_names.index(name), field, values)
         yield batch
 
 
@@ -242,7 +250,7 @@ def _write_settled(database: Database, fresh: UPath, card: DatasetCard, held: He
     due = held.open_clicks[(closes > card.ends_at - DAY) & (closes <= card.ends_at)]
     settled = 0
     for day, rows in due.groupby(due["timestamp"].dt.floor("D")):
-        found = list(_by_id(database, "impressions", "impression_id", rows["impression_id"]))
+        found = list(_settled_only(_by_id(database, "impressions", "impression_id", rows["impression_id"]), card))
         if not found:
             continue
         known = pa.concat_tables(found).select(COLUMNS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)

@@ -188,6 +188,34 @@ def test_nightly_pulls_and_one_pull_give_the_same_bytes_and_touch_nothing_old(sh
     assert again.days == 0 and digest_tree(UPath(tmp_path / "once" / "bakery")) == once
 
 
+def test_a_conversion_after_its_window_is_none_whenever_it_is_pulled(shop, tmp_path):
+    """The shop counts on; a day that is pulled later on says what its own night said, in rows that came late too."""
+    config = shop.config.model_copy(update={"conversion_window_days": 1})
+    shown = SAMPLE["impressions"].set_index("impression_id")
+    settled, late = "m5", "m71"  # clicked on the first and the fifth day
+    restore(shop, leaving_out=(late,))
+    keep_until(shop, 6)
+    pull("bakery", config, UPath(tmp_path / "nightly"))
+    restore(shop)
+    for name in (settled, late):
+        at = shown.loc[name, "timestamp"] + pd.Timedelta(days=1, microseconds=1)
+        shop.execute(
+            f"UPDATE impressions SET conversion = 1, conversion_timestamp = '{at:%Y-%m-%d %H:%M:%S.%f}', revenue = 50 "
+            f"WHERE impression_id = '{name}'"
+        )
+    found = {}
+    for name in ("nightly", "once"):
+        pull("bakery", config, UPath(tmp_path / name))
+        tables, card = load_dataset(UPath(tmp_path / name / "bakery"))
+        found[name] = tables["impressions"]
+        assert not any(len(rows) for rows in validate(tables, card, ValidationConfig()).quarantine.values())
+    pd.testing.assert_frame_equal(found["nightly"], found["once"])
+    rows = found["once"].set_index("impression_id")
+    assert (rows.loc[[settled, late], ["conversion", "revenue"]] == 0).all().all()
+    in_time = shown[(shown["conversion"] == 1) & (shown["timestamp"] < until(8))].index  # exactly one window later
+    assert len(in_time) > 5 and (rows.loc[in_time, "conversion"] == 1).all()
+
+
 def test_late_rows_enter_the_next_pull_and_a_backfill_does_without_them(shop, tmp_path):
     times = SAMPLE["impressions"]
     late = tuple(times.loc[(times["timestamp"] >= until(7)) & (times["timestamp"] < until(8)), "impression_id"].head(3))
