@@ -48,7 +48,7 @@ def read_table(
     extra = [*(SETTLED if late else ()), *(("timestamp",) if timed else ())]
     needed = None if wanted is None else list(dict.fromkeys([*wanted, *extra]))
     pieces = [conform(_read_parquet(file, name, needed), declared, str(file), needed) for file in files]
-    table = pa.concat_tables(pieces, promote_options="permissive") if len(pieces) > 1 else pieces[0]
+    table = _joined(pieces, files, name)
     if table.num_rows == 0:
         raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave an optional table away")
     frame = to_pandas(table if needed is None else table.select(needed), declared)
@@ -201,6 +201,30 @@ def _partition_files(parts: UPath, name: str) -> list[UPath]:
     if not any(not is_settlement(file.name, name) for file in files):
         raise UserError(f"{name}: no Parquet file in {parts}/")
     return files
+
+
+def _joined(pieces: list[pa.Table], files: list[UPath], name: str) -> pa.Table:
+    """The rows of all pieces; UserError where a column of the user's own changes its type from file to file."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return pa.concat_tables(pieces, promote_options="permissive")
+    except pa.ArrowException as error:
+        clash = _differing_types(pieces, files) or str(error).splitlines()[0]
+        raise UserError(f"{name}: its files do not fit together: {clash}; a column has one type in all files") from None
+
+
+def _differing_types(pieces: list[pa.Table], files: list[UPath]) -> str:
+    """The columns that have several types, each with the first file that has it."""
+    first: dict[str, dict[str, UPath]] = {}
+    for piece, file in zip(pieces, files, strict=True):
+        for field in piece.schema:
+            first.setdefault(field.name, {}).setdefault(str(field.type), file)
+    several = {column: types for column, types in first.items() if len(types) > 1}
+    return "; ".join(
+        f"{column} holds {' and '.join(f'{kind} in {file}' for kind, file in types.items())}"
+        for column, types in several.items()
+    )
 
 
 def _is_day(folder_name: str) -> bool:

@@ -208,6 +208,23 @@ def test_two_columns_of_one_name_are_refused(folder):
 
 
 @pytest.mark.parametrize(
+    ("earlier", "later", "said"),
+    [
+        (1, "wet", r"int64 in .*day=2026-03-01.* and string in .*day=2026-03-02"),
+        (2**60, 0.5, "int64 in .* and double in"),
+    ],
+)
+def test_a_column_whose_type_changes_from_day_to_day_is_named(folder, earlier, later, said):
+    frame = sample()["impressions"]
+    for day, value in ((1, earlier), (2, later), (3, later)):
+        at = folder / "impressions" / f"day=2026-03-0{day}" / "part-0.parquet"
+        write_table(frame.assign(context_w=value), at)
+    with pytest.raises(UserError, match=f"impressions: .*context_w holds {said}") as told:
+        read_table(folder, "impressions")
+    assert "2026-03-03" not in str(told.value)
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("events/part.parquet", "not in a folder"),
