@@ -69,7 +69,7 @@ def fit_features(
     """
     impressions = tables["impressions"]
     splits = Splits.fit(impressions, config.train_share, config.calibration_share, ends_at)
-    taught = impressions[splits.of(impressions) == TRAIN]
+    taught = consented(impressions[splits.of(impressions) == TRAIN], tables)
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]

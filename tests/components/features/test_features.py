@@ -149,6 +149,25 @@ def test_a_shopper_without_consent_has_no_past_and_teaches_nothing(tables, model
     assert fit_features(without, CONFIG).files() == model.files()
 
 
+def test_impressions_of_shoppers_without_consent_teach_nothing(tables):
+    """No level that they alone have seen, no mean that they moved; the times of the log are its own."""
+    consents = tables["shoppers"].set_index("shopper_id")["consent"]
+    shown = tables["impressions"]
+    at_ends = shown["timestamp"].isin([shown["timestamp"].min(), shown["timestamp"].max()])
+    shown = shown.assign(shopper_id=shown["shopper_id"].mask(at_ends, consents.idxmax()))
+    theirs = ~shown["shopper_id"].map(consents)
+    shown = shown.assign(
+        position=shown["position"].mask(theirs, 9),
+        placement=shown["placement"].mask(theirs, "lounge"),
+        context_device=pd.Series("phone", shown.index, dtype="str").mask(theirs, "tablet"),
+        context_width=np.where(theirs, 1e6, 400.0),
+    )
+    every, without = (fit_features({**tables, "impressions": rows}, CONFIG) for rows in (shown, shown[~theirs]))
+    assert theirs.any() and every.files() == without.files()
+    assert every.context.placement.levels and "lounge" not in every.context.placement.levels
+    assert every.context.free.means.tolist() == [400.0]
+
+
 def test_profiles_name_what_a_shopper_touched_most(tables, features):
     profiles = features.shopper_profiles.set_index("shopper_id")
     events = tables["events"].merge(tables["products"][["product_id", "category"]], on="product_id")
