@@ -13,7 +13,7 @@ bytes of ten nightly pulls. Beside new days a pull brings
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from components.contract.arrivals import late_name
 from components.contract.card import NAME as CARD
 from components.contract.card import DatasetCard, read_card, write_card
 from components.contract.conform import to_pandas
-from components.contract.schema import TABLES
+from components.contract.schema import ARROW, TABLES
 from components.contract.settlements import COLUMNS, FILLED, PREFIX
 from components.contract.tables import has_table, read_frame, read_table, write_batches, write_table
 from components.contract.window import attribute, settle
@@ -170,12 +170,18 @@ def _day_of(moment: datetime) -> datetime:
 
 
 def _held(folder: UPath) -> Held:
-    rows = {}
-    for name, key in KEYS.items():
-        if (folder / name).exists():
-            rows[name] = read_table(folder, name, [key, "timestamp"])
+    rows = {name: _log(folder, name, (key, "timestamp")) for name, key in KEYS.items()}
     pictures = read_table(folder, "images", ["image_id"])["image_id"] if (folder / "images").exists() else ()
-    return Held(rows, _open(read_table(folder, "impressions", CLICKS)), frozenset(pictures))
+    return Held(rows, _open(_log(folder, "impressions", CLICKS)), frozenset(pictures))
+
+
+def _log(folder: UPath, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """These columns of the log `name`; no rows where no day has brought any yet."""
+    if (folder / name).exists():
+        return read_table(folder, name, columns)
+    declared = TABLES[name]
+    nothing = pa.schema([(each, ARROW[declared.column(each).kind]) for each in columns]).empty_table()
+    return to_pandas(nothing, declared)
 
 
 def _open(clicks: pd.DataFrame) -> pd.DataFrame:
@@ -211,9 +217,12 @@ def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa
 
 def _write_late(database: Database, fresh: UPath, card: DatasetCard, held: Held, days: int) -> int:
     """Impressions and events of the last pulled days whose ids are not there yet, and their candidates; how many."""
-    begin, count = card.ends_at - DAY - days * DAY, 0
+    since, count = database.config.since, 0
+    back = [card.ends_at - DAY - number * DAY for number in range(days, 0, -1)]
     for name, rows in held.rows.items():
-        for day in (begin + back * DAY for back in range(days)):
+        if name not in database.columns:
+            continue
+        for day in (each for each in back if since is None or each >= _day_of(since)):  # earlier ones are not wanted
             there = set(rows.loc[(rows["timestamp"] >= day) & (rows["timestamp"] < day + DAY), KEYS[name]])
             new = [each for each in _ids_between(database, name, day) if each not in there]
             at = f"day={day:%Y-%m-%d}/{late_name(card.ends_at)}"

@@ -216,6 +216,34 @@ def test_a_conversion_after_its_window_is_none_whenever_it_is_pulled(shop, tmp_p
     assert len(in_time) > 5 and (rows.loc[in_time, "conversion"] == 1).all()
 
 
+def test_a_log_may_begin_on_a_day_without_impressions(shop, tmp_path):
+    """The day is there, with its events, and the next pull goes on after it; what comes late finds its place."""
+    config = shop.config.model_copy(update={"since": FIRST + timedelta(days=2)})
+    shown = SAMPLE["impressions"]
+    quiet = tuple(shown.loc[(shown["timestamp"] >= until(2)) & (shown["timestamp"] < until(3)), "impression_id"])
+    restore(shop, leaving_out=quiet)
+    keep_until(shop, 3)
+    first = pull("bakery", config, UPath(tmp_path))
+    assert (first.days, first.impressions, pd.Timestamp(first.ends_at)) == (1, 0, until(3))
+    assert not (tmp_path / "bakery" / "impressions").exists() and (tmp_path / "bakery" / "events").exists()
+    restore(shop, leaving_out=quiet[1:])
+    done = pull("bakery", config, UPath(tmp_path))
+    tables, card = load_dataset(UPath(tmp_path / "bakery"))
+    assert (done.late, pd.Timestamp(card.ends_at)) == (1, shown["timestamp"].max().floor("D"))
+    assert tables["impressions"]["impression_id"].iloc[0] == quiet[0]
+    assert len(tables["impressions"]) == done.impressions + 1 and not tables["images"]["image_id"].duplicated().any()
+
+
+def test_rows_from_before_since_are_not_late(shop, tmp_path):
+    config = shop.config.model_copy(update={"since": FIRST + timedelta(days=2, hours=1)})
+    keep_until(shop, 3)
+    pull("bakery", config, UPath(tmp_path))
+    restore(shop)
+    assert pull("bakery", config, UPath(tmp_path)).late == 0
+    tables, _ = load_dataset(UPath(tmp_path / "bakery"))
+    assert min(tables[name]["timestamp"].min() for name in ("impressions", "events")) >= until(2)
+
+
 def test_late_rows_enter_the_next_pull_and_a_backfill_does_without_them(shop, tmp_path):
     times = SAMPLE["impressions"]
     late = tuple(times.loc[(times["timestamp"] >= until(7)) & (times["timestamp"] < until(8)), "impression_id"].head(3))
