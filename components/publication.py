@@ -181,24 +181,25 @@ def renew_export(dataset: str, paths: Paths) -> bool:
 
 
 def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
-    """The files of the champion's `package`, and its plan, as they go out."""
+    """The files of the champion's `package`, and its plan, as they go out: all at once, whatever an ad server reads."""
     from components.contract.tables import write_bytes, write_table
+    from components.datasets.storage import replace_folder
 
-    plan = _experiment(outcome, paths)
-    shutil.rmtree(paths.export, ignore_errors=True)
-    decisions = read_frame(package / "decisions.parquet")
-    write_table(decisions, paths.export / "decisions.parquet")
-    ads = package / "pool" / "ads"
-    for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
-        write_bytes(picture.read_bytes(), paths.export / "pictures" / picture.name)
-    for name, content in plan.items():
-        write_bytes(content, paths.export / name)
-    manifest = {
-        "policy_version": outcome["champion"],
-        "dataset": outcome["dataset"],
-        "files": digest_tree(paths.export),
-    }
-    write_json(manifest, paths.export / "manifest.json")
+    with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".export-") as scratch:
+        fresh = UPath(scratch) / paths.export.name
+        write_table(read_frame(package / "decisions.parquet"), fresh / "decisions.parquet")
+        ads = package / "pool" / "ads"
+        for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
+            write_bytes(picture.read_bytes(), fresh / "pictures" / picture.name)
+        for name, content in _experiment(outcome, paths).items():
+            write_bytes(content, fresh / name)
+        manifest = {
+            "policy_version": outcome["champion"],
+            "dataset": outcome["dataset"],
+            "files": digest_tree(fresh),
+        }
+        write_json(manifest, fresh / "manifest.json")
+        replace_folder(fresh, paths.export)
 
 
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:

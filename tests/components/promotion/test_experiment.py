@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.contract.tables import read_json, write_table
+from components.contract.tables import read_json, write_bytes, write_table
 from components.evaluation.traffic import traffic_of
+from components.manifest import digest_tree
 from components.paths import Paths
 from components.promotion.experiment import POWER, arm, experiment_page, impressions_per_arm, plan_experiment
 from components.publication import export
@@ -94,6 +95,27 @@ def test_the_export_carries_the_plan_of_the_champion_on_until_another_one_comes(
     assert (paths.export / "experiment.json").exists()
     export({"dataset": "shop", "champion": 2, "candidate": 4}, paths)  # rolled back: its plan is not known here
     assert not (paths.export / "experiment.json").exists()
+
+
+def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = Paths.of("shop")
+    write_table(pd.DataFrame({"segment": [0]}), paths.champion / "decisions.parquet")
+    write_bytes(b"an ad", paths.champion / "pool" / "ads" / "one.png")
+    export({"dataset": "shop", "champion": 2, "candidate": 4}, paths)
+    before = digest_tree(paths.export, skip=())
+    assert set(before) == {"decisions.parquet", "manifest.json", "pictures/one.png"}
+    write_table(pd.DataFrame({"segment": [1]}), paths.champion / "decisions.parquet")
+    (paths.champion / "pool" / "ads" / "one.png").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("components.publication.write_json", lambda *_: 1 / 0)  # the manifest, its last file
+        with pytest.raises(ZeroDivisionError):
+            export({"dataset": "shop", "champion": 3, "candidate": 4}, paths)
+    assert digest_tree(paths.export, skip=()) == before
+    export({"dataset": "shop", "champion": 3, "candidate": 4}, paths)
+    assert set(digest_tree(paths.export, skip=())) == {"decisions.parquet", "manifest.json"}
+    assert read_json(paths.export / "manifest.json")["policy_version"] == 3
+    assert {path.name for path in paths.artifacts.iterdir()} == {"champion", "export"}
 
 
 def test_traffic_counts_shoppers_who_come_again():
