@@ -66,7 +66,8 @@ def behaviour_on_clones(
     luck, start = [], None
     for clone in range(clones):
         if log.logging is None and clone:
-            stage = _stage(covered, law, impressions, generator, seed)
+            # Among other rows other columns vary: an earlier clone's fit is of other inputs.
+            stage, start = _stage(covered, law, impressions, generator, seed), None
         drawn = _drawn(stage, sizes, generator)
         luck.append(_luck(stage, drawn))
         truth = float(stage.expected.mean())

@@ -44,6 +44,18 @@ def test_the_standard_error_is_that_of_a_log_of_this_size_whatever_the_clones_si
     assert seen["dr"].gap_error == 0.0 < seen["dm"].gap_error
 
 
+def test_a_context_that_clones_may_lack_does_not_end_the_evaluation():
+    """One row of 400 differs: a resample has it or not, so the reward models' inputs are not as many on each clone."""
+    known = known_log(4, n=400)
+    context = np.column_stack([known.log.context, np.arange(400) == 7])
+    log = replace(known.log, logging=None, context=context)
+    analysis = analyse(log, known.target, None, (), 2, 0)
+    covered = Covered(log, known.target, None, 0.0, 0)
+    seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, 400, 0)
+    assert set(seen) == set(analysis.estimators())
+    assert all(np.isfinite(it.bias) for it in seen.values())
+
+
 def test_luck_counts_as_no_bias_and_more_than_luck_does():
     gaps = np.array([0.5, SURPRISING - 0.01, SURPRISING + 0.01, -10.0])
     assert beyond_chance(gaps, np.ones(4)) == pytest.approx([0.0, 0.0, 2.386, 9.95], abs=0.01)
