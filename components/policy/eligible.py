@@ -1,7 +1,7 @@
 """Who could have been shown: the pairs (impression, eligible creative) of the data contract.
 
 Eligible are an impression's rows in `candidates`; where that table is absent, the creatives of its campaign that are
-active at its timestamp.
+active at its timestamp, the first and the last moment included, as expectations/impressions.json has it.
 """
 
 import numpy as np
@@ -59,6 +59,6 @@ def _from_campaigns(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.Da
     if "active_from" in wanted:
         active &= (pairs["active_from"].isna() | (pairs["active_from"] <= pairs["timestamp"])).to_numpy()
     if "active_until" in wanted:
-        active &= (pairs["active_until"].isna() | (pairs["timestamp"] < pairs["active_until"])).to_numpy()
+        active &= (pairs["active_until"].isna() | (pairs["timestamp"] <= pairs["active_until"])).to_numpy()
     kept = pairs.loc[active].sort_values("row", kind="stable")
     return kept[["impression_id", "creative_id"]].reset_index(drop=True)

@@ -82,7 +82,7 @@ def impressions() -> pd.DataFrame:
 
 def creatives() -> pd.DataFrame:
     active_from = pd.to_datetime([None, "2026-01-02"], utc=True)
-    until = pd.to_datetime(["2026-01-02", None], utc=True)
+    until = pd.to_datetime(["2026-01-01 23:59", None], utc=True, format="mixed")
     return pd.DataFrame(
         {"creative_id": ["a", "b"], "campaign": ["c", "c"], "active_from": active_from, "active_until": until}
     )
@@ -92,6 +92,16 @@ def test_eligible_are_the_campaigns_active_creatives():
     pairs = eligible_pairs({"creatives": creatives()}, impressions())
     assert pairs.to_dict("list") == {"impression_id": ["i2", "i1"], "creative_id": ["b", "a"]}
     np.testing.assert_array_equal(pair_offsets(pairs, impressions()), [0, 1, 2])
+
+
+def test_a_creative_is_eligible_from_its_first_moment_to_its_last():
+    """What validation accepts can be evaluated: of three impressions the last comes a microsecond too late."""
+    times = pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-02 00:00:00.000001"], utc=True, format="mixed")
+    rows = pd.DataFrame({"impression_id": ["i1", "i2", "i3"], "campaign": "c", "timestamp": times})
+    shown = creatives().assign(active_from=times[0], active_until=[times[1], times[2]])
+    pairs = eligible_pairs({"creatives": shown}, rows)
+    assert pairs["impression_id"].tolist() == ["i1", "i1", "i2", "i2", "i3"]
+    assert pairs["creative_id"].tolist() == ["a", "b", "a", "b", "b"]
 
 
 def test_candidates_define_who_was_eligible():
