@@ -18,7 +18,8 @@ from components.cli.run import json_option
 def evaluate(log: str, target: str, actions: str | None, reward_range: tuple[float, float], as_json: bool) -> None:
     """Say what a TARGET policy would have earned on a LOG, how sure that is, and whether to trust it.
 
-    Files are Parquet or CSV. An abstention is an answer: it exits with 0.
+    Files are Parquet or CSV. A log without a column timestamp must be in order of time, for the intervals that hold at
+    any sample size need it. An abstention is an answer: it exits with 0.
     """
     from components.evaluation import evaluate_files
 

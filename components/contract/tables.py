@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from components.contract.arrivals import is_late, known_by
+from components.contract.arrivals import known_by
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import TABLES
 from components.contract.settlements import COLUMNS as SETTLED
@@ -36,15 +36,15 @@ def read_table(
     """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet` in order.
 
     `columns` limits what is read; without it every declared column must be there, and others come along. Conversions
-    that were settled later (settlements.py) are filled in. Rows that came late (arrivals.py) stand where their time
-    says; those that came after `as_of` are not there.
+    that were settled later (settlements.py) are filled in. Rows with a time stand in its order, those that came late
+    (arrivals.py) too, and rows of one moment as in the files; those that came after `as_of` are not there.
     """
     declared = TABLES[name]
     wanted = None if columns is None else list(columns)
     every = [file for file in _table_files(UPath(folder), name) if known_by(file.name, as_of)]
     late = [file for file in every if is_settlement(file.name, name)]
     files = [file for file in every if file not in late]
-    timed = declared.column("timestamp") is not None and any(is_late(file.name) for file in files)
+    timed = declared.column("timestamp") is not None
     extra = [*(SETTLED if late else ()), *(("timestamp",) if timed else ())]
     needed = None if wanted is None else list(dict.fromkeys([*wanted, *extra]))
     pieces = [conform(_read_parquet(file, name, needed), declared, str(file), needed) for file in files]
@@ -55,7 +55,7 @@ def read_table(
     for file in late:
         known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED)
         frame = apply_settlement(frame, to_pandas(known, declared), str(file))
-    if timed:
+    if timed and not frame["timestamp"].is_monotonic_increasing:
         frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)
     return frame if wanted is None else frame[wanted]
 

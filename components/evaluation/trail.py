@@ -64,6 +64,7 @@ def _duplicates(trail: Trail) -> Finding:
 
 
 def _order(trail: Trail) -> Finding:
+    """Whether the log still is in order of time, which the gate's bound needs: a data set is put into it when read."""
     back = trail.timestamp[1:] < trail.timestamp[:-1]
     if not back.any():
         return Finding("order", "ok", "impressions are in order of time")

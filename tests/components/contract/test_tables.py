@@ -67,6 +67,29 @@ def test_days_are_read_in_order(folder):
     assert read_table(folder, "events", columns=["kind"]).columns.tolist() == ["kind"]
 
 
+@pytest.mark.parametrize("files", ["impressions.parquet", "impressions/day=2026-03-01/part-{}.parquet"])
+def test_rows_stand_in_order_of_time_whatever_the_files_order(folder, files):
+    """One file in no order, or two that are each in order but overlap; rows of one moment stay as they came."""
+    frame = sample()["impressions"]
+    frame.loc[10:12, "timestamp"] = frame["timestamp"][10]
+    shuffled = frame.sample(frac=1.0, random_state=0).sort_values("timestamp", kind="stable").iloc[::-1]
+    parts = [shuffled] if "{" not in files else [frame.iloc[::2], frame.iloc[1::2]]
+    for number, part in enumerate(parts):
+        write_table(part, folder / files.format(number))
+    found = read_table(folder, "impressions")
+    written = pd.concat(parts)
+    same = written["impression_id"][written["timestamp"] == frame["timestamp"][10]].tolist()
+    assert len(same) == 3
+    assert found["impression_id"].tolist() == [*frame["impression_id"][:10], *same, *frame["impression_id"][13:]]
+    pd.testing.assert_frame_equal(
+        found.set_index("impression_id").loc[list(frame["impression_id"])].reset_index()[list(frame)],
+        frame,
+        check_dtype=False,
+    )
+    narrow = read_table(folder, "impressions", ["impression_id"])
+    assert narrow["impression_id"].tolist() == found["impression_id"].tolist()
+
+
 def test_only_the_columns_asked_for_are_read_and_needed(tmp_path):
     folder = UPath(tmp_path)
     frame = sample()["impressions"]
