@@ -113,10 +113,23 @@ def _drawn(stage: _Stage, sizes: np.ndarray, generator: np.random.Generator) -> 
     if log.logging is not None:
         logged = draw(log.logging, log.offsets, generator)
         log = replace(log, logged=logged, propensity=log.logging[logged])
-    low = log.reward_range[0]
-    chance = np.clip((stage.rate[log.logged] - low) / sizes.mean(), 0.0, 1.0)
-    reward = low + generator.choice(sizes, log.n) * (generator.random(log.n) < chance)
+    reward = draw_rewards(stage.rate[log.logged], sizes, log.reward_range, generator)
     return log.with_reward(reward, log.reward_range)
+
+
+def draw_rewards(
+    mean: np.ndarray, sizes: np.ndarray, reward_range: tuple[float, float], generator: np.random.Generator
+) -> np.ndarray:
+    """Rewards with means `mean` within the range: float64 [n].
+
+    sizes: rewards that were seen, over the least possible one. A row earns one of them now and then; a row that earns
+    more than their mean earns one always, and now and then the most possible in its place.
+    """
+    low, high = reward_range
+    gain, usual, most = mean - low, sizes.mean(), high - low
+    size, chance = generator.choice(sizes, len(mean)), generator.random(len(mean))
+    more = chance * (most - usual) < gain - usual
+    return low + np.where(more, most, size) * (chance < gain / usual)
 
 
 def _luck(stage: _Stage, drawn: LoggedDecisions) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.analysis import analyse
-from components.evaluation.clones import behaviour_on_clones
+from components.evaluation.clones import behaviour_on_clones, draw_rewards
 from components.evaluation.log import Covered
 from components.evaluation.reward_models import LOGISTIC
 from components.evaluation.shrinkage import SURPRISING, beyond_chance
@@ -54,6 +54,35 @@ def test_a_context_that_clones_may_lack_does_not_end_the_evaluation():
     seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, 400, 0)
     assert set(seen) == set(analysis.estimators())
     assert all(np.isfinite(it.bias) for it in seen.values())
+
+
+def test_rewards_of_a_clone_have_the_laws_mean():
+    """Rewards 2 or 4 of 1..5, so gains of 1 or 3, 2 on average: a mean of 2 is half a gain, one of 4 half a 5."""
+    n, sizes, generator = 200_000, np.array([1.0, 3.0]), np.random.default_rng(0)
+    shares = {
+        1.0: {1: 1.0},
+        2.0: {1: 1 / 2, 2: 1 / 4, 4: 1 / 4},
+        3.0: {2: 1 / 2, 4: 1 / 2},
+        4.0: {2: 1 / 4, 4: 1 / 4, 5: 1 / 2},
+        5.0: {5: 1.0},
+    }
+    for mean, share in shares.items():
+        reward = draw_rewards(np.full(n, mean), sizes, (1.0, 5.0), generator)
+        assert reward.mean() == pytest.approx(mean, abs=0.02)
+        seen, count = np.unique(reward, return_counts=True)
+        assert dict(zip(seen, count / n, strict=True)) == pytest.approx(share, abs=0.006)
+
+
+def test_intervals_are_honest_on_clones_of_a_log_whose_every_reward_is_positive():
+    """Rewards between 0 and 1, seldom near either: the clones' rewards must not be capped at what is usual."""
+    known = known_log(4, click_rate=0.4)
+    rate = known.rate[known.log.logged]
+    reward = np.random.default_rng(5).beta(5 * rate, 5 * (1 - rate))
+    log = known.log.with_reward(reward, (0.0, 1.0))
+    analysis = analyse(log, known.target, None, (), 2, 0)
+    covered = Covered(log, known.target, None, 0.0, 0)
+    seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 20, 4000, 0)
+    assert all(seen[name].coverage >= 0.8 for name in ("ips", "snips", "dr", "dm"))
 
 
 def test_luck_counts_as_no_bias_and_more_than_luck_does():
