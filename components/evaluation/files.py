@@ -16,6 +16,7 @@ from components.evaluation.result import Evaluation
 from components.policy.ragged import row_sums
 
 SUM_TOLERANCE = 1e-6
+NAMES = ("impression_id", "action", "shopper_id")  # text, whatever it looks like
 
 
 def evaluate_files(
@@ -49,7 +50,10 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{path}: must end in .parquet or .csv")
     try:
         if suffix == ".csv":
-            frame = pd.read_csv(path, dtype={"impression_id": str, "action": str, "shopper_id": str})
+            frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
+            # An action may be called None or NA, which pandas takes for no value in all columns or in none.
+            names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
+            frame = frame.assign(**names.where(names != ""))
         else:
             frame = pd.read_parquet(path)
     except FileNotFoundError:

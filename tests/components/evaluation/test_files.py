@@ -54,6 +54,20 @@ def test_reads_both_formats_to_the_same_numbers(tmp_path, suffix):
     assert evaluate_files(*paths, (0.0, 1.0), QUICK).estimate("mips").interval is not None
 
 
+def test_names_that_look_like_no_value_are_names(tmp_path):
+    rows, target, features = (
+        frame.replace({"action": {"a0": "None", "a1": "NA"}, "impression_id": {"7": "null"}}) for frame in frames()
+    )
+    paths = written(tmp_path, rows, target, features, suffix="csv")
+    decisions, _ = read_decisions(*paths, (0.0, 1.0))
+    assert {"None", "NA"} <= set(decisions.action_names) and len(decisions.action_names) == 12
+    assert decisions.impression[7] == "null"
+    for column in ("impression_id", "action"):
+        empty = rows.assign(**{column: rows[column].where(rows.index != 2, "")})
+        with pytest.raises(UserError, match=rf"log\.csv: column {column} is empty, such as in row 3"):
+            read_decisions(*written(tmp_path, empty, target, suffix="csv"), (0.0, 1.0))
+
+
 def test_without_actions_mips_says_why(tmp_path):
     rows, target, _ = frames()
     evaluation = evaluate_files(*written(tmp_path, rows, target), (0.0, 1.0), QUICK)
