@@ -25,12 +25,18 @@ class Embedding:
 
 
 def embed(log: LoggedDecisions, seed: int) -> Embedding | None:
-    """Groups of the log's actions; None where they have no features or cannot be told apart or joined."""
+    """Groups of the log's actions; None where they have no features, or none that tells an impression's actions apart.
+
+    With one group in every impression all weights are 1, whatever the policy: certain, and of nothing.
+    """
     if log.action_features is None or len(log.action_names) < 2:
         return None
     group = np.unique(log.action_features, axis=0, return_inverse=True)[1].ravel()
     if group.max() + 1 > FEW * len(group):
         group = _grouped(log.action_features, seed)
+    of_pair = group[log.action]
+    if np.array_equal(of_pair, spread(of_pair[log.logged], log.offsets)):
+        return None
     if log.logging is not None:
         return Embedding(group, log.logging, estimated=False)
     shown = np.bincount(log.action[log.logged], minlength=len(log.action_names)).astype(float)

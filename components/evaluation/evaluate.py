@@ -17,6 +17,7 @@ from components.evaluation.trust import trust_card
 from components.evaluation.verdict import doubts, hopeless
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
+ALL_ALIKE = "mips has no value: the features of the actions (feature_* columns) tell no two of one impression apart"
 
 NOTHING_TO_GO_BY = (
     "how many impressions would settle it cannot be told, for nothing varies enough here: explore, so that every "
@@ -73,7 +74,7 @@ def _summary(
     reasons = broken + doubts(covered, config) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
     compared = _compared(selected or UNBIASED, covered, analysis, config)
-    without_mips = () if "mips" in analysis.estimators() else (NO_EMBEDDING,)
+    without_mips = () if "mips" in analysis.estimators() else (_no_embedding(log),)
     return Evaluation(
         n=log.n,
         baseline=compared.baseline,
@@ -109,7 +110,7 @@ def _compared(name: str, covered: Covered, analysis: Analysis, config: Evaluatio
 
 def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
     if name not in analysis.target.contributions:
-        return Estimate(name, None, why_not=NO_EMBEDDING)
+        return Estimate(name, None, why_not=_no_embedding(covered.log))
     used, judged = analysis.target.contributions[name], analysis.target
     weighs = bool(used.used_weight.any())
     clip, scale = judged.shrinkage.get(name), covered.log.reward_range
@@ -122,6 +123,10 @@ def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[s
         shrinkage=clip,
         finite_sample=Interval(used.value(), *bounds),
     )
+
+
+def _no_embedding(log: LoggedDecisions) -> str:
+    return NO_EMBEDDING if log.action_features is None else ALL_ALIKE
 
 
 def _without_numbers(

@@ -75,6 +75,22 @@ def test_without_actions_mips_says_why(tmp_path):
     assert any("mips" in reason for reason in evaluation.reasons)
 
 
+@pytest.mark.parametrize("two_kinds", [False, True])
+def test_with_features_that_tell_no_actions_apart_mips_says_why(tmp_path, two_kinds):
+    """All actions alike, or told apart by a feature that is the same for all that an impression could show."""
+    rows, target, features = frames()
+    features = features.assign(feature_x=1.0)
+    if two_kinds:
+        half = [frame.assign(action=frame["action"] + "'") for frame in (rows, target, features)]
+        features = pd.concat([features, half[2].assign(feature_x=2.0)])
+        odd = [frame["impression_id"].astype(int) % 2 == 1 for frame in (rows, target)]
+        rows, target = rows.where(~odd[0], half[0]), target.where(~odd[1], half[1])
+    evaluation = evaluate_files(*written(tmp_path, rows, target, features), (0.0, 1.0), QUICK)
+    assert evaluation.estimate("mips").interval is None
+    assert "tell no two of one impression apart" in evaluation.estimate("mips").why_not
+    assert any("tell no two" in reason for reason in evaluation.reasons)
+
+
 def test_a_logged_action_outside_the_target_has_probability_zero(tmp_path):
     rows, target, _ = frames()
     shown = target["action"].to_numpy() == np.repeat(rows["action"].to_numpy(), 6)
