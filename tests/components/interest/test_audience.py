@@ -1,5 +1,7 @@
 """Whom new creatives are scored on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,6 +34,16 @@ def test_an_audience_names_nobody_and_tells_no_outcome(features):
     known = {"impression_id", "shopper_id", "creative_id", "timestamp", "click", "propensity", "split", "consent"}
     assert known < set(features.impressions)
     assert not known & set(draw_audience(features, 2, 20, seed=0))
+
+
+def test_an_audience_holds_no_row_of_a_shopper_who_refused_consent(features):
+    rows = features.impressions.assign(context_of_refusal=lambda rows: (~rows["consent"]).astype("float32"))
+    alone = rows.assign(consent=rows["consent"] & (rows["segment"] == 1))  # nobody of segment 0 consents
+    for known in (rows, alone):
+        assert not known["consent"].all()
+        drawn = draw_audience(replace(features, impressions=known), 2, 10_000, seed=0)
+        assert set(drawn["audience"]) == {0, 1} and (drawn["context_of_refusal"] == 0).all()
+    assert set(drawn.loc[drawn["audience"] == 0, "segment"]) == {1}
 
 
 def test_all_shoppers_stand_for_a_segment_that_nobody_is_in(features):
