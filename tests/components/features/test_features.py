@@ -147,6 +147,9 @@ def test_a_shopper_without_consent_has_no_past_and_teaches_nothing(tables, model
     kept = ~tables["events"]["shopper_id"].isin(refusing)
     without = {**tables, "events": tables["events"][kept]}
     assert fit_features(without, CONFIG).files() == model.files()
+    theirs = tables["impressions"]["shopper_id"].isin(refusing)
+    elsewhere = tables["impressions"].assign(placement=tables["impressions"]["placement"].mask(theirs, "elsewhere"))
+    assert fit_features({**tables, "impressions": elsewhere}, CONFIG).files() == model.files()
 
 
 def test_impressions_of_shoppers_without_consent_teach_nothing(tables):
