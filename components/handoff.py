@@ -64,7 +64,7 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
     """
     store = open_store(order.store)
     shutil.rmtree(paths.champion_generators, ignore_errors=True)  # an earlier night's
-    receive(order.inputs, store, paths.artifacts)
+    _leave_only(receive(order.inputs, store, paths.artifacts), paths)
     due = stages.expected(STAGE, settings, paths)
     for kind in ("code", "settings"):
         if getattr(due, kind) != getattr(order, kind):
@@ -82,6 +82,17 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
     stages.run(STAGE, settings, paths)
     outputs = [f"{STAGE}/{name}" for name in digest_tree(paths.stage(STAGE), skip=())]
     return send(paths.artifacts, [*outputs, PAGE], store)
+
+
+def _leave_only(names: tuple[str, ...], paths: Paths) -> None:
+    """Delete what else lies in the folders of the stages that the inputs are of.
+
+    An earlier order's files would count among this one's: a model is known by all that lies in its folder.
+    """
+    for stage in READS[STAGE]:
+        for file in [path for path in paths.stage(stage).rglob("*") if path.is_file()]:
+            if file.relative_to(paths.artifacts).as_posix() not in names:
+                file.unlink()
 
 
 def take_over(outputs: str, order: Order, settings: Settings, paths: Paths) -> None:

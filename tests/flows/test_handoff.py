@@ -7,9 +7,10 @@ import pytest
 from upath import UPath
 
 from components import handoff, stages
-from components.config import load_settings
+from components.config import CreativesConfig, Settings, load_settings
+from components.contract.tables import write_bytes
 from components.errors import UserError
-from components.manifest import digest_tree
+from components.manifest import Manifest, digest_tree
 from components.paths import Paths
 from components.store import open_store, send
 
@@ -53,6 +54,26 @@ def test_a_worker_of_another_code_or_other_settings_trains_nothing(
     with pytest.raises(UserError, match=f"the {kind} of stage creatives on this worker differ"):
         handoff.carry_out(order, others, there)
     assert digest_tree(there.stage("creatives"), skip=()) == before
+
+
+def test_what_an_earlier_order_left_on_the_worker_is_no_part_of_this_ones_inputs(tmp_path, monkeypatch):
+    """A scorer of another kind, say: the digest of its folder says which version of interest filled the pool."""
+    here, there = (Paths.of("marketplace", workdir=str(tmp_path / name)) for name in ("here", "there"))
+    settings = Settings(creatives=CreativesConfig(store=str(tmp_path / "store")))
+    monkeypatch.setattr(stages, "expected", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
+    monkeypatch.setattr(stages, "run", lambda *_: None)
+    read = ("validation", "features", "interest")
+    for stage in read:
+        write_bytes(b"tonight's", here.stage(stage) / "model" / "logistic.skops")
+        write_bytes(b"an earlier night's", there.stage(stage) / "model" / "logistic.skops")
+        write_bytes(b"an earlier night's", there.stage(stage) / "model" / "halves" / "0" / "network.keras")
+    own = [there.artifacts / name for name in ("creatives/metrics.json", "docs/creatives.md", "checkpoints/vae.npz")]
+    for file in own:
+        write_bytes(b"the worker's own", file)
+    handoff.carry_out(handoff.hand_over(settings, here), settings, there)
+    for stage in read:
+        assert digest_tree(there.stage(stage), skip=()) == digest_tree(here.stage(stage), skip=())
+    assert all(file.read_bytes() == b"the worker's own" for file in own)
 
 
 def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
