@@ -15,9 +15,11 @@ from components.contract.schema import TABLES
 from components.creatives.admission import Manifold, admit
 from components.creatives.protocol import Generator
 from components.errors import UserError
+from components.manifest import digest_bytes, digest_json
 from components.pictures import encode_png
 
 DRAWS_PER_PLACE = 6  # pictures drawn for each place in the pool
+KNOWN = "stands in the catalogue already"
 
 # creatives [n], images [n] -> expected click-through, float64 [n, segments]
 Score = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
@@ -69,6 +71,7 @@ def fill_pool(
         raise UserError("no campaign advertises a product of a category that the generators know; the pool stays empty")
     pictures = np.concatenate([pictures for _, pictures in drawn if len(pictures)])
     reasons = admit(pictures, manifold, duplicate_fraction)
+    reasons[proposals["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = KNOWN
     sound = np.flatnonzero(reasons == "")
     proposals, pictures = proposals.iloc[sound].reset_index(drop=True), pictures[sound]
     creatives = _contract_rows("creatives", proposals.assign(active_from=active_from))
@@ -103,22 +106,29 @@ def _draw(campaign, tables, generators, count: int, seed: tuple[int, int]) -> tu
     for maker, generator in enumerate(generators):
         mine = makers == maker
         pictures[mine] = generator.sample(codes[mine], segments[mine], int(seeds[maker]))
-    ids = [f"{campaign.campaign}-made-{number:04d}" for number in range(count)]
     conditions = [
         json.dumps({"category": category, "segment": int(segment), "draw": int(draw)}, sort_keys=True)
         for category, segment, draw in zip(rows["category"], segments, _places(makers), strict=True)
     ]
     proposals = rows.assign(
-        creative_id=ids,
         campaign=campaign.campaign,
         origin=[generators[maker].name for maker in makers],
-        image_id=[f"image-{name}" for name in ids],
         seed=seeds[makers],
         conditions=conditions,
         segment=segments,
         **texts,
     )
-    return proposals, pictures
+    ids = _ids(proposals, pictures)
+    return proposals.assign(creative_id=ids, image_id=[f"image-{name}" for name in ids]), pictures
+
+
+def _ids(proposals: pd.DataFrame, pictures: np.ndarray) -> list[str]:
+    """`<campaign>-made-<digest of row and picture>` of each: a shop that logs it never finds another one under it."""
+    digests = [
+        digest_json({**row, "picture": digest_bytes(picture.tobytes())})
+        for row, picture in zip(proposals.to_dict("records"), pictures, strict=True)
+    ]
+    return [f"{campaign}-made-{digest[:12]}" for campaign, digest in zip(proposals["campaign"], digests, strict=True)]
 
 
 def _goods(own: pd.DataFrame, products: pd.DataFrame | None, known: tuple[str, ...]) -> pd.DataFrame:

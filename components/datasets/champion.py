@@ -8,7 +8,7 @@ from upath import UPath
 
 from components.contract.tables import read_frame, read_json
 from components.errors import UserError
-from components.manifest import digest_file, digest_json
+from components.manifest import digest_file
 from components.paths import Paths
 
 DECISIONS = "decisions.parquet"
@@ -29,7 +29,7 @@ class Champion:
 
 
 def read_champion(paths: Paths) -> Champion | None:
-    """The champion as the last run exported it; None where no run has. Its pool's ids are made unique to it.
+    """The champion as the last run exported it; None where no run has.
 
     UserError where the package that the export came from is gone.
     """
@@ -38,15 +38,12 @@ def read_champion(paths: Paths) -> Champion | None:
     manifest = read_json(paths.export / "manifest.json")
     package = _package(paths, manifest["files"][DECISIONS])
     pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
-    return _with_own_ids(
-        Champion(
-            name=f"champion-{manifest['policy_version']}",
-            decisions=read_frame(package / DECISIONS),
-            exploration=float(read_json(package / "policy.json")["exploration"]),
-            pool=pool,
-            features={file.name: file.read_bytes() for file in (package / "model" / "features").iterdir()},
-        ),
-        digest_json([digest_file(package / "pool" / f"{name}.parquet") for name in sorted(pool)])[:8],
+    return Champion(
+        name=f"champion-{manifest['policy_version']}",
+        decisions=read_frame(package / DECISIONS),
+        exploration=float(read_json(package / "policy.json")["exploration"]),
+        pool=pool,
+        features={file.name: file.read_bytes() for file in (package / "model" / "features").iterdir()},
     )
 
 
@@ -58,25 +55,3 @@ def _package(paths: Paths, decisions: str) -> UPath:
         f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; "
         f"`adloom run {paths.artifacts.name}` brings it back"
     )
-
-
-def _with_own_ids(champion: Champion, suffix: str) -> Champion:
-    """Every run numbers its new creatives alike; in the log they need ids that say which run's they are."""
-    if not champion.pool:
-        return champion
-    creatives, images = (champion.pool[name] for name in POOL)
-    ids = {name: f"{name}-{suffix}" for name in creatives["creative_id"]}
-    pictures = {name: f"{name}-{suffix}" for name in images["image_id"]}
-    own = champion.decisions["creative_id"]
-    pool = {
-        "creatives": creatives.assign(
-            creative_id=_renamed(creatives["creative_id"], ids), image_id=_renamed(creatives["image_id"], pictures)
-        ),
-        "images": images.assign(image_id=_renamed(images["image_id"], pictures)),
-    }
-    decisions = champion.decisions.assign(creative_id=_renamed(own, ids))
-    return Champion(champion.name, decisions, champion.exploration, pool, champion.features)
-
-
-def _renamed(values: pd.Series, names: Mapping[str, str]) -> pd.Series:
-    return values.map(lambda value: names.get(value, value)).astype("str")

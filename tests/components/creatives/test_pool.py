@@ -104,6 +104,23 @@ def test_the_same_seed_fills_the_same_pool(tables, photos, manifold):
     assert not one.images["image"].equals(other.images["image"])
 
 
+def test_an_id_names_one_creative_whatever_run_made_it(tables, photos, manifold):
+    """What a shop serves and logs is never given to another picture, and what it serves already is not new."""
+    fill = [Sketcher(photos)], manifold, brightness, 3, 0.05
+    night, other = fill_pool(tables, *fill, seed=1), fill_pool(tables, *fill, seed=2)
+    for table, name in (("creatives", "creative_id"), ("images", "image_id")):
+        ids = pd.concat([getattr(night, table)[name], getattr(other, table)[name]])
+        assert ids.is_unique and len(ids) == 12
+    served = {**tables, "creatives": pd.concat([tables["creatives"], night.creatives], ignore_index=True)}
+    later = fill_pool(served, *fill, seed=1)
+    assert len(later.creatives) == 6 and later.refused["stands in the catalogue already"] == 6
+    assert not set(later.creatives["creative_id"]) & set(night.creatives["creative_id"])
+    words = tables["creatives"].assign(headline=["Best", "Best", None])
+    anew = fill_pool({**tables, "creatives": words}, *fill, seed=1)
+    same = anew.creatives["creative_id"].isin(night.creatives["creative_id"])
+    assert (anew.creatives["campaign"] == "b").equals(same)  # only campaign a has other words
+
+
 def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
     generator = Sketcher(photos)
     generator.sample = lambda category, segment, seed: (  # each picture depends on (category, seed, place) alone

@@ -137,8 +137,15 @@ def test_a_second_night_adds_no_creative_twice_and_another_champion_adds_its_own
     advance(NAME, data, 1, first, halves)
     assert advance(NAME, data, 8, first, halves).new_creatives == 0
     package = paths.stage("promotion") / "policy"
-    images = pd.read_parquet(str(package / "pool" / "images.parquet"))
-    write_table(images.assign(image=images["image"].iloc[::-1].to_numpy()), package / "pool" / "images.parquet")
+    creatives, images = (pd.read_parquet(str(package / "pool" / f"{name}.parquet")) for name in ("creatives", "images"))
+    others = {"creative_id": creatives["creative_id"] + "-other", "image_id": images["image_id"] + "-other"}
+    write_table(creatives.assign(**others), package / "pool" / "creatives.parquet")
+    write_table(images.assign(image_id=others["image_id"]), package / "pool" / "images.parquet")
+    decisions = pd.read_parquet(str(package / "decisions.parquet"))
+    renamed = decisions["creative_id"].replace(dict(zip(creatives["creative_id"], others["creative_id"], strict=True)))
+    for folder in (package, paths.export):
+        write_table(decisions.assign(creative_id=renamed), folder / "decisions.parquet")
+    write_json({"policy_version": 8, "files": digest_tree(paths.export)}, paths.export / "manifest.json")
     assert advance(NAME, data, 1, read_champion(paths), halves).new_creatives == 6
     ids = read_table(data / NAME, "creatives", ["creative_id"])["creative_id"]
     assert ids.is_unique
