@@ -183,7 +183,7 @@ def make(
     if order.placement is not None:
         _check_placement(order.placement, chooser.placements)
     generator = NetworkGenerator.from_files(dict(files))
-    every = 1 if order.text else len(generator.categories)
+    every = 1 if order.text is not None or order.category is not None else len(generator.categories)
     segments = _codes("--segment", order.segment, tuple(range(generator.segments)), order.count, every)
     campaigns = _campaigns(about, order) if order.asked else []
     words = [None] * order.count

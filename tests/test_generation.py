@@ -14,6 +14,7 @@ from components.creatives.admission import Bounds
 from components.creatives.attributes import Scales
 from components.creatives.classifier import train_classifier
 from components.creatives.context import Chooser, wordings
+from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
 from components.creatives.reading import train_reader
 from components.creatives.train import start_training
@@ -103,6 +104,30 @@ def test_categories_and_segments_are_taken_in_turn_and_unknown_ones_named(files)
         make(files, ABOUT, order(None, category="hat"))
     with pytest.raises(UserError, match="--segment 9: the champion knows"):
         make(files, ABOUT, order("a bag", segment=9))
+
+
+class Painter:
+    """A generator of three segments that paints black."""
+
+    name, categories, segments = "vae-3", CATEGORIES, 3
+
+    def sample(self, category, segment, seed):
+        return np.zeros((len(category), 12, 12, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("category", "segment", "due"),
+    [
+        ("bag", None, [("bag", 0), ("bag", 1), ("bag", 2), ("bag", 0)]),
+        (None, 1, [("ankle-boot", 1), ("bag", 1), ("ankle-boot", 1), ("bag", 1)]),
+        ("bag", 2, [("bag", 2)] * 4),
+        (None, None, [("ankle-boot", 0), ("bag", 0), ("ankle-boot", 1), ("bag", 1)]),
+    ],
+)
+def test_what_is_not_asked_for_is_taken_in_turn(monkeypatch, category, segment, due):
+    monkeypatch.setattr(NetworkGenerator, "from_files", lambda files: Painter())
+    rows = make({}, ABOUT, order(None, count=4, category=category, segment=segment))
+    assert [(row["category"], row["segment"]) for row in rows] == due
 
 
 @pytest.fixture(scope="module")
