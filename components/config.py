@@ -18,6 +18,7 @@ from components.errors import UserError
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what NumPy, scikit-learn and Keras all take
 
 
 def _utc(value: Any) -> Any:
@@ -48,7 +49,7 @@ class WorldConfig(Section):
     """Size of the simulated marketplace and the scenario (a name in components/world/scenarios, or a file)."""
 
     scenario: ScenarioName = "baseline"
-    seed: int = 20261
+    seed: Seed = 20261
     shoppers: Count = 20_000
     campaigns: Count = 8
     creatives_per_campaign: Count = 60
@@ -79,7 +80,7 @@ class FeaturesConfig(Section):
     # a .keras file that embeds pictures; null: principal components. Its content is digested, and not where it lies
     encoder: Annotated[str | None, Field(exclude=True)] = None
     profile_terms: Count = 5  # search terms in a shopper's readable profile
-    seed: int = 0
+    seed: Seed = 0
 
 
 class InterestConfig(Section):
@@ -93,7 +94,7 @@ class InterestConfig(Section):
     l2: Annotated[float, Field(ge=0)] = 1e-4  # of the network; the logistic model's priors come from the evidence
     bootstrap: Count = 200
     max_calibration_error: Share = 0.01
-    seed: int = 0
+    seed: Seed = 0
 
 
 class GeneratorConfig(Section):
@@ -142,7 +143,7 @@ class CreativesConfig(Section):
     pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both workers reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu
-    seed: int = 0
+    seed: Seed = 0
 
 
 class PolicyConfig(Section):
@@ -168,7 +169,7 @@ class EvaluationConfig(Section):
     segment_bound: Annotated[float, Field(ge=0)] = 0.0  # clicks per impression that a segment may surely lose
     guard_bound: Annotated[float, Field(ge=0)] = 0.1  # relative worsening of CVR, cost or feedback that is tolerated
     settled_lift: Annotated[float, Field(gt=0)] = 0.05  # relative; what an abstention says how to settle
-    seed: int = 0
+    seed: Seed = 0
 
 
 class PromotionConfig(Section):

@@ -120,6 +120,12 @@ def test_generate_refuses_an_hour_that_no_clock_has(tmp_path, hour):
     assert not (tmp_path / "ads").exists()
 
 
+def test_generate_refuses_a_seed_that_draws_nothing(tmp_path):
+    said = fails("generate", "shop", "--seed", "-1", "--out", str(tmp_path / "ads"))
+    assert "'--seed'" in said and "x>=0" in said
+    assert not (tmp_path / "ads").exists()
+
+
 def test_evaluate_names_a_missing_file(tmp_path):
     assert "nowhere.csv" in fails("evaluate", "--log", "nowhere.csv", "--target", "nowhere.csv")
 

@@ -26,6 +26,9 @@ def test_the_shipped_file_knows_the_shipped_data_sets():
     assert dataset_names(PARAMS) == ("marketplace", "openbandit")
 
 
+SEEDED = ("world", "features", "interest", "creatives", "evaluation")
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -40,6 +43,8 @@ def test_the_shipped_file_knows_the_shipped_data_sets():
         ("evaluation.bootstrap", ["write section.key=value"]),
         ("evaluation.bootstrap=[", ["not a YAML value"]),
         ("creatives.vae=fast", ["creatives.vae", "fast"]),
+        *((f"{name}.seed=-1", [f"{name}.seed", "greater than or equal to 0"]) for name in SEEDED),
+        ("features.seed=4294967296", ["features.seed", "less than 2147483648"]),
     ],
 )
 def test_a_wrong_override_is_named_in_one_message(override, words):

@@ -16,7 +16,7 @@ from components.errors import UserError
 @click.option("--hour", type=click.IntRange(0, 23), metavar="HOUR", help="When, by the shoppers' clock where logged.")
 @click.option("--personalise", is_flag=True, help="Search for pictures that the segment should like, or say why not.")
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same pictures.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same pictures.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
 def generate(dataset, text, category, segment, placement, hour, personalise, count, seed, out) -> None:
     """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
