@@ -168,7 +168,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.interest import CalibratedModel
     from components.interest.audience import draw_audience
     from components.manifest import digest_package
-    from components.training_log import train
+    from components.training_log import clear_checkpoints, train
 
     tables, _ = validated(paths)
     if "images" not in tables:
@@ -227,6 +227,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     out.json("metrics.json", record)
     seconds = {name: each.summary.seconds for name, each in trained.items()}
     write_text(pages.creatives(record, seconds), paths.docs / "creatives.md")
+    clear_checkpoints(paths)
 
 
 @_stage

@@ -17,11 +17,12 @@ from components.creatives.generator import NetworkGenerator
 from components.creatives.photos import Photos
 from components.creatives.train import GeneratorTraining, origin, start_training
 from components.creatives.training import Summary
-from components.manifest import digest_bytes, digest_json
+from components.manifest import digest_bytes, digest_code, digest_json
 from components.paths import Paths
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
+TRAINER = "from components.creatives import train"  # the code that a checkpoint depends on
 SEEDS_APART = 1_000_003  # between the starts of one training, so that no other part of a run has the same seed
 
 
@@ -103,24 +104,35 @@ def _earlier(
 def _trained(
     name: str, photos: Photos, config: CreativesConfig, seed: int, paths: Paths, earlier: warm.Weights | None
 ) -> GeneratorTraining:
-    """A training at its end, gone on with from the checkpoint of a run that was cut off, where there is one."""
+    """A training at its end, gone on with from the checkpoint of a run that was cut off, where there is one.
+
+    Its own last checkpoint stays, for a run that is cut off, or fails, further on.
+    """
     budget = getattr(config, name)
     if earlier is not None:
         budget = budget.model_copy(update={"steps": math.ceil(config.warm_share * budget.steps)})
-    # another budget is another schedule, other photos or another champion are another night: what those left in their
-    # checkpoints is not gone on from
+    # another budget is another schedule, other photos or another champion are another night, and other code trains
+    # otherwise: what those left in their checkpoints is not gone on from
     shown = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
     begun = [] if earlier is None else [earlier.digest]
-    label = digest_json([budget.model_dump(mode="json"), seed, shown, *begun])[:12]
-    checkpoint = paths.artifacts / "checkpoints" / f"{name}-{label}.npz"
+    label = digest_json([digest_code(TRAINER), budget.model_dump(mode="json"), seed, shown, *begun])[:12]
+    checkpoint = _checkpoints(paths) / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
     training = start_training(name, photos, budget, seed, resume, earlier)
     if resume is not None:
         log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
-    for kept in checkpoint.parent.glob(f"{name}-*.npz"):  # they are for runs that were cut off; this one is done
-        kept.unlink()
     return training
+
+
+def clear_checkpoints(paths: Paths) -> None:
+    """Delete what trainings left to go on from: until their stage has written its outputs, a rerun needs all of it."""
+    for checkpoint in _checkpoints(paths).glob("*.npz"):
+        checkpoint.unlink()
+
+
+def _checkpoints(paths: Paths) -> UPath:
+    return paths.artifacts / "checkpoints"
 
 
 def follow(training: GeneratorTraining, steps: int, checkpoint: UPath, board: UPath, every: float) -> None:

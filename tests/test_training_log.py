@@ -60,6 +60,41 @@ def test_other_photos_begin_anew(resumed, field):
     assert resumed(photos=replace(PHOTOS, **{field: getattr(PHOTOS, field) + 1})) is None
 
 
+def test_other_code_begins_anew(resumed, monkeypatch):
+    resumed()
+    monkeypatch.setattr(training_log, "digest_code", lambda source: "0" * 64)
+    assert resumed() is None
+
+
+@pytest.mark.parametrize("bad", [(), (0,)])
+def test_a_training_that_is_done_is_kept_until_its_stage_is(tmp_path, monkeypatch, bad):
+    """A later generator, the review or the pool may fail; each start of a training has a checkpoint of its own."""
+    given, paths = [], Paths.of("shop", workdir=str(tmp_path))
+
+    def start(name, photos, budget, seed, resume, earlier):
+        given.append((seed, resume))
+        return Collapsing(seed, set(bad))
+
+    def follow(training, steps, checkpoint, board, every):
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_bytes(f"after seed {given[-1][0]}".encode())
+
+    monkeypatch.setattr(training_log, "start_training", start)
+    monkeypatch.setattr(training_log, "follow", follow)
+    pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
+    photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
+    seeds = [start * training_log.SEEDS_APART for start in range(1 + len(bad))]
+    nothing, all_of_it = [(seed, None) for seed in seeds], [(seed, f"after seed {seed}".encode()) for seed in seeds]
+    for due in (nothing, all_of_it, all_of_it):
+        given.clear()
+        training_log.train("vae", photos, CONFIG, paths)
+        assert given == due
+    training_log.clear_checkpoints(paths)
+    given.clear()
+    training_log.train("vae", photos, CONFIG, paths)
+    assert given == nothing
+
+
 def test_another_budget_begins_anew(resumed):
     resumed()
     assert resumed(config=CreativesConfig(vae=GeneratorConfig(steps=6, max_seconds=9.0))) is None

@@ -62,7 +62,7 @@ class Batches:
         starts = range(first, last, width)
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead = [pool.submit(self._stack, start, min(start + width, last)) for start in starts[:1]]
-            for following in [*starts[1:], None]:
+            for following in [*starts[1:], None][: len(starts)]:
                 ready = ahead.pop()
                 if following is not None:
                     ahead.append(pool.submit(self._stack, following, min(following + width, last)))

@@ -54,6 +54,11 @@ def test_every_stage_leaves_a_manifest_of_what_it_wrote(finished):
         assert dict(read_manifest(paths.stage(name)).outputs) == digest_tree(paths.stage(name))
 
 
+def test_what_is_finished_keeps_no_checkpoint(finished):
+    """They are for a stage that was cut off, or failed behind a training; a rerun that is asked for trains anew."""
+    assert not list((Paths.of("marketplace").artifacts / "checkpoints").glob("*"))
+
+
 def test_people_see_pages_ads_and_boards(finished):
     docs = UPath("artifacts/marketplace/docs")
     assert {page.name for page in docs.glob("*.md")} == {f"{name}.md" for name in STAGES}

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from components.config import GeneratorConfig
+from components.creatives.batches import Batches
 from components.creatives.families import FAMILIES
 from components.creatives.train import start_training
 from components.creatives.training import TrainingDiverged
@@ -108,6 +109,18 @@ def test_half_precision_trains_too(name, photos):
     training = finish(start_training(name, photos, config, seed=0))
     assert all(value.dtype == np.float32 for value in weights_of(training))
     assert training.generator().sample(np.array([0, 1]), np.array([0, 1]), 0).dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_finished_training_resumes_as_finished(name, photos):
+    done = finish(start_training(name, photos, TINY[name], seed=3))
+    again = start_training(name, photos, TINY[name], 3, resume=done.checkpoint())
+    assert list(again.run()) == [] and again.summary() == done.summary()
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(done), weights_of(again), strict=True))
+
+
+def test_no_steps_need_no_batch(photos):
+    assert list(Batches(photos, 4, 1, (), seed=0).dispatches(5, 5, 2)) == []
 
 
 def test_checkpoints_of_something_else_are_refused(photos):
