@@ -243,12 +243,13 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     from components.world import truth
 
     tables, card = validated(paths)
-    _, built = built_features(paths)
+    model, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
     judged = built.judged().merge(tables["impressions"][["impression_id", "placement", "logging_policy"]])
     target = act(config.policy, pairs["p_click"].to_numpy(), pairs, judged)
     baseline = champion_probabilities(paths, tables, pairs, judged)
-    lost = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
+    quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
+    lost = quarantined[model.splits.may_judge(quarantined)]
     click = None if card.world is None else truth(card.world, tables)
     found, truths, report, drawn = {}, {}, [], {}
     for part in split_logs(judged, pairs, built.creatives, target, baseline):

@@ -49,3 +49,10 @@ class Splits:
             moment = moment.groupby(page).transform("max").where(page.notna(), moment)
         later = np.array([TRAIN, CALIBRATION, EVALUATION])
         return later[np.searchsorted([self.train_until, self.calibrate_until], moment.to_numpy(), side="right")]
+
+    def may_judge(self, impressions: pd.DataFrame) -> np.ndarray:
+        """Whether each of `impressions` judges, or may do so for nobody knows its time (null): bool [n]."""
+        timed = impressions["timestamp"].notna().to_numpy()
+        judges = ~timed
+        judges[timed] = self.of(impressions[timed]) == EVALUATION
+        return judges

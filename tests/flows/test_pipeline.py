@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from upath import UPath
 
 from components import stages
 from components.config import load_settings
 from components.contract.card import read_card
+from components.contract.tables import read_frame, write_table
 from components.manifest import ROOT, digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from tests.conftest import Shop
@@ -101,6 +103,19 @@ def test_an_output_that_was_touched_is_made_again(finished):
     file.write_text("{}")
     assert run_stages() == ["promotion"]
     assert file.read_bytes() == before
+
+
+def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
+    """One creative's rows are lost: early ones say nothing of the judged rows, those without a time do."""
+    paths = Paths.of("marketplace")
+    config = load_settings("params.yaml", "marketplace").evaluation
+    kept = read_frame(paths.stage("validation") / "impressions.parquet")
+    own = kept[kept["creative_id"] == kept["creative_id"].mode()[0]].assign(reason="planted")
+    nowhen = own.assign(timestamp=pd.Series(pd.NaT, own.index, own["timestamp"].dtype))
+    for lost, skewed in ((own.head(60), False), (nowhen.head(60), True)):
+        write_table(lost, paths.stage("validation") / "quarantine" / "impressions.parquet")
+        stages.evaluation(config, paths)
+        assert ("| quarantine | critical |" in (paths.docs / "evaluation.md").read_text()) == skewed
 
 
 def test_the_registry_holds_versions_with_reasons(finished_shop):

@@ -125,3 +125,19 @@ def test_quarantine_that_hits_some_actions_more():
     skewed = even.where(even.index != "3", 90)
     assert "quarantine" not in alarms(replace(trail(), quarantined=even))
     assert "quarantine" in alarms(replace(trail(), quarantined=skewed))
+
+
+def test_quarantine_alike_for_all_actions_is_so_only_beside_the_rows_that_are_judged():
+    """3 % of all rows are lost at random; half of the actions are shown in the first half, the others in the second."""
+    clean = trail(4000)
+    action = np.where(np.arange(4000) < 2000, clean.action.astype(int) % 5, clean.action.astype(int) % 5 + 5)
+    lost = np.random.default_rng(1).random(4000) < 0.03
+    judged = np.arange(4000) >= 2000
+
+    def beside(rows: np.ndarray) -> Trail:
+        own = replace(clean, action=action.astype(str).astype(object))
+        kept = {name: getattr(own, name)[judged & ~lost] for name in own.__dataclass_fields__ if name != "quarantined"}
+        return replace(own, **kept, quarantined=pd.Series(own.action[rows]).value_counts())
+
+    assert "quarantine" in alarms(beside(lost))
+    assert "quarantine" not in alarms(beside(lost & judged))

@@ -5,6 +5,7 @@ import pytest
 from components.features.history import Timeline
 from components.features.levels import Levels, PriceBands
 from components.features.segments import Segments
+from components.features.splits import Splits
 from components.features.taste import MOST_KAPPA, Taste
 from components.features.text import TextSpace, terms
 
@@ -86,3 +87,12 @@ def test_segments_find_planted_groups_and_name_the_largest_first():
     points = centre + 0.2 * rng.standard_normal(centre.shape)
     segments = Segments.fit((points,), count=3, seed=0)
     assert np.bincount(segments.assign(points)).tolist() == [60, 40, 20]
+
+
+def test_what_may_judge_comes_after_calibration_or_at_no_known_time():
+    moment = pd.to_datetime(pd.Series([50, 199, 200, 250, None]), unit="us", utc=True).astype("datetime64[us, UTC]")
+    rows, splits = pd.DataFrame({"timestamp": moment}), Splits(100, 200)
+    assert splits.may_judge(rows).tolist() == [False, False, True, True, True]
+    paged = rows.assign(request_id=[None, "page", "page", None, None])
+    assert splits.may_judge(paged).tolist() == [False, True, True, True, True]
+    assert splits.may_judge(paged.head(0)).tolist() == []
