@@ -19,6 +19,7 @@ from components.errors import UserError
 CLASSIFIER, SCALES = "classifier.keras", "scales.json"
 WORDS = "words"  # the folder of these and of the reader in a package of generators
 MAX_ATTEMPTS = 32
+SEEDS_APART = 1_000_003  # between the draws of a wish, so that the next seed a person asks for draws none of them again
 SURE = 0.8  # probability of the category from which the classifier counts as agreeing
 MET = 2 * SURE + 1 + 1  # category, tone and build: a wrong tone is better than a wrong thing
 
@@ -62,7 +63,7 @@ class TextToImage:
             due = np.flatnonzero(shown < MET)
             if not due.size:
                 break
-            drawn = self.generator.sample(category[due], segment[due], seed + attempt, traits[due])
+            drawn = self.generator.sample(category[due], segment[due], seed + attempt * SEEDS_APART, traits[due])
             now = self.shows(drawn, [wishes[row] for row in due])
             better = now > shown[due]
             pictures[due[better]], shown[due[better]] = drawn[better], now[better]

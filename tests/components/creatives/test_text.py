@@ -91,6 +91,22 @@ def test_pictures_are_drawn_again_until_they_are_as_asked(reading):
     assert never.attempts.tolist() == [4] and not never.met.any()
 
 
+def test_the_next_seed_draws_none_of_the_same_pictures(reading):
+    class Noting(Bulbs):
+        def sample(self, category, segment, seed, traits=None):
+            self.seeds.append(seed)
+            return super().sample(category, segment, seed)
+
+    scales, drawn = Scales(np.zeros((len(CATEGORIES), 2)), np.zeros((len(CATEGORIES), 2))), []
+    for seed in range(3):
+        generator = Noting()
+        generator.seeds = []
+        maker = TextToImage(reading[0], generator, Agreeing(CATEGORIES.index("bag")), scales)
+        maker.draw(["a coat"], np.zeros(1, int), seed=seed, max_attempts=5)
+        drawn += generator.seeds
+    assert len(drawn) == len(set(drawn)) == 15
+
+
 def test_what_is_never_met_keeps_its_best_draw(reading):
     """The classifier never agrees, so a draw is the better the more of the tone it shows; most are too light."""
     scales = Scales(np.tile([80.0, 230.0], (len(CATEGORIES), 1)), np.tile([0.0, 0.1], (len(CATEGORIES), 1)))
