@@ -12,7 +12,8 @@ FILE = "bounds.npz"  # of the photos' bounds in a package of generators
 COPY_FRACTION = 0.5  # of the distance from a photo to its own nearest photo: closer than that is a copy of it
 SAME = 0.1  # of the photos' gap: what lies nearer to each other is one photo listed twice
 SAMPLE = 1000  # photos whose nearest others say how far apart photos are
-FOLDS = 5  # that photos are measured in, each by components found on the others
+FOLDS = 5  # that few photos are measured in, each by components found on the others
+MANY = 50  # photos per component, from which it makes no difference whether a photo was among them
 QUANTILES = (0.005, 0.995)  # of real photos, which a made picture must lie between
 
 
@@ -28,9 +29,11 @@ class Bounds:
     def fit(cls, pictures: np.ndarray, encoder: PictureEncoder) -> "Bounds":
         """uint8 [n, h, w, c], n >= 3, real photos -> their bounds.
 
-        Each photo is measured by components that were found without it: those found with it explain it too well, all of
-        it where photos are few, and no other picture would lie within the bounds.
+        Where photos are few, each is measured by components that were found without it: those found with it explain it
+        too well, all of it in the end, and no other picture would lie within the bounds.
         """
+        if len(pictures) >= MANY * encoder.dimensions:
+            return cls(encoder, *np.quantile(_typicality(encoder, pictures), QUANTILES, axis=0))
         fold = np.arange(len(pictures)) % FOLDS
         parts = []
         for number in range(min(FOLDS, len(pictures))):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from components.config import CreativesConfig
-from components.creatives.admission import Bounds, Manifold, admit
+from components.creatives import admission
+from components.creatives.admission import MANY, Bounds, Manifold, admit
 from components.creatives.photos import Photos
 from components.creatives.review import DIMENSIONS, review
 from components.pictures import PictureEncoder
@@ -24,6 +25,17 @@ def test_few_photos_give_bounds_that_other_photos_lie_within(few_photos, count):
     assert (bounds.excess(others) > 0).mean() < 0.15
     noise = np.random.default_rng(1).integers(0, 256, (50, *others.shape[1:]), dtype=np.uint8)
     assert (bounds.excess(noise) > 0).all()
+
+
+def test_many_photos_need_no_folds(few_photos, monkeypatch):
+    seen, others = parted(few_photos)
+    encoder = PictureEncoder.fit(seen, len(seen) // MANY)
+    plain = Bounds.fit(seen, encoder)
+    monkeypatch.setattr(admission, "MANY", MANY + 1)  # one photo per component more than there are
+    folded = Bounds.fit(seen, encoder)
+    np.testing.assert_allclose(folded.low, plain.low, atol=0.1)
+    np.testing.assert_allclose(folded.high, plain.high, atol=0.1)
+    assert abs((plain.excess(others) > 0).mean() - (folded.excess(others) > 0).mean()) < 0.02
 
 
 def test_photos_listed_twice_are_copied_no_less(few_photos):
