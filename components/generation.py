@@ -300,4 +300,4 @@ def _check_placement(asked: str, known: tuple[str, ...]) -> None:
     if not known:
         raise UserError(f"--placement {asked}: the log of this data set names no placements")
     if asked not in known:
-        raise UserError(f"--placement {asked}: the champion knows {json.dumps(list(known), ensure_ascii=False)}")
+        raise UserError(f"--placement {asked}: the champion knows {json.dumps(sorted(known), ensure_ascii=False)}")
