@@ -35,7 +35,7 @@ def _utc(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_utc)]
 
 
-def planned_impressions(value: int) -> int:
+def check_planned(value: int) -> int:
     """`value` itself, if the gate keeps its sums at so many impressions; ValueError says what to write otherwise."""
     if value >= 1000 and not str(value)[2:].strip("0"):
         return value
@@ -189,7 +189,7 @@ class PromotionConfig(Section):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # chance that any useless challenger is ever promoted
     approval: Literal["auto", "manual"] = "auto"
     boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming
-    planned_impressions: Annotated[int, AfterValidator(planned_impressions)] | None = None  # judged at the last look
+    planned_impressions: Annotated[int, AfterValidator(check_planned)] | None = None  # judged at the last look
 
     @model_validator(mode="after")
     def _plan(self) -> "PromotionConfig":

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from components.config import PromotionConfig, planned_impressions
+from components.config import PromotionConfig, check_planned
 from components.evaluation.lift_bound import LiftSums, Moments
 
 LEAST_REWARDED = 100
@@ -42,7 +42,7 @@ class Boundary:
         if (self.kind == "planned") != (self.planned is not None):
             raise ValueError("a planned boundary, and no other, has a number of planned impressions")
         if self.planned is not None:
-            planned_impressions(self.planned)
+            check_planned(self.planned)
 
     @classmethod
     def of(cls, config: PromotionConfig) -> "Boundary":
