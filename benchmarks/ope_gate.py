@@ -1,7 +1,8 @@
 """How often the gate is fooled, and how often it sees a true gain.
 
-    python -m benchmarks.ope_gate [--only power,nights,planned,false,stress,scenarios] [--runs 1000] [--power-runs 300]
-                                  [--nights 20] [--impressions 500000] [--processes 2] [--out FILE]
+    python -m benchmarks.ope_gate [--only power,nights,planned,false,stress,scenarios] [--cells 0.05/0.3,...]
+                                  [--runs 1000] [--power-runs 300] [--scenario-runs 300] [--nights 20]
+                                  [--impressions 500000] [--processes 2] [--out FILE]
 
 Logs show ten actions uniformly at a click rate of 2 %. Every share comes with its 95 % Wilson interval.
 
@@ -304,7 +305,7 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
     """The runs of all parts, for one pool of processes."""
     log, tasks = (options.impressions, options.nights), []
     if options.only & CURVES.keys():
-        cells = [(lift, size, options.power_runs) for lift in LIFTS for size in SIZES]
+        cells = [(lift, size, options.power_runs) for lift, size in options.cells]
         cells += [(0.0, size, options.runs) for size in SIZES if "planned" in options.only]
         tasks += [
             Task("curve", f"{lift:g}/{size:g}", (seed, lift, size, *log))
@@ -368,12 +369,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run, of {', '.join(PARTS)}")
     parser.add_argument("--runs", type=int, default=1000, help="of false promotions")
     parser.add_argument("--power-runs", type=int, default=300, help="per point of the power table")
+    table = ",".join(f"{lift:g}/{size:g}" for lift in LIFTS for size in SIZES)
+    parser.add_argument("--cells", default=table, help="of the power table: lift/ESS, such as 0.05/0.3,0.02/0.8")
     parser.add_argument("--scenario-runs", type=int, default=SCENARIO_RUNS)
     parser.add_argument("--nights", type=int, default=20)
     parser.add_argument("--impressions", type=int, default=500_000, help="at most two digits before the zeros")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
+    options.cells = [tuple(float(text) for text in cell.split("/")) for cell in options.cells.split(",")]
     options.only = set(options.only.split(","))
     if unknown := options.only - set(PARTS):
         parser.error(f"--only: {', '.join(sorted(unknown))} is unknown; parts are {', '.join(PARTS)}")

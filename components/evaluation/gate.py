@@ -111,13 +111,14 @@ def _baseline_leads(covered: Covered) -> LiftRows:
     Mass that the target misses counts as if it earned what the baseline earns there: it is no evidence of harm.
     """
     log, baseline = covered.log, covered.baseline
-    missing = np.clip(1.0 - row_sums(covered.target, log.offsets), 0.0, 1.0)
+    target = covered.target if log.logging is None else covered.target * (log.logging > 0)
+    missing = np.clip(1.0 - row_sums(target, log.offsets), 0.0, 1.0)
     if baseline is None and log.logging is None:
         low, high = log.reward_range
-        weight = log.weight(covered.target) + missing
+        weight = log.weight(target) + missing
         return shown_rows(np.ones(log.n), weight, (log.reward - low) / (high - low), partial=True)
     policy = log.logging if baseline is None else baseline
-    return lift_rows(log, policy, covered.target + spread(missing, log.offsets) * policy)
+    return lift_rows(log, policy, target + spread(missing, log.offsets) * policy)
 
 
 def _guard_harms(metrics: tuple[Metric, ...], bound: float) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ above the bound at all looks at once with probability 1 - alpha. This needs no a
 
 - The best l for a relative lift d is about d / E[(w - b)^2], whatever the click rate. The mixture is over d (LIFTS).
   The first SCALE_ROWS impressions set E[(w - b)^2] and are not judged; nothing later changes the rates.
-- A target whose probabilities sum to less than 1 is taken as it is: the missing mass earns the low end of the range.
-  Mass that a baseline misses on an impression with known propensities is charged as if it earned the high end.
+- A target whose probabilities sum to less than 1 is taken as it is: the missing mass, and mass on actions with
+  propensity 0, earns the low end of the range. Such mass of a baseline is charged as if it earned the high end.
 - Large weights of the target cost width, never validity. The largest of the baseline's on the first SCALE_ROWS
   impressions is the scale c, and y >= -c: where b - w of an action is above c on a later impression, its q is at least
   1 - c / (b - w). That keeps X unbiased, and all of it is known before the action is drawn.
@@ -110,7 +110,8 @@ def lift_rows(log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | N
     behind = np.ones(log.n) if baseline is None else log.weight(baseline)
     if log.logging is None:
         return shown_rows(weight, behind, reward, baseline is not None)
-    policy = log.logging if baseline is None else baseline
+    spoken_for = log.logging > 0
+    target, policy = target * spoken_for, (log.logging if baseline is None else baseline) * spoken_for
     ahead, rear = _ratio(target, log.logging), _ratio(policy, log.logging)
     scale = max(1.0, float(rear[: log.offsets[min(log.n, SCALE_ROWS)]].max(initial=0.0)))
     score = np.ones(len(policy)) if log.score is None else np.clip(log.score, 0.0, 1.0)
@@ -125,7 +126,7 @@ def lift_rows(log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | N
         most_score=row_maxima(score * np.maximum(ahead, 1.0), log.offsets),
         floor=floor[log.logged],
         floor_lift=row_sums((target - policy) * floor, log.offsets),
-        charge=np.zeros(log.n) if baseline is None else _missing(policy * (log.logging > 0), log.offsets),
+        charge=np.zeros(log.n) if baseline is None else _missing(policy, log.offsets),
         partial=np.zeros(log.n, dtype=bool),
         scale=scale,
     )

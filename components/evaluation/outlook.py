@@ -148,7 +148,8 @@ def outlook(
         return None
     lift = config.settled_lift * abs(float((behind * covered.log.reward).mean())) / (high - low)
     now = _as_logged_now(covered, config)
-    explored = tuple(_way(log, target, baseline, share, config) for share in EXPLORED)
+    rows = lift_rows(log, target, baseline)
+    explored = tuple(_way(log, target, baseline, share, rows=rows, config=config) for share in EXPLORED)
     return Outlook(log.n, config.settled_lift, lift, (now, *explored))
 
 
@@ -178,10 +179,15 @@ class _Draws:
 
 
 def _way(
-    log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None, share: float, config: EvaluationConfig
+    log: LoggedDecisions,
+    target: np.ndarray,
+    baseline: np.ndarray | None,
+    share: float,
+    *,
+    rows: LiftRows,
+    config: EvaluationConfig,
 ) -> Logging:
-    """Equation (1) with e = `share`: what one impression of such a log is worth."""
-    rows = lift_rows(log, target, baseline)
+    """Equation (1) with e = `share`: what one impression of such a log is worth. rows: of the lift, as logged."""
     draws = _draws(log, target, baseline, share, rows)
     distance = draws.weight - draws.behind
     factor = _factor(draws, distance)

@@ -210,6 +210,19 @@ def test_mass_that_the_target_lacks_earns_nothing():
     assert lacking.harms == ()
 
 
+def test_mass_on_actions_that_were_never_shown_earns_nothing_whatever_the_model_says():
+    known, log = scored_log()
+    shown = log.action != 0
+    chance = np.where(shown, log.logging, 0.0)
+    chance /= np.repeat(np.add.reduceat(chance, log.offsets[:-1]), 6)
+    keep = np.flatnonzero(shown[log.logged])
+    pair = (keep[:, None] * 6 + np.arange(6)).ravel()
+    log = replace(log, logging=chance, propensity=chance[log.logged]).rows(keep)
+    target, known_mass = known.target[pair], np.where(shown, known.target, 0.0)[pair]
+    made, alone = (outcomes(lift_rows(log, policy, None)).expected for policy in (target, known_mass))
+    assert made == pytest.approx(alone) and (target != known_mass).any()
+
+
 def test_mass_that_a_baseline_lacks_is_charged_as_if_it_earned_the_most():
     known = known_log(3, n=2000)
     rows = lift_rows(known.log, known.target, 0.7 * champion_of(known.log))

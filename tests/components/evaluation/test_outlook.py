@@ -9,7 +9,7 @@ import pytest
 from components.config import EvaluationConfig
 from components.evaluation import evaluate
 from components.evaluation.gate import gate_evidence
-from components.evaluation.lift_bound import SCALE_ROWS, LiftRows, lift_sums, lower_lift
+from components.evaluation.lift_bound import SCALE_ROWS, LiftRows, lift_rows, lift_sums, lower_lift
 from components.evaluation.log import cover
 from components.evaluation.outlook import FIRST, POWER, Outlook, _as_summed, _way, outlook
 from tests.components.evaluation.logs import known_log
@@ -42,7 +42,7 @@ def test_a_little_exploration_changes_little(with_champion):
     champion = known.target if with_champion else None
     target = known.log.logging if with_champion else known.target
     now = outlook_of(known, target=target, baseline=champion).ways[0]
-    nearly = _way(known.log, target, champion, 1e-6, QUICK)
+    nearly = _way(known.log, target, champion, 1e-6, rows=lift_rows(known.log, target, champion), config=QUICK)
     assert nearly.square == pytest.approx(now.square, rel=0.05)
     assert nearly.impressions(0.01, FIRST) == pytest.approx(now.impressions(0.01, FIRST), rel=0.1)
 
