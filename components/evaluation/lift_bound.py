@@ -183,15 +183,34 @@ def _before(values: np.ndarray) -> np.ndarray:
 class Moments:
     """Plain sums over the first `impressions`, less the SCALE_ROWS that are not judged: `judged` rows.
 
-    total, squares: of X. rewarded: rows with a reward above 0. largest: the largest |X|.
+    total, squares: of X. largest: the largest |X|. distance_squares, largest_distance: of w - b. reward_squares,
+    largest_reward: of the rewards. rewarded: rows with a reward above 0.
     """
 
     impressions: int
     judged: int
     total: float
     squares: float
-    rewarded: int
     largest: float
+    distance_squares: float
+    largest_distance: float
+    reward_squares: float
+    largest_reward: float
+    rewarded: int
+
+    @property
+    def largest_share(self) -> float:
+        """Of the sum of squares of X: what one row has, or would have if it were rewarded as the best one was.
+
+        The second counts because a log in which no impression with a large weight was rewarded yet is a lucky one.
+        """
+        expected = self.distance_squares * self.reward_squares / max(self.judged, 1)
+        would_have = (self.largest_distance * self.largest_reward) ** 2
+        return max(_share(self.largest**2, self.squares), _share(would_have, expected))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -257,7 +276,7 @@ def lift_sums(rows: LiftRows, looks: np.ndarray) -> list[LiftSums]:
     late = Outcomes(every.surprise[SCALE_ROWS:], every.expected[SCALE_ROWS:])
     upto = np.clip(np.asarray(looks) - SCALE_ROWS, 0, judged.n)
     growth = np.column_stack([_upto(_growth(rate, judged, late), upto) for rate in rates])
-    moments = _moments(late, judged.reward, np.asarray(looks), upto)
+    moments = _moments(late, judged, np.asarray(looks), upto)
     shared = tuple(rates.tolist())
     return [LiftSums(shared, tuple(row.tolist()), at) for row, at in zip(growth, moments, strict=True)]
 
@@ -281,12 +300,27 @@ def _upto(values: np.ndarray, upto: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(values)])[upto]
 
 
-def _moments(made: Outcomes, reward: np.ndarray, looks: np.ndarray, upto: np.ndarray) -> list[Moments]:
-    values = made.surprise + made.expected
-    total, squares, rewarded = (_upto(it, upto) for it in (values, values**2, reward > 0))
-    largest = np.concatenate([[0.0], np.maximum.accumulate(np.abs(values))])[upto]
-    looked = zip(looks, upto, total, squares, rewarded, largest, strict=True)
-    return [Moments(int(n), int(t), float(s), float(q), int(k), float(most)) for n, t, s, q, k, most in looked]
+def _moments(made: Outcomes, rows: LiftRows, looks: np.ndarray, upto: np.ndarray) -> list[Moments]:
+    outcome, distance = made.surprise + made.expected, rows.weight - rows.baseline_weight
+    columns = {
+        "total": _upto(outcome, upto),
+        "squares": _upto(outcome**2, upto),
+        "largest": _largest(outcome, upto),
+        "distance_squares": _upto(distance**2, upto),
+        "largest_distance": _largest(distance, upto),
+        "reward_squares": _upto(rows.reward**2, upto),
+        "largest_reward": _largest(rows.reward, upto),
+    }
+    rewarded = _upto(rows.reward > 0, upto)
+    return [
+        Moments(int(looks[i]), int(upto[i]), rewarded=int(rewarded[i]), **{k: float(v[i]) for k, v in columns.items()})
+        for i in range(len(looks))
+    ]
+
+
+def _largest(values: np.ndarray, upto: np.ndarray) -> np.ndarray:
+    """The largest absolute value of the first `upto`: [n], [n_looks] -> [n_looks]."""
+    return np.concatenate([[0.0], np.maximum.accumulate(np.abs(values))])[upto]
 
 
 def lower_lift(rows: LiftRows, alpha: float, looks: np.ndarray) -> np.ndarray:
