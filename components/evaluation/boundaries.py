@@ -10,8 +10,8 @@ This is the chance that a Brownian motion B, watched without a pause, reaches z_
     mean(X) - z_{alpha/2} / sqrt(t) se(X),   X of lift_bound.py                                                      (2)
 
 spends (1) however often one looks, and no look has to be remembered. It uses the normal approximation. It counts only
-where that can be relied upon: at least LEAST_REWARDED rewarded rows, and no row with more than LARGEST_SHARE of the
-variance. Else the anytime bound decides; it has RESERVE of alpha, set aside beforehand, and (2) has the rest.
+where that can be relied upon: at least LEAST_REWARDED rewarded rows, and no row whose loss has more than LARGEST_SHARE
+of the variance. Else the anytime bound decides; it has RESERVE of alpha, set aside beforehand, and (2) has the rest.
 
 Looks after the planned end see the log as it stood at the planned end: the error probability is spent.
 """
@@ -27,7 +27,7 @@ from components.config import PromotionConfig, check_planned
 from components.evaluation.lift_bound import LiftSums, Moments
 
 LEAST_REWARDED = 100
-LARGEST_SHARE = 0.01  # of the sum of squares of X, see Moments.largest_share
+LARGEST_SHARE = 0.01  # see Moments.loss_share
 RESERVE = 0.1  # share of alpha that the anytime bound keeps under a planned boundary
 
 
@@ -118,6 +118,6 @@ def _unfit(moments: Moments) -> str:
         return f"{moments.rewarded} rewarded impressions, below {LEAST_REWARDED}"
     if moments.squares == 0.0:
         return "on no rewarded impression do the policies choose differently"
-    if moments.largest_share > LARGEST_SHARE:
-        return f"one impression can make up {moments.largest_share:.1%} of the variance, above {LARGEST_SHARE:.0%}"
+    if moments.loss_share > LARGEST_SHARE:
+        return f"one impression can make up {moments.loss_share:.1%} of the variance, above {LARGEST_SHARE:.0%}"
     return ""

@@ -183,30 +183,31 @@ def _before(values: np.ndarray) -> np.ndarray:
 class Moments:
     """Plain sums over the first `impressions`, less the SCALE_ROWS that are not judged: `judged` rows.
 
-    total, squares: of X. largest: the largest |X|. distance_squares, largest_distance: of w - b. reward_squares,
-    largest_reward: of the rewards. rewarded: rows with a reward above 0.
+    total, squares: of X. largest_loss: the largest -X. distance_squares: of w - b. largest_behind: the
+    largest b - w. reward_squares, largest_reward: of the rewards. rewarded: rows with a reward above 0.
     """
 
     impressions: int
     judged: int
     total: float
     squares: float
-    largest: float
+    largest_loss: float
     distance_squares: float
-    largest_distance: float
+    largest_behind: float
     reward_squares: float
     largest_reward: float
     rewarded: int
 
     @property
-    def largest_share(self) -> float:
-        """Of the sum of squares of X: what one row has, or would have if it were rewarded as the best one was.
+    def loss_share(self) -> float:
+        """Of the sum of squares of X: what the largest loss has, or the row with the largest b - w if it had a reward.
 
-        The second counts because a log in which no impression with a large weight was rewarded yet is a lucky one.
+        Large losses are what the normal approximation of a lower bound is too sure about; large gains make it cautious.
+        The second counts because a log in which no impression like that was rewarded yet makes the baseline look bad.
         """
         expected = self.distance_squares * self.reward_squares / max(self.judged, 1)
-        would_have = (self.largest_distance * self.largest_reward) ** 2
-        return max(_share(self.largest**2, self.squares), _share(would_have, expected))
+        would_have = (self.largest_behind * self.largest_reward) ** 2
+        return max(_share(self.largest_loss**2, self.squares), _share(would_have, expected))
 
 
 def _share(part: float, whole: float) -> float:
@@ -305,9 +306,9 @@ def _moments(made: Outcomes, rows: LiftRows, looks: np.ndarray, upto: np.ndarray
     columns = {
         "total": _upto(outcome, upto),
         "squares": _upto(outcome**2, upto),
-        "largest": _largest(outcome, upto),
+        "largest_loss": _largest(-outcome, upto),
         "distance_squares": _upto(distance**2, upto),
-        "largest_distance": _largest(distance, upto),
+        "largest_behind": _largest(-distance, upto),
         "reward_squares": _upto(rows.reward**2, upto),
         "largest_reward": _largest(rows.reward, upto),
     }
@@ -319,8 +320,8 @@ def _moments(made: Outcomes, rows: LiftRows, looks: np.ndarray, upto: np.ndarray
 
 
 def _largest(values: np.ndarray, upto: np.ndarray) -> np.ndarray:
-    """The largest absolute value of the first `upto`: [n], [n_looks] -> [n_looks]."""
-    return np.concatenate([[0.0], np.maximum.accumulate(np.abs(values))])[upto]
+    """The largest of the first `upto` values, at least 0: [n], [n_looks] -> [n_looks]."""
+    return np.maximum.accumulate(np.concatenate([[0.0], values]))[upto]
 
 
 def lower_lift(rows: LiftRows, alpha: float, looks: np.ndarray) -> np.ndarray:

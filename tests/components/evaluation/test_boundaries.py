@@ -95,9 +95,9 @@ def test_few_rewards_or_one_heavy_row_fall_back_to_the_anytime_bound_in_words():
     assert bound.value == few.lower(RESERVE * ALPHA) < few.lower(ALPHA)
     assert "rewarded impressions, below 100" in bound.words and "10% of the error probability" in bound.words
     rows = two_actions(0, 20_000)
-    weight = rows.weight.copy()
-    weight[np.flatnonzero(rows.reward)[-1]] = 60.0
-    (heavy,) = lift_sums(replace(rows, weight=weight), np.array([20_000]))
+    weight = rows.baseline_weight.copy()
+    weight[np.flatnonzero(rows.reward == 0)[-1]] = 30.0
+    (heavy,) = lift_sums(replace(rows, baseline_weight=weight, scale=30.0), np.array([20_000]))
     assert "one impression can make up" in lower_bound(heavy, (), ALPHA, boundary).words
 
 
