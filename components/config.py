@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import UserError
 
@@ -33,6 +33,16 @@ def _utc(value: Any) -> Any:
 
 
 Moment = Annotated[datetime, BeforeValidator(_utc)]
+
+
+def check_planned(value: int) -> int:
+    """`value` itself, if the gate keeps its sums at so many impressions; ValueError says what to write otherwise."""
+    if value >= 1000 and not str(value)[2:].strip("0"):
+        return value
+    nearest = max(1000, int(float(f"{max(value, 1):.1e}")))
+    raise ValueError(
+        f"{value} planned impressions: write at least 1000, with at most two digits before the zeros, such as {nearest}"
+    )
 
 
 # YAML takes the name of the scenario `null` for no value at all
@@ -178,6 +188,22 @@ class PromotionConfig(Section):
     margin: float = 0.0  # lift in clicks per impression that the lower bound must exceed
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # chance that any useless challenger is ever promoted
     approval: Literal["auto", "manual"] = "auto"
+    boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming
+    planned_impressions: Annotated[int, AfterValidator(check_planned)] | None = None  # judged at the last look
+
+    @model_validator(mode="after")
+    def _plan(self) -> "PromotionConfig":
+        """A planned boundary needs its end, and no other boundary has one."""
+        if self.boundary == "planned" and self.planned_impressions is None:
+            raise ValueError(
+                "promotion.boundary planned needs promotion.planned_impressions: the judged impressions "
+                "at the last look, such as 500000"
+            )
+        if self.boundary == "anytime" and self.planned_impressions is not None:
+            raise ValueError(
+                f"promotion.planned_impressions {self.planned_impressions} needs promotion.boundary planned"
+            )
+        return self
 
 
 class SourceConfig(Section):

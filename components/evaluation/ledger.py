@@ -1,14 +1,17 @@
 """Error probability, spent once and for all over every challenger that was ever judged.
 
 The k-th new question gets alpha / (k (k + 1)) of the whole alpha, which sums to alpha over k = 1, 2, ... So the chance
-that *any* of endlessly many useless challengers is ever promoted stays below alpha. A question is a challenger against
-a baseline under given settings: asking it again on a longer log costs nothing, for its bound holds at every look, while
-a retry with other settings is a new question.
+that *any* of endlessly many useless challengers is ever promoted stays below alpha. A question is the text that the
+caller asks with, and the boundary. The same text and boundary on a longer log cost nothing, for both boundaries hold at
+every look; another text or another boundary is a new question. So the text has to name all that a second try could
+change: the challenger, the baseline and the settings. A planned last look is entered before it is taken.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from components.evaluation.boundaries import ANYTIME, Boundary
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,9 @@ class Ledger:
     alpha: float
     questions: tuple[str, ...] = ()
 
-    def ask(self, question: str) -> tuple[float, "Ledger"]:
-        """The share of alpha that `question` has, and the ledger with it in."""
+    def ask(self, question: str, boundary: Boundary = ANYTIME) -> tuple[float, "Ledger"]:
+        """The share of alpha that `question` has when it is asked with `boundary`, and the ledger with it in."""
+        question = question if boundary == ANYTIME else f"{question}, {boundary.words}"
         known = question in self.questions
         questions = self.questions if known else (*self.questions, question)
         k = questions.index(question) + 1

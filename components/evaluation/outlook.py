@@ -5,23 +5,34 @@ mean under p_e would be one over the logged rows, each weighing p_e / p, and ove
 
     E_e[f] = mean_i (p_e / p)(a_i) f(a_i, r_i) + mean_i sum_{a: p(a) = 0} p_e(a) f(a, mean reward)                 (1)
 
-So the log's own moments say what the gate's sums (sequences.py) would be on n impressions logged with any e: their
-total n (lift - loss), where loss is what clipping the weights takes away, and their surprise n E_e[X^2] / scale^2. A
-true lift passes with probability POWER where the bound clears the margin on a total that lies that quantile lower:
+So the log's own moments say what the gate's sums (lift_bound.py) would be on n impressions logged with any e. For the
+rate l the growth is l sum X, less what the logarithm takes away: per impression, the curvature E_e[l X - log(1 + l y)
+- l g]. A true lift passes with probability POWER where the bound clears the margin on a total that lies that quantile
+lower:
 
-    n (lift - loss) - z sqrt(n E_e[X^2])                                                                           (2)
+    growth_l = l (n lift - z sqrt(n E_e[X^2])) - n curvature_l                                                    (2)
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 from scipy.stats import norm
 
 from components.config import EvaluationConfig
 from components.evaluation.gate import GateEvidence
+from components.evaluation.lift_bound import (
+    MOST_STAKE,
+    SCALE_ROWS,
+    LiftRows,
+    LiftSums,
+    lift_rows,
+    lift_sums,
+    lower_from,
+    rates_of,
+    reward_ratio,
+)
 from components.evaluation.log import Covered, LoggedDecisions, supported
-from components.evaluation.sequences import CLIPS, Sums, lower_from
 from components.evaluation.verdict import LARGEST_SHARE
 from components.policy.ragged import spread
 
@@ -35,22 +46,22 @@ MOST = 1e12  # impressions; what needs more is never settled
 class Logging:
     """Per impression logged with a share `exploration` in [0, 1]; rewards scaled to [0, 1].
 
-    losses, squares: one per clip of the weights, E_e[(w - min(w, clip)) r] and E_e[X^2], X as in `lift_sums`.
-    scale: how far X can fall below 0. rules: impressions that the thresholds on ESS, rewarded rows and the largest
-    weight ask for; None where no number of them is enough.
+    square: E_e[X^2]. rates: the l of the gate's mixture on such a log; curvatures: of each, see the module. rules:
+    impressions that the thresholds on ESS, rewarded rows and the largest weight ask for; None where no number of them
+    is enough.
     """
 
     exploration: float
-    losses: tuple[float, ...]
-    squares: tuple[float, ...]
-    scale: float
+    square: float
+    rates: tuple[float, ...]
+    curvatures: tuple[float, ...]
     rules: float | None
 
     def impressions(self, lift: float, alpha: float, margin: float = 0.0) -> int | None:
         """How many it takes to prove a true `lift` above `margin` with probability POWER; None: no number would do."""
         if self.rules is None or self._bound(MOST, lift, alpha) <= margin:
             return None
-        low, high = 0.0, np.log(MOST)  # the bound rises with n
+        low, high = np.log(SCALE_ROWS + 1.0), np.log(MOST)  # the bound rises with n
         for _ in range(40):
             middle = (low + high) / 2
             low, high = (low, middle) if self._bound(np.exp(middle), lift, alpha) > margin else (middle, high)
@@ -58,19 +69,22 @@ class Logging:
 
     def _bound(self, n: float, lift: float, alpha: float) -> float:
         """The gate's lower bound on n impressions whose total lies as low as equation (2) says."""
-        unlucky = norm.ppf(POWER)
-        sums = [
-            Sums(n, n * (lift - loss) - unlucky * np.sqrt(n * square), n * square / self.scale**2, self.scale)
-            for loss, square in zip(self.losses, self.squares, strict=True)
-        ]
-        return lower_from(sums, alpha)
+        rates, judged = np.array(self.rates), n - SCALE_ROWS
+        total = judged * lift - norm.ppf(POWER) * np.sqrt(judged * self.square)
+        return lower_from(rates * judged, rates * total - judged * np.array(self.curvatures), alpha)
 
 
 def as_logged(evidence: GateEvidence) -> Logging:
     """One impression of the log that the gate's evidence is of."""
-    whole = evidence.sums[-1]  # the clip at infinity takes nothing away
-    losses = tuple((whole.total - it.total) / it.t for it in evidence.sums)
-    return Logging(0.0, losses, tuple(it.surprise * it.scale**2 / it.t for it in evidence.sums), whole.scale, 0.0)
+    return _as_summed(evidence.sums)
+
+
+def _as_summed(sums: LiftSums) -> Logging:
+    moments, rates = sums.moments, np.array(sums.rates)
+    if moments.judged < 1:
+        return Logging(0.0, 0.0, sums.rates, sums.growth, None)
+    curvatures = (rates * moments.total - np.array(sums.growth)) / moments.judged
+    return Logging(0.0, moments.squares / moments.judged, sums.rates, tuple(curvatures.tolist()), 0.0)
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ class Outlook:
     def from_dict(cls, record: Mapping) -> "Outlook":
         """The outlook of a record that `to_dict` gave."""
         ways = tuple(
-            Logging(**{**way, "losses": tuple(way["losses"]), "squares": tuple(way["squares"])})
+            Logging(**{**way, "rates": tuple(way["rates"]), "curvatures": tuple(way["curvatures"])})
             for way in record["ways"]
         )
         return cls(record["n"], record["relative_lift"], record["lift"], ways)
@@ -133,46 +147,123 @@ def outlook(
     if np.allclose(covered.log.weight(covered.target), behind, rtol=1e-9):
         return None
     lift = config.settled_lift * abs(float((behind * covered.log.reward).mean())) / (high - low)
-    now = _way(covered.log, covered.target, covered.baseline, 0.0, config)
-    if covered.uncovered > config.max_uncovered:
-        now = Logging(0.0, now.losses, now.squares, now.scale, None)
-    explored = tuple(_way(log, target, baseline, share, config) for share in EXPLORED)
+    now = _as_logged_now(covered, config)
+    rows = lift_rows(log, target, baseline)
+    explored = tuple(_way(log, target, baseline, share, rows=rows, config=config) for share in EXPLORED)
     return Outlook(log.n, config.settled_lift, lift, (now, *explored))
 
 
+def _as_logged_now(covered: Covered, config: EvaluationConfig) -> Logging:
+    """The gate's own sums, and the thresholds that the log has to meet."""
+    log = covered.log
+    rows = lift_rows(log, covered.target, covered.baseline)
+    weights = (rows.weight,) if covered.baseline is None else (rows.weight, rows.baseline_weight)
+    rules = _rules(np.full(log.n, 1 / log.n), weights, rows.reward != 0, config)
+    now = _as_summed(lift_sums(rows, np.array([log.n]))[0])
+    return replace(now, rules=None if now.rules is None or covered.uncovered > config.max_uncovered else rules)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Equation (1) as a weighted sample: arrays [n_draws]. A never-shown action has a row with and one without reward.
+
+    mass: of the draw, summing to 1. row: the impression.
+    """
+
+    mass: np.ndarray
+    weight: np.ndarray
+    behind: np.ndarray
+    reward: np.ndarray
+    score: np.ndarray
+    row: np.ndarray
+
+
 def _way(
-    log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None, share: float, config: EvaluationConfig
+    log: LoggedDecisions,
+    target: np.ndarray,
+    baseline: np.ndarray | None,
+    share: float,
+    *,
+    rows: LiftRows,
+    config: EvaluationConfig,
 ) -> Logging:
-    """Equation (1) with e = `share`: what one impression of such a log is worth."""
-    counts = np.diff(log.offsets)
-    unseen = np.flatnonzero(~supported(log)) if share else np.zeros(0, dtype=np.int64)
-    shown = (1 - share) * log.propensity + share / counts  # p_e of the shown action
-    apart = share / spread(counts, log.offsets)[unseen]  # p_e of actions never shown
-    mass = np.concatenate([shown / log.propensity, apart]) / log.n
-    weight = np.concatenate([target[log.logged] / shown, target[unseen] / apart])
-    if baseline is None:
-        behind = np.concatenate([log.propensity / shown, np.zeros(len(unseen))])
-    else:
-        behind = np.concatenate([baseline[log.logged] / shown, baseline[unseen] / apart])
-    reward = (log.reward - log.reward_range[0]) / (log.reward_range[1] - log.reward_range[0])
-    gain, square, rewarded = (
-        np.concatenate([each, np.full(len(unseen), each.mean())]) for each in (reward, reward**2, reward != 0)
-    )
+    """Equation (1) with e = `share`: what one impression of such a log is worth. rows: of the lift, as logged."""
+    draws = _draws(log, target, baseline, share, rows)
+    distance = draws.weight - draws.behind
+    factor = _factor(draws, distance)
+    guess = np.minimum(factor * draws.score, 1.0 / np.maximum(draws.weight, 1.0))
+    surprise = distance * (draws.reward - guess)
+    expected = factor * rows.score_lift[draws.row]
+    scale = _most_behind(log, baseline, share)
+    rates = rates_of(reward_ratio(rows.reward), float((draws.mass * distance**2).sum()), scale)
+    weights = (draws.weight,) if baseline is None else (draws.weight, draws.behind)
     return Logging(
         exploration=share,
-        losses=tuple(float((mass * (weight - np.minimum(weight, clip)) * gain).sum()) for clip in CLIPS),
-        squares=tuple(float((mass * (np.minimum(weight, clip) - behind) ** 2 * square).sum()) for clip in CLIPS),
-        scale=_most_behind(log, baseline, behind, share),
-        rules=_rules(mass, (weight,) if baseline is None else (weight, behind), rewarded, config),
+        square=float((draws.mass * (surprise + expected) ** 2).sum()),
+        rates=tuple(rates.tolist()),
+        curvatures=tuple(_curvature(rate, draws, surprise) for rate in rates),
+        rules=_rules(draws.mass, weights, draws.reward != 0, config),
     )
 
 
-def _most_behind(log: LoggedDecisions, baseline: np.ndarray | None, behind: np.ndarray, share: float) -> float:
-    """The largest weight of the baseline, over all candidates where their propensities are known."""
+def _draws(
+    log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None, share: float, rows: LiftRows
+) -> _Draws:
+    counts = np.diff(log.offsets)
+    chance = (1 - share) * log.propensity + share / counts  # p_e of the shown action
+    behind = (log.propensity if baseline is None else baseline[log.logged]) / chance
+    mass, every = chance / log.propensity / log.n, np.arange(log.n)
+    shown = _Draws(mass, target[log.logged] / chance, behind, rows.reward, rows.score, every)
+    pairs = np.flatnonzero(~supported(log)) if share else np.zeros(0, dtype=np.int64)
+    row = np.repeat(every, counts)[pairs]
+    apart = share / counts[row]  # p_e of actions never shown
+    never = _Draws(
+        mass=apart / log.n,
+        weight=target[pairs] / apart,
+        behind=np.zeros(len(pairs)) if baseline is None else baseline[pairs] / apart,
+        reward=np.zeros(len(pairs)),
+        score=_scores(log, pairs),
+        row=row,
+    )
+    rewarded = float((rows.reward > 0).mean())
+    usual = rows.reward.sum() / max(int((rows.reward > 0).sum()), 1)
+    with_reward = replace(never, mass=rewarded * never.mass, reward=never.reward + usual)
+    return _joined(shown, with_reward, replace(never, mass=(1 - rewarded) * never.mass))
+
+
+def _joined(*parts: _Draws) -> _Draws:
+    return _Draws(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Draws)))
+
+
+def _scores(log: LoggedDecisions, pairs: np.ndarray) -> np.ndarray:
+    """The guess that the gate makes of the pairs' reward, up to a factor (`lift_bound.lift_rows`)."""
     if log.logging is None:
-        return max(1.0, float(behind.max()))
-    policy = log.logging if baseline is None else baseline
-    chance = (1 - share) * log.logging + share / spread(np.diff(log.offsets), log.offsets)
+        return np.zeros(len(pairs))
+    return np.ones(len(pairs)) if log.score is None else np.clip(log.score[pairs], 0.0, 1.0)
+
+
+def _factor(draws: _Draws, distance: np.ndarray) -> float:
+    """What the factor of the guess comes to in the long run (`lift_bound.outcomes`)."""
+    possible = float((draws.mass * (distance * draws.score) ** 2).sum())
+    return 0.0 if possible == 0 else float((draws.mass * distance**2 * draws.reward * draws.score).sum()) / possible
+
+
+def _curvature(rate: float, draws: _Draws, surprise: np.ndarray) -> float:
+    """E_e[l y - log(1 + l y)]; y is held above -MOST_STAKE / l, which the gate's own guess sees to."""
+    stake = np.maximum(rate * surprise, -MOST_STAKE)
+    return float((draws.mass * (stake - np.log1p(stake))).sum())
+
+
+def _most_behind(log: LoggedDecisions, baseline: np.ndarray | None, share: float) -> float:
+    """What would set the gate's scale: the largest weight of the baseline on the first impressions."""
+    first = min(log.n, SCALE_ROWS)
+    if log.logging is None:
+        chance = (1 - share) * log.propensity + share / np.diff(log.offsets)
+        behind = (log.propensity if baseline is None else baseline[log.logged]) / chance
+        return max(1.0, float(behind[:first].max()))
+    pairs = slice(0, log.offsets[first])
+    policy = (log.logging if baseline is None else baseline)[pairs]
+    chance = ((1 - share) * log.logging + share / spread(np.diff(log.offsets), log.offsets))[pairs]
     return max(1.0, float(np.divide(policy, chance, out=np.zeros_like(chance), where=chance > 0).max()))
 
 

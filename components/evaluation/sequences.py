@@ -5,18 +5,16 @@ inequality makes
 
     exp(l (X_i - v_i) / c - psi(l) ((X_i - g_i) / c)^2),      psi(l) = -log(1 - l) - l,   0 <= l < 1           (1)
 
-a supermartingale's factor (Howard et al. 2021, Theorem 4; Waudby-Smith et al. 2022 for importance-weighted rewards). A
-mixture of (1) over l is one too, and Ville's inequality turns it into a lower bound on the mean of v_1..v_t for all t
-at once. Only a floor under X is needed, so large weights cost width but never validity. Rows must be in order of time.
+a supermartingale's factor (Howard et al. 2021, Theorem 4). A mixture of (1) over l is one too, and Ville's inequality
+turns it into a lower bound on the mean of v_1..v_t for all t at once. Only a floor under X is needed, so large values
+cost width but never validity. Rows must be in order of time. The lift has a sharper bound: lift_bound.py.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 RATES = np.geomspace(1e-4, 0.9, 16)  # the l of the mixture; one within a factor 1.4 of the best costs 6 % of evidence
-CLIPS = (4.0, 16.0, np.inf)  # of the weights; clipping can only lower a lower bound
 COST = np.log(len(RATES))
 
 
@@ -26,56 +24,7 @@ def lower_sequence(values: np.ndarray, gap: float, alpha: float, looks: np.ndarr
     values: float64 [n], in order of time, each at least -`gap`. All bounds, at all looks, hold with probability
     1 - alpha.
     """
-    return np.array([lower_from([sums], alpha) for sums in _sums(values, gap, looks)])
-
-
-def lower_lift(
-    weight: np.ndarray,
-    baseline_weight: np.ndarray,
-    reward: np.ndarray,
-    most_baseline: float,
-    alpha: float,
-    looks: np.ndarray,
-) -> np.ndarray:
-    """Anytime-valid lower bounds on the target's lift over the baseline, rewards in [0, 1]: float64 [n_looks].
-
-    most_baseline: the largest weight that the baseline can have (1 where it is the logging policy).
-    """
-    sums = lift_sums(weight, baseline_weight, reward, most_baseline, looks)
-    return np.array([lower_from(at_look, alpha) for at_look in sums])
-
-
-def lift_sums(
-    weight: np.ndarray, baseline_weight: np.ndarray, reward: np.ndarray, most_baseline: float, looks: np.ndarray
-) -> list[tuple["Sums", ...]]:
-    """What `lower_from` needs at each look, whatever its alpha: one entry per clip.
-
-    X_i = (min(w_i, clip) - b_i) r_i >= -most_baseline, guessed to be 0. One mixture holds all clips, so none is chosen
-    by looking. Only rewarded rows count, so the rest is never touched.
-    """
-    earned = np.flatnonzero(reward)
-    upto = np.searchsorted(earned, looks)  # rewarded rows within each look
-    gains, behind = reward[earned], baseline_weight[earned]
-    per_clip = []
-    for clip in CLIPS:
-        values = (np.minimum(weight[earned], clip) - behind) * gains
-        totals = np.concatenate([[0.0], np.cumsum(values)])[upto]
-        surprise = np.concatenate([[0.0], np.cumsum((values / most_baseline) ** 2)])[upto]
-        looked = zip(looks, totals, surprise, strict=True)
-        per_clip.append([Sums(int(t), float(total), float(squares), most_baseline) for t, total, squares in looked])
-    return list(zip(*per_clip, strict=True))
-
-
-def upper_lift(
-    weight: np.ndarray,
-    baseline_weight: np.ndarray,
-    reward: np.ndarray,
-    most_weight: float,
-    alpha: float,
-    looks: np.ndarray,
-) -> np.ndarray:
-    """Anytime-valid upper bounds on the lift: the baseline's gain over the target, with roles exchanged."""
-    return -lower_lift(baseline_weight, weight, reward, most_weight, alpha, looks)
+    return np.array([lower_from(sums, alpha) for sums in _sums(values, gap, looks)])
 
 
 def mean_interval(values: np.ndarray, floor: float, ceiling: float, alpha: float) -> tuple[float, float]:
@@ -105,21 +54,21 @@ def _sums(values: np.ndarray, gap: float, looks: np.ndarray) -> list[Sums]:
     return [Sums(int(t), float(totals[t - 1]), float(surprise[t - 1]), scale) for t in looks]
 
 
-def lower_from(statistics: Sequence[Sums], alpha: float) -> float:
-    """The largest m that the mixture over rates and clips rejects at level alpha: by bisection, for it falls in m."""
-    threshold = np.log(1 / alpha) + np.log(len(statistics)) + COST
+def lower_from(sums: Sums, alpha: float) -> float:
+    """The largest m that the mixture over rates rejects at level alpha: by bisection, for it falls in m."""
+    threshold = np.log(1 / alpha) + COST
     psi = -np.log1p(-RATES) - RATES
 
     def evidence(m: float) -> float:
-        exponents = np.concatenate([RATES * (it.total - it.t * m) / it.scale - psi * it.surprise for it in statistics])
+        exponents = RATES * (sums.total - sums.t * m) / sums.scale - psi * sums.surprise
         peak = exponents.max()
         return peak + np.log(np.exp(exponents - peak).sum()) - threshold
 
-    high, scale = max(it.total / it.t for it in statistics), statistics[0].scale
-    low = high - scale * 2
+    high = sums.total / sums.t
+    low = high - sums.scale * 2
     while evidence(low) < 0:
         low = high - 2 * (high - low)
-        if high - low > 1e9 * scale:
+        if high - low > 1e9 * sums.scale:
             return float("-inf")
     for _ in range(60):
         middle = (low + high) / 2

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from components.config import PromotionConfig
+from components.evaluation.boundaries import Boundary
 from components.evaluation.gate import GateEvidence, gate_reasons
 from components.evaluation.outlook import FIRST, POWER, Outlook, as_logged
 
@@ -97,7 +98,7 @@ def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[s
     against = "the logging policy" if evidence.champion is None else "the champion"
     lift = evaluation["lift"]
     gate = GateEvidence.from_dict(evidence.lift)
-    passed, reasons = gate_reasons(gate, evidence.alpha, config.margin)
+    passed, reasons = gate_reasons(gate, evidence.alpha, config.margin, Boundary.of(config))
     if not passed and not gate.harms:
         reasons += _patience(gate, lift["value"], evidence.alpha, config.margin)
     estimate = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"

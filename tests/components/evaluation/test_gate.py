@@ -8,9 +8,10 @@ import pytest
 from components.evaluation.gate import GateEvidence, gate_evidence, gate_reasons
 from components.evaluation.intervals import Interval
 from components.evaluation.ledger import Ledger, shares
+from components.evaluation.lift_bound import LiftRows, lower_lift
 from components.evaluation.log import cover
 from components.evaluation.outcomes import Metric
-from components.evaluation.sequences import lower_lift, lower_sequence, mean_interval, upper_lift
+from components.evaluation.sequences import lower_sequence, mean_interval
 from tests.components.evaluation.logs import known_log
 
 
@@ -40,7 +41,9 @@ def test_no_gain_is_hardly_ever_promoted_however_often_one_looks():
     fooled = 0
     for seed in range(100):
         weight, reward = weights(np.random.default_rng(seed), 20_000, 0.0)
-        fooled += bool((lower_lift(weight, np.ones(20_000), reward, 1.0, 0.05, looks) > 0).any())
+        fooled += bool(
+            (lower_lift(LiftRows.from_weights(weight, np.ones(20_000), reward, 1.0, 1.8), 0.05, looks) > 0).any()
+        )
     assert fooled <= 5
 
 
@@ -48,15 +51,18 @@ def test_a_real_gain_is_seen():
     seen = 0
     for seed in range(20):
         weight, reward = weights(np.random.default_rng(seed), 100_000, 0.15)
-        seen += lower_lift(weight, np.ones(100_000), reward, 1.0, 0.025, np.array([100_000]))[0] > 0
+        seen += (
+            lower_lift(LiftRows.from_weights(weight, np.ones(100_000), reward, 1.0, 1.8), 0.025, np.array([100_000]))[0]
+            > 0
+        )
     assert seen >= 18
 
 
-def test_upper_bound_mirrors_lower():
+def test_the_baselines_lead_over_a_worse_target_is_seen():
     weight, reward = weights(np.random.default_rng(0), 50_000, -0.3)
     ones, last = np.ones(50_000), np.array([50_000])
-    assert upper_lift(weight, ones, reward, 2.0, 0.05, last)[0] < 0
-    assert lower_lift(weight, ones, reward, 1.0, 0.05, last)[0] < -0.015
+    assert lower_lift(LiftRows.from_weights(ones, weight, reward, 1.8), 0.05, last)[0] > 0
+    assert lower_lift(LiftRows.from_weights(weight, ones, reward), 0.05, last)[0] < -0.015
 
 
 def test_bounds_hold_for_a_mean_that_drifts():

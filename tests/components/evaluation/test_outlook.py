@@ -9,9 +9,9 @@ import pytest
 from components.config import EvaluationConfig
 from components.evaluation import evaluate
 from components.evaluation.gate import gate_evidence
+from components.evaluation.lift_bound import SCALE_ROWS, LiftRows, lift_rows, lift_sums, lower_lift
 from components.evaluation.log import cover
-from components.evaluation.outlook import FIRST, POWER, Logging, Outlook, outlook
-from components.evaluation.sequences import lower_lift
+from components.evaluation.outlook import FIRST, POWER, Outlook, _as_summed, _way, outlook
 from tests.components.evaluation.logs import known_log
 
 QUICK = EvaluationConfig(bootstrap=100, clones=2, clone_impressions=500, reward_models=(), min_ess=100.0)
@@ -29,9 +29,22 @@ def test_as_logged_now_it_is_the_gates_own_sums(with_champion):
     champion = None if champion is None else champion / np.repeat(np.add.reduceat(champion, known.log.offsets[:-1]), 6)
     now = outlook_of(known, baseline=champion).ways[0]
     sums = gate_evidence(cover(known.log, known.target, champion), (), 0.0, 0.1).sums
-    assert [it.surprise for it in sums] == pytest.approx([4000 * s / now.scale**2 for s in now.squares])
-    assert now.scale == sums[0].scale
-    assert [sums[-1].total - it.total for it in sums] == pytest.approx([4000 * loss for loss in now.losses], abs=1e-9)
+    judged, rates = 4000 - SCALE_ROWS, np.array(now.rates)
+    assert sums.moments.squares == pytest.approx(judged * now.square)
+    assert now.rates == sums.rates
+    growth = rates * sums.moments.total - judged * np.array(now.curvatures)
+    assert growth == pytest.approx(np.array(sums.growth), abs=1e-9)
+
+
+@pytest.mark.parametrize("with_champion", [False, True])
+def test_a_little_exploration_changes_little(with_champion):
+    known = known_log(0, n=20_000)
+    champion = known.target if with_champion else None
+    target = known.log.logging if with_champion else known.target
+    now = outlook_of(known, target=target, baseline=champion).ways[0]
+    nearly = _way(known.log, target, champion, 1e-6, rows=lift_rows(known.log, target, champion), config=QUICK)
+    assert nearly.square == pytest.approx(now.square, rel=0.05)
+    assert nearly.impressions(0.01, FIRST) == pytest.approx(now.impressions(0.01, FIRST), rel=0.1)
 
 
 def test_the_moments_under_exploration_are_those_of_a_log_that_explored():
@@ -40,8 +53,10 @@ def test_the_moments_under_exploration_are_those_of_a_log_that_explored():
     for way in outlook_of(known).ways:
         chance = (1 - way.exploration) * known.log.logging + way.exploration / 6
         gap = (known.target - known.log.logging) / chance
-        true = float((chance * gap**2 * known.rate).sum() / known.log.n)
-        assert way.squares[-1] == pytest.approx(true, rel=0.1)
+        guess = (chance * gap**2 * known.rate).sum() / (chance * gap**2).sum()
+        missed = known.rate * (1 - guess) ** 2 + (1 - known.rate) * guess**2  # E (r - q)^2
+        true = float((chance * gap**2 * missed).sum() / known.log.n)
+        assert way.square == pytest.approx(true, rel=0.1)
 
 
 def test_so_many_impressions_settle_it_as_often_as_promised():
@@ -53,13 +68,12 @@ def test_so_many_impressions_settle_it_as_often_as_promised():
         return np.where(first, 1.8, 0.2), (generator.random(n) < np.where(first, 0.059375, 0.040625)).astype(float)
 
     weight, reward = drawn(200_000)
-    square = float((((weight - 1) * reward) ** 2).mean())
-    way = Logging(0.0, (0.0,) * 3, (square,) * 3, 1.0, 0.0)
+    way = _as_summed(lift_sums(LiftRows.from_weights(weight, np.ones(200_000), reward), np.array([200_000]))[0])
     n = way.impressions(0.0075, FIRST)
     passed = 0
     for _ in range(150):
         weight, reward = drawn(n)
-        passed += lower_lift(weight, np.ones(n), reward, 1.0, FIRST, np.array([n]))[0] > 0
+        passed += lower_lift(LiftRows.from_weights(weight, np.ones(n), reward), FIRST, np.array([n]))[0] > 0
     assert POWER - 0.12 < passed / 150 < POWER + 0.12
     assert way.impressions(0.0075, FIRST / 100) > n > way.impressions(0.015, FIRST)
     assert way.impressions(0.0075, FIRST, margin=0.0075) is None

@@ -8,8 +8,8 @@ import pytest
 
 from components.config import PromotionConfig
 from components.evaluation.gate import GateEvidence
+from components.evaluation.lift_bound import LIFTS, LiftRows, lift_sums
 from components.evaluation.outlook import FIRST, Logging, Outlook
-from components.evaluation.sequences import lift_sums
 from components.promotion.decision import Decision, Evidence, Gate, decide, page
 
 PASSED = Gate(True, ("calibrated",))
@@ -17,12 +17,13 @@ ALPHA = 0.025  # what the ledger gives the first question
 
 
 def lift_of(gain: float, harms: tuple[str, ...] = ()) -> dict:
-    """Evidence of 20,000 impressions on which the target earns `gain` more per impression than the baseline."""
+    """Evidence of 20,000 impressions on which the target truly earns `gain` more per impression than the baseline."""
     random = np.random.default_rng(0)
-    reward = (random.random(20_000) < 0.5).astype(float)
-    ahead = np.where(reward > 0, 1 + 2 * gain, 1.0)  # the target shows what is clicked more often
-    (sums,) = lift_sums(ahead, np.ones(20_000), reward, 1.0, np.array([20_000]))
-    return GateEvidence(sums, 1.0, 20_000, harms).to_dict()
+    first = random.random(20_000) < 0.5  # of two actions shown alike; the target prefers it at 9 : 1
+    ahead = np.where(first, 1.8, 0.2)
+    reward = (random.random(20_000) < 0.5 + gain / 0.8 * np.where(first, 1, -1)).astype(float)
+    (sums,) = lift_sums(LiftRows.from_weights(ahead, np.ones(20_000), reward), np.array([20_000]))
+    return GateEvidence(sums, (), 1.0, 20_000, harms).to_dict()
 
 
 def evidence(gain=0.2, harms=(), verdict="trust", reasons=(), candidate="new", champion=None, alpha=ALPHA) -> Evidence:
@@ -59,7 +60,9 @@ def test_an_abstention_gives_evaluations_reasons():
 
 
 def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
-    settles = Outlook(20_000, 0.05, 0.025, (Logging(0.0, (0.0,) * 3, (0.4,) * 3, 1.0, 100.0),))
+    rates = tuple(0.4 * LIFTS)
+    logging = Logging(0.0, 0.4, rates, tuple(0.2 * rate**2 for rate in rates), 100.0)
+    settles = Outlook(20_000, 0.05, 0.025, (logging,))
     said = settles.sentence(FIRST)
     later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50)
     decision = decide(replace(later, outlook=settles.to_dict()), PromotionConfig())
