@@ -23,12 +23,12 @@ def shares_chance(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) ->
     error: float64 [n_pairs], the rounding error of `log.logging`. A group's summed error counts as one more standard
     deviation, so that rounding, which moves all rows of a group alike, is not taken for evidence at any sample size.
     """
-    group = _pooled(group, log.logging)
-    size = int(group.max()) + 1
-    if size <= MOST_GROUPS:
-        return _all_at_once(log, group, error)
-    rank = np.argsort(np.argsort(-np.bincount(group, log.logging), kind="stable"), kind="stable")
-    together = _all_at_once(log, rank[group] % MOST_GROUPS, error)
+    group = np.unique(group, return_inverse=True)[1]
+    bundles = _bundled(np.bincount(group, log.logging))
+    if int(group.max()) < MOST_GROUPS:
+        return _all_at_once(log, bundles[group], error)
+    rank = np.argsort(np.argsort(-np.bincount(bundles[group], log.logging), kind="stable"), kind="stable")
+    together = _all_at_once(log, (rank % MOST_GROUPS)[bundles[group]], error)
     return min(1.0, 2 * min(together, _one_by_one(log, group, error)))
 
 
@@ -78,9 +78,15 @@ def _one_by_one(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> f
     return min(1.0, 2 * size * float(chance.min()))
 
 
-def _pooled(group: np.ndarray, logging: np.ndarray) -> np.ndarray:
-    """Groups from 0 without gaps; those expected less than FEWEST times are one."""
-    code = np.unique(group, return_inverse=True)[1]
-    rare = np.bincount(code, logging) < FEWEST
-    merged = np.where(rare, len(rare), np.arange(len(rare)))
-    return np.unique(merged[code], return_inverse=True)[1]
+def _bundled(expected: np.ndarray) -> np.ndarray:
+    """A group from 0 for each of `expected` counts [k]: its own, or one with others that are rare: int64 [k].
+
+    Rare ones stand in order of their expectation, which what was shown does not touch.
+    """
+    rare = np.flatnonzero(expected < FEWEST)
+    rare = rare[np.argsort(expected[rare], kind="stable")]
+    before = np.cumsum(expected[rare]) - expected[rare]
+    bundle = np.minimum(before // FEWEST, max(expected[rare].sum() // FEWEST - 1, 0)).astype(np.int64)
+    group = np.arange(len(expected))
+    group[rare] = len(expected) + bundle
+    return np.unique(group, return_inverse=True)[1]
