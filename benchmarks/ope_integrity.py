@@ -5,7 +5,8 @@
 Corruptions of the propensities are planted twice: in logs with the whole logging distribution (`candidates`), and in
 logs that have the propensity of the shown action alone, whose names end in `shown_only`. They are sized to move IPS by
 about one standard error where they act through weights or clicks. Detected means a critical finding; for bots, that the
-planted shoppers are flagged. A false alarm is a critical finding on a clean log, or a person flagged as a bot, on either form of the log. A run that was cut off goes on where it stopped.
+planted shoppers are flagged. A false alarm is a critical finding on a clean log, on either form of it, or a person
+flagged as a bot. A run that was cut off goes on where it stopped.
 
 Sound logs (`benchmarks/sound_logs.py`: 20,000 impressions, 1.5 % clicks) are judged as `adloom evaluate` judges files,
 with its default settings: how many are trusted, and how often the chosen interval holds the truth. Ends with one line

@@ -127,7 +127,7 @@ def _calibration(log: LoggedDecisions, rounding: Rounding) -> Finding:
     chance = shares_chance(log, group, rounding.error(log.logging))
     words = "propensities agree with how often actions of such propensity were shown"
     if chance < ALPHA:
-        words = f"actions were not shown as often as their propensities say (chance of such a gap: {chance:.1g})"
+        words = f"actions were not shown as often as their propensities say (chance of such a gap: {_odds(chance)})"
     return Finding("propensity_calibration", "critical" if chance < ALPHA else "ok", words)
 
 
@@ -152,7 +152,7 @@ def _sample_ratio(log: LoggedDecisions, rounding: Rounding) -> Finding:
         for code in worst
     ]
     words = (
-        f"actions were not shown as often as the propensities say: {'; '.join(told)} (chance: {chance:.1g}); "
+        f"actions were not shown as often as the propensities say: {'; '.join(told)} (chance: {_odds(chance)}); "
         "the propensities are not those that acted, or rows of some actions are lost or doubled"
     )
     return Finding("sample_ratio", "critical", words, len(worst) / max(int((eligible > 0).sum()), 1))
@@ -200,7 +200,7 @@ def _weight_test(kind: str, what: str, log: LoggedDecisions, policy: np.ndarray,
     mean = total / log.n
     if chance >= ALPHA:
         return Finding(kind, "ok", f"the mean of the {what} is {mean:.3f}, as it should be")
-    return Finding(kind, "critical", f"the mean of the {what} is {mean:.3f} and should be 1 (chance: {chance:.1g})")
+    return Finding(kind, "critical", f"the mean of the {what} is {mean:.3f} and should be 1 (chance: {_odds(chance)})")
 
 
 def _propensity_bound(log: LoggedDecisions, rounding: Rounding, eligible: np.ndarray) -> tuple[Finding, ...]:
@@ -270,6 +270,10 @@ def _two_sided(z: float) -> float:
     from scipy.special import ndtr
 
     return float(2 * ndtr(-abs(z)))
+
+
+def _odds(chance: float) -> str:
+    return f"{chance:.1g}" if chance >= 1e-300 else "below 1e-300"
 
 
 def _quantile(chance: float) -> float:

@@ -12,6 +12,7 @@ BOT_CLICKS = 5  # fewer clicks say nothing about a shopper
 BOT_CHANCE = 1e-6  # of so many clicks, at the log's click rate
 BOT_TRAFFIC = 20.0  # times the median shopper's impressions
 UNITS = {"days": 86_400_000_000, "hours": 3_600_000_000, "minutes": 60_000_000, "seconds": 1_000_000}  # microseconds
+LARGE_SHARE = 0.05  # of the impressions; how much of them makes an evaluation abstain is a setting
 COARSE = ("days", "hours", "minutes")  # in which one shopper may well see one action twice at one position
 
 
@@ -68,9 +69,8 @@ def check_shoppers(shopper: np.ndarray) -> tuple[Finding, ...]:
     names = pd.Series(np.asarray(shopper, dtype=object)[~unknown]).value_counts()
     if len(names):
         share = float(names.iloc[0] / len(unknown))
-        found.append(
-            Finding("shopper_share", "ok", f"shopper {names.index[0]!r} has {share:.1%} of the impressions", share)
-        )
+        words = f"shopper {str(names.index[0])!r} has {share:.1%} of the impressions"
+        found.append(Finding("shopper_share", "notice" if share > LARGE_SHARE else "ok", words, share))
     return tuple(found)
 
 
