@@ -4,11 +4,13 @@ A probability of 1/7 that is written as 0.14 or as a float32 differs from the on
 evidence against a log, so every check of propensities allows for what the column itself shows of its rounding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 MOST_DIGITS = 7  # a column with more decimals or significant digits counts as written in full
+FEWEST_DECIMALS = 2  # nobody rounds a probability further: 0.3 is meant
 ARITHMETIC = {np.float16: 2e-3, np.float32: 1e-6, np.float64: 1e-9}  # relative error of sums and softmax in that type
 SAMPLE = 2000  # distinct values that are looked at first
 
@@ -46,7 +48,7 @@ def rounding_of(values: np.ndarray) -> Rounding:
     step = max(1, len(values) // SAMPLE)
     relative = next(error for kind, error in ARITHMETIC.items() if _same(values, values.astype(kind).astype(float)))
     for slack in (ARITHMETIC[np.float64], relative):  # 0.5 and 0.25 are exact in every type, and say nothing of it
-        decimals = _fewest(values, step, _to_decimals, slack)
+        decimals = _fewest(values, step, _to_decimals, slack, FEWEST_DECIMALS)
         if decimals is not None and _chosen(values, decimals, slack):
             return Rounding(slack)
     return Rounding(relative, decimals, _fewest(values, step, _to_significant, relative))
@@ -56,9 +58,11 @@ def _same(values: np.ndarray, others: np.ndarray) -> bool:
     return bool(np.array_equal(values, others))
 
 
-def _fewest(values: np.ndarray, step: int, rounded, slack: float) -> int | None:
+def _fewest(
+    values: np.ndarray, step: int, rounded: Callable[[np.ndarray, int], np.ndarray], slack: float, least: int = 1
+) -> int | None:
     """The fewest digits that write all of `values` up to a relative `slack`; None: more than MOST_DIGITS."""
-    for digits in range(1, MOST_DIGITS + 1):
+    for digits in range(least, MOST_DIGITS + 1):
         some = values[::step]
         if np.all(np.abs(rounded(some, digits) - some) <= slack * some) and np.all(
             np.abs(rounded(values, digits) - values) <= slack * values

@@ -35,7 +35,7 @@ def test_types_are_seen_and_allowed_for(kind, relative):
     assert (np.abs(written - VALUES) <= rounding.error(written)).all()
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.2], [0.3, 0.25, 0.2, 0.15, 0.1], [0.04], [0.125], [1.0]])
+@pytest.mark.parametrize("values", [[0.5], [0.2], [0.3, 0.25, 0.2, 0.15, 0.1], [0.04], [0.125], [1.0], [0.3, 0.6, 0.4]])
 def test_shares_that_people_choose_are_exact(values):
     assert rounding_of(np.array(values)).error(np.array(values)).max() <= 1e-9
 
