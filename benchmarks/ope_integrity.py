@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.ope_logs import Arena, Trial, arena
-from benchmarks.ope_parallel import replicate, resumed, wilson
+from benchmarks.ope_parallel import resumed, wilson
 from benchmarks.sound_logs import KINDS, sound_log
 from components.evaluation import evaluate_files
 from components.evaluation.integrity import Finding, check_propensities, check_weights
@@ -33,6 +33,7 @@ from components.evaluation.trail import bot_like, check_trail, trail_of
 from components.policy.ragged import row_sums, spread
 
 RESULTS = Path("benchmarks/results/ope_integrity.jsonl")
+SOUND_RESULTS = Path("benchmarks/results/ope_integrity_sound.jsonl")
 IMPRESSIONS = 50_000
 
 
@@ -248,10 +249,13 @@ def judge_sound(task: tuple[str, int]) -> dict:
     }
 
 
-def sound(logs: int, processes: int) -> dict[str, dict]:
-    """Per kind of sound log: the share that is trusted, and that of the trusted whose intervals hold the truth."""
-    tasks = [(kind, seed) for seed in range(1, logs + 1) for kind in KINDS]
-    rows = list(replicate(judge_sound, tasks, processes))
+def sound(logs: int, processes: int, file: Path) -> dict[str, dict]:
+    """Per kind of sound log: the share that is trusted, and that of the trusted whose intervals hold the truth.
+
+    file: a JSON line per log; done ones are kept.
+    """
+    tasks = {(kind, seed): (kind, seed) for seed in range(1, logs + 1) for kind in KINDS}
+    rows = resumed(judge_sound, tasks, lambda row: (row["kind"], row["seed"]), file, processes)
     answer = {}
     for kind in KINDS:
         mine = [row for row in rows if row["kind"] == kind]
@@ -278,6 +282,7 @@ def main() -> None:
     parser.add_argument("--sound", type=int, default=0, help="sound logs of each kind to judge")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per log; done ones are kept")
+    parser.add_argument("--sound-rows", type=Path, default=SOUND_RESULTS, help="the same of sound logs")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
     tasks = {seed: (seed, seed <= options.logs) for seed in range(1, max(options.clean, options.logs) + 1)}
@@ -292,7 +297,7 @@ def main() -> None:
     kinds = sorted(kind for row in rows for kind in row["clean kinds"])
     print(f"{'false alarms':<28}{false[0]:>7.1%} of {len(alarms)} {kinds}")
     counts = {"logs": options.logs, "clean": len(rows), "sound_logs": options.sound}
-    judged = sound(options.sound, options.processes) if options.sound else None
+    judged = sound(options.sound, options.processes, options.sound_rows) if options.sound else None
     line = json.dumps({"benchmark": "ope_integrity", **counts, "detected": detected, "false": false, "sound": judged})
     if options.out:
         options.out.write_text(line + "\n")
