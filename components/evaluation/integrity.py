@@ -79,9 +79,8 @@ def _check_shown(log: LoggedDecisions, rounding: Rounding, eligible: np.ndarray 
     implied = implied_logging(log, rounding) if everywhere else None
     if implied is None:
         return bound
-    two_sided = _check_distribution(implied.log, rounding)
-    whole = implied.log.n == log.n
-    return two_sided if whole else (*two_sided, *bound)
+    two_sided = _check_distribution(implied, rounding)
+    return two_sided if implied.n == log.n else (*two_sided, *bound)
 
 
 def check_weights(log: LoggedDecisions, target: np.ndarray) -> tuple[Finding, ...]:

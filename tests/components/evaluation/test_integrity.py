@@ -98,10 +98,10 @@ SETS = {("a", "b", "c"): [0.5, 0.3, 0.2], ("b", "c"): [0.6, 0.4], ("c",): [1.0]}
 def test_the_distribution_of_a_policy_without_contexts_is_implied_by_what_was_shown():
     log = with_sets(SETS, lambda actions, place: SETS[actions][place])
     implied = implied_logging(log, rounding_of(log.propensity))
-    assert implied.log.n == log.n
+    assert implied.n == log.n
     first = int(np.flatnonzero(np.diff(log.offsets) == 3)[0])
     own = slice(log.offsets[first], log.offsets[first + 1])
-    assert implied.log.logging[own] == pytest.approx([0.5, 0.3, 0.2])
+    assert implied.logging[own] == pytest.approx([0.5, 0.3, 0.2])
     assert not any(it.severity != "ok" for it in check_propensities(log))
 
 
