@@ -48,18 +48,18 @@ def evaluate(
     reasons = hopeless(covered.log) + fatal
     if reasons:
         settles = MEND_FIRST if fatal else NOTHING_TO_GO_BY.format(config.min_clicks)
-        told = (*reasons, settles, *notices(findings))
+        told = (*reasons, settles, *notices(findings, config))
         return _without_numbers(log, covered.uncovered, told, findings)
     findings += check_weights(covered.log, covered.target)
     analysis = analyse(covered.log, covered.target, covered.baseline, config.reward_models, config.folds, config.seed)
     summary = _summary(log, covered, analysis, config, findings)
     if summary.selected is not None:
-        return replace(summary, reasons=(*summary.reasons, *notices(findings)))
+        return replace(summary, reasons=(*summary.reasons, *notices(findings, config)))
     if any(it.severity == "critical" for it in findings):
-        return replace(summary, reasons=(*summary.reasons, MEND_FIRST, *notices(findings)))
+        return replace(summary, reasons=(*summary.reasons, MEND_FIRST, *notices(findings, config)))
     settles = outlook(log, target, baseline, covered, config)
     said = NOTHING_TO_PROVE if settles is None else settles.sentence(FIRST)
-    return replace(summary, reasons=(*summary.reasons, said, *notices(findings)), outlook=settles)
+    return replace(summary, reasons=(*summary.reasons, said, *notices(findings, config)), outlook=settles)
 
 
 def _summary(

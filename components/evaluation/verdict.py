@@ -14,6 +14,7 @@ TOLD = (
     "propensity_rounding",
     "propensity_unchecked",
     "unknown_shoppers",
+    "shopper_share",
     "coarse_times",
     "unmatched_actions",
 )  # kinds of findings that a reader of the verdict is told of, whatever it is
@@ -35,9 +36,11 @@ def hopeless(log: LoggedDecisions) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def notices(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+def notices(findings: tuple[Finding, ...], config: EvaluationConfig) -> tuple[str, ...]:
     """What changes no verdict, but should be known to whom it is told."""
-    return tuple(f"notice: {it.words}" for it in findings if it.severity == "notice" and it.kind in TOLD)
+    limited = {"shopper_share": config.max_shopper_share}  # above it is a reason, not a notice
+    told = (it for it in findings if it.severity == "notice" and it.kind in TOLD)
+    return tuple(f"notice: {it.words}" for it in told if it.share <= limited.get(it.kind, 1.0))
 
 
 def doubts(covered: Covered, config: EvaluationConfig, findings: tuple[Finding, ...] = ()) -> tuple[str, ...]:

@@ -162,7 +162,15 @@ def test_one_shopper_with_many_rows_is_named_and_limited(tmp_path, name):
     shoppers = pd.Series([row % 900 + 1 if name == 0 else f"s{row % 900}" for row in range(N)]).where(~mine, name)
     found = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
     assert found.verdict == "abstain" and f"shopper '{name}' has 20.0% of the impressions" in found.reasons[0]
-    assert "at most 5.0% may (evaluation.max_shopper_share)" in found.reasons[0]
+    assert "at most 10.0% may (evaluation.max_shopper_share)" in found.reasons[0]
+
+
+def test_one_shopper_with_a_good_many_rows_is_told_of(tmp_path):
+    log, target = made(UNEVEN, UNEVEN)
+    shoppers = pd.Series([f"s{row % 900}" for row in range(N)]).where(np.arange(N) % 14 != 0, "crawler")
+    found = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
+    assert found.verdict == "trust"
+    assert "notice: shopper 'crawler' has 7.1% of the impressions" in found.reasons
 
 
 def test_actions_that_never_meet_are_shown_from_both_sides_with_the_cause():
