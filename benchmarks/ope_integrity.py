@@ -1,14 +1,21 @@
-"""Does the log say when it is broken? Twelve planted corruptions against the integrity checks, and clean logs.
+"""Does the log say when it is broken? Planted corruptions against the integrity checks, clean logs, and sound ones.
 
-    python -m benchmarks.ope_integrity [--logs 50] [--clean 500] [--processes 2] [--out FILE]
+    python -m benchmarks.ope_integrity [--logs 50] [--clean 500] [--sound 100] [--processes 2] [--out FILE]
 
-Corruptions are sized to move IPS by about one standard error where they act through weights or clicks. Detected means a
-critical finding; for bots, that the planted shoppers are flagged. A false alarm is a critical finding on a clean log,
-or a person flagged as a bot. A run that was cut off goes on where it stopped. Ends with one line of JSON.
+Corruptions of the propensities are planted twice: in logs with the whole logging distribution (`candidates`), and in
+logs that have the propensity of the shown action alone, whose names end in `shown_only`. They are sized to move IPS by
+about one standard error where they act through weights or clicks. Detected means a critical finding; for bots, that the
+planted shoppers are flagged. A false alarm is a critical finding on a clean log, on either form of it, or a person
+flagged as a bot. A run that was cut off goes on where it stopped.
+
+Sound logs (`benchmarks/sound_logs.py`: 20,000 impressions, 1.5 % clicks) are judged as `adloom evaluate` judges files,
+with its default settings: how many are trusted, and how often the chosen interval holds the truth. Ends with one line
+of JSON.
 """
 
 import argparse
 import json
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,12 +25,15 @@ import pandas as pd
 
 from benchmarks.ope_logs import Arena, Trial, arena
 from benchmarks.ope_parallel import resumed, wilson
+from benchmarks.sound_logs import KINDS, sound_log
+from components.evaluation import evaluate_files
 from components.evaluation.integrity import Finding, check_propensities, check_weights
 from components.evaluation.log import LoggedDecisions, pairs_of
 from components.evaluation.trail import bot_like, check_trail, trail_of
 from components.policy.ragged import row_sums, spread
 
 RESULTS = Path("benchmarks/results/ope_integrity.jsonl")
+SOUND_RESULTS = Path("benchmarks/results/ope_integrity_sound.jsonl")
 IMPRESSIONS = 50_000
 
 
@@ -173,13 +183,20 @@ CORRUPTIONS = {
     "bots": bots,
 }
 QUARANTINE = "skewed_quarantine"
+SHOWN_ONLY = ("uniform_claimed", "stale_policy", "lost_5000_rows")  # planted in logs without candidates too
+
+
+def shown_only(trial: Trial) -> Trial:
+    """The same log with the propensity of the shown action alone."""
+    return replace(trial, log=replace(trial.log, logging=None))
 
 
 def run(task: tuple[int, bool]) -> dict:
     """One clean log, and every corruption of it where wanted: name -> whether it raised an alarm."""
     seed, corrupt = task
     trial = _arena().trial_with_table(seed)
-    clean = [it.kind for it in findings(trial) if it.severity == "critical"]
+    forms = (trial, shown_only(trial))
+    clean = [it.kind for form in forms for it in findings(form) if it.severity == "critical"]
     if (bot_like(trail_of(trial.impressions)) & ~trial.bot).any():
         clean.append("bots")
     alarms = {"seed": seed, "clean": bool(clean), "clean kinds": clean}
@@ -193,6 +210,8 @@ def run(task: tuple[int, bool]) -> dict:
             alarms[name] = bool(bot_like(trail_of(planted.impressions))[mine].all())
         else:
             alarms[name] = any(it.severity == "critical" for it in findings(planted))
+        if name in SHOWN_ONLY:
+            alarms[f"{name}_shown_only"] = any(it.severity == "critical" for it in findings(shown_only(planted)))
     return alarms | {QUARANTINE: _skewed(trial, generator)}
 
 
@@ -206,19 +225,70 @@ def _skewed(trial: Trial, generator: np.random.Generator) -> bool:
     return any(it.kind == "quarantine" and it.severity == "critical" for it in found)
 
 
+def judge_sound(task: tuple[str, int]) -> dict:
+    """What `adloom evaluate` says of one sound log."""
+    kind, seed = task
+    made = sound_log(kind, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / name) for name in ("log.parquet", "target.parquet")]
+        made.log.to_parquet(paths[0])
+        made.target.to_parquet(paths[1])
+        evaluation = evaluate_files(*paths, None, (0.0, 1.0))
+    held = None
+    if evaluation.selected is not None:
+        value, lift = evaluation.estimate(evaluation.selected).interval, evaluation.lift
+        true_lift = made.truth - made.logged
+        held = [value.ci_low <= made.truth <= value.ci_high, lift.ci_low <= true_lift <= lift.ci_high]
+    critical = [it.kind for it in evaluation.findings if it.severity == "critical"]
+    return {
+        "kind": kind,
+        "seed": seed,
+        "held": held,
+        "critical": critical,
+        "reasons": [] if held else list(evaluation.reasons),
+    }
+
+
+def sound(logs: int, processes: int, file: Path) -> dict[str, dict]:
+    """Per kind of sound log: the share that is trusted, and that of the trusted whose intervals hold the truth.
+
+    file: a JSON line per log; done ones are kept.
+    """
+    tasks = {(kind, seed): (kind, seed) for seed in range(1, logs + 1) for kind in KINDS}
+    rows = resumed(judge_sound, tasks, lambda row: (row["kind"], row["seed"]), file, processes)
+    answer = {}
+    for kind in KINDS:
+        mine = [row for row in rows if row["kind"] == kind]
+        trusted = [row["held"] for row in mine if row["held"] is not None]
+        value, lift = (sum(held[which] for held in trusted) for which in (0, 1))
+        answer[kind] = {
+            "trusted": [len(trusted) / len(mine), *wilson(len(trusted), len(mine))],
+            "value_held": [value / max(len(trusted), 1), *wilson(value, len(trusted))],
+            "lift_held": [lift / max(len(trusted), 1), *wilson(lift, len(trusted))],
+        }
+        print(f"sound, {kind:<21}{answer[kind]['trusted'][0]:>7.1%} of {len(mine)} trusted; of these the interval held "
+              f"the value {value} times and the lift {lift} times of {len(trusted)}")  # fmt: skip
+        for row in mine:
+            if row["held"] is None:
+                print(f"  {kind} {row['seed']} {row['critical']}: {row['reasons'][0]}")
+    return answer
+
+
 def main() -> None:
     """Run, print a line per corruption and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=int, default=50)
     parser.add_argument("--clean", type=int, default=500)
+    parser.add_argument("--sound", type=int, default=0, help="sound logs of each kind to judge")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per log; done ones are kept")
+    parser.add_argument("--sound-rows", type=Path, default=SOUND_RESULTS, help="the same of sound logs")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
     tasks = {seed: (seed, seed <= options.logs) for seed in range(1, max(options.clean, options.logs) + 1)}
     rows = resumed(run, tasks, lambda row: row["seed"], options.rows, options.processes)
     detected = {}
-    for name in [*CORRUPTIONS, QUARANTINE]:
+    for name in [*CORRUPTIONS, *(f"{name}_shown_only" for name in SHOWN_ONLY), QUARANTINE]:
         hits = [row[name] for row in rows if name in row]
         detected[name] = [float(np.mean(hits)), *wilson(sum(hits), len(hits))]
         print(f"{name:<28}{detected[name][0]:>7.1%} of {len(hits)}")
@@ -226,9 +296,9 @@ def main() -> None:
     false = [float(np.mean(alarms)), *wilson(sum(alarms), len(alarms))]
     kinds = sorted(kind for row in rows for kind in row["clean kinds"])
     print(f"{'false alarms':<28}{false[0]:>7.1%} of {len(alarms)} {kinds}")
-    line = json.dumps(
-        {"benchmark": "ope_integrity", "logs": options.logs, "clean": len(rows), "detected": detected, "false": false}
-    )
+    counts = {"logs": options.logs, "clean": len(rows), "sound_logs": options.sound}
+    judged = sound(options.sound, options.processes, options.sound_rows) if options.sound else None
+    line = json.dumps({"benchmark": "ope_integrity", **counts, "detected": detected, "false": false, "sound": judged})
     if options.out:
         options.out.write_text(line + "\n")
     print(line)

@@ -171,6 +171,7 @@ class EvaluationConfig(Section):
     max_uncovered: Share = 0.1
     min_ess: Annotated[float, Field(ge=0)] = 1000.0
     min_clicks: Annotated[int, Field(ge=0)] = 100
+    max_shopper_share: Share = 0.1  # of the impressions that one known shopper may have
     reward_models: tuple[Literal["boosted"], ...] = ("boosted",)  # tried beside logistic regression
     folds: Annotated[int, Field(ge=2)] = 3  # of the cross-fitting
     clones: Annotated[int, Field(ge=2)] = 20  # simulated copies of the log, for the trust card

@@ -19,7 +19,8 @@ def evaluate(log: str, target: str, actions: str | None, reward_range: tuple[flo
     """Say what a TARGET policy would have earned on a LOG, how sure that is, and whether to trust it.
 
     Files are Parquet or CSV. A log without a column timestamp must be in order of time, for the intervals that hold at
-    any sample size need it. An abstention is an answer: it exits with 0.
+    any sample size need it; times are ISO 8601, or numbers since 1970 in one unit. Rows without a shopper_id count as
+    shoppers of their own. An abstention is an answer: it exits with 0.
     """
     from components.evaluation import evaluate_files
 

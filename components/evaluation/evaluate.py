@@ -14,7 +14,7 @@ from components.evaluation.log import Covered, LoggedDecisions, cover
 from components.evaluation.outlook import FIRST, outlook
 from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import trust_card
-from components.evaluation.verdict import doubts, hopeless
+from components.evaluation.verdict import doubts, hopeless, notices
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
 ALL_ALIKE = "mips has no value: the features of the actions (feature_* columns) tell no two of one impression apart"
@@ -35,29 +35,31 @@ def evaluate(
     config: EvaluationConfig,
     baseline: np.ndarray | None = None,
     findings: tuple[Finding, ...] = (),
+    eligible: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate `target` against `baseline` (both float64 [n_pairs]; None: the logging policy) on `log`.
 
     findings: of checks already made, on what the log does not hold (`trail.check_trail`); a critical one, like one
-    of the checks made here, makes the verdict abstain.
+    of the checks made here, makes the verdict abstain. eligible: see `integrity.check_propensities`.
     """
-    findings = check_propensities(log) + findings
+    findings = check_propensities(log, eligible) + findings
     covered = cover(log, target, baseline)
     fatal = tuple(it.words for it in findings if it.kind == FATAL and it.severity == "critical")
     reasons = hopeless(covered.log) + fatal
     if reasons:
         settles = MEND_FIRST if fatal else NOTHING_TO_GO_BY.format(config.min_clicks)
-        return _without_numbers(log, covered.uncovered, (*reasons, settles), findings)
+        told = (*reasons, settles, *notices(findings, config))
+        return _without_numbers(log, covered.uncovered, told, findings)
     findings += check_weights(covered.log, covered.target)
     analysis = analyse(covered.log, covered.target, covered.baseline, config.reward_models, config.folds, config.seed)
     summary = _summary(log, covered, analysis, config, findings)
     if summary.selected is not None:
-        return summary
+        return replace(summary, reasons=(*summary.reasons, *notices(findings, config)))
     if any(it.severity == "critical" for it in findings):
-        return replace(summary, reasons=(*summary.reasons, MEND_FIRST))
+        return replace(summary, reasons=(*summary.reasons, MEND_FIRST, *notices(findings, config)))
     settles = outlook(log, target, baseline, covered, config)
     said = NOTHING_TO_PROVE if settles is None else settles.sentence(FIRST)
-    return replace(summary, reasons=(*summary.reasons, said), outlook=settles)
+    return replace(summary, reasons=(*summary.reasons, said, *notices(findings, config)), outlook=settles)
 
 
 def _summary(
@@ -71,7 +73,7 @@ def _summary(
     intervals = bootstrap(quantities, covered.log.cluster, config.bootstrap, config.seed)
     card = trust_card(covered, analysis, config)
     broken = tuple(it.words for it in findings if it.severity == "critical")
-    reasons = broken + doubts(covered, config) + (() if card.chosen else (card.reason(),))
+    reasons = broken + doubts(covered, config, findings) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
     compared = _compared(selected or UNBIASED, covered, analysis, config)
     without_mips = () if "mips" in analysis.estimators() else (_no_embedding(log),)

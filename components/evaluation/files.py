@@ -3,6 +3,7 @@
 What a file says wrongly is the user's to mend: every fault names the column and an example row.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,33 @@ import pandas as pd
 from components.config import EvaluationConfig
 from components.errors import UserError
 from components.evaluation.evaluate import evaluate
+from components.evaluation.integrity import Finding
 from components.evaluation.log import LoggedDecisions
+from components.evaluation.matching import likely_cause, unmatched
 from components.evaluation.result import Evaluation
+from components.evaluation.rounding import rounding_of
+from components.evaluation.shoppers import shopper_codes
+from components.evaluation.times import moments
+from components.evaluation.trail import check_shoppers
 from components.policy.ragged import row_sums
 
-SUM_TOLERANCE = 1e-6
+SUM_TOLERANCE = 1e-5  # of a target's probabilities, and of each of them beyond [0, 1]
+ENOUGH_DECIMALS = 4  # a target written with fewer is to be written anew, for its author has the digits
 NAMES = ("impression_id", "action", "shopper_id")  # text, whatever it looks like
+
+
+@dataclass(frozen=True)
+class ReadLog:
+    """What the files hold: the log, the target on its pairs, and what there is to say of both.
+
+    target: float64 [n_pairs], sums to 1 per impression. eligible: bool [n_pairs], pairs that were eligible whatever was
+    shown, as `integrity.check_propensities` takes it.
+    """
+
+    log: LoggedDecisions
+    target: np.ndarray
+    eligible: np.ndarray
+    findings: tuple[Finding, ...]
 
 
 def evaluate_files(
@@ -27,20 +49,30 @@ def evaluate_files(
     config: EvaluationConfig | None = None,
 ) -> Evaluation:
     """Evaluate the policy in file `target` on the log in file `log` (Parquet or CSV), as `adloom evaluate` does."""
-    decisions, probability = read_decisions(log, target, actions, reward_range)
-    return evaluate(decisions, probability, config or EvaluationConfig())
+    read = read_files(log, target, actions, reward_range)
+    return evaluate(read.log, read.target, config or EvaluationConfig(), findings=read.findings, eligible=read.eligible)
 
 
 def read_decisions(
     log: str, target: str, actions: str | None, reward_range: tuple[float, float]
 ) -> tuple[LoggedDecisions, np.ndarray]:
     """The log with its action sets, and the target's probability of every pair: float64 [n_pairs]."""
+    read = read_files(log, target, actions, reward_range)
+    return read.log, read.target
+
+
+def read_files(log: str, target: str, actions: str | None, reward_range: tuple[float, float]) -> ReadLog:
+    """Both files, checked, and the actions' features where a file of them is given."""
     low, high = reward_range
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise UserError(f"--reward-range {low:g} {high:g}: the first must be below the second, and both finite")
     impressions = _checked_log(_read(log, ("impression_id", "action", "propensity", "reward")), log, reward_range)
     wanted = _checked_target(_read(target, ("impression_id", "action", "probability")), target, impressions, log)
-    return _decisions(impressions, wanted, _action_features(actions, impressions, wanted), reward_range)
+    findings = _strangers(impressions, wanted, log, target)
+    if "shopper_id" in impressions:
+        findings += check_shoppers(impressions["shopper_id"].to_numpy(dtype=object))
+    features = _action_features(actions, impressions, wanted)
+    return ReadLog(*_decisions(impressions, wanted, features, reward_range), findings)
 
 
 def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -55,7 +87,7 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
             names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
             frame = frame.assign(**names.where(names != ""))
         else:
-            frame = pd.read_parquet(path)
+            frame = _with_index(pd.read_parquet(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, OSError, UnicodeDecodeError) as error:
@@ -65,7 +97,29 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{path}: column {absent[0]} is missing; it has {', '.join(map(str, frame.columns))}")
     if frame.empty:
         raise UserError(f"{path}: has no rows")
+    for name in frame:
+        if _is_read(name):
+            _refuse_nested(frame, name, path)
     return frame.assign(**{name: _text(frame, name, path) for name in ("impression_id", "action") if name in columns})
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the named levels of its index as columns, as pandas writes a table that is indexed by its ids."""
+    levels = [name for name in frame.index.names if name is not None and name not in frame]
+    return frame.reset_index(levels) if levels else frame
+
+
+def _is_read(name: object) -> bool:
+    known = ("propensity", "reward", "probability", "timestamp", "position", "campaign", *NAMES)
+    return name in known or str(name).startswith("context_")
+
+
+def _refuse_nested(frame: pd.DataFrame, name: str, path: str) -> None:
+    """Raise where a column holds lists or the like, which are neither a number nor a name."""
+    if frame[name].dtype == object:
+        nested = frame[name].map(lambda value: isinstance(value, (list, tuple, dict, set, np.ndarray, bytes)))
+        kind = type(frame[name][nested].iloc[0]).__name__ if nested.any() else ""
+        _refuse(frame, nested, path, name, f"holds values of type {kind}; it must hold one number or text per row")
 
 
 def _text(frame: pd.DataFrame, name: str, path: str) -> pd.Series:
@@ -94,32 +148,77 @@ def _checked_log(frame: pd.DataFrame, path: str, reward_range: tuple[float, floa
     low, high = reward_range
     _refuse(frame, frame["impression_id"].duplicated(), path, "impression_id", "repeats an id")
     propensity, reward = _number(frame, "propensity", path), _number(frame, "reward", path)
-    _refuse(frame, (propensity <= 0) | (propensity > 1), path, "propensity", "must be above 0 and at most 1")
+    above = propensity > 1 + SUM_TOLERANCE
+    _refuse(frame, (propensity <= 0) | above, path, "propensity", "must be above 0 and at most 1")
     what = f"is outside the reward range [{low:g}, {high:g}] (see --reward-range)"
     _refuse(frame, (reward < low) | (reward > high), path, "reward", what)
-    given = {"propensity": propensity, "reward": reward}
+    given = {"propensity": propensity.clip(upper=1.0), "reward": reward}
     if "position" in frame:
         given["position"] = pd.to_numeric(frame["position"], errors="coerce").astype(float)
         _refuse(frame, given["position"].isna() & frame["position"].notna(), path, "position", "is not a number")
     if "timestamp" in frame:
-        given["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, errors="coerce", format="mixed")
-        _refuse(frame, given["timestamp"].isna(), path, "timestamp", "is not a time")
+        given["timestamp"] = moments(
+            frame["timestamp"], lambda faulty, what: _refuse(frame, faulty, path, "timestamp", what)
+        )
     return frame.assign(**given).reset_index(drop=True)
 
 
 def _checked_target(frame: pd.DataFrame, path: str, impressions: pd.DataFrame, log: str) -> pd.DataFrame:
     probability = _number(frame, "probability", path)
-    _refuse(frame, (probability < 0) | (probability > 1), path, "probability", "must be between 0 and 1")
+    outside = (probability < -SUM_TOLERANCE) | (probability > 1 + SUM_TOLERANCE)
+    _refuse(frame, outside, path, "probability", "must be between 0 and 1")
     _refuse(frame, frame.duplicated(["impression_id", "action"]), path, "action", "repeats an action of an impression")
     known = frame["impression_id"].isin(impressions["impression_id"])
-    _refuse(frame, ~known, path, "impression_id", f"names an impression that {log} does not have")
+    cause = likely_cause(frame["impression_id"][~known], impressions["impression_id"])
+    _refuse(frame, ~known, path, "impression_id", f"names an impression that {log} does not have{cause}")
     absent = ~impressions["impression_id"].isin(frame["impression_id"])
     _refuse(impressions, absent, log, "impression_id", f"has an impression without rows in {path}")
-    total = probability.groupby(frame["impression_id"]).transform("sum")
-    off = (total - 1).abs() > SUM_TOLERANCE
-    example = f"must sum to 1 per impression; one sums to {total[off].iloc[0]:g}" if off.any() else ""
+    _check_sums(frame, probability, path)
+    return frame.assign(probability=probability.clip(0.0, 1.0))[["impression_id", "action", "probability"]]
+
+
+def _check_sums(frame: pd.DataFrame, probability: pd.Series, path: str) -> None:
+    """Raise where an impression's probabilities do not sum to 1, up to the rounding that they show."""
+    rounding, owner = rounding_of(probability.to_numpy()), frame["impression_id"]
+    enough = rounding.decimals is None or rounding.decimals >= ENOUGH_DECIMALS
+    explained = pd.Series(rounding.error(probability.to_numpy()) * (probability.to_numpy() > 0), index=frame.index)
+    allowed = SUM_TOLERANCE + (explained.groupby(owner).transform("sum") if enough else 0.0)
+    total = probability.groupby(owner).transform("sum")
+    off = (total - 1).abs() > allowed
+    digits = "" if enough else f"; they look rounded to {rounding.decimals} decimals, so write more of them"
+    example = f"must sum to 1 per impression; one sums to {total[off].iloc[0]:g}{digits}" if off.any() else ""
     _refuse(frame, off, path, "probability", example)
-    return frame.assign(probability=probability)[["impression_id", "action", "probability"]]
+
+
+def _strangers(impressions: pd.DataFrame, target: pd.DataFrame, log: str, path: str) -> tuple[Finding, ...]:
+    """Actions of the log that no row of the target names: refused where a mistake is plain, else told of."""
+    logged, named = impressions["action"].unique(), target["action"].unique()
+    alone = sorted(set(logged) - set(named))
+    if not alone:
+        return ()
+    others = sorted(set(named) - set(logged))
+    if len(alone) == len(logged):
+        raise UserError(
+            f"{path}: column action: none of its {len(named):,} actions, such as {_examples(named)}, occurs in the "
+            f"column action of {log}, which has {_examples(logged)}{likely_cause(others, alone)}"
+        )
+    pairs = unmatched(alone, others)
+    if pairs:
+        told = ", ".join(f"{left!r} and {right!r}" for left, right in pairs[:3])
+        raise UserError(
+            f"{path}: column action names {len(pairs)} actions otherwise than {log} does, such as {told}"
+            f"{likely_cause([right for _, right in pairs], [left for left, _ in pairs])}"
+        )
+    rows = float(impressions["action"].isin(alone).mean())
+    words = (
+        f"{len(alone)} of the log's {len(logged)} actions, such as {_examples(alone)}, are in no row of the target "
+        f"({rows:.1%} of the impressions), so the target never shows them"
+    )
+    return (Finding("unmatched_actions", "notice", words, rows),)
+
+
+def _examples(names) -> str:
+    return ", ".join(repr(str(name)) for name in sorted(names)[:3])
 
 
 def _action_features(path: str | None, impressions: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame | None:
@@ -134,24 +233,51 @@ def _action_features(path: str | None, impressions: pd.DataFrame, target: pd.Dat
     used = pd.concat([impressions["action"], target["action"]])
     missing = sorted(set(used) - set(frame["action"]))
     if missing:
+        cause = likely_cause(missing, frame["action"])
         raise UserError(
-            f"{path}: column action lacks {len(missing)} actions of the log or target, such as {missing[0]}"
+            f"{path}: column action lacks {len(missing)} actions of the log or target, such as {missing[0]}{cause}"
         )
-    coded = {name: _coded(frame, name, path) for name in names}
+    coded = np.column_stack([_coded(frame, name, path) for name in names])
     return pd.DataFrame(coded).set_axis(frame["action"], axis=0)
 
 
 def _coded(frame: pd.DataFrame, name: str, path: str) -> np.ndarray:
+    """The numbers of one feature, a list of numbers (an embedding) as several: float64 [actions, k]."""
+    nested = frame[name].map(lambda value: isinstance(value, (list, tuple, np.ndarray)))
+    if nested.any():
+        return _embedded(frame, name, path, nested)
     _refuse(frame, frame[name].isna(), path, name, "is empty")
     if pd.api.types.is_numeric_dtype(frame[name]):
-        return _number(frame, name, path).to_numpy()
-    return pd.factorize(frame[name], sort=True)[0].astype(float)
+        return _number(frame, name, path).to_numpy()[:, None]
+    _refuse_nested(frame, name, path)
+    return pd.factorize(frame[name].astype(str), sort=True)[0].astype(float)[:, None]
+
+
+def _embedded(frame: pd.DataFrame, name: str, path: str, nested: pd.Series) -> np.ndarray:
+    _refuse(frame, ~nested, path, name, "has no list of numbers, while other rows have one")
+    length = frame[name].map(len)
+    usual = int(length.mode().iloc[0])
+    _refuse(frame, length != usual, path, name, f"has a list of another length than {usual}, which most rows have")
+    what = f"holds lists (type {type(frame[name].iloc[0]).__name__}) that are not of finite numbers"
+    _refuse(frame, ~frame[name].map(_finite_numbers), path, name, what)
+    return np.array([np.asarray(value, dtype=float) for value in frame[name]])
+
+
+def _finite_numbers(value: object) -> bool:
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return numbers.ndim == 1 and len(numbers) > 0 and bool(np.isfinite(numbers).all())
 
 
 def _decisions(
     impressions: pd.DataFrame, target: pd.DataFrame, features: pd.DataFrame | None, reward_range: tuple[float, float]
-) -> tuple[LoggedDecisions, np.ndarray]:
-    """Action sets are the target's rows; a logged action that is not among them joins with probability 0."""
+) -> tuple[LoggedDecisions, np.ndarray, np.ndarray]:
+    """Action sets are the target's rows; a logged action that is not among them joins with probability 0.
+
+    Also the target on all pairs, and whether each pair was surely eligible whatever was shown.
+    """
     if "timestamp" in impressions:
         impressions = impressions.iloc[np.argsort(impressions["timestamp"].to_numpy(), kind="stable")]
     shown = impressions[["impression_id", "action"]].assign(probability=0.0)
@@ -178,15 +304,27 @@ def _decisions(
         action_features=None if features is None else features.loc[names].to_numpy(dtype=float),
         reward_range=reward_range,
     )
-    return decisions, probability / np.repeat(row_sums(probability, offsets), np.diff(offsets))
+    policy = probability / np.repeat(row_sums(probability, offsets), np.diff(offsets))
+    return decisions, policy, _surely_eligible(action, probability, offsets)
+
+
+def _surely_eligible(action: np.ndarray, probability: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Pairs that are no candidates for having been shown alone: bool [n_pairs].
+
+    An action of probability 0 may have been listed, or joined, because it was shown, which would make it look as if it
+    were shown whenever it could be; so it counts where all impressions list the same actions only.
+    """
+    size = np.diff(offsets)
+    if (size == size[0]).all() and (np.sort(action.reshape(-1, size[0]), axis=1) == np.sort(action[: size[0]])).all():
+        return np.ones(len(action), dtype=bool)
+    return probability > 0
 
 
 def _clusters(impressions: pd.DataFrame) -> np.ndarray:
-    """Shopper of each row; rows without a shopper stand alone: int64 [n]."""
+    """Shopper of each row; rows without a known shopper stand alone: int64 [n]."""
     if "shopper_id" not in impressions:
         return np.arange(len(impressions))
-    alone = pd.Series("row " + impressions["impression_id"], index=impressions.index)
-    return pd.factorize(impressions["shopper_id"].astype(object).where(impressions["shopper_id"].notna(), alone))[0]
+    return shopper_codes(impressions["shopper_id"])
 
 
 def _numeric_context(impressions: pd.DataFrame) -> np.ndarray:

@@ -1,8 +1,11 @@
 """Is the log what it says it is? Checks to make before any estimate, each with a severity and words for a person.
 
 What was shown is compared with the logging distribution that the log itself reports: given the contexts, how often each
-action is shown has a known mean and a known variance, so every test below is exact up to the normal approximation. A
-`critical` finding makes the evaluation abstain.
+action is shown has a known mean and a known variance, so every test below is exact up to the normal approximation.
+Where only the propensity of the shown action is known, the distribution is taken from what was shown if that gives it
+away (`implied.py`); else the sum of 1 / propensity over the rows of an action, whose mean is at most the impressions at
+which the action was eligible, is tested on that side alone. Every test allows for the rounding that the propensities
+show (`rounding.py`). A `critical` finding makes the evaluation abstain.
 """
 
 from dataclasses import dataclass
@@ -11,15 +14,22 @@ from typing import Literal
 import numpy as np
 
 from components.evaluation.estimators import effective_sample_size
+from components.evaluation.implied import implied_logging
 from components.evaluation.log import LoggedDecisions
+from components.evaluation.rounding import Rounding, rounding_of
+from components.evaluation.shares import shares_chance
 from components.policy.ragged import row_sums, spread
 
 Severity = Literal["ok", "notice", "critical", "inconclusive"]
 
 ALPHA = 5e-4  # per test; a clean log raises a false alarm in well under 1 % of cases over all tests together
-SUM_TOLERANCE = 1e-5
+SUM_TOLERANCE = 1e-5  # of sums that should be 1, beside what rounding explains
+MOST_ROUNDED = 0.1  # rounding never explains a larger distance of a sum from 1
 DOMINANT = 0.05  # one row with more of the sum of weights makes a test of their mean meaningless
 PROPENSITY_BINS = 20
+NAMED = 5  # contradicted actions that a finding names
+COARSE = 0.01  # relative error of weights by rounding, from which on the reader is told
+BLIND = 0.5  # relative error of all propensities together that must not stay unseen for them to count as checked
 
 
 @dataclass(frozen=True)
@@ -32,63 +42,119 @@ class Finding:
     share: float = 0.0
 
 
-def check_propensities(log: LoggedDecisions) -> tuple[Finding, ...]:
-    """All checks that need the log alone; those that need the whole logging distribution only where it is known."""
+def check_propensities(log: LoggedDecisions, eligible: np.ndarray | None = None) -> tuple[Finding, ...]:
+    """All checks that need the log alone.
+
+    eligible: bool [n_pairs], pairs that are known to be eligible whatever was shown; None: all of them. It matters
+    where only the shown propensity is known and the action sets were put together from other sources.
+    """
     found = [_in_range(log)]
     if found[0].severity == "critical":
         return tuple(found)
-    if log.logging is not None:
-        found += [_sums(log), _agrees(log)]
-        if any(it.severity == "critical" for it in found):
-            return tuple(found)
-        found += [_calibration(log), _sample_ratio(log), _support(log), _inverse_propensities(log)]
-    return tuple(found)
+    rounding = rounding_of(log.propensity)
+    found += _coarse(log, rounding)
+    if log.logging is None:
+        return tuple(found) + _check_shown(log, rounding, eligible)
+    whole = rounding_of(log.logging)
+    found += [_sums(log, whole), _agrees(log, rounding, whole)]
+    if any(it.severity == "critical" for it in found):
+        return tuple(found)
+    return tuple(found) + _check_distribution(log, whole)
+
+
+def _check_distribution(log: LoggedDecisions, rounding: Rounding) -> tuple[Finding, ...]:
+    """Checks of a whole logging distribution, which sums to 1 up to rounding."""
+    return (
+        _calibration(log, rounding),
+        _sample_ratio(log, rounding),
+        _support(log),
+        _inverse_propensities(log, rounding),
+    )
+
+
+def _check_shown(log: LoggedDecisions, rounding: Rounding, eligible: np.ndarray | None) -> tuple[Finding, ...]:
+    """Checks of a log that has the propensity of the shown action alone."""
+    everywhere = eligible is None or bool(eligible.all())
+    bound = _propensity_bound(log, rounding, np.ones(len(log.action), dtype=bool) if everywhere else eligible)
+    implied = implied_logging(log, rounding) if everywhere else None
+    if implied is None:
+        return bound
+    two_sided = _check_distribution(implied, rounding)
+    return two_sided if implied.n == log.n else (*two_sided, *bound)
 
 
 def check_weights(log: LoggedDecisions, target: np.ndarray) -> tuple[Finding, ...]:
     """Checks of the importance weights of `target` [n_pairs], which the log must cover."""
-    return _mean_weight(log, target), _overlap(log, target)
+    return _mean_weight(log, target, rounding_of(log.propensity)), _overlap(log, target)
 
 
 def _in_range(log: LoggedDecisions) -> Finding:
-    wrong = ~(np.isfinite(log.propensity) & (log.propensity > 0) & (log.propensity <= 1))
+    wrong = ~(np.isfinite(log.propensity) & (log.propensity > 0) & (log.propensity <= 1 + SUM_TOLERANCE))
     return _rows("propensity_range", wrong, log, "have a propensity that is not in (0, 1]")
 
 
-def _sums(log: LoggedDecisions) -> Finding:
-    wrong = np.abs(row_sums(log.logging, log.offsets) - 1) > SUM_TOLERANCE
+def _coarse(log: LoggedDecisions, rounding: Rounding) -> tuple[Finding, ...]:
+    """A notice where rounding alone may move the weights by much."""
+    error = float((rounding.error(log.propensity) / log.propensity).mean())
+    if error < COARSE:
+        return ()
+    digits = "" if rounding.decimals is None else f" to {rounding.decimals} decimals"
+    words = (
+        f"propensities look rounded{digits}, by which weights may be wrong by {error:.1%} on average; "
+        "log them with at least six digits"
+    )
+    return (Finding("propensity_rounding", "notice", words, error),)
+
+
+def _sums(log: LoggedDecisions, rounding: Rounding) -> Finding:
+    explained = np.minimum(row_sums(rounding.error(log.logging) * (log.logging > 0), log.offsets), MOST_ROUNDED)
+    wrong = np.abs(row_sums(log.logging, log.offsets) - 1) > SUM_TOLERANCE + explained
     return _rows("propensity_sum", wrong, log, "have candidates whose propensities do not sum to 1")
 
 
-def _agrees(log: LoggedDecisions) -> Finding:
-    wrong = np.abs(log.logging[log.logged] - log.propensity) > SUM_TOLERANCE
+def _agrees(log: LoggedDecisions, rounding: Rounding, whole: Rounding) -> Finding:
+    listed = log.logging[log.logged]
+    explained = rounding.error(log.propensity) + whole.error(listed)
+    wrong = np.abs(listed - log.propensity) > explained + 1e-6 * log.propensity
     return _rows("propensity_mismatch", wrong, log, "have a propensity other than their candidates' for what was shown")
 
 
-def _calibration(log: LoggedDecisions) -> Finding:
+def _calibration(log: LoggedDecisions, rounding: Rounding) -> Finding:
     """Observed against stated frequency within bins of the propensity: a policy that was logged wrongly shows here."""
     edges = np.unique(np.quantile(log.logging, np.linspace(0, 1, PROPENSITY_BINS + 1)[1:-1]))
     group = np.searchsorted(edges, log.logging, side="right")
-    chance = _share_test(log, group)
+    chance = shares_chance(log, group, rounding.error(log.logging))
     words = "propensities agree with how often actions of such propensity were shown"
     if chance < ALPHA:
-        words = f"actions were not shown as often as their propensities say (chance of such a gap: {chance:.1g})"
+        words = f"actions were not shown as often as their propensities say (chance of such a gap: {_odds(chance)})"
     return Finding("propensity_calibration", "critical" if chance < ALPHA else "ok", words)
 
 
-def _sample_ratio(log: LoggedDecisions) -> Finding:
+def _sample_ratio(log: LoggedDecisions, rounding: Rounding) -> Finding:
     """Shown against expected count of each action (sample-ratio mismatch): lost or doubled rows of some arms."""
-    chance = _share_test(log, log.action)
-    shown = np.bincount(log.action[log.logged], minlength=len(log.action_names))
-    expected = np.bincount(log.action, log.logging, len(log.action_names))
-    worst = int(np.argmax(np.abs(shown - expected) / np.sqrt(np.maximum(expected, 1.0))))
-    words = "every action was shown about as often as the propensities say"
-    if chance < ALPHA:
-        words = (
-            f"actions were not shown as often as the propensities say, such as {log.action_names[worst]}: "
-            f"{shown[worst]:,} times, {expected[worst]:,.0f} expected (chance: {chance:.1g}); rows may be lost"
-        )
-    return Finding("sample_ratio", "critical" if chance < ALPHA else "ok", words)
+    error = rounding.error(log.logging)
+    chance = shares_chance(log, log.action, error)
+    if chance >= ALPHA:
+        return Finding("sample_ratio", "ok", "every action was shown about as often as the propensities say")
+    size = len(log.action_names)
+    shown = np.bincount(log.action[log.logged], minlength=size)
+    expected, eligible = np.bincount(log.action, log.logging, size), np.bincount(log.action, minlength=size)
+    variance = (
+        np.bincount(log.action, log.logging * (1 - log.logging), size) + np.bincount(log.action, error, size) ** 2
+    )
+    surprise = np.abs(shown - expected) / np.sqrt(np.maximum(variance, 1.0))
+    worst = [code for code in np.argsort(-surprise, kind="stable")[:NAMED] if surprise[code] > 2]
+    told = [
+        f"{log.action_names[code]} {shown[code]:,} times, {expected[code]:,.0f} expected "
+        f"({shown[code] / eligible[code]:.1%} of the {eligible[code]:,} impressions at which it was eligible; "
+        f"its propensity says {expected[code] / eligible[code]:.1%})"
+        for code in worst
+    ]
+    words = (
+        f"actions were not shown as often as the propensities say: {'; '.join(told)} (chance: {_odds(chance)}); "
+        "the propensities are not those that acted, or rows of some actions are lost or doubled"
+    )
+    return Finding("sample_ratio", "critical", words, len(worst) / max(int((eligible > 0).sum()), 1))
 
 
 def _support(log: LoggedDecisions) -> Finding:
@@ -103,19 +169,19 @@ def _support(log: LoggedDecisions) -> Finding:
     return Finding("support", "critical" if missing.any() else "ok", words, float(missing.mean()))
 
 
-def _inverse_propensities(log: LoggedDecisions) -> Finding:
+def _inverse_propensities(log: LoggedDecisions, rounding: Rounding) -> Finding:
     """The mean of 1 / (k propensity) over the log is 1 where all k eligible actions have a chance."""
     eligible = (log.logging > 0).astype(float)
     alike = eligible / spread(row_sums(eligible, log.offsets), log.offsets)
-    return _weight_test("inverse_propensity", "inverse propensities", log, alike)
+    return _weight_test("inverse_propensity", "inverse propensities", log, alike, rounding)
 
 
-def _mean_weight(log: LoggedDecisions, target: np.ndarray) -> Finding:
+def _mean_weight(log: LoggedDecisions, target: np.ndarray, rounding: Rounding) -> Finding:
     """The mean importance weight of any policy is 1 (the control variate of Swaminathan and Joachims 2015)."""
-    return _weight_test("mean_weight", "importance weights", log, target)
+    return _weight_test("mean_weight", "importance weights", log, target, rounding)
 
 
-def _weight_test(kind: str, what: str, log: LoggedDecisions, policy: np.ndarray) -> Finding:
+def _weight_test(kind: str, what: str, log: LoggedDecisions, policy: np.ndarray, rounding: Rounding) -> Finding:
     weight = log.weight(policy)
     total = float(weight.sum())
     if total == 0 or weight.max() > DOMINANT * total:
@@ -127,12 +193,70 @@ def _weight_test(kind: str, what: str, log: LoggedDecisions, policy: np.ndarray)
         expected = float(covered.sum())
     else:
         variance, expected = float(log.n * weight.var()), float(log.n)
-    gap = (total - expected) / np.sqrt(max(variance, 1e-12))
+    rounded = float((weight * rounding.error(log.propensity) / log.propensity).sum()) + SUM_TOLERANCE * log.n
+    gap = (total - expected) / np.sqrt(max(variance, 0.0) + rounded**2)
     chance = _two_sided(gap)
     mean = total / log.n
     if chance >= ALPHA:
         return Finding(kind, "ok", f"the mean of the {what} is {mean:.3f}, as it should be")
-    return Finding(kind, "critical", f"the mean of the {what} is {mean:.3f} and should be 1 (chance: {chance:.1g})")
+    return Finding(kind, "critical", f"the mean of the {what} is {mean:.3f} and should be 1 (chance: {_odds(chance)})")
+
+
+def _propensity_bound(log: LoggedDecisions, rounding: Rounding, eligible: np.ndarray) -> tuple[Finding, ...]:
+    """Actions shown more often than their propensities allow, where only the shown propensity p is known.
+
+    Over the impressions E at which an action is eligible, E[sum of 1/p over those that showed it] <= |E|, for it is the
+    number of them at which the action has a chance at all. The sum's variance, sum over E of (1/p - 1), is estimated
+    by the sum of (1/p^2 - 1/p) over those that showed it; as both sums rise with the rows shown, a sum that is high by
+    chance is not taken for surprising. Bonferroni over the actions, and one test of all actions together.
+    """
+    size = len(log.action_names)
+    shown = log.logged[eligible[log.logged]]
+    propensity = log.propensity[eligible[log.logged]]
+    code = log.action[shown]
+    most = np.bincount(log.action[eligible], minlength=size).astype(float)
+    inverse = np.bincount(code, 1 / propensity, size)
+    variance = np.bincount(code, 1 / propensity**2 - 1 / propensity, size)
+    rounded = np.bincount(code, rounding.error(propensity) / propensity**2, size)
+    gap, spent = np.append(inverse - most, (inverse - most).sum()), int((most > 0).sum()) + 1
+    noise = np.sqrt(np.append(variance + rounded**2, variance.sum() + rounded.sum() ** 2) + 1.0)
+    surprise = gap / noise
+    needed = _quantile(ALPHA / spent)
+    wrong = surprise > needed
+    if not wrong.any():
+        kept = Finding("propensity_bound", "ok", "no action was shown more often than its propensities allow")
+        return kept, _unchecked(needed, noise[-1], float(most.sum()), len(shown), log.n)
+    order = [it for it in np.argsort(-surprise[:size], kind="stable")[:NAMED] if wrong[it]]
+    words = "; ".join(_too_often(log, it, shown, most[it], inverse[it]) for it in order)
+    words = words or f"1/propensity sums to {inverse.sum():,.0f} over all rows and can be at most {most.sum():,.0f}"
+    share = float(wrong[:size].sum() / max(spent - 1, 1))
+    told = f"actions were shown more often than their propensities allow: {words}"
+    return (Finding("propensity_bound", "critical", f"{told}; the propensities are not those that acted", share),)
+
+
+def _too_often(log: LoggedDecisions, code: int, shown: np.ndarray, most: float, inverse: float) -> str:
+    rows = log.action[shown] == code
+    stated = log.propensity[np.isin(log.logged, shown[rows])]
+    low, high = float(stated.min()), float(stated.max())
+    claimed = f"{low:.3g}" if high - low <= 1e-6 * high else f"{low:.3g} to {high:.3g}"
+    return (
+        f"{log.action_names[code]} in {rows.sum() / most:.1%} of the {most:,.0f} impressions at which it was eligible, "
+        f"with a propensity of {claimed} (its 1/propensity sums to {inverse:,.0f}, which can be at most {most:,.0f} "
+        "beyond chance)"
+    )
+
+
+def _unchecked(needed: float, noise: float, most: float, shown: int, n: int) -> Finding:
+    """What the one-sided check cannot see: the whole of it where chance alone could explain a large error."""
+    ask = "log every eligible action's propensity (in a run: the table candidates) to have them checked"
+    if shown < 0.05 * n or needed * noise > BLIND * most:
+        words = f"nothing in the log can check its propensities, so the estimates take them on trust; {ask}"
+    else:
+        words = (
+            "propensities could be checked in one direction only, for the log has that of the shown action alone: "
+            f"those that are too low overall would have been seen, those that are too high for some would not; {ask}"
+        )
+    return Finding("propensity_unchecked", "notice", words)
 
 
 def _overlap(log: LoggedDecisions, target: np.ndarray) -> Finding:
@@ -141,52 +265,21 @@ def _overlap(log: LoggedDecisions, target: np.ndarray) -> Finding:
     return Finding("overlap", "notice" if share < 0.1 else "ok", words, share)
 
 
-def _share_test(log: LoggedDecisions, group: np.ndarray) -> float:
-    """Chance of counts per `group` (int64 [n_pairs]) as far from their expectation as these: chi-squared.
-
-    Given the contexts, counts have mean sum_i p_i and covariance sum_i (diag(p_i) - p_i p_i'), p_i being impression i's
-    probability of each group. Groups expected too seldom for the approximation are pooled.
-    """
-    from scipy.stats import chi2
-
-    group = _pooled(group, log.logging)
-    size = int(group.max()) + 1
-    if size < 2:
-        return 1.0
-    row = spread(np.arange(log.n), log.offsets)
-    key, place = np.unique(row * size + group, return_inverse=True)
-    mass = np.bincount(place, log.logging)  # of each (impression, group)
-    owner, member = key // size, key % size
-    covariance = np.diag(np.bincount(member, mass, size)) - _crossed(owner, member, mass, size)
-    gap = np.bincount(group[log.logged], minlength=size) - np.bincount(member, mass, size)
-    values, vectors = np.linalg.eigh(covariance)
-    used = values > 1e-9 * max(values.max(), 1e-300)
-    if not used.any():
-        return 1.0
-    statistic = float((((vectors.T @ gap)[used]) ** 2 / values[used]).sum())
-    return float(chi2.sf(statistic, int(used.sum())))
-
-
-def _crossed(owner: np.ndarray, member: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
-    """sum_i p_i p_i': float64 [size, size], by a sparse product."""
-    from scipy.sparse import csr_matrix
-
-    table = csr_matrix((mass, (owner, member)), shape=(int(owner.max()) + 1, size))
-    return np.asarray((table.T @ table).todense())
-
-
-def _pooled(group: np.ndarray, logging: np.ndarray, fewest: float = 20.0) -> np.ndarray:
-    """Groups from 0 without gaps; those expected less than `fewest` times are one."""
-    code = np.unique(group, return_inverse=True)[1]
-    rare = np.bincount(code, logging) < fewest
-    merged = np.where(rare, len(rare), np.arange(len(rare)))
-    return np.unique(merged[code], return_inverse=True)[1]
-
-
 def _two_sided(z: float) -> float:
     from scipy.special import ndtr
 
     return float(2 * ndtr(-abs(z)))
+
+
+def _odds(chance: float) -> str:
+    return f"{chance:.1g}" if chance >= 1e-300 else "below 1e-300"
+
+
+def _quantile(chance: float) -> float:
+    """The number of standard deviations that a normal variable exceeds with probability `chance`."""
+    from scipy.special import ndtri
+
+    return float(-ndtri(chance))
 
 
 def _rows(kind: str, wrong: np.ndarray, log: LoggedDecisions, what: str) -> Finding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from components.evaluation.shoppers import shopper_codes
 from components.policy.eligible import rows_of
 from components.policy.ragged import row_sums, spread
 
@@ -151,7 +152,7 @@ def logged_decisions(
         logged=logged,
         propensity=impressions["propensity"].to_numpy(dtype=float),
         reward=np.asarray(reward, dtype=float),
-        cluster=pd.factorize(impressions["shopper_id"])[0],
+        cluster=shopper_codes(impressions["shopper_id"]),
         action_names=names,
         context=_context(impressions),
         logging=pairs["propensity"].to_numpy(dtype=float) if "propensity" in pairs else None,

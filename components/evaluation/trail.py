@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 
 from components.evaluation.integrity import ALPHA, Finding
+from components.evaluation.shoppers import placeholders_of, shopper_codes, unknown_shoppers
 
 BOT_CLICKS = 5  # fewer clicks say nothing about a shopper
 BOT_CHANCE = 1e-6  # of so many clicks, at the log's click rate
 BOT_TRAFFIC = 20.0  # times the median shopper's impressions
+UNITS = {"days": 86_400_000_000, "hours": 3_600_000_000, "minutes": 60_000_000, "seconds": 1_000_000}  # microseconds
+LARGE_SHARE = 0.05  # of the impressions; how much of them makes an evaluation abstain is a setting
+COARSE = ("days", "hours", "minutes")  # in which one shopper may well see one action twice at one position
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,61 @@ def trail_of(impressions: pd.DataFrame, quarantine: pd.DataFrame | None = None) 
 def check_trail(trail: Trail) -> tuple[Finding, ...]:
     """All checks of this page."""
     found = [_duplicates(trail), _order(trail), _time_travel(trail), _bots(trail)]
+    found += [*_coarse_times(trail), *check_shoppers(trail.shopper)]
     if trail.quarantined is not None:
         found.append(_quarantine(trail))
     return tuple(found)
 
 
-def _duplicates(trail: Trail) -> Finding:
-    """The same shopper seeing the same action at the same position and microsecond, or the same id, twice."""
-    rows = pd.DataFrame(
-        {"s": trail.shopper, "t": trail.timestamp, "a": trail.action, "p": trail.position, "c": trail.click}
+def check_shoppers(shopper: np.ndarray) -> tuple[Finding, ...]:
+    """Rows whose shopper is unknown, and the known shopper [n] with the most rows; `share` is of the impressions."""
+    unknown = unknown_shoppers(shopper)
+    found = []
+    if unknown.any():
+        written = ", ".join(repr(name) if name != "null" else name for name in placeholders_of(shopper)[:3])
+        words = (
+            f"{int(unknown.sum()):,} of {len(unknown):,} impressions have no known shopper (shopper_id is {written}); "
+            "each counts as a shopper of its own, so intervals are too narrow if some of them are of one person"
+        )
+        found.append(Finding("unknown_shoppers", "notice", words, float(unknown.mean())))
+    names = pd.Series(np.asarray(shopper, dtype=object)[~unknown]).value_counts()
+    if len(names):
+        share = float(names.iloc[0] / len(unknown))
+        words = f"shopper {str(names.index[0])!r} has {share:.1%} of the impressions"
+        found.append(Finding("shopper_share", "notice" if share > LARGE_SHARE else "ok", words, share))
+    return tuple(found)
+
+
+def unit_of(timestamp: np.ndarray) -> str | None:
+    """The largest of UNITS in which all times (datetime64[us], NaT left out) are whole; None: finer than seconds."""
+    moments = timestamp[~np.isnat(timestamp)].astype("datetime64[us]").astype(np.int64)
+    return next((name for name, length in UNITS.items() if len(moments) and not (moments % length).any()), None)
+
+
+def _coarse_times(trail: Trail) -> list[Finding]:
+    unit = unit_of(trail.timestamp)
+    if unit not in COARSE or len(trail.timestamp) < 2:
+        return []
+    words = (
+        f"all timestamps are whole {unit}, so two rows of one shopper, action and time may be two impressions or one "
+        f"written twice: only ids were compared; rows of one {unit[:-1]} have no order among them"
     )
-    repeated = (rows.duplicated() | pd.Series(trail.impression).duplicated()).to_numpy()
+    return [Finding("coarse_times", "notice", words)]
+
+
+def _duplicates(trail: Trail) -> Finding:
+    """The same id twice, or the same shopper seeing the same action at the same position and time.
+
+    The latter is no evidence where times are coarse, or, at whole seconds, where the shopper is unknown.
+    """
+    repeated = pd.Series(trail.impression).duplicated().to_numpy()
+    unit = unit_of(trail.timestamp)
+    if unit not in COARSE:
+        shopper = trail.shopper if unit is None else shopper_codes(trail.shopper)
+        rows = pd.DataFrame(
+            {"s": shopper, "t": trail.timestamp, "a": trail.action, "p": trail.position, "c": trail.click}
+        )
+        repeated = repeated | rows.duplicated().to_numpy()
     if not repeated.any():
         return Finding("duplicates", "ok", "no impression is there twice")
     example = trail.impression[repeated][:3].tolist()
@@ -77,7 +125,11 @@ def _time_travel(trail: Trail) -> Finding:
     if trail.conversion_timestamp is None:
         return Finding("time_travel", "inconclusive", "the log has no conversion times")
     sold = ~np.isnat(trail.conversion_timestamp)
-    wrong = sold & ((trail.conversion_timestamp < trail.timestamp) | (trail.click == 0))
+    unit = unit_of(trail.conversion_timestamp)
+    moment = trail.timestamp.astype("datetime64[us]")
+    if unit is not None:  # a sale of the same day, say, is not before its impression
+        moment = moment - (moment.astype(np.int64) % UNITS[unit]).astype("timedelta64[us]")
+    wrong = sold & ((trail.conversion_timestamp < moment) | (trail.click == 0))
     if not wrong.any():
         return Finding("time_travel", "ok", "no outcome comes before its impression or without a click")
     example = trail.impression[wrong][:3].tolist()
@@ -86,15 +138,16 @@ def _time_travel(trail: Trail) -> Finding:
 
 
 def bot_like(trail: Trail) -> np.ndarray:
-    """Rows of shoppers who click impossibly often, or see impossibly much: bool [n]."""
+    """Rows of known shoppers who click impossibly often, or see impossibly much: bool [n]."""
     from scipy.stats import binom
 
-    code = pd.factorize(trail.shopper)[0]
+    code, known = shopper_codes(trail.shopper), ~unknown_shoppers(trail.shopper)
     seen, clicked = np.bincount(code), np.bincount(code, trail.click)
     rate = float(trail.click.mean())
     keen = (clicked >= BOT_CLICKS) & (binom.sf(clicked - 1, seen, rate) < BOT_CHANCE)
-    busy = seen > BOT_TRAFFIC * max(np.median(seen), 5.0)
-    return (keen | busy)[code]
+    usual = np.median(seen[np.unique(code[known])]) if known.any() else 0.0
+    busy = seen > BOT_TRAFFIC * max(usual, 5.0)
+    return (keen | busy)[code] & known
 
 
 def _bots(trail: Trail) -> Finding:

@@ -4,11 +4,20 @@ import numpy as np
 
 from components.config import EvaluationConfig
 from components.evaluation.estimators import effective_sample_size
+from components.evaluation.integrity import Finding
 from components.evaluation.log import Covered, LoggedDecisions
 
 FEWEST_ROWS = 30
 FEWEST_SHOPPERS = 10
 LARGEST_SHARE = 0.05  # of the sum of weights that one row may have
+TOLD = (
+    "propensity_rounding",
+    "propensity_unchecked",
+    "unknown_shoppers",
+    "shopper_share",
+    "coarse_times",
+    "unmatched_actions",
+)  # kinds of findings that a reader of the verdict is told of, whatever it is
 
 
 def hopeless(log: LoggedDecisions) -> tuple[str, ...]:
@@ -27,9 +36,20 @@ def hopeless(log: LoggedDecisions) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def doubts(covered: Covered, config: EvaluationConfig) -> tuple[str, ...]:
-    """Reasons why estimates may be shown but not trusted; empty where there are none."""
+def notices(findings: tuple[Finding, ...], config: EvaluationConfig) -> tuple[str, ...]:
+    """What changes no verdict, but should be known to whom it is told."""
+    limited = {"shopper_share": config.max_shopper_share}  # above it is a reason, not a notice
+    told = (it for it in findings if it.severity == "notice" and it.kind in TOLD)
+    return tuple(f"notice: {it.words}" for it in told if it.share <= limited.get(it.kind, 1.0))
+
+
+def doubts(covered: Covered, config: EvaluationConfig, findings: tuple[Finding, ...] = ()) -> tuple[str, ...]:
+    """Reasons why estimates may be shown but not trusted; empty where there are none.
+
+    findings: where one of them names the shopper with most of the rows, the reason names it too.
+    """
     log, reasons = covered.log, []
+    reasons.extend(_one_shopper(log, config.max_shopper_share, findings))
     if covered.uncovered > config.max_uncovered:
         reasons.append(
             f"{covered.uncovered:.1%} of the mass falls on actions that the log never shows; "
@@ -44,6 +64,19 @@ def doubts(covered: Covered, config: EvaluationConfig) -> tuple[str, ...]:
     for name, policy in policies.items():
         reasons.extend(_overlap_doubts(name, log.weight(policy), config))
     return tuple(reasons)
+
+
+def _one_shopper(log: LoggedDecisions, most: float, findings: tuple[Finding, ...]) -> list[str]:
+    """Rows of one shopper hang together, so that intervals by shopper mean little where one has many of them."""
+    share = float(np.bincount(log.cluster).max() / log.n)
+    if share <= most:
+        return []
+    named = [it.words for it in findings if it.kind == "shopper_share" and it.share > most]
+    words = named[0] if named else f"one shopper has {share:.1%} of the impressions"
+    return [
+        f"{words}; at most {most:.1%} may (evaluation.max_shopper_share). If the id stands for unknown shoppers, "
+        "leave the field empty; if it is a machine, leave its rows out"
+    ]
 
 
 def _overlap_doubts(name: str, weight: np.ndarray, config: EvaluationConfig) -> list[str]:

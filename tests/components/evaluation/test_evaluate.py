@@ -148,3 +148,22 @@ def test_finite_sample_intervals_hold_whatever_the_model_is_worth(name):
     assert low <= known.truth(known.target) <= high < 1.0
     better = replace(rows, reward=np.ones(known.log.n))
     assert finite_sample(name, better, 1.0, fold, (0.0, 1.0))[0] > high, "where all earn 1, the bounds must see it"
+
+
+def test_one_shopper_with_many_rows_abstains_above_the_limit():
+    known = known_log(1, n=6000)
+    cluster = np.where(np.arange(6000) % 8 == 0, 0, known.log.cluster + 1)
+    log = replace(known.log, cluster=np.unique(cluster, return_inverse=True)[1])
+    evaluation = evaluate(log, known.target, QUICK)
+    assert evaluation.verdict == "abstain" and "one shopper has 12.5% of the impressions" in evaluation.reasons[0]
+    assert evaluate(log, known.target, QUICK.model_copy(update={"max_shopper_share": 0.2})).verdict == "trust"
+
+
+def test_propensities_that_nothing_checks_are_told_of_beside_a_verdict():
+    """The marketplace form, candidates known, has nothing to tell; the shown propensity alone has."""
+    known = known_log(1, n=6000)
+    whole = evaluate(known.log, known.target, QUICK)
+    shown = evaluate(replace(known.log, logging=None), known.target, QUICK)
+    assert whole.verdict == shown.verdict == "trust"
+    assert not any(reason.startswith("notice:") for reason in whole.reasons)
+    assert any(reason.startswith("notice: propensities could be checked in one") for reason in shown.reasons)

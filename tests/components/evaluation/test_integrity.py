@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from components.evaluation.implied import implied_logging
 from components.evaluation.integrity import check_propensities, check_weights
-from components.evaluation.trail import Trail, bot_like, check_trail
+from components.evaluation.log import LoggedDecisions
+from components.evaluation.rounding import rounding_of
+from components.evaluation.trail import Trail, bot_like, check_shoppers, check_trail
 from tests.components.evaluation.logs import KnownLog, known_log
 
 
@@ -41,6 +45,106 @@ def test_propensity_other_than_the_candidates():
     known = known_log(0)
     other = replace(known, log=replace(known.log, propensity=known.log.propensity * 0.95))
     assert "propensity_mismatch" in critical(other)
+
+
+def test_propensities_that_agree_up_to_their_rounding():
+    """Two columns of one policy: float64 candidates and float32, float16 or rounded impressions."""
+    known = known_log(0)
+    for written in (known.log.propensity.astype("float32"), known.log.propensity.astype("float16")):
+        assert "propensity_mismatch" not in critical(
+            replace(known, log=replace(known.log, propensity=written.astype(float)))
+        )
+    rounded = replace(known, log=replace(known.log, propensity=np.round(known.log.propensity, 3)))
+    assert "propensity_mismatch" not in critical(rounded)
+
+
+def test_a_tiny_propensity_that_is_wrong_by_half_is_a_mismatch():
+    """1e-6 beside 2e-6: an absolute tolerance of 1e-5 called them equal."""
+    known = known_log(0)
+    logging, propensity = known.log.logging.copy(), known.log.propensity.copy()
+    own = slice(known.log.offsets[5], known.log.offsets[6])
+    logging[own] = (1 - 2e-6) / 5
+    logging[known.log.logged[5]], propensity[5] = 2e-6, 1e-6
+    found = check_propensities(replace(known.log, logging=logging, propensity=propensity))
+    assert any(it.kind == "propensity_mismatch" and it.severity == "critical" for it in found)
+
+
+def test_rounded_candidates_of_an_honest_log_raise_no_alarm():
+    for decimals in (2, 3, 4):
+        known = known_log(0, n=20_000)
+        rounded = np.maximum(np.round(known.log.logging, decimals), 10.0**-decimals)
+        assert critical(relogged(known, rounded)) == set()
+
+
+def with_sets(share: dict[tuple[str, ...], list[float]], stated, n: int = 4000, seed: int = 0) -> LoggedDecisions:
+    """Impressions of several action sets shown by `share`; `stated(actions, shown)` is the logged propensity."""
+    generator = np.random.default_rng(seed)
+    sets = list(share)
+    names = sorted({name for actions in sets for name in actions})
+    which = generator.integers(0, len(sets), n)
+    action = [names.index(name) for row in which for name in sets[row]]
+    offsets = np.concatenate([[0], np.cumsum([len(sets[row]) for row in which])])
+    shown = [int(generator.choice(len(sets[row]), p=share[sets[row]])) for row in which]
+    return LoggedDecisions(
+        impression=np.arange(n), offsets=offsets, action=np.array(action), logged=offsets[:-1] + shown,
+        propensity=np.array([stated(sets[row], place) for row, place in zip(which, shown, strict=True)]),
+        reward=np.zeros(n), cluster=np.arange(n), action_names=np.array(names, dtype=object), context=np.zeros((n, 0)),
+    )  # fmt: skip
+
+
+SETS = {("a", "b", "c"): [0.5, 0.3, 0.2], ("b", "c"): [0.6, 0.4], ("c",): [1.0]}
+
+
+def test_the_distribution_of_a_policy_without_contexts_is_implied_by_what_was_shown():
+    log = with_sets(SETS, lambda actions, place: SETS[actions][place])
+    implied = implied_logging(log, rounding_of(log.propensity))
+    assert implied.n == log.n
+    first = int(np.flatnonzero(np.diff(log.offsets) == 3)[0])
+    own = slice(log.offsets[first], log.offsets[first + 1])
+    assert implied.logging[own] == pytest.approx([0.5, 0.3, 0.2])
+    assert not any(it.severity != "ok" for it in check_propensities(log))
+
+
+def test_no_distribution_is_implied_where_propensities_vary_or_do_not_sum_to_1():
+    def varied(actions, place):
+        return SETS[actions][place] * (0.9 if len(actions) > 1 else 1.0)
+
+    generator = np.random.default_rng(0)
+    alone = with_sets(SETS, varied)
+    vague = with_sets(SETS, lambda actions, place: SETS[actions][place] * generator.uniform(0.98, 1.0))
+    for log in (alone, vague):
+        implied = implied_logging(log, rounding_of(log.propensity))
+        assert implied is None
+
+
+def test_uniform_claims_are_held_against_every_action_set():
+    log = with_sets(SETS, lambda actions, place: 1 / len(actions))
+    found = {it.kind: it for it in check_propensities(log)}
+    assert found["sample_ratio"].severity == "critical" and "a 6" in found["sample_ratio"].words
+    honest = {actions: [1 / len(actions)] * len(actions) for actions in SETS}
+    kept = check_propensities(with_sets(honest, lambda actions, place: 1 / len(actions)))
+    assert not any(it.severity == "critical" for it in kept)
+
+
+def test_an_arm_of_a_claimed_uniform_log_that_never_arrives():
+    shares = {("a", "b", "c", "d"): [1 / 3, 1 / 3, 1 / 3, 0.0]}
+    found = {it.kind: it for it in check_propensities(with_sets(shares, lambda actions, place: 0.25))}
+    assert found["support"].severity == "critical" and "such as d" in found["support"].words
+
+
+def test_one_sided_checks_of_clean_logs_keep_quiet_and_see_a_stale_policy():
+    """Propensities that depend on contexts, without candidates: alarms on sound logs, and of a blunter policy."""
+    alarms = []
+    for seed in range(60):
+        known = known_log(seed, n=2000)
+        alarms += critical(replace(known, log=replace(known.log, logging=None)))
+    assert len(alarms) <= 1, alarms
+    known = known_log(0, n=20_000, sharpness=1.0)
+    blunt = known.log.logging**0.5
+    blunt = blunt / np.repeat(blunt.reshape(-1, 6).sum(axis=1), 6)
+    stale = relogged(known, blunt)
+    found = check_propensities(replace(stale.log, logging=None))
+    assert any(it.severity == "critical" for it in found)
 
 
 def test_a_policy_other_than_the_one_logged():
@@ -141,3 +245,53 @@ def test_quarantine_alike_for_all_actions_is_so_only_beside_the_rows_that_are_ju
 
     assert "quarantine" in alarms(beside(lost))
     assert "quarantine" not in alarms(beside(lost & judged))
+
+
+def test_whole_days_are_coarse_and_not_doubled():
+    """Rows of one shopper and creative on one day are as many impressions, unless an id is there twice."""
+    clean = trail()
+    days = clean.timestamp.astype("datetime64[D]").astype("datetime64[us]")
+    daily = replace(clean, timestamp=np.sort(days), shopper=np.array(["s1"] * 2000, dtype=object))
+    found = {it.kind: it for it in check_trail(daily)}
+    assert found["duplicates"].severity == "ok"
+    assert found["coarse_times"].severity == "notice" and "whole days" in found["coarse_times"].words
+    twice = replace(daily, impression=np.where(np.arange(2000) == 9, "8", daily.impression).astype(object))
+    assert "duplicates" in alarms(twice)
+    assert "coarse_times" not in {it.kind for it in check_trail(clean)}
+
+
+def test_rows_of_unknown_shoppers_at_one_second_are_not_doubled():
+    clean = trail()
+    seconds = clean.timestamp.astype("datetime64[s]").astype("datetime64[us]")
+    seconds[1:200] = seconds[0]
+    same = {"timestamp": seconds, "action": np.array(["a"] * 2000, dtype=object), "click": np.zeros(2000, np.int64)}
+    unknown = replace(clean, **same, shopper=np.array([""] * 2000, dtype=object))
+    assert "duplicates" not in alarms(unknown)
+    assert "duplicates" in alarms(replace(unknown, shopper=np.array(["s1"] * 2000, dtype=object)))
+
+
+def test_a_sale_on_the_day_of_its_impression_is_not_before_it():
+    clean = trail()
+    sold = clean.conversion_timestamp.copy()
+    bought = np.flatnonzero(clean.click)
+    sold[bought] = clean.timestamp[bought].astype("datetime64[D]")
+    assert "time_travel" not in alarms(replace(clean, conversion_timestamp=sold))
+    sold[bought[0]] -= np.timedelta64(1, "D")
+    assert "time_travel" in alarms(replace(clean, conversion_timestamp=sold))
+
+
+def test_unknown_shoppers_are_no_bot_and_are_counted():
+    clean = trail()
+    shopper, click = clean.shopper.copy(), clean.click.copy()
+    shopper[:900], click[:900:3] = "", 1
+    anonymous = replace(clean, shopper=shopper, click=click)
+    assert not bot_like(anonymous)[:900].any()
+    found = {it.kind: it for it in check_trail(anonymous)}
+    assert found["unknown_shoppers"].severity == "notice" and "900 of 2,000" in found["unknown_shoppers"].words
+
+
+def test_the_shopper_with_most_rows_is_named():
+    found = {it.kind: it for it in check_shoppers(np.array(["a"] * 3 + ["b"] * 6 + [None], dtype=object))}
+    assert found["shopper_share"].words == "shopper 'b' has 60.0% of the impressions"
+    assert found["shopper_share"].severity == "notice" and found["shopper_share"].share == 0.6
+    assert "shopper_id is null" in found["unknown_shoppers"].words
