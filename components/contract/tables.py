@@ -219,7 +219,7 @@ def _differing_types(pieces: list[pa.Table], files: list[UPath]) -> str:
     first: dict[str, dict[str, UPath]] = {}
     for piece, file in zip(pieces, files, strict=True):
         for field in piece.schema:
-            first.setdefault(field.name, {}).setdefault(str(field.type), file)
+            first.setdefault(field.name, {}).setdefault(str(field.type).removeprefix("large_"), file)
     several = {column: types for column, types in first.items() if len(types) > 1}
     return "; ".join(
         f"{column} holds {' and '.join(f'{kind} in {file}' for kind, file in types.items())}"

@@ -37,9 +37,7 @@ class Activity:
                 names.extend(f"shopper_value:{kind}_{days}d" for days in self.window_days)
         return tuple(names)
 
-    def as_of(
-        self, events: pd.DataFrame, timeline: Timeline, shopper_id: pd.Series, moment: np.ndarray
-    ) -> np.ndarray:
+    def as_of(self, events: pd.DataFrame, timeline: Timeline, shopper_id: pd.Series, moment: np.ndarray) -> np.ndarray:
         """events [m] and their timeline, shoppers and moments int64 [n] -> float32 [n, columns], strictly before."""
         shopper = places(shopper_id, timeline.shoppers)
         windows = [timeline.rows_of(shopper, moment, moment - days * DAY) for days in self.window_days]

@@ -20,13 +20,16 @@ class Timeline:
     """Events sorted by shopper and time.
 
     shoppers: the distinct ids; instants: int64 [u], distinct times in microseconds, ascending; keys: int64 [m],
-    ascending, shopper code x (u + 1) + rank of the instant; order: int64 [m], the table's row behind each key.
+    ascending, shopper code x (u + 1) + rank of the instant; order: int64 [m], the table's row behind each key; shopper
+    (position in `shoppers`) and moment (microseconds): integers [m], in the order of the keys.
     """
 
     shoppers: pd.Index
     instants: np.ndarray
     keys: np.ndarray
     order: np.ndarray
+    shopper: np.ndarray
+    moment: np.ndarray
 
     @classmethod
     def of(cls, shopper_id: pd.Series, moment: np.ndarray) -> "Timeline":
@@ -40,17 +43,7 @@ class Timeline:
             order = np.argsort(codes.astype(np.min_scalar_type(max(len(shoppers), 1))), kind="stable")
         else:
             order = np.argsort(keys, kind="stable")
-        return cls(pd.Index(shoppers), instants, keys[order], order)
-
-    @property
-    def shopper(self) -> np.ndarray:
-        """int64 [m], the position in `shoppers` of each event, in the timeline's order."""
-        return self.keys // (len(self.instants) + 1)
-
-    @property
-    def moment(self) -> np.ndarray:
-        """int64 [m], microseconds, in the timeline's order."""
-        return self.instants[self.keys % (len(self.instants) + 1)]
+        return cls(pd.Index(shoppers), instants, keys[order], order, codes[order].astype(np.int32), moment[order])
 
     def rows(self, shopper_id: pd.Series, until: np.ndarray, since: np.ndarray | None = None) -> "Rows":
         """For each of n questions, the shopper's events with since <= time < until (no `since`: from the beginning)."""
@@ -62,8 +55,8 @@ class Timeline:
         low = first if since is None else first + np.searchsorted(self.instants, since, side="left")
         high = first + np.searchsorted(self.instants, until, side="left")
         known = shopper >= 0
-        start = np.where(known, np.searchsorted(self.keys, low, side="left"), 0)
-        stop = np.where(known, np.searchsorted(self.keys, high, side="left"), 0)
+        start = np.where(known, _first_at_least(self.keys, low), 0)
+        stop = np.where(known, _first_at_least(self.keys, high), 0)
         return Rows(start, np.maximum(start, stop))
 
 
@@ -121,6 +114,14 @@ def places(values: pd.Series, keys: pd.Index) -> np.ndarray:
 def microseconds(timestamp: pd.Series) -> np.ndarray:
     """timestamp[us, UTC] [n] -> int64 [n], microseconds since 1970."""
     return timestamp.dt.as_unit("us").astype("int64").to_numpy()
+
+
+def _first_at_least(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """searchsorted(keys, wanted) -> int64 [n]; neighbours asked for one after the other are near in memory."""
+    order = np.argsort(wanted)
+    found = np.empty(len(wanted), dtype=np.int64)
+    found[order] = np.searchsorted(keys, wanted[order], side="left")
+    return found
 
 
 def _ranked(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
