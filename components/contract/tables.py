@@ -79,8 +79,9 @@ def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
     if isinstance(table, pd.DataFrame):
         table = pa.Table.from_pandas(table, preserve_index=False)
     with _replacing(path) as file:
-        # pandas' own metadata names library versions and nothing that a reader here needs.
-        pq.write_table(table.replace_schema_metadata(None), file, compression="zstd")
+        # pandas' own metadata names library versions and nothing that a reader here needs. A column that was read from
+        # several files is in pieces, and the pages of the new file would end with them.
+        pq.write_table(table.replace_schema_metadata(None).combine_chunks(), file, compression="zstd")
 
 
 def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
