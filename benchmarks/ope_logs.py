@@ -76,7 +76,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Rows:
-    """A log, its latent law, and the codes of its pairs; int64 [n_pairs] each."""
+    """A log, its latent law, and the codes of its pairs; int64 [n_pairs] each. `at`: the pairs as the law has them."""
 
     log: LoggedDecisions
     rate: np.ndarray
@@ -84,6 +84,7 @@ class Rows:
     mobile: np.ndarray
     hour: np.ndarray
     bot: np.ndarray  # bool [n]
+    at: Situation
 
 
 def arena(scenario: str, impressions: int, temperature: float = 0.1, training: int = 200_000) -> Arena:
@@ -142,7 +143,7 @@ def _rows(market: Market, drawn: list[Decided], day: np.ndarray, shown: Exposure
         action_features=_action_features(market),
     )
     rate = click_probability(market.law, market.traits, at)
-    return Rows(log, rate, age[owner], mobile[owner], hour[owner], market.law.shoppers.bot[shown.shopper])
+    return Rows(log, rate, age[owner], mobile[owner], hour[owner], market.law.shoppers.bot[shown.shopper], at)
 
 
 def _context(

@@ -63,7 +63,7 @@ class WorldConfig(Section):
     shoppers: Count = 20_000
     campaigns: Count = 8
     creatives_per_campaign: Count = 60
-    events: Count = 500_000
+    events: Count = 6_000_000
     impressions: Count = 600_000
     days: Count = 28
 

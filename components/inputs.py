@@ -1,6 +1,6 @@
 """What stages left behind -> the tables and models that a later stage reads: the counterpart of `outputs`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from upath import UPath
@@ -13,12 +13,24 @@ from components.features import FeatureModel, Features
 from components.paths import Paths
 from components.pictures import NetworkEncoder
 
+# Of millions of rows, what features are made from: candidates say nothing of a shopper.
+FEATURES_READ = {
+    "candidates": (),
+    "events": ("timestamp", "shopper_id", "kind", "product_id", "text", "value"),
+}
 
-def validated(paths: Paths) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """The validated tables that are there, by name, and the data set's card."""
-    folder = paths.stage("validation")
+
+def validated(
+    paths: Paths, columns: Mapping[str, Sequence[str]] | None = None
+) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """The validated tables that are there, by name, and the data set's card.
+
+    columns: of a table named there only these are read; where it names none, the table is left out.
+    """
+    folder, wanted = paths.stage("validation"), columns or {}
     card = read_card(folder)
-    return {name: read_table(folder, name) for name in card.tables}, card
+    names = [name for name in card.tables if wanted.get(name) != ()]
+    return {name: read_table(folder, name, wanted.get(name)) for name in names}, card
 
 
 def built_features(paths: Paths) -> tuple[FeatureModel, Features]:

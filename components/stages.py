@@ -113,10 +113,10 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
 def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     """Validated tables -> features of impressions and creatives, and readable shopper profiles."""
     from components.features import build_features, fit_features
-    from components.inputs import chosen_encoder, validated
+    from components.inputs import FEATURES_READ, chosen_encoder, validated
 
     encoder = chosen_encoder(config)
-    tables, card = validated(paths)
+    tables, card = validated(paths, FEATURES_READ)
     model = fit_features(tables, config, card.ends_at, encoder)
     built = build_features(model, tables, config)
     out.table("impressions.parquet", built.impressions)

@@ -112,7 +112,8 @@ def to_pandas(table: pa.Table, declared: Table | None = None) -> pd.DataFrame:
     for name, values in zip(table.column_names, table.columns, strict=True):
         column = declared.column(name) if declared is not None else None
         keeps_null = values.null_count > 0 or (column is not None and column.nullable)
-        found = values.to_pandas(types_mapper=mapped.get if keeps_null else None)
+        # Where it is given a mapper, Arrow makes a Python text of each cell before pandas sees the column.
+        found = values.to_pandas(types_mapper=mapped.get if keeps_null and values.type in mapped else None)
         is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
         columns[name] = found.astype("str") if is_text else found  # all-null text would come as object
     return pd.DataFrame(columns, columns=table.column_names, copy=False)

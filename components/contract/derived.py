@@ -5,7 +5,7 @@ whose tables are absent is not computed, and the report says that its rules were
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,22 @@ class Seen:
     card: DatasetCard
     tables: Mapping[str, pd.DataFrame]
     kept: Mapping[str, pd.DataFrame]
+    found: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # what `parents` has looked up already
+
+    def parents(self, name: str, column: str) -> np.ndarray:
+        """int64 [n]: the row of the table that `column` of table `name` refers to; -1 for null or no such key."""
+        if (name, column) not in self.found:
+            parent = TABLES[name].column(column).references
+            (key,) = TABLES[parent].key
+            self.found[name, column] = positions(self.tables[name][column], self.tables[parent][key])
+        return self.found[name, column]
+
+    def passed(self, name: str) -> np.ndarray:
+        """bool [n]: whether each row of table `name`, looked at before, passed its own rules."""
+        index, kept = self.tables[name].index, self.kept[name].index
+        alive = np.zeros(len(index), dtype=bool)
+        alive[index.get_indexer(kept)] = True
+        return alive
 
 
 @dataclass(frozen=True)
@@ -63,13 +79,11 @@ def _references(name: str, seen: Seen, late: bool) -> Derived:
         if parent not in seen.tables:
             unchecked |= dict.fromkeys((known, kept), f"there is no table {parent}")
             continue
-        (key,) = TABLES[parent].key
-        row = positions(frame[column.name], seen.tables[parent][key])
+        row = seen.parents(name, column.name)
         if not late:
             columns[known] = (row >= 0) | frame[column.name].isna().to_numpy()
         if parent in seen.kept:
-            alive = seen.tables[parent].index.isin(seen.kept[parent].index)  # [n_parents]
-            columns[kept] = (row < 0) | alive[row]  # a key that names nothing is one fault, not two
+            columns[kept] = (row < 0) | seen.passed(parent)[row]  # a key that names nothing is one fault, not two
     return Derived(pd.DataFrame(columns, index=frame.index), unchecked)
 
 
@@ -83,8 +97,7 @@ def positions(values: pd.Series, keys: pd.Series) -> np.ndarray:
 def _campaign_and_creative(seen: Seen) -> Derived:
     """`creative_campaign`, `campaign_starts_at`, `campaign_ends_at`: what the rows name, looked up; null where not."""
     frame, creatives, campaigns = (seen.tables[name] for name in ("impressions", "creatives", "campaigns"))
-    creative = positions(frame["creative_id"], creatives["creative_id"])
-    campaign = positions(frame["campaign"], campaigns["campaign"])
+    creative, campaign = (seen.parents("impressions", column) for column in ("creative_id", "campaign"))
     columns = {
         "creative_campaign": _look_up(creatives["campaign"], creative, frame.index),
         "campaign_starts_at": _look_up(campaigns["starts_at"], campaign, frame.index),
@@ -104,7 +117,7 @@ def _eligibility(seen: Seen) -> Derived:
     if "candidates" in seen.tables:
         return Derived(_candidate_sums(seen), {"creative_active": "candidates say what was eligible"})
     frame, creatives = seen.tables["impressions"], seen.tables["creatives"]
-    creative = positions(frame["creative_id"], creatives["creative_id"])
+    creative = seen.parents("impressions", "creative_id")
     begins = _look_up(creatives["active_from"], creative, frame.index)
     ends = _look_up(creatives["active_until"], creative, frame.index)
     active = ~(frame["timestamp"] < begins) & ~(frame["timestamp"] > ends)
@@ -115,23 +128,22 @@ def _eligibility(seen: Seen) -> Derived:
 def _candidate_sums(seen: Seen) -> pd.DataFrame:
     """`candidates_sum`, `candidates_sound` and `candidates_gap` of each impression."""
     frame, candidates = seen.tables["impressions"], seen.tables["candidates"]
-    creative_ids = seen.tables["creatives"]["creative_id"]
     n = len(frame)
-    impression = positions(candidates["impression_id"], frame["impression_id"])  # [n_candidates]
+    impression = seen.parents("candidates", "impression_id")  # [n_candidates]
     belongs = impression >= 0
     propensity = candidates["propensity"].to_numpy(dtype=np.float64, na_value=np.nan)
     weight = np.where(np.isfinite(propensity), propensity, 0.0)
     total = np.bincount(impression[belongs], weights=weight[belongs], minlength=n)
     count = np.bincount(impression[belongs], minlength=n)
 
-    offered = positions(candidates["creative_id"], creative_ids)
-    shown = positions(frame["creative_id"], creative_ids)  # [n]
+    offered = seen.parents("candidates", "creative_id")
+    shown = seen.parents("impressions", "creative_id")  # [n]
     is_shown = belongs & (offered >= 0)
     is_shown[is_shown] = offered[is_shown] == shown[impression[is_shown]]
     offered_propensity = np.full(n, np.nan)
     offered_propensity[impression[is_shown]] = propensity[is_shown]
 
-    bad = ~candidates.index.isin(seen.kept["candidates"].index)
+    bad = ~seen.passed("candidates")
     sound = np.bincount(impression[belongs & bad], minlength=n) == 0
     columns = {
         "candidates_sum": np.where(count > 0, total, np.nan),

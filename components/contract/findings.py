@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from components.contract.derived import LATE, Derived, Seen, derive
-from components.contract.expect import Inspector, Outcome
+from components.contract.expect import Outcome, look
 from components.contract.report import Unchecked
 from components.contract.suites import Rule, Suite, expand
 
@@ -30,17 +30,16 @@ class Findings:
         return self.faults.get(name, pd.Series(dtype="str", index=pd.Index([], dtype="int64")))
 
 
-def look_at(found: Findings, suite: Suite, looking: Inspector, late: bool = False) -> Findings:
+def look_at(found: Findings, suite: Suite, late: bool = False) -> Findings:
     """`found`, with the rules of `suite` on its table; `late` asks only those that had to wait for other tables."""
     name, frame = suite.table, found.seen.tables[suite.table]
     derived = derive(name, found.seen, late)
     rules = [rule for rule in expand(suite, frame, derived.columns) if is_late(rule) == late]
     asked = [rule for rule in rules if not set(rule.columns) & set(derived.unchecked)]
-    # Hashing what it is given is half of what Great Expectations does: a late look gives no more than it needs.
     whole = derived.columns if late else pd.concat([frame, derived.columns], axis=1)
-    outcomes = looking.look(whole, asked, found.seen.card.ends_at)
+    outcomes = look(whole, asked, found.seen.card.ends_at)
     faults = _reasons(outcomes, found.row_faults(name))
-    kept = {**found.seen.kept, name: frame.drop(index=faults.index)}
+    kept = {**found.seen.kept, name: frame.drop(index=faults.index) if len(faults) else frame}
     return replace(
         found,
         seen=replace(found.seen, kept=kept),

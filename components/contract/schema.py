@@ -22,7 +22,7 @@ import pyarrow as pa
 Kind = Literal["text", "timestamp", "number", "whole", "flag", "bytes"]
 
 ARROW: dict[Kind, pa.DataType] = {
-    "text": pa.string(),
+    "text": pa.large_string(),  # pandas' own; 32-bit offsets would cost two casts and end at 2 GiB of a column's text
     "timestamp": pa.timestamp("us", "UTC"),
     "number": pa.float64(),
     "whole": pa.int64(),

@@ -79,8 +79,9 @@ def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
     if isinstance(table, pd.DataFrame):
         table = pa.Table.from_pandas(table, preserve_index=False)
     with _replacing(path) as file:
-        # pandas' own metadata names library versions and nothing that a reader here needs.
-        pq.write_table(table.replace_schema_metadata(None), file, compression="zstd")
+        # pandas' own metadata names library versions and nothing that a reader here needs. A column that was read from
+        # several files is in pieces, and the pages of the new file would end with them.
+        pq.write_table(table.replace_schema_metadata(None).combine_chunks(), file, compression="zstd")
 
 
 def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
@@ -219,7 +220,7 @@ def _differing_types(pieces: list[pa.Table], files: list[UPath]) -> str:
     first: dict[str, dict[str, UPath]] = {}
     for piece, file in zip(pieces, files, strict=True):
         for field in piece.schema:
-            first.setdefault(field.name, {}).setdefault(str(field.type), file)
+            first.setdefault(field.name, {}).setdefault(str(field.type).removeprefix("large_"), file)
     several = {column: types for column, types in first.items() if len(types) > 1}
     return "; ".join(
         f"{column} holds {' and '.join(f'{kind} in {file}' for kind, file in types.items())}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.features.history import DAY, Timeline, microseconds
+from components.features.history import DAY, Rows, Timeline, microseconds, places
 from components.features.levels import side_by_side
 
 
@@ -37,24 +37,29 @@ class Activity:
                 names.extend(f"shopper_value:{kind}_{days}d" for days in self.window_days)
         return tuple(names)
 
-    def as_of(self, events: pd.DataFrame, shopper_id: pd.Series, moment: np.ndarray) -> np.ndarray:
-        """events [m], shoppers and moments int64 [n] -> float32 [n, columns], from what lies strictly before."""
-        blocks = [self._kind(kind, events[events["kind"] == kind], shopper_id, moment) for kind in self.kinds]
-        return side_by_side(blocks, len(moment))
-
-    def _kind(self, kind: str, events: pd.DataFrame, shopper_id: pd.Series, moment: np.ndarray) -> np.ndarray:
-        times = microseconds(events["timestamp"])
-        timeline = Timeline.of(events["shopper_id"], times)
-        windows = [timeline.rows(shopper_id, moment, moment - days * DAY) for days in self.window_days]
-        longest = self.window_days[-1]
-        # never, and longer ago than the longest window, look alike: the counts say the same
-        last = timeline.rows(shopper_id, moment).last(times[timeline.order], -np.inf)
-        columns = [np.minimum((moment - last) / DAY, longest)]
-        columns.extend(window.count for window in windows)
-        if kind in self.paid:
+    def as_of(self, events: pd.DataFrame, timeline: Timeline, shopper_id: pd.Series, moment: np.ndarray) -> np.ndarray:
+        """events [m] and their timeline, shoppers and moments int64 [n] -> float32 [n, columns], strictly before."""
+        shopper = places(shopper_id, timeline.shoppers)
+        windows = [timeline.rows_of(shopper, moment, moment - days * DAY) for days in self.window_days]
+        ever, times = timeline.rows_of(shopper, moment), timeline.moment
+        kind = places(events["kind"], pd.Index(self.kinds, dtype="str"))[timeline.order].astype(np.int16)
+        value = None
+        if self.paid:
             value = events["value"].fillna(0.0).to_numpy(dtype=np.float64)[timeline.order]
-            columns.extend(np.round(window.sums(value), 2) for window in windows)
-        return np.stack(columns, axis=1).astype(np.float32)
+        blocks = []
+        for number, name in enumerate(self.kinds):
+            chosen = kind == number
+            inside = [rows.among(chosen) for rows in windows]
+            blocks.append(self._recency(ever.among(chosen), times[chosen], moment)[:, None])
+            blocks.extend(rows.count[:, None] for rows in inside)
+            if name in self.paid:
+                blocks.extend(np.round(rows.sums(value[chosen]), 2)[:, None] for rows in inside)
+        return side_by_side([block.astype(np.float32) for block in blocks], len(moment))
+
+    def _recency(self, ever: Rows, times: np.ndarray, moment: np.ndarray) -> np.ndarray:
+        """Days since the last of `times` in each range, float64 [n]; at most the longest window."""
+        # never, and longer ago than the longest window, look alike: the counts say the same
+        return np.minimum((moment - ever.last(times, -np.inf)) / DAY, self.window_days[-1])
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,17 @@ class Exposure:
         """impressions [m]; shoppers, campaigns and moments [n] -> float32 [n, columns], strictly before each moment."""
         times = microseconds(impressions["timestamp"])
         anywhere = Timeline.of(impressions["shopper_id"], times)
-        within = Timeline.of(_pair(impressions["shopper_id"], impressions["campaign"]), times)
+        campaigns = pd.Index(impressions["campaign"].dropna().unique())
+        log = impressions["shopper_id"], impressions["campaign"]
+        within = Timeline.of(pd.Series(_pair(*log, anywhere.shoppers, campaigns)), times)
         click = impressions["click"].to_numpy(dtype=np.float64)
+        shopper = places(shopper_id, anywhere.shoppers)
         columns: list[np.ndarray] = []
+        clicks = click[anywhere.order]
         for since in (*(moment - days * DAY for days in self.window_days), None):
-            rows = anywhere.rows(shopper_id, moment, since)
-            columns += [rows.count, rows.sums(click[anywhere.order])]
-        asked = _pair(shopper_id, campaign)
+            rows = anywhere.rows_of(shopper, moment, since)
+            columns += [rows.count, rows.sums(clicks)]
+        asked = pd.Series(_pair(shopper_id, campaign, anywhere.shoppers, campaigns))
         ever = within.rows(asked, moment)
         last = ever.last(times[within.order], -np.inf)
         columns += [within.rows(asked, moment, moment - DAY).count, ever.count, ever.sums(click[within.order])]
@@ -93,6 +102,7 @@ class Exposure:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _pair(left: pd.Series, right: pd.Series) -> pd.Series:
-    """Two id columns -> one that keeps them apart (a unit separator is in no id that people write)."""
-    return left.astype("str") + "\x1f" + right.astype("str")
+def _pair(shopper_id: pd.Series, campaign: pd.Series, shoppers: pd.Index, campaigns: pd.Index) -> np.ndarray:
+    """Two id columns [n] -> int64 [n], one number for each pair of known ids; -1 where one of them is unknown."""
+    left, right = places(shopper_id, shoppers), places(campaign, campaigns)
+    return np.where((left >= 0) & (right >= 0), left * len(campaigns) + right, -1)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from components.features.activity import Activity, Exposure
-from components.features.history import Timeline, microseconds
+from components.features.history import Rows, Timeline, microseconds, places
 from components.features.levels import side_by_side
 from components.features.taste import Taste
-from components.features.traits import Trait, Traits
+from components.features.traits import Traits
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,33 @@ class Asked:
 
 @dataclass(frozen=True)
 class Touches:
-    """Events that say something about one trait. vectors: float64 [m, k]; moment: int64 [m], microseconds."""
+    """Events that say something about one trait, m of all events on a timeline, in its order.
+
+    timeline: of all events, shared by all traits; chosen: bool [events], which of them touch the trait; table: float64
+    [r, k], the vectors that there are; row: int32 [m], which of them each touch is.
+    """
 
     trait: str
     columns: tuple[str, ...]
-    shopper_id: pd.Series
-    moment: np.ndarray
-    vectors: np.ndarray
+    timeline: Timeline
+    chosen: np.ndarray
+    table: np.ndarray
+    row: np.ndarray
 
-    def before(self, moment: int) -> "Touches":
-        """The touches strictly before `moment`."""
-        kept = self.moment < moment
-        return Touches(self.trait, self.columns, self.shopper_id[kept], self.moment[kept], self.vectors[kept])
+    @property
+    def shopper(self) -> np.ndarray:
+        """int64 [m], positions in `timeline.shoppers`."""
+        return self.timeline.shopper[self.chosen]
+
+    @property
+    def shoppers(self) -> pd.Series:
+        """The distinct ids of shoppers with a touch."""
+        return pd.Series(self.timeline.shoppers[np.unique(self.shopper)], dtype="str")
+
+    @property
+    def moment(self) -> np.ndarray:
+        """int64 [m], microseconds."""
+        return self.timeline.moment[self.chosen]
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,8 @@ class Behaviour:
         """n questions and the log -> float32 [n, columns], each from what happened strictly before its moment."""
         blocks: list[np.ndarray] = []
         if self.activity is not None:
-            blocks.append(self.activity.as_of(events, asked.shopper_id, asked.moment))
+            timeline = touched[0].timeline if touched else _timeline(events)
+            blocks.append(self.activity.as_of(events, timeline, asked.shopper_id, asked.moment))
         averages, counts = self.averages(asked, touched)
         blocks += [*averages, counts]
         if self.exposure is not None:
@@ -73,10 +89,11 @@ class Behaviour:
     def averages(self, asked: Asked, touched: tuple[Touches, ...]) -> tuple[list[np.ndarray], np.ndarray]:
         """n questions -> per taste float32 [n, k], and how many touches each rests on, float32 [n, tastes]."""
         averages, counts = [], [np.zeros((len(asked.moment), 0))]
+        past: Rows | None = None  # one timeline for all: the events that all traits choose from
         for taste, touches in zip(self.tastes, touched, strict=True):
-            timeline = Timeline.of(touches.shopper_id, touches.moment)
-            rows = timeline.rows(asked.shopper_id, asked.moment)
-            sums = rows.sums(touches.vectors[timeline.order])
+            past = touches.timeline.rows(asked.shopper_id, asked.moment) if past is None else past
+            rows = past.among(touches.chosen)
+            sums = rows.sums_of(touches.table, touches.row)
             averages.append(np.round(taste.average(sums, rows.count), 6).astype(np.float32))
             counts.append(rows.count[:, None])
         return averages, np.concatenate(counts, axis=1, dtype=np.float32, casting="unsafe")
@@ -88,30 +105,33 @@ def touches_of(
     """events [m] -> per trait the events that touch a product which has it; last, the searches and what they say."""
     if events is None:
         return ()
-    moment = microseconds(events["timestamp"])
-    found: list[Touches] = []
+    timeline, found = _timeline(events), []
     if products is not None:
-        row = pd.Index(products["product_id"]).get_indexer(pd.Index(events["product_id"]))
+        product = places(events["product_id"], pd.Index(products["product_id"]))[timeline.order]
         for trait in traits.of(products, images):
-            kept = (row >= 0) & trait.known[row]
-            found.append(_touches(trait, trait.vectors[row[kept]], events["shopper_id"][kept], moment[kept]))
+            chosen = (product >= 0) & trait.known[product]
+            found.append(_touches(trait.name, trait.columns, timeline, chosen, trait.vectors, product))
     if traits.text is not None:
-        vectors = traits.text.embed(events["text"])
-        kept = vectors.any(axis=1)
+        text, vectors = traits.text.distinct(events["text"])
+        text = text[timeline.order]
         columns = tuple(f"query:{number:02d}" for number in range(vectors.shape[1]))
-        found.append(Touches("query", columns, events["shopper_id"][kept], moment[kept], vectors[kept]))
+        found.append(_touches("query", columns, timeline, vectors.any(axis=1)[text], vectors, text))
     return tuple(found)
 
 
 def fit_tastes(touched: tuple[Touches, ...]) -> tuple[Taste, ...]:
     """Touches of training time -> one taste per trait."""
-    return tuple(
-        Taste.fit(touches.columns, touches.vectors, pd.factorize(touches.shopper_id)[0]) for touches in touched
-    )
+    return tuple(Taste.of(touches.columns, touches.table, touches.row, touches.shopper) for touches in touched)
 
 
-def _touches(trait: Trait, vectors: np.ndarray, shopper_id: pd.Series, moment: np.ndarray) -> Touches:
-    return Touches(trait.name, trait.columns, shopper_id, moment, vectors)
+def _timeline(events: pd.DataFrame) -> Timeline:
+    return Timeline.of(events["shopper_id"], microseconds(events["timestamp"]))
+
+
+def _touches(
+    trait: str, columns: tuple[str, ...], timeline: Timeline, chosen: np.ndarray, table: np.ndarray, row: np.ndarray
+) -> Touches:
+    return Touches(trait, columns, timeline, chosen, table, row[chosen].astype(np.int32))
 
 
 def _group(taste: Taste) -> str:

@@ -91,4 +91,4 @@ def _segments(model: FeatureModel, past: np.ndarray) -> np.ndarray:
         return np.zeros(len(past), dtype=np.int64)
     place = {column: number for number, column in enumerate(model.behaviour.columns)}
     tastes = past[:, [place[column] for column in model.behaviour.taste_columns]]
-    return model.segments.assign(tastes.astype(np.float64))
+    return model.segments.assign(tastes)

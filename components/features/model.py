@@ -138,7 +138,7 @@ def _fit_segments(
     behaviour: Behaviour, touched: tuple[Touches, ...], splits: Splits, config: FeaturesConfig
 ) -> Segments | None:
     """Each shopper's tastes as training ended -> segments; None where nobody has touched anything."""
-    seen = [touches.shopper_id for touches in touched]
+    seen = [touches.shoppers for touches in touched]
     if not seen or not any(len(ids) for ids in seen):
         return None
     shoppers = pd.Series(sorted(set(pd.concat(seen))), dtype="str")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.features.behaviour import Asked, Touches
+from components.features.history import Timeline, places
 from components.features.model import FeatureModel, consented
 from components.features.text import PART
 
@@ -23,22 +24,31 @@ def shopper_profiles(
     events = consented(tables.get("events"), tables)
     if events is None or not model.behaviour.tastes or not len(events):
         return pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS})
-    seen = events.groupby("shopper_id", sort=True)["timestamp"].agg(["size", "max"])
-    shoppers = pd.Series(seen.index, dtype="str")
+    shoppers, count, last_seen = _seen(touched[0].timeline)
     asked = Asked(shoppers, shoppers, np.full(len(shoppers), until))
     named = dict(zip((touches.trait for touches in touched), touched, strict=True))
     return pd.DataFrame(
         {
             "shopper_id": shoppers,
             "segment": segment_of(model, asked, touched),
-            "events": seen["size"].to_numpy(dtype=np.int64),
-            "last_seen": seen["max"].to_numpy(),
+            "events": count,
+            "last_seen": last_seen,
             "categories": _favourites(shoppers, named.get("category"), MOST_FAVOURITES),
             "brands": _favourites(shoppers, named.get("brand"), MOST_FAVOURITES),
             "price_band": _favourites(shoppers, named.get("price"), 1),
             "top_terms": _top_terms(model, shoppers, events, terms),
         }
     )
+
+
+def _seen(timeline: Timeline) -> tuple[pd.Series, np.ndarray, pd.Series]:
+    """The shoppers [n] in the order of their ids, their events int64 [n] and the time of the last one."""
+    count = np.bincount(timeline.shopper, minlength=len(timeline.shoppers))
+    last = timeline.moment[np.cumsum(count) - 1]  # of one shopper, they stand in order of time
+    shoppers = pd.Series(timeline.shoppers, dtype="str")
+    order = shoppers.argsort().to_numpy()
+    times = pd.to_datetime(pd.Series(last[order]), unit="us", utc=True).dt.as_unit("us")
+    return shoppers.iloc[order].reset_index(drop=True), count[order], times
 
 
 def segment_of(model: FeatureModel, asked: Asked, touched: tuple[Touches, ...]) -> np.ndarray:
@@ -55,12 +65,11 @@ def _favourites(shoppers: pd.Series, touches: Touches | None, most: int) -> np.n
 
     if touches is None:
         return np.full(len(shoppers), None, dtype=object)
-    row = pd.Index(shoppers).get_indexer(pd.Index(touches.shopper_id))
-    counts = np.zeros((len(shoppers), len(touches.columns)))
-    kept = row >= 0
-    np.add.at(counts, (row[kept], touches.vectors[kept].argmax(axis=1)), 1.0)
+    level, width = touches.table.argmax(axis=1)[touches.row], len(touches.columns)
+    row = places(pd.Series(touches.timeline.shoppers, dtype="str"), pd.Index(shoppers))[touches.shopper]
+    counts = np.bincount(row * width + level, minlength=len(shoppers) * width).reshape(len(shoppers), width)
     names = [column.partition(":")[2] for column in touches.columns]
-    return _listed(csr_array(counts), names, most)
+    return _listed(csr_array(counts.astype(np.float64)), names, most)
 
 
 def _top_terms(model: FeatureModel, shoppers: pd.Series, events: pd.DataFrame, most: int) -> np.ndarray:
@@ -72,7 +81,7 @@ def _top_terms(model: FeatureModel, shoppers: pd.Series, events: pd.DataFrame, m
     if space is None or not len(said):
         return np.full(len(shoppers), None, dtype=object)
     codes, texts = pd.factorize(said["text"])
-    rows = pd.Index(shoppers).get_indexer(pd.Index(said["shopper_id"]))
+    rows = places(said["shopper_id"], pd.Index(shoppers))
     spoken = csr_array((np.ones(len(rows)), (rows, codes)), shape=(len(shoppers), len(texts)))
     readable = [number for number, term in enumerate(space.vocabulary) if not term.startswith(PART) and len(term) > 1]
     weights = spoken @ space.tfidf(texts)[:, readable]  # (shoppers, readable terms)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+AT_ONCE = 65_536  # rows that are assigned in one go: a few dozen megabytes
 MOST_SHOPPERS = 50_000  # centroids are averages; more shoppers than this only cost time
 
 
@@ -41,8 +42,12 @@ class Segments:
         return cls(mean, scale, np.round(fitted.cluster_centers_[order], 6))
 
     def assign(self, tastes: np.ndarray) -> np.ndarray:
-        """tastes float64 [n, k] -> int64 [n], the nearest centroid."""
-        scaled = (tastes - self.mean) / self.scale
-        # |x - c|^2 without the |x|^2 that all centroids share: [n, segments], never [n, segments, k]
-        distance = (self.centroids**2).sum(axis=1) - 2.0 * scaled @ self.centroids.T
-        return distance.argmin(axis=1)
+        """tastes [n, k] -> int64 [n], the nearest centroid."""
+        nearest = np.empty(len(tastes), dtype=np.int64)
+        for start in range(0, len(tastes), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            scaled = (tastes[rows].astype(np.float64) - self.mean) / self.scale
+            # |x - c|^2 without the |x|^2 that all centroids share: [n, segments], never [n, segments, k]
+            distance = (self.centroids**2).sum(axis=1) - 2.0 * scaled @ self.centroids.T
+            nearest[rows] = distance.argmin(axis=1)
+        return nearest

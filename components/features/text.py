@@ -54,12 +54,21 @@ class TextSpace:
 
     def embed(self, texts: pd.Series) -> np.ndarray:
         """texts [n] -> float64 [n, d], of length 1; zeros for a null or a text with no known term."""
+        codes, vectors = self.distinct(texts)
+        return vectors[codes]
+
+    def distinct(self, texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """texts [n] -> row int64 [n] of each in the vectors of the distinct ones, float64 [r, d]; `embed` in two parts.
+
+        A million searches are a few thousand texts, and n vectors would fill the memory.
+        """
         codes, distinct = pd.factorize(texts)
         vectors = np.zeros((len(distinct) + 1, self.dimensions))  # the last row answers for nulls (code -1)
         if len(distinct):
             vectors[:-1] = self.tfidf(distinct) @ self.directions
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)[codes]
+        vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)
+        return np.where(codes < 0, len(distinct), codes), vectors
 
     def tfidf(self, texts: Iterable[str]):
         """texts [n] -> sparse float64 [n, v], each row of length 1 (0 where no term is known)."""

@@ -7,6 +7,6 @@ Only `datasets`, `stages` and benchmarks may import this room.
 from components.world.photos import Photos
 from components.world.scenario import Scenario, load_scenario, scenario_names
 from components.world.simulate import simulate
-from components.world.truth import truth
+from components.world.truth import ill_feedback_truth, truth
 
-__all__ = ["Photos", "Scenario", "load_scenario", "scenario_names", "simulate", "truth"]
+__all__ = ["Photos", "Scenario", "ill_feedback_truth", "load_scenario", "scenario_names", "simulate", "truth"]

@@ -11,7 +11,9 @@ from components.world.behaviour import daily_moments, draw_by_row, draw_weighted
 from components.world.catalogue import text, times
 from components.world.law import (
     SLOTS,
+    Law,
     Situation,
+    annoyance_factor,
     click_probability,
     conversion_probability,
     exposures_before,
@@ -26,8 +28,11 @@ from components.world.logging_policy import (
 )
 from components.world.market import Market
 from components.world.randomness import IMPRESSIONS, generator
+from components.world.traits import Traits
 
 _DAY = 86_400_000_000  # microseconds
+FEEDBACK = np.array([None, "like", "hide", "report"], dtype=object)
+LIKE, HIDE, REPORT = 1, 2, 3  # positions in FEEDBACK
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ def _requests(market: Market, day: int, rng: np.random.Generator) -> Requests:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What follows each impression: `converted` bool, `delay` in microseconds, `revenue`, `cost` in money; all [n]."""
+    """What follows each impression: `converted` bool, `delay` in microseconds, `revenue`, `cost` in money, `feedback`
+    in words or None; all [n]."""
 
     converted: np.ndarray
     delay: np.ndarray
@@ -146,7 +152,7 @@ class _Outcome:
 def _outcome(
     market: Market, requests: Requests, creative: np.ndarray, click: np.ndarray, rng: np.random.Generator
 ) -> _Outcome:
-    """Equations (7) and (8) of the law, and what the campaign pays."""
+    """Equations (7) to (10) of the law, and what the campaign pays."""
     settings = market.law.scenario.conversion
     chance = conversion_probability(market.law, market.traits, requests.shopper, creative)
     converted = click & (rng.random(len(click)) < chance) & ~market.law.shoppers.bot[requests.shopper]
@@ -155,15 +161,27 @@ def _outcome(
     campaigns = market.catalogue.campaigns
     bid = campaigns["bid"].to_numpy()[requests.campaign]
     per_view = (campaigns["billing"] == "cpm").to_numpy()[requests.campaign]
-    mood = rng.random(len(click))
-    feedback = np.where(click & (mood < 0.03), "like", np.where(~click & (mood < 0.001), "hide", None))
+    feedback = draw_feedback(market.law, market.traits, requests.shopper, creative, click, rng)
     return _Outcome(
         converted=converted,
         delay=delay.astype(np.int64),
         revenue=np.where(converted, price, 0.0),
         cost=np.where(per_view, bid / 1000, np.where(click, bid, 0.0)).round(6),
-        feedback=feedback,
+        feedback=FEEDBACK[feedback],
     )
+
+
+def draw_feedback(
+    law: Law, traits: Traits, shopper: np.ndarray, creative: np.ndarray, click: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Equations (9) and (10) of the law: what is answered to each impression, int64 [n], positions in FEEDBACK."""
+    chances = law.scenario.feedback
+    factor = annoyance_factor(chances, traits)[creative]
+    mood, people = rng.random(len(click)), ~law.shoppers.bot[shopper]
+    hides = mood < chances.hide * factor
+    reports = ~hides & (mood < (chances.hide + chances.report) * factor)
+    ill = np.where(hides, HIDE, np.where(reports, REPORT, 0))
+    return np.where(people, np.where(click, np.where(mood < chances.like, LIKE, 0), ill), 0)
 
 
 def _impressions(

@@ -31,7 +31,19 @@ subject (the product) before the impression, within `fatigue_window_days`. Exami
     P(conversion | click) = sigmoid(logit(rate) + taste T(s, a) + clickbait_conversion [style_a = clickbait])   (7)
     T = C_s[category_a] + p_s z_a, over sqrt 2;     delay ~ exponential(mean_delay_days), cut at window_days    (8)
 
-A cut delay means: the sale still counts and comes at the window's end. Cost: bid / 1000 per impression (cpm) or bid
+A cut delay means: the sale still counts and comes at the window's end. What people answer (bots answer nothing):
+
+    P(like | click) = like
+    P(hide | no click, a) = hide m_a,      P(report | no click, a) = report m_a                                 (9)
+    m_a = annoyance^[level_a = annoying] / (1 + (annoyance - 1) / levels)                                       (10)
+
+level_a is a's headline style, template or palette (`feedback.element`), of which there are `levels`. (10) makes `hide`
+and `report` the means over uniformly shown creatives, and an annoying creative `annoyance` times as likely to be hidden
+as another. So an impression has ill feedback with probability
+
+    P(ill = 1 | s, a, k, h, d, n) = (1 - P(click = 1 | s, a, k, h, d, n)) (hide + report) m_a                   (11)
+
+Cost: bid / 1000 per impression (cpm) or bid
 per click (cpc). Revenue: the product's price at a conversion.
 """
 
@@ -41,7 +53,7 @@ import numpy as np
 
 from components.world import vocabulary as words
 from components.world.population import HOUR_BINS, Preferences, Shoppers
-from components.world.scenario import Effects, Scenario
+from components.world.scenario import LEVELS, Effects, Feedback, Scenario
 from components.world.traits import Traits
 
 SLOTS = np.array([0.5, 0.3, 0.2])  # share of pages with one, two and three ad slots
@@ -196,6 +208,21 @@ def conversion_probability(law: Law, traits: Traits, shopper: np.ndarray, creati
     logit = np.log(settings.rate / (1 - settings.rate)) + settings.taste * taste
     logit = logit + settings.clickbait * (traits.headline[creative] == words.CLICKBAIT)
     return 1.0 / (1.0 + np.exp(-logit))
+
+
+def annoyance_factor(feedback: Feedback, traits: Traits) -> np.ndarray:
+    """Equation (10): float64 [m] > 0, by how much each creative multiplies the chances of `hide` and `report`."""
+    levels = LEVELS[feedback.element]
+    annoys = getattr(traits, feedback.element) == levels.index(feedback.annoying)
+    return np.where(annoys, feedback.annoyance, 1.0) / (1.0 + (feedback.annoyance - 1.0) / len(levels))
+
+
+def ill_feedback_probability(law: Law, traits: Traits, at: Situation) -> np.ndarray:
+    """Equation (11): float64 [n] in [0, 1), the chance that the impression is hidden or reported; 0 for bots."""
+    feedback = law.scenario.feedback
+    unclicked = 1.0 - click_probability(law, traits, at)
+    ill = unclicked * (feedback.hide + feedback.report) * annoyance_factor(feedback, traits)[at.creative]
+    return np.where(law.shoppers.bot[at.shopper], 0.0, ill)
 
 
 def exposures_before(

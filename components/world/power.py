@@ -18,10 +18,13 @@ for a pass with probability 80 %.
 
 Sizes. Published lifts of personalised creatives over a good production system are +2 to +10 % (baseline.yaml). The
 default policy, a softmax around the logging policy at temperature 0.1 learned from 35 % of 600,000 impressions, truly
-earns +2.9 % with chi2 = 0.3 (effective sample size 78 %). By (1), the 330,000 impressions that judge it give
-se = 0.7 %, so z = 4.3 and by (3) it passes with a probability of about 70 %: not certain, and a log of a million
-impressions would make it so, at twice the time. 20,000 shoppers put 25 events and 30 impressions behind each, enough to
-tell shares of ten categories apart; 500,000 events follow from that.
+earned +2.9 % with chi2 = 0.3 (effective sample size 78 %) where the log had 500,000 events. By (1), the 330,000
+impressions that judge it give se = 0.7 %, so z = 4.3 and by (3) it passes with a probability of about 70 %: not
+certain, and a log of a million impressions would make it so, at twice the time.
+
+20,000 shoppers have 300 events and 30 impressions each. Real shops are denser still: the public Taobao display set has
+723 million behaviour records to 26.6 million ad impressions, 27 to 1. With 6,000,000 events (10 to 1) in place of
+500,000 (0.8 to 1) models learn tastes rather than guess them, and the same policy truly earns +8.2 %.
 """
 
 from math import sqrt

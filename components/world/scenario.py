@@ -1,17 +1,19 @@
 """A scenario file -> the typed effect sizes of a marketplace, or one sentence that names what is wrong in it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from components.config import Count, Section, Share, merge
 from components.errors import UserError
+from components.world import vocabulary as words
 
 FOLDER = Path(__file__).parent / "scenarios"
 Size = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+LEVELS = {"headline": words.HEADLINE_STYLES, "template": words.TEMPLATES, "palette": words.PALETTES}
 
 
 class Effects(Section):
@@ -59,6 +61,31 @@ class Conversion(Section):
     window_days: Count
 
 
+class Feedback(Section):
+    """What people answer to an ad: chances, and which level of which element of a creative annoys them."""
+
+    like: Share  # per click
+    hide: Share  # per impression without a click, mean over uniformly shown creatives
+    report: Share  # likewise
+    element: Literal["headline", "template", "palette"]
+    annoying: str  # one of the element's levels: a headline style, a template or a palette
+    annoyance: Annotated[float, Field(ge=1)]  # factor on hide and report where the creative has that level
+
+    @field_validator("annoying")
+    @classmethod
+    def _is_level(cls, level: str, info: ValidationInfo) -> str:
+        levels = LEVELS.get(info.data.get("element"), (level,))
+        if level not in levels:
+            raise ValueError(f"no {info.data['element']} of that name; there are {', '.join(levels)}")
+        return level
+
+    @model_validator(mode="after")
+    def _is_probability(self) -> "Feedback":
+        if (self.hide + self.report) * self.annoyance > 1:
+            raise ValueError("hide and report times annoyance must be at most 1 together")
+        return self
+
+
 class Bots(Section):
     """Shoppers that are programs: their share, traffic relative to people and constant click rate."""
 
@@ -85,6 +112,7 @@ class Scenario(Section):
     exposure: Exposure
     logging: Logging
     conversion: Conversion
+    feedback: Feedback
     bots: Bots
     cold_start: ColdStart
     drift: Size  # radians by which tastes and qualities turn in 28 days

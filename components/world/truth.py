@@ -14,10 +14,16 @@ import pyarrow.compute as pc
 from components.config import WorldConfig
 from components.errors import UserError
 from components.world.catalogue import DAY, START
-from components.world.law import Situation, click_probability, exposures_before
+from components.world.law import (
+    Law,
+    Situation,
+    click_probability,
+    exposures_before,
+    ill_feedback_probability,
+)
 from components.world.market import latent_law, look_of
 from components.world.scenario import load_scenario
-from components.world.traits import creative_traits
+from components.world.traits import Traits, creative_traits
 
 Truth = Callable[[pd.DataFrame], np.ndarray]
 
@@ -28,6 +34,18 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     `tables` are those of the data set (validated or not; generated creatives and images may be added to them). The
     result takes a DataFrame with `impression_id` and `creative_id` [n_pairs] and gives float64 [n_pairs] in (0, 1).
     """
+    return _judge(config, tables, click_probability)
+
+
+def ill_feedback_truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
+    """As `truth`, for the probability that the impression is hidden or reported: float64 [n_pairs] in [0, 1)."""
+    return _judge(config, tables, ill_feedback_probability)
+
+
+def _judge(
+    config: WorldConfig, tables: dict[str, pd.DataFrame], chance: Callable[[Law, Traits, Situation], np.ndarray]
+) -> Truth:
+    """`chance` of the law as pairs -> probability."""
     scenario = load_scenario(config.scenario)
     law = latent_law(config, scenario)
     creatives, log = tables["creatives"], tables["impressions"]
@@ -44,9 +62,7 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
         creative = positions(pairs["creative_id"], creatives["creative_id"], "creative_id")
         asked = shopper[row], traits.subject[creative], moment[row]
         exposures = exposures_before(shown, asked, scenario.exposure.fatigue_window_days)
-        return click_probability(
-            law, traits, Situation(shopper[row], creative, position[row], hour[row], day[row], exposures)
-        )
+        return chance(law, traits, Situation(shopper[row], creative, position[row], hour[row], day[row], exposures))
 
     return probability
 

@@ -99,6 +99,15 @@ def test_only_the_columns_asked_for_are_read_and_needed(tmp_path):
         read_table(folder, "impressions", ["click", "feedback"])
 
 
+def test_a_table_read_in_pieces_gives_the_bytes_of_one_in_one_piece(tmp_path):
+    ids = [f"e{row:07d}" for row in range(50_000)]
+    whole = pa.table({"event_id": pa.array(ids, pa.large_string())})
+    pieces = pa.concat_tables([whole.slice(0, 17_000), whole.slice(17_000)])
+    for name, table in (("whole", whole), ("pieces", pieces)):
+        write_table(table, UPath(tmp_path) / name)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "pieces").read_bytes()
+
+
 def test_equal_tables_give_equal_bytes(tmp_path):
     for name, frame in sample().items():
         first, second = UPath(tmp_path) / f"{name}-1", UPath(tmp_path) / f"{name}-2"

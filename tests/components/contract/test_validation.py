@@ -4,18 +4,19 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from upath import UPath
 
 from components.config import ValidationConfig
 from components.contract.card import write_card
 from components.contract.derived import Seen
-from components.contract.expect import inspector
 from components.contract.findings import Findings, look_at
 from components.contract.report import DataRefused
 from components.contract.schema import TABLES
 from components.contract.suites import read_suite
 from components.contract.tables import read_frame, write_json, write_table
-from components.contract.validation import load_dataset, validate
+from components.contract.validation import _is_unique, load_dataset, validate
 from components.contract.verdict import stop_at_bad_share, stop_at_bad_table
 from components.errors import UserError
 from tests.components.contract.samples import card, changed, planted, sample, without
@@ -32,8 +33,45 @@ def clean():
 def _look(tables, name):
     """What is found by looking at table `name` alone, which takes a fraction of a whole validation."""
     found = Findings(Seen(card(), tables, tables), {one: len(frame) for one, frame in tables.items()}, {}, {})
-    with inspector() as looking:
-        return look_at(found, read_suite(name), looking)
+    return look_at(found, read_suite(name))
+
+
+def test_no_table_is_hashed_for_a_fingerprint(monkeypatch):
+    """Great Expectations' data sources hash every cell, twice; that was half of validation's time."""
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    def hashed(frame):
+        raise AssertionError("a table was hashed")
+
+    monkeypatch.setattr(pandas_execution_engine, "hash_pandas_dataframe", hashed)
+    assert all(outcome.holds for outcome in _look(sample(), "events").outcomes["events"])
+
+
+def test_a_rule_on_a_column_with_nulls_names_the_rows_of_the_table():
+    """Such a column is shown to Great Expectations alone; its positions are still the table's."""
+    events = sample()["events"]
+    dwell = events["dwell_seconds"].copy()
+    dwell.iloc[:3] = [np.nan, -1.0, np.nan]
+    dwell.iloc[-1] = -2.0
+    found = _look({**sample(), "events": events.assign(dwell_seconds=dwell)}, "events")
+    assert found.row_faults("events").index.tolist() == [1, len(events) - 1]
+    assert [outcome.rule.columns for outcome in found.outcomes["events"] if not outcome.holds] == [("dwell_seconds",)]
+
+
+ID = st.one_of(st.none(), st.sampled_from(["a", "b", "c", "aa"]))
+
+
+@given(st.lists(st.tuples(ID, ID), max_size=6), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_keys_in_order_are_distinct_as_hashing_says(rows, in_order):
+    rows = sorted(rows, key=lambda row: (row[0] or "", row[1] or "")) if in_order else rows
+    columns = [pd.Series(values, dtype="str") for values in (zip(*rows, strict=True) if rows else ([], []))]
+    for key in (columns[:1], columns):
+        repeated = pd.DataFrame(dict(enumerate(key))).duplicated().any()
+        if _is_unique(key):
+            assert not repeated
+        elif rows and in_order and not any(column.isna().any() for column in key):
+            assert repeated
 
 
 def _refusal(tables, name):

@@ -96,3 +96,57 @@ def test_what_may_judge_comes_after_calibration_or_at_no_known_time():
     paged = rows.assign(request_id=[None, "page", "page", None, None])
     assert splits.may_judge(paged).tolist() == [False, True, True, True, True]
     assert splits.may_judge(paged.head(0)).tolist() == []
+
+
+def happened(shuffled: bool):
+    """Events of five shoppers, several at one instant; three kinds; their vectors in a table of four."""
+    rng = np.random.default_rng(3)
+    n = 400
+    moment = np.sort(rng.integers(0, 60, n))
+    order = rng.permutation(n) if shuffled else np.arange(n)
+    shopper = pd.Series([f"s{code}" for code in rng.integers(0, 5, n)], dtype="str")
+    return shopper, moment[order], rng.integers(0, 3, n), rng.integers(0, 4, n), rng.standard_normal((4, 2))
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_ranges_within_a_kind_are_those_of_the_kinds_own_events(shuffled):
+    """Against a loop over all events, for windows and from the beginning, strangers included."""
+    shopper, moment, kind, row, table = happened(shuffled)
+    timeline = Timeline.of(shopper, moment)
+    asked, until = pd.Series(["s0", "s3", "nobody", "s4", "s0"], dtype="str"), np.array([30, 60, 60, 0, 31])
+    for since in (None, until - 7):
+        chosen = kind[timeline.order] == 1
+        found = timeline.rows(asked, until, since).among(chosen)
+        sums = found.sums_of(table, row[timeline.order][chosen])
+        last = found.last(timeline.moment[chosen], -1)
+        for number, (who, end) in enumerate(zip(asked, until, strict=True)):
+            begin = -1 if since is None else since[number]
+            inside = (shopper == who).to_numpy() & (kind == 1) & (moment >= begin) & (moment < end)
+            assert found.count[number] == inside.sum()
+            assert last[number] == max(moment[inside], default=-1)
+            np.testing.assert_allclose(sums[number], table[row[inside]].sum(axis=0), atol=1e-12)
+
+
+def test_a_null_shopper_is_nobody():
+    shopper = pd.Series(["b", None, "a", None, "b"], dtype="str")
+    timeline = Timeline.of(shopper, np.arange(5))
+    assert timeline.rows(pd.Series(["a", "b", None], dtype="str"), np.full(3, 9)).count.tolist() == [1, 2, 0]
+
+
+def test_taste_of_rows_of_a_table_is_that_of_their_vectors():
+    shopper, _, _, row, table = happened(False)
+    codes = pd.factorize(shopper)[0]
+    whole = Taste.fit(("a", "b"), table[row], codes)
+    held_once = Taste.of(("a", "b"), table, row, codes)
+    np.testing.assert_allclose(held_once.prior, whole.prior, atol=1e-9)
+    np.testing.assert_allclose(whole.prior, table[row].mean(axis=0), atol=1e-9)
+    assert held_once.kappa == pytest.approx(whole.kappa)
+
+
+def test_texts_are_embedded_once_each():
+    space = TextSpace.fit(["red shoes", "blue shoes", "green dress"], dimensions=2, seed=0)
+    texts = pd.Series(["red shoes", None, "blue shoes", "red shoes"], dtype="str")
+    row, vectors = space.distinct(texts)
+    assert len(vectors) == 3  # two texts and null
+    np.testing.assert_array_equal(vectors[row], space.embed(texts))
+    assert not vectors[row][1].any()

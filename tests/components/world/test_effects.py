@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from components.world import vocabulary as words
-from components.world.law import exposures_before, personal, quality
-from components.world.scenario import Bots, ColdStart
+from components.world.law import annoyance_factor, exposures_before, personal, quality
+from components.world.scenario import LEVELS, Bots, ColdStart, Feedback
 
 EFFECTS = (
     "quality",
@@ -28,11 +28,13 @@ EFFECTS = (
 )
 
 
-def z_of(log, score):
+def z_of(log, score, outcome=None):
+    """z as above; `outcome` [n] stands for the clicks where it is given."""
+    happened = log.click if outcome is None else outcome
     mean = np.bincount(log.row, log.propensity * score, minlength=len(log.click))
     value = np.empty(len(log.click))
     value[log.row[log.shown]] = score[log.shown]
-    contribution = log.click * (value - mean)
+    contribution = happened * (value - mean)
     return contribution.sum() / np.sqrt((contribution**2).sum())
 
 
@@ -87,6 +89,59 @@ def test_clickbait_loses_sales_after_the_click(scenario, loses, bright):
     spread = np.sqrt(sold.mean() * (1 - sold.mean()) * (1 / bait.sum() + 1 / (~bait).sum()))
     z = (sold[~bait].mean() - sold[bait].mean()) / spread
     assert z > 3 if loses else abs(z) < 4, z
+
+
+LOUD = Feedback(like=0.3, hide=0.03, report=0.01, element="headline", annoying="clickbait", annoyance=3.0)
+
+
+def said(log, *kinds):
+    return np.isin(log.column("feedback").astype(object), kinds)
+
+
+@pytest.mark.parametrize(("scenario", "seen"), [("baseline", True), ("null", False)])
+def test_an_annoying_style_is_hidden_and_reported_more(scenario, seen, bright):
+    feedback = LOUD.model_copy(update={"annoyance": 3.0 if seen else 1.0})
+    log = bright(scenario, feedback=feedback)
+    annoys = (log.market.traits.headline[log.option] == words.CLICKBAIT).astype(float)
+    for kind in ("hide", "report"):
+        z = z_of(log, annoys, outcome=said(log, kind))
+        assert z > 3 if seen else abs(z) < 4, (kind, z)
+
+
+@pytest.mark.parametrize("element", LEVELS)
+def test_the_named_level_multiplies_ill_feedback_by_the_named_factor(element, bright):
+    """Among unclicked rows the rate of an annoying creative over that of another is the factor, and the mean over
+    creatives is the stated one; both within 4 standard errors (6e-5 each)."""
+    level = LEVELS[element][1]
+    log = bright("baseline", feedback=LOUD.model_copy(update={"element": element, "annoying": level}))
+    asked = (log.click == 0) & log.of_person
+    annoys = getattr(log.market.traits, element)[log.creative][asked] == LEVELS[element].index(level)
+    ill = said(log, "hide", "report")[asked]
+    rate, other = ill[annoys].mean(), ill[~annoys].mean()
+    error = np.sqrt((1 - rate) / ill[annoys].sum() + (1 - other) / ill[~annoys].sum())
+    assert abs(np.log(rate / other) - np.log(3.0)) < 4 * error
+    reports = said(log, "report")[asked].sum()
+    assert abs(reports - ill.sum() / 4) < 4 * np.sqrt(ill.sum() * 0.25 * 0.75)  # 0.01 of 0.03 + 0.01
+    share = annoys.mean()
+    due = 0.04 * (1 + 2 * share) / (1 + 2 / len(LEVELS[element]))
+    assert abs(ill.mean() - due) < 4 * np.sqrt(due / len(ill))
+
+
+def test_annoyance_averages_to_one_over_uniformly_shown_levels(bright):
+    traits = bright("baseline").market.traits
+    factor = annoyance_factor(LOUD, traits)
+    by_level = [factor[traits.headline == level].mean() for level in range(len(words.HEADLINE_STYLES))]
+    assert np.mean(by_level) == pytest.approx(1.0)
+    assert max(by_level) == pytest.approx(3 * min(by_level))
+
+
+def test_clicked_ads_are_liked_and_never_hidden_and_bots_answer_nothing(bright):
+    log = bright("baseline", impressions=20_000, feedback=LOUD, bots=Bots(share=0.2, traffic=4.0, click_rate=0.08))
+    clicked, liked = (log.click == 1) & log.of_person, said(log, "like")
+    assert not said(log, "hide", "report")[log.click == 1].any()
+    assert not liked[log.click == 0].any()
+    assert abs(liked.sum() - 0.3 * clicked.sum()) < 4 * np.sqrt(clicked.sum() * 0.3 * 0.7)
+    assert log.impressions["feedback"][~log.of_person].isna().all()
 
 
 @pytest.mark.parametrize("position", [2, 3])

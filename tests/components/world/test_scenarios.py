@@ -24,6 +24,7 @@ def test_the_designs_scenarios_come_with_it():
 def test_null_has_no_effect_that_depends_on_a_creative():
     effects = load_scenario("null").effects.model_dump()
     assert {name for name, size in effects.items() if size} == {"shopper"}
+    assert load_scenario("null").feedback.annoyance == 1.0
 
 
 def test_a_file_needs_to_say_only_what_differs(tmp_path):
@@ -45,6 +46,10 @@ def test_a_file_needs_to_say_only_what_differs(tmp_path):
         ("extends: baseline\neffects: {quality: 0.3}\n", "id: 'baseline' is the scenario that comes with Adloom"),
         ("extends: baseline\nid: x\nlogging: {exploration: 0}\n", "logging.exploration"),
         ("extends: baseline\nid: x\ncold_start: {creatives: 1.0}\n", "cold_start.creatives"),
+        ("extends: baseline\nid: x\nfeedback: {annoyance: 0.5}\n", "feedback.annoyance"),
+        ("extends: baseline\nid: x\nfeedback: {annoyance: 1000}\n", "feedback: Value error, hide and report"),
+        ("extends: baseline\nid: x\nfeedback: {element: colour}\n", "feedback.element"),
+        ("extends: baseline\nid: x\nfeedback: {annoying: vivid}\n", "feedback.annoying: Value error, no headline of"),
         ("extends: nowhere\nid: x\n", "no scenario 'nowhere'"),
         ("extends: [baseline]\nid: x\n", "extends"),
         ("id: x\ndefinition: d\n", "click_rate: missing"),

@@ -5,7 +5,7 @@ import pytest
 from components.config import WorldConfig
 from components.contract.schema import TABLES
 from components.errors import UserError
-from components.world import load_scenario, simulate, truth
+from components.world import ill_feedback_truth, load_scenario, simulate, truth
 from components.world.day import NOTHING_SHOWN, simulate_ads
 from components.world.market import open_market
 from components.world.photos import encode_png
@@ -69,7 +69,8 @@ def test_a_day_does_not_depend_on_how_many_follow(photos):
 def test_truth_is_the_click_rate_of_a_policy_that_really_runs(scenario_id, photos, tmp_path):
     """Another policy chooses; its clicks per impression meet the truth of what it showed within 4 standard errors."""
     path = tmp_path / "own.yaml"
-    path.write_text(f"extends: {scenario_id}\nid: own\nclick_rate: 0.2\n", encoding="utf-8")
+    annoying = "feedback: {hide: 0.05, report: 0.01, element: template, annoying: badge, annoyance: 4.0}"
+    path.write_text(f"extends: {scenario_id}\nid: own\nclick_rate: 0.2\n{annoying}\n", encoding="utf-8")
     config = WorldConfig(scenario=str(path), **{**TINY, "impressions": 30_000}, days=10)
     market = open_market(config, load_scenario(str(path)), photos)
 
@@ -95,6 +96,15 @@ def test_truth_is_the_click_rate_of_a_policy_that_really_runs(scenario_id, photo
     # and it ranks: clicked rows had higher chances, by many standard errors
     clicked = log["click"].to_numpy() == 1
     assert chance[clicked].mean() > chance[~clicked].mean() + 5 * chance.std() / np.sqrt(clicked.sum())
+    # and so does the truth of ill feedback, for the annoying template and for the others
+    ill_chance = ill_feedback_truth(config, tables)(log[["impression_id", "creative_id"]])
+    ill = log["feedback"].isin(["hide", "report"]).to_numpy()
+    templates = market.catalogue.creatives.set_index("creative_id")["template"]
+    annoys = (log["creative_id"].map(templates) == "badge").to_numpy()
+    for rows in (annoys, ~annoys):
+        gap = ill[rows].mean() - ill_chance[rows].mean()
+        assert abs(gap) < 4 * np.sqrt((ill_chance[rows] * (1 - ill_chance[rows])).mean() / rows.sum())
+    assert ill_chance[annoys].mean() > 3 * ill_chance[~annoys].mean()
 
 
 def test_null_truth_depends_on_no_creative(photos):
