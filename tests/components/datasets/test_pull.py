@@ -321,8 +321,8 @@ def test_faults_of_the_database_are_named(shop, tmp_path, monkeypatch):
     shop.execute(f"ALTER TABLE events {change} {zone}")
     with pytest.raises(UserError, match=r"events.timestamp: times without a zone.*naive_times: utc"):
         pull("bakery", shop.config, UPath(tmp_path))
-    shop.execute("ALTER TABLE events DROP COLUMN dwell_seconds")
-    with pytest.raises(UserError, match="events: the database's table has no column dwell_seconds"):
+    shop.execute("ALTER TABLE events DROP COLUMN kind")
+    with pytest.raises(UserError, match="events: the database's table has no column kind"):
         pull("bakery", shop.config, UPath(tmp_path))
     shop.execute("DROP TABLE events", "DROP TABLE campaigns")
     with pytest.raises(UserError, match="campaigns: the database has no such table"):
