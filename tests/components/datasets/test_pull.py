@@ -15,6 +15,7 @@ from upath import UPath
 
 from components.config import SourceConfig, ValidationConfig, load_settings
 from components.contract.schema import TABLES
+from components.contract.tables import read_table
 from components.contract.validation import load_dataset, validate
 from components.contract.window import settle
 from components.datasets.pull import pull
@@ -167,6 +168,13 @@ def test_the_data_set_holds_what_the_database_did(shop, tmp_path):
     assert (
         folders <= {f"day={FIRST + timedelta(days=day):%Y-%m-%d}" for day in range(DAYS)} and len(folders) == DAYS - 1
     )
+
+
+def test_a_column_that_may_be_null_may_be_absent_from_the_database(shop, tmp_path):
+    shop.execute("ALTER TABLE impressions DROP COLUMN conversion_timestamp", "ALTER TABLE products DROP COLUMN brand")
+    pull("bakery", shop.config, UPath(tmp_path))
+    for table, column in (("impressions", "conversion_timestamp"), ("products", "brand")):
+        assert read_table(UPath(tmp_path) / "bakery", table)[column].isna().all()
 
 
 def test_nightly_pulls_and_one_pull_give_the_same_bytes_and_touch_nothing_old(shop, tmp_path):
