@@ -65,13 +65,15 @@ def fit_features(
 ) -> FeatureModel:
     """A data set's tables -> FeatureModel, learned from consenting shoppers before training ends.
 
+    The log's time is cut by their impressions alone, too.
     What is not an outcome (a creative's words, a product's price) is read from the whole table; of the open columns
     only what is known as training ends (`features_from`). encoder: what embeds looks; None: principal components,
     fitted here.
     """
     impressions = tables["impressions"]
-    splits = Splits.fit(impressions, config.train_share, config.calibration_share, ends_at)
-    taught = consented(impressions[splits.of(impressions) == TRAIN], tables)
+    consenting = _consenting(impressions, tables)
+    splits = Splits.fit(consenting, config.train_share, config.calibration_share, ends_at)
+    taught = consenting[splits.of(consenting) == TRAIN]
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
@@ -100,6 +102,13 @@ def consented(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame]) -> 
     if rows is None:
         return None
     return rows[~refused(rows["shopper_id"], tables)]
+
+
+def _consenting(impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = consented(impressions, tables)
+    if rows.empty:
+        raise UserError("shoppers: column consent: no shopper with an impression consents, so nothing can be learned")
+    return rows
 
 
 def refused(shopper_id: pd.Series, tables: Mapping[str, pd.DataFrame]) -> np.ndarray:
