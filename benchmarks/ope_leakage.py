@@ -1,6 +1,6 @@
 """Does the log say that a column was computed from the judged clicks? Planted columns, and honest ones.
 
-    python -m benchmarks.ope_leakage [--logs 200] [--large 100] [--processes 2] [--out FILE]
+    python -m benchmarks.ope_leakage [--logs 150] [--large 100] [--processes 2] [--out FILE]
 
 Logs of the marketplace's 28 days, of which the last 14 are judged: 50,000 judged rows (`--logs` of them) and 300,000
 (`--large`), where creatives differ (baseline) and where none matters (null). Each log is tested with its own columns
@@ -25,6 +25,7 @@ from components.world.day import NOTHING_SHOWN, simulate_ads
 RESULTS = Path("benchmarks/results/ope_leakage.jsonl")
 SCENARIOS = ("baseline", "null")
 SMALL, LARGE = 50_000, 300_000
+COLUMNS = ("creative_id", "shopper_id", "timestamp", "click", "propensity", "position", "request_id")
 PLANTED = "feature_planted"
 HONEST = ("own columns", "ctr of the training half", "rank of the training half's ctr", "shopper's ctr in training")
 
@@ -40,7 +41,7 @@ def draw_log(scenario: str, judged: int, seed: int) -> tuple[dict[str, pd.DataFr
     for day in (*LEARNS, *JUDGES):
         ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
         shown = shown.then(ads.shown)
-        days.append(ads.impressions)
+        days.append(ads.impressions[list(COLUMNS)])
     things = market.catalogue
     tables = {"creatives": things.creatives, "products": things.products, "shoppers": things.shoppers}
     before, after = days[: len(LEARNS)], days[len(LEARNS) :]
@@ -115,13 +116,14 @@ def summary(rows: list[dict]) -> dict:
 def main(show: Callable[[str], None] = print) -> None:
     """Run what is missing and print the shares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--logs", type=int, default=200)
+    parser.add_argument("--logs", type=int, default=150)
     parser.add_argument("--large", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     sizes = {SMALL: asked.logs, LARGE: asked.large}
-    tasks = [(scenario, size, seed) for size, logs in sizes.items() for scenario in SCENARIOS for seed in range(logs)]
+    most = max(sizes.values())
+    tasks = [(each, size, seed) for seed in range(most) for size in sizes if seed < sizes[size] for each in SCENARIOS]
     keyed = {task: task for task in tasks}
     rows = resumed(run, keyed, lambda row: (row["scenario"], row["size"], row["seed"]), asked.out, asked.processes)
     show(json.dumps({"benchmark": "ope_leakage", **summary(rows)}))

@@ -31,7 +31,9 @@ def check_leakage(
     rates are tested as they were logged and, where weights differ, corrected by the propensities. One more finding says
     what was found honest, and one which columns nothing can be told of.
     """
-    corrected = len(rows.weight) > 0 and bool(np.ptp(rows.weight) > 0)
+    if not len(rows.unit):
+        return ()
+    corrected = bool(np.ptp(rows.weight) > 0)
     seen = [Cells.of(rows if weighed else _unweighed(rows)) for weighed in ((False, True) if corrected else (False,))]
     each = level / max(len(columns) * len(seen), 1)
     clicks = float(rows.reward.sum())
@@ -62,30 +64,28 @@ def leakage_findings(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -
     counts for a column from the `features_from` of the creative, product or shopper on, for an earlier one does not see
     it. LEVEL holds for all columns together. Empty where there are no open columns.
     """
-    asked = [(name, *_asked(name, tables, judged)) for name in TABLES if name in tables]
-    asked = [(name, rows, columns) for name, rows, columns in asked if columns and len(rows.unit)]
-    total = sum(len(columns) for _, _, columns in asked)
+    columns = {name: _open_columns(name, tables[name]) for name in TABLES if name in tables}
+    total = sum(len(own) for own in columns.values())
     found: tuple[Finding, ...] = ()
-    for name, rows, columns in asked:
-        found += check_leakage(rows, columns, TABLES[name], LEVEL * len(columns) / total)
+    for name, own in columns.items():
+        if own:
+            found += check_leakage(_rows(name, tables, judged), own, TABLES[name], LEVEL * len(own) / total)
     return found
 
 
-def _asked(
-    name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame
-) -> tuple[JudgedRows, dict[str, np.ndarray]]:
-    """The judged rows by the rows of table `name` that they see, and the table's open columns that vary."""
+def _open_columns(name: str, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The open columns that vary, by table and column: a value per row of the table."""
+    opened = [column for column in table.columns if column.startswith("feature_") and _varies(table[column])]
+    return {f"{name}.{column}": _values(table[column]) for column in opened}
+
+
+def _rows(name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> JudgedRows:
+    """The judged rows that see the open columns of table `name`, by the row of the table that they are about."""
     table = tables[name]
     unit = _unit_of(name, tables, judged)
-    shown = unit >= 0
-    shown &= known_from(table)[unit] <= microseconds(judged["timestamp"])
-    columns = {
-        f"{name}.{column}": _values(table[column])
-        for column in table.columns
-        if column.startswith("feature_") and _varies(table[column])
-    }
+    shown = (unit >= 0) & (known_from(table)[unit] <= microseconds(judged["timestamp"]))
     kept = judged[shown]
-    return JudgedRows(unit[shown], _cells(name, kept), _weights(name, kept), _clicks(kept), _relative(kept)), columns
+    return JudgedRows(unit[shown], _cells(name, kept), _weights(name, kept), _clicks(kept), _relative(kept))
 
 
 def _unit_of(name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> np.ndarray:
@@ -114,9 +114,11 @@ def _cells(name: str, judged: pd.DataFrame) -> np.ndarray:
 
 def _weights(name: str, judged: pd.DataFrame) -> np.ndarray:
     """1 / propensity where it says which creatives the rows stand for, else 1: float64 [n]."""
-    if name == "shoppers" or "propensity" not in judged or judged["propensity"].isna().any():
+    if name == "shoppers" or "propensity" not in judged:
         return np.ones(len(judged))
-    return 1 / judged["propensity"].to_numpy(dtype=np.float64)
+    propensity = judged["propensity"].to_numpy(dtype=np.float64, na_value=np.nan)
+    usable = ((propensity > 0) & (propensity <= 1)).all()  # what is wrong with others, integrity.py says
+    return 1 / propensity if usable else np.ones(len(judged))
 
 
 def _clicks(judged: pd.DataFrame) -> np.ndarray:

@@ -121,6 +121,8 @@ def test_logs_without_propensities_positions_or_open_columns_are_asked_what_they
     tables, rows, judged = log
     bare = judged.drop(columns="position").assign(propensity=np.nan)
     assert accused(planted(tables, "creatives", "creative_id", rows), bare) == ["creatives.feature_ctr"]
+    broken = judged.assign(propensity=judged["propensity"].where(judged.index > 0, 0.0))
+    assert accused(planted(tables, "creatives", "creative_id", rows), broken) == ["creatives.feature_ctr"]
     closed = tables["creatives"][["creative_id", "product_id"]]
     assert leakage_findings({**tables, "creatives": closed}, judged) == ()
     assert leakage_findings(tables, judged.iloc[:0]) == ()
