@@ -112,7 +112,7 @@ def evidence(cells: Cells, like: "csr_array") -> Evidence:
     variance = noise[cells.unit] * cells.square  # [cells], of the residuals
     total = cells.by_unit(variance, units)
     spread = 2 * (total**2 - cells.by_unit(variance**2, units))  # [units], variance of the sum of products
-    scale = np.divide(total, spread, out=np.zeros(units), where=spread > 1e-9 * total**2)
+    scale = np.divide(total * np.sqrt(noise), spread, out=np.zeros(units), where=spread > 1e-9 * total**2)
     leverage = np.asarray(like.multiply(like @ inverse).sum(axis=1)).ravel()
     free = 1 - leverage * weight  # what the fit leaves of each unit's noise, in [0, 1]
     free = np.where(free > 1e-9, free, 0.0)

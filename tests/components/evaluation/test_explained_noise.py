@@ -37,7 +37,8 @@ def naive(cells, basis):
     left = np.eye(len(unit)) - cells.weight[:, None] * hat[np.ix_(unit, unit)]
     residual = left @ cells.reward
     noise = np.maximum(rate, 0.25 * cells.reward.sum() / weight.sum())
-    variance = noise[unit] * cells.square * (residual**2).sum() / (noise[unit] * cells.square).sum()
+    spare = noise * (residual**2).sum() / (noise[unit] * cells.square).sum()
+    variance = spare[unit] * cells.square
     expected = left @ np.diag(variance) @ left.T
     top, bottom = 0.0, 0.0
     for each in range(units):
@@ -46,7 +47,7 @@ def naive(cells, basis):
         spread = 2 * sum(variance[i] * variance[j] for i, j in pairs)
         if spread == 0:
             continue
-        scale = variance[own].sum() / spread
+        scale = variance[own].sum() * np.sqrt(spare[each]) / spread
         top -= scale * sum(residual[i] * residual[j] - expected[i, j] for i, j in pairs)
         bottom += scale**2 * spread * (1 - hat[each, each] * weight[each])
     return top / np.sqrt(bottom)
