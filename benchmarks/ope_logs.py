@@ -53,7 +53,7 @@ class Arena:
 
     def trial(self, seed: int) -> Trial:
         """The replicate `seed`."""
-        market = self._seeded(seed)
+        market = self.seeded(seed)
         rows = draw_rows(market, JUDGES)
         levels = crossings(market, rows)
         logit = self.intercept + sum(table[level] for table, level in zip(self.tables, levels, strict=True))
@@ -63,14 +63,15 @@ class Arena:
 
     def trial_with_table(self, seed: int) -> Trial:
         """The replicate `seed`, its table of impressions beside it."""
-        market, shown, tables = self._seeded(seed), NOTHING_SHOWN, []
+        market, shown, tables = self.seeded(seed), NOTHING_SHOWN, []
         for day in JUDGES:
             ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
             shown = shown.then(ads.shown)
             tables.append(ads.impressions)
         return replace(self.trial(seed), impressions=pd.concat(tables, ignore_index=True))
 
-    def _seeded(self, seed: int) -> Market:
+    def seeded(self, seed: int) -> Market:
+        """The market that draws the replicate `seed`."""
         return replace(self.market, config=self.market.config.model_copy(update={"seed": seed}))
 
 

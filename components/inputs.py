@@ -38,6 +38,7 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     folder = paths.stage("features")
     names = ("impressions", "creatives", "shopper_profiles")
     tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
+    tables["earlier"] = read_frame(folder / "creatives_earlier.parquet")
     messages = tuple(read_json(folder / "messages.json"))
     return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
 

@@ -121,6 +121,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     built = build_features(model, tables, config)
     out.table("impressions.parquet", built.impressions)
     out.table("creatives.parquet", built.creatives)
+    out.table("creatives_earlier.parquet", built.earlier)
     out.table("shopper_profiles.parquet", built.shopper_profiles)
     out.files("model", model.files())
     out.json("messages.json", list(built.messages))
@@ -252,7 +253,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     lost = quarantined[model.splits.may_judge(quarantined)]
     click = None if card.world is None else truth(card.world, tables)
     found, truths, report, drawn = {}, {}, [], {}
-    for part in split_logs(judged, pairs, built.creatives, target, baseline):
+    for part in split_logs(judged, pairs, built.creatives_at(judged["timestamp"].min()), target, baseline):
         name = part.logging_policy
         own = lost[lost["logging_policy"] == name]
         found[name] = assess(

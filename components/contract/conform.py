@@ -23,22 +23,22 @@ DUE: dict[Kind, str] = {
 }
 
 
-def conform(table: pa.Table, declared: Table, source: str, wanted: Iterable[str] | None = None) -> pa.Table:
+def conform(
+    table: pa.Table, declared: Table, source: str, wanted: Iterable[str] | None = None, fill: bool = True
+) -> pa.Table:
     """`table` with each declared column cast to its contract type; columns that are not declared stay as they are.
 
-    `source` (a file, or "memory") and the column are named in the UserError for a missing column or a wrong type;
-    `wanted` limits which columns must be there.
+    A missing column that may be null is added as all null, unless `fill` is false. `source` (a file, or "memory") and
+    the column are named in the UserError for any other missing column and for a wrong type; `wanted` limits which
+    columns must be there.
     """
     due = list(wanted) if wanted is not None else [column.name for column in declared.columns]
-    missing = [name for name in due if name not in table.column_names]
+    absent = [name for name in due if name not in table.column_names]
+    filled = [name for name in absent if fill and declared.column(name) is not None and declared.column(name).nullable]
+    missing = [name for name in absent if name not in filled]
     if missing:
         holds = ", ".join(table.column_names) or "none"
-        advice = (
-            ""
-            if declared.column(missing[0]) is None or not declared.column(missing[0]).nullable
-            else ("; a column without values is written as all null")
-        )
-        raise UserError(f"{declared.name}: no column {', '.join(missing)} in {source} (its columns: {holds}){advice}")
+        raise UserError(f"{declared.name}: no column {', '.join(missing)} in {source} (its columns: {holds})")
     columns = {}
     for name, values in zip(table.column_names, table.columns, strict=True):
         column = declared.column(name)
@@ -48,6 +48,8 @@ def conform(table: pa.Table, declared: Table, source: str, wanted: Iterable[str]
         elif declared.is_open(name):
             values = _cast_open(values, place, source)
         columns[name] = values
+    for name in filled:
+        columns[name] = pa.nulls(table.num_rows, ARROW[declared.column(name).kind])
     return pa.table(columns)
 
 

@@ -33,7 +33,10 @@ ARROW: dict[Kind, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its kind, whether single values may be null, and the table whose key its values name."""
+    """One column: its kind, whether values may be null, and the table whose key its values name.
+
+    A column that may be null may also be absent: it then counts as all null.
+    """
 
     name: str
     kind: Kind = "text"
@@ -60,9 +63,9 @@ class Table:
         return any(name.startswith(prefix) and name != prefix for prefix in self.open_prefixes)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Declared columns that `names` lacks, in the contract's order."""
+        """Declared columns that `names` lacks and that may not be absent, in the contract's order."""
         present = set(names)
-        return [column.name for column in self.columns if column.name not in present]
+        return [column.name for column in self.columns if column.name not in present and not column.nullable]
 
 
 def _null(name: str, kind: Kind = "text", references: str | None = None) -> Column:
@@ -106,6 +109,7 @@ _CREATIVES = Table(
         _null("palette"),
         _null("seed", "whole"),
         _null("conditions"),  # JSON
+        _null("features_from", "timestamp"),  # when the open columns of the row became known; null: before the log
     ),
     open_prefixes=("feature_",),
 )
@@ -160,6 +164,7 @@ _PRODUCTS = Table(
         _null("description"),
         _null("price", "number"),
         _null("image_id", references="images"),
+        _null("features_from", "timestamp"),
     ),
     open_prefixes=("feature_",),
 )
@@ -196,7 +201,7 @@ _SHOPPERS = Table(
     name="shoppers",
     needed=False,
     key=("shopper_id",),
-    columns=(Column("shopper_id"), Column("consent", "flag")),
+    columns=(Column("shopper_id"), Column("consent", "flag"), _null("features_from", "timestamp")),
     open_prefixes=("feature_",),
 )
 

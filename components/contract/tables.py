@@ -35,7 +35,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet` in order.
 
-    `columns` limits what is read; without it every declared column must be there, and others come along. Conversions
+    `columns` limits what is read; without it all declared columns are there, and others come along. A column that may
+    be null and that the files lack is all null; any other one that they lack is an error. Conversions
     that were settled later (settlements.py) are filled in. Rows with a time stand in its order, those that came late
     (arrivals.py) too, and rows of one moment as in the files; those that came after `as_of` are not there.
     """
@@ -53,7 +54,7 @@ def read_table(
         raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave an optional table away")
     frame = to_pandas(table if needed is None else table.select(needed), declared)
     for file in late:
-        known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED)
+        known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED, fill=False)
         frame = apply_settlement(frame, to_pandas(known, declared), str(file))
     if timed and not frame["timestamp"].is_monotonic_increasing:
         frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)

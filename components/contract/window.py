@@ -1,8 +1,9 @@
 """A data set -> the same data set as it was known at an earlier time, its last days only, or its soonest conversions.
 
 What an hour after `validation.as_of` brought (impressions, events, conversions, generated creatives) is not there yet,
-so a past day that is run again gives what it gave then. Things without a time (campaigns, products, shoppers, what
-people made) stay: the contract does not say when one of them became known.
+so a past day that is run again gives what it gave then. Open columns that `features_from` dates later are null. Other
+things without a time (campaigns, products, shoppers, what people made) stay: the contract does not say when one of them
+became known.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ def cut(
     until = min(config.as_of or card.ends_at, card.ends_at)
     since = None if config.window_days is None else until - pd.Timedelta(days=config.window_days)
     _require_impressions(tables["impressions"], card, until, since)
-    kept = _known(tables, until) if until < card.ends_at else dict(tables)
+    kept = _known_features(_known(tables, until), until) if until < card.ends_at else dict(tables)
     kept = _between(kept, since, until)
     if until < card.ends_at:
         kept["impressions"] = settle(kept["impressions"], pd.Timestamp(until), card.conversion_window_days)
@@ -97,6 +98,20 @@ def _known(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.
         unseen = set(creatives.loc[later, "image_id"].dropna()) - set(pd.concat(used).dropna())
         images = tables["images"]
         known["images"] = images[~images["image_id"].isin(unseen)].reset_index(drop=True)
+    return known
+
+
+def _known_features(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.DataFrame]:
+    """Tables whose open columns hold what was known before `until` (`features_from`); an empty one is not there yet."""
+    known = dict(tables)
+    for name, table in tables.items():
+        if "features_from" not in table:
+            continue
+        later = (table["features_from"] >= until).to_numpy()
+        opened = [column for column in table if TABLES[name].is_open(column)]
+        cleared = table.assign(**{column: table[column].mask(later) for column in ("features_from", *opened)})
+        gone = [column for column in opened if cleared[column].isna().all() and table[column].notna().any()]
+        known[name] = cleared.drop(columns=gone)
     return known
 
 

@@ -101,7 +101,7 @@ def training_photos(
     tables: Mapping[str, pd.DataFrame], built: Features, side: int | None
 ) -> tuple[Photos, Photos | None, tuple[str, ...]]:
     """A data set's training photos, test photos (None where it has no such split) and remarks on what was left out."""
-    segments = int(built.impressions["segment"].max()) + 1
+    segments = int(built.impressions.loc[built.impressions["consent"], "segment"].max()) + 1
     shares = None
     if "events" in tables and "products" in tables:
         shares = audience.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)

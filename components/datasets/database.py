@@ -39,13 +39,17 @@ class Database:
 
     place: str
     connection: Any
-    columns: Mapping[str, pa.Schema]  # of each table: the contract's columns, then open ones such as feature_*
+    columns: Mapping[str, pa.Schema]  # of each table: the contract's columns that it has, then open ones
     numbered: frozenset[tuple[str, str]]  # table and column of ids that are whole numbers there
     config: SourceConfig
 
     def batches(self, name: str, statement: Any) -> Iterator[pa.Table]:
-        """The rows of `statement`, which selects the columns of table `name` in order, `batch_rows` at a time."""
+        """The rows of `statement`, which selects the columns of table `name` in order, `batch_rows` at a time.
+
+        A column that the contract lets be absent, and that the database does not have, is added as all null.
+        """
         schema = self.columns[name]
+        absent = [each for each in TABLES[name].columns if each.nullable and each.name not in schema.names]
         takes = [_taker(TABLES[name], field) for field in schema]
         streamed = self.connection.execution_options(yield_per=self.config.batch_rows).execute(statement)
         for rows in streamed.partitions():
@@ -54,7 +58,10 @@ class Database:
                 pa.array([None if value is None else take(value) for value in values], field.type)
                 for take, field, values in zip(takes, schema, columns, strict=True)
             ]
-            yield pa.Table.from_arrays(arrays, schema=schema)
+            batch = pa.Table.from_arrays(arrays, schema=schema)
+            for each in absent:
+                batch = batch.append_column(each.name, pa.nulls(batch.num_rows, ARROW[each.kind]))
+            yield batch
 
     def table(self, name: str) -> Any:
         """Table `name` for a statement."""
@@ -150,9 +157,10 @@ def _opened(place: str, connection: Any, inspector: Any, config: SourceConfig) -
         missing = declared.missing(types)
         if missing:
             raise UserError(f"{name}: the database's table has no column {', '.join(missing)}")
-        numbered |= {(name, each.name) for each in declared.columns if types[each.name].python_type is int}
-        fields = [pa.field(each.name, ARROW[each.kind]) for each in declared.columns]
-        for each in declared.columns:
+        present_columns = [each for each in declared.columns if each.name in types]
+        numbered |= {(name, each.name) for each in present_columns if types[each.name].python_type is int}
+        fields = [pa.field(each.name, ARROW[each.kind]) for each in present_columns]
+        for each in present_columns:
             if each.kind == "timestamp" and config.naive_times == "refuse" and not _has_zone(types[each.name]):
                 raise UserError(
                     f"{name}.{each.name}: times without a zone in the database; `naive_times: utc` takes them for UTC"

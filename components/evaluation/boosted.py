@@ -40,6 +40,8 @@ def fit_boosted(design: Design, rows: np.ndarray, seed: int) -> Boosted:
     """Fit on the impressions where `rows` (bool [n]) holds. A fractional reward counts as that share of a click."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    if not rows.any():
+        return Boosted(None, 0.5, np.zeros(len(design.log.action_names)))
     action_rate = _shrunken_rate(design, rows)
     features = _dense(design, design.log.logged[rows], np.flatnonzero(rows), action_rate)
     reward = design.reward[rows]

@@ -58,7 +58,9 @@ def behaviour_on_clones(
     """
     generator = np.random.default_rng([seed, 3])
     log = covered.log
-    sizes = (log.reward - log.reward_range[0])[log.reward > log.reward_range[0]]
+    low, high = log.reward_range
+    sizes = (log.reward - low)[(log.reward > low) & log.taught]
+    sizes = sizes if len(sizes) else np.array([high - low])
     stage = _stage(covered, law, impressions, generator, seed)
     errors: dict[str, list[float]] = {}
     hits: dict[str, list[bool]] = {}

@@ -37,6 +37,8 @@ class Design:
 def design(log: LoggedDecisions, policies: tuple[np.ndarray, ...], folds: int, seed: int) -> Design:
     """A log and the policies to be judged on it -> inputs of the reward models.
 
+    Rows that teach nothing (`log.teaches`) move neither a fold nor a mean nor a deviation.
+
     The policies' own log-probabilities are pair features: they say where each policy goes, so a model that has them
     cannot be wrong on average in that direction (the balancing idea of targeted learning, van der Laan 2006).
     """
@@ -47,14 +49,12 @@ def design(log: LoggedDecisions, policies: tuple[np.ndarray, ...], folds: int, s
         pair.append(np.log(clipped) - np.log1p(-clipped))
     features = log.action_features if log.action_features is not None else np.zeros((len(log.action_names), 0))
     pairs = np.column_stack(pair) if pair else np.zeros((len(log.action), 0))
-    shoppers = int(log.cluster.max()) + 1
-    fold = np.random.default_rng([seed, 2]).permutation(shoppers) % folds
     return Design(
-        context=_standardised(log.context),
-        action=_standardised(features),
-        pair=_standardised(pairs),
+        context=_standardised(log.context, log.taught),
+        action=_standardised(features, np.ones(len(features), dtype=bool)),
+        pair=_standardised(pairs, spread(log.taught, log.offsets)),
         reward=(log.reward - low) / (high - low),
-        fold=fold[log.cluster],
+        fold=_folds(log, folds, seed),
         log=log,
     )
 
@@ -64,9 +64,20 @@ def _log_relative(policy: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(policy * spread(row_counts(offsets), offsets), 1e-3))
 
 
-def _standardised(columns: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and deviation 1; those that never vary are dropped."""
-    deviation = columns.std(axis=0) if len(columns) else np.zeros(columns.shape[1])
+def _folds(log: LoggedDecisions, folds: int, seed: int) -> np.ndarray:
+    """A fold of each row's shopper: int64 [n]. Shoppers who teach nothing are dealt after the others, in turn."""
+    clusters = int(log.cluster.max()) + 1
+    taught = np.zeros(clusters, dtype=bool)
+    taught[log.cluster[log.taught]] = True
+    fold = np.arange(clusters) % folds
+    fold[taught] = np.random.default_rng([seed, 2]).permutation(int(taught.sum())) % folds
+    return fold[log.cluster]
+
+
+def _standardised(columns: np.ndarray, taught: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and deviation 1 over the `taught` rows; those that never vary there are dropped."""
+    known = columns if taught.all() else columns[taught]
+    deviation = known.std(axis=0) if len(known) else np.zeros(columns.shape[1])
     varying = deviation > 1e-12
     kept = columns[:, varying]
-    return (kept - kept.mean(axis=0)) / deviation[varying] if varying.any() else kept
+    return (kept - known[:, varying].mean(axis=0)) / deviation[varying] if varying.any() else kept

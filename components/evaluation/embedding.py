@@ -21,7 +21,7 @@ class Embedding:
 
     group: np.ndarray  # int64 [m]
     logging: np.ndarray  # float64 [n_pairs], sums to 1 per impression
-    estimated: bool  # whether `logging` had to be estimated from the log's shares
+    estimated: bool  # whether `logging` had to be estimated from the shares of the rows that teach
 
 
 def embed(log: LoggedDecisions, seed: int) -> Embedding | None:
@@ -39,18 +39,22 @@ def embed(log: LoggedDecisions, seed: int) -> Embedding | None:
         return None
     if log.logging is not None:
         return Embedding(group, log.logging, estimated=False)
-    shown = np.bincount(log.action[log.logged], minlength=len(log.action_names)).astype(float)
+    shown = np.bincount(log.action[log.logged[log.taught]], minlength=len(log.action_names)).astype(float)
     share = shown[log.action]
-    return Embedding(group, share / spread(row_sums(share, log.offsets), log.offsets), estimated=True)
+    total = spread(row_sums(share, log.offsets), log.offsets)
+    return Embedding(group, np.divide(share, total, out=np.zeros_like(share), where=total > 0), estimated=True)
 
 
 def marginal_weight(log: LoggedDecisions, embedding: Embedding, policy: np.ndarray) -> np.ndarray:
-    """Weight of the shown action's group under `policy` [n_pairs]: float64 [n]."""
+    """Weight of the shown action's group under `policy` [n_pairs]: float64 [n].
+
+    A group that only rows that teach nothing show has no estimated share; its weight is the shown action's own.
+    """
     group = embedding.group[log.action]
     alike = group == spread(group[log.logged], log.offsets)
     wanted = row_sums(policy * alike, log.offsets)
     given = row_sums(embedding.logging * alike, log.offsets)
-    return wanted / given
+    return np.divide(wanted, given, out=log.weight(policy), where=given > 0)
 
 
 def _grouped(features: np.ndarray, seed: int) -> np.ndarray:

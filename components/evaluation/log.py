@@ -32,11 +32,24 @@ class LoggedDecisions:
     score: np.ndarray | None = None  # float64 [n_pairs], P(reward) by a model that never saw these rows
     segment: np.ndarray | None = None  # [n]
     reward_range: tuple[float, float] = (0.0, 1.0)
+    teaches: np.ndarray | None = None  # bool [n]: of consenting shoppers, whom models may learn from; None: all are
+    prior: float | None = None  # in reward units: q of all pairs of the other rows; None: the least possible reward
 
     @property
     def n(self) -> int:
         """How many impressions."""
         return len(self.reward)
+
+    @property
+    def taught(self) -> np.ndarray:
+        """Whether models may learn from each row: bool [n]."""
+        return np.ones(self.n, dtype=bool) if self.teaches is None else self.teaches
+
+    @property
+    def constant(self) -> float:
+        """`prior` where it is given: it was fixed before these rows. Else the least possible reward, which needs none:
+        estimates stay unbiased, and on the rows that teach nothing a doubly robust one weighs rewards alone."""
+        return self.reward_range[0] if self.prior is None else self.prior
 
     def weight(self, policy: np.ndarray) -> np.ndarray:
         """Importance weight of `policy` [n_pairs] at the shown action: float64 [n], >= 0."""
@@ -52,8 +65,9 @@ class LoggedDecisions:
         return pd.DataFrame(names)
 
     def with_reward(self, reward: np.ndarray, reward_range: tuple[float, float]) -> "LoggedDecisions":
-        """The same decisions, judged by another reward [n]."""
-        return replace(self, reward=reward, reward_range=reward_range)
+        """The same decisions, judged by another reward [n]; `prior` goes where the range is another."""
+        prior = self.prior if reward_range == self.reward_range else None
+        return replace(self, reward=reward, reward_range=reward_range, prior=prior)
 
     def rows(self, index: np.ndarray) -> "LoggedDecisions":
         """The impressions at `index` (int64, repeats allowed), in that order, with their pairs."""
@@ -74,6 +88,7 @@ class LoggedDecisions:
             logging=None if self.logging is None else self.logging[pair],
             score=None if self.score is None else self.score[pair],
             segment=None if self.segment is None else self.segment[index],
+            teaches=None if self.teaches is None else self.teaches[index],
         )
 
 
@@ -133,18 +148,25 @@ def logged_decisions(
     reward: np.ndarray,
     reward_range: tuple[float, float] = (0.0, 1.0),
     score: np.ndarray | None = None,
+    consent: np.ndarray | None = None,
+    prior: float | None = None,
 ) -> LoggedDecisions:
     """Tables of the contract -> LoggedDecisions; `pairs` and `offsets` as `policy.eligible_pairs` gives them.
 
     impressions: impression_id, shopper_id, creative_id, timestamp, propensity, and any position, segment, shopper_*,
-    context_* columns, which become the context. creatives: creative_id and numeric columns, the action's features.
-    reward: float64 [n]. score: float64 [n_pairs], of a model trained on earlier impressions.
+    context_* columns, which become the context. creatives: creative_id and numeric columns, the action's features, of
+    which `feature_*` count where `features_from` is no later than the first impression. reward: float64 [n]. score:
+    float64 [n_pairs], of a model trained on earlier impressions. consent: bool [n], whether a row may teach a model;
+    None: all may. prior: what stands for a model's prediction on the others, such as the mean reward of consenting rows
+    before these.
     """
+    teaches = None if consent is None else np.asarray(consent, dtype=bool)
     names = creatives["creative_id"].to_numpy(dtype=object)
     action = rows_of(pairs["creative_id"], creatives["creative_id"])
     shown = rows_of(impressions["creative_id"], creatives["creative_id"])
     logged = _shown_pair(action, shown, offsets, impressions["impression_id"].to_numpy(dtype=object))
-    numeric = creatives.drop(columns=["creative_id", "campaign", "seed"], errors="ignore").select_dtypes("number")
+    known = _known_features(creatives, impressions)
+    numeric = known.drop(columns=["creative_id", "campaign", "seed"], errors="ignore").select_dtypes("number")
     return LoggedDecisions(
         impression=impressions["impression_id"].to_numpy(dtype=object),
         offsets=offsets,
@@ -154,13 +176,26 @@ def logged_decisions(
         reward=np.asarray(reward, dtype=float),
         cluster=shopper_codes(impressions["shopper_id"]),
         action_names=names,
-        context=_context(impressions),
+        context=_context(impressions, np.ones(len(impressions), dtype=bool) if teaches is None else teaches),
         logging=pairs["propensity"].to_numpy(dtype=float) if "propensity" in pairs else None,
         action_features=np.nan_to_num(numeric.to_numpy(dtype=float)) if len(numeric.columns) else None,
         score=score,
         segment=impressions["segment"].to_numpy() if "segment" in impressions else None,
         reward_range=reward_range,
+        teaches=teaches,
+        prior=prior,
     )
+
+
+def _known_features(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
+    """Creatives whose `feature_*` are null where they became known after the first impression."""
+    if "features_from" not in creatives or not len(impressions):
+        return creatives
+    later = creatives["features_from"] > impressions["timestamp"].min()
+    opened = [name for name in creatives if name.startswith("feature_")]
+    means = {name: creatives.loc[~later, name].mean() for name in creatives[opened].select_dtypes("number")}
+    filled = {name: creatives[name].astype(float).mask(later, mean) for name, mean in means.items()}
+    return creatives.assign(**filled)
 
 
 def _shown_pair(action: np.ndarray, shown: np.ndarray, offsets: np.ndarray, impression: np.ndarray) -> np.ndarray:
@@ -175,15 +210,23 @@ def _shown_pair(action: np.ndarray, shown: np.ndarray, offsets: np.ndarray, impr
     return logged
 
 
-def _context(impressions: pd.DataFrame) -> np.ndarray:
-    """Numeric context as given, other context as codes, absent values as 0: float64 [n, d]."""
+def _context(impressions: pd.DataFrame, teaches: np.ndarray) -> np.ndarray:
+    """Numeric context as given, other context as codes, absent values as 0: float64 [n, d].
+
+    teaches: bool [n]; only values of these rows have codes, the others' are -1 like a null.
+    """
     names = [name for name in impressions if name == "position" or name.startswith(("context_", "shopper_"))]
     columns = []
     for name in names:
         column = impressions[name]
         if name == "shopper_id":
             continue
-        coded = column if pd.api.types.is_numeric_dtype(column) else pd.Series(pd.factorize(column, sort=True)[0])
+        coded = column if pd.api.types.is_numeric_dtype(column) else _codes(column, teaches)
         columns.append(coded.to_numpy(dtype=float, na_value=np.nan))
     stacked = np.column_stack(columns) if columns else np.zeros((len(impressions), 0))
     return np.nan_to_num(stacked, nan=0.0)
+
+
+def _codes(column: pd.Series, teaches: np.ndarray) -> pd.Series:
+    levels = pd.factorize(column[teaches], sort=True)[1]
+    return pd.Series(pd.Index(levels).get_indexer(pd.Index(column)))

@@ -58,7 +58,7 @@ def fit_logistic(design: Design, rows: np.ndarray, start: LogisticReward | None 
     features = design.logged_rows[order]  # [n_rows, f]
     action, reward = design.logged_action[order], design.reward[order]
     size = len(design.log.action_names)
-    rate = np.clip(reward.mean(), 1e-6, 1 - 1e-6)
+    rate = np.clip(reward.mean(), 1e-6, 1 - 1e-6) if len(reward) else 0.5  # of no rows: the penalties decide alone
     slopes = np.zeros(features.shape[1]) if start is None else start.slopes
     effects = np.zeros(size) if start is None else start.effects
     if start is None:

@@ -2,7 +2,8 @@
 
 An estimate with used weights v depends on the fitted model through mean_i [q_pi(x_i) - v_i q(x_i, a_i)]. Under full
 weights that is zero on average and the fit hardly matters (Neyman orthogonality); under smaller ones, or none, an
-interval that held q fixed would be far too short. The dependence is linearised in the fit's coefficients.
+interval that held q fixed would be far too short. The dependence is linearised in the fit's coefficients. Rows that
+teach nothing push no fit, and no fit moves their q.
 """
 
 from dataclasses import dataclass
@@ -56,10 +57,10 @@ def model_error(
     log = inputs.log
     low, high = log.reward_range
     shown = predicted[log.logged]
-    slope = policy * predicted * (1 - predicted)  # [n_pairs]
+    slope = policy * predicted * (1 - predicted) * spread(log.taught, log.offsets)  # [n_pairs]
     gradients = tuple(_policy_gradient(inputs, slope, fold) for fold in range(len(fits)))
-    residual = (high - low) * (inputs.reward - shown)
-    return ModelError(inputs, fits, inputs.logged_rows, shown * (1 - shown), residual, gradients)
+    residual = (high - low) * (inputs.reward - shown) * log.taught
+    return ModelError(inputs, fits, inputs.logged_rows, shown * (1 - shown) * log.taught, residual, gradients)
 
 
 def _policy_gradient(inputs: Design, slope: np.ndarray, fold: int) -> Gradient:

@@ -2,6 +2,9 @@
 
 Cross-fitting (Chernozhukov et al. 2018): shoppers are dealt into folds, and a fold is predicted by the model of the
 others. Of the models tried, the one with the smallest log loss on the shown pairs is used.
+
+Rows of shoppers who refused consent teach none of them: nothing is fitted, chosen or scaled by such a row, and q of its
+pairs is the log's constant.
 """
 
 from collections.abc import Callable
@@ -24,9 +27,19 @@ class RewardModel:
 
     name: str
     log_loss: float  # on the shown pairs, rewards scaled to [0, 1]
-    score: Callable[[np.ndarray], np.ndarray]  # pairs, int64 -> q on the scale where rewards are in [0, 1]
+    fitted: Callable[[np.ndarray], np.ndarray]  # pairs of rows that teach, int64 -> q, rewards scaled to [0, 1]
     log: LoggedDecisions
     fits: tuple[LogisticReward, ...] = ()  # one per fold, where the model can tell its own sampling error
+
+    def score(self, pair: np.ndarray) -> np.ndarray:
+        """q of some pairs (int64), rewards scaled to [0, 1]: the log's constant on rows that teach nothing."""
+        if self.log.teaches is None:
+            return self.fitted(pair)
+        low, high = self.log.reward_range
+        scored = np.full(len(pair), (self.log.constant - low) / (high - low))
+        known = self.log.teaches[np.searchsorted(self.log.offsets, pair, side="right") - 1]
+        scored[known] = self.fitted(pair[known])
+        return scored
 
     @cached_property
     def scaled(self) -> np.ndarray:
@@ -61,10 +74,10 @@ def best(models: dict[str, RewardModel]) -> RewardModel:
 def fit_logistic_model(inputs: Design, folds: int, start: LogisticReward | None = None) -> RewardModel:
     """Logistic regression, cross-fitted; each fit starts from the one before it, the first from `start`."""
     scaled, fits = np.empty(len(inputs.log.action)), []
-    counts = np.diff(inputs.log.offsets)
+    counts, taught = np.diff(inputs.log.offsets), inputs.log.taught
     for fold in range(folds):
         mine = inputs.fold == fold
-        start = fit_logistic(inputs, ~mine, start)
+        start = fit_logistic(inputs, ~mine & taught, start)
         fits.append(start)
         scaled[np.repeat(mine, counts)] = start.predict(inputs, mine)
     loss = _log_loss(inputs, scaled[inputs.log.logged])
@@ -72,22 +85,25 @@ def fit_logistic_model(inputs: Design, folds: int, start: LogisticReward | None 
 
 
 def _boosted(inputs: Design, folds: int, seed: int) -> RewardModel:
-    models = [fit_boosted(inputs, inputs.fold != fold, seed) for fold in range(folds)]
+    models = [fit_boosted(inputs, (inputs.fold != fold) & inputs.log.taught, seed) for fold in range(folds)]
 
-    def score(pair: np.ndarray) -> np.ndarray:
+    def fitted(pair: np.ndarray) -> np.ndarray:
         scored = np.empty(len(pair))
         fold = inputs.fold[np.searchsorted(inputs.log.offsets, pair, side="right") - 1]
         for mine, model in enumerate(models):
             scored[fold == mine] = model.predict(inputs, pair[fold == mine])
         return scored
 
-    return RewardModel("boosted", _log_loss(inputs, score(inputs.log.logged)), score, inputs.log)
+    return RewardModel("boosted", _log_loss(inputs, fitted(inputs.log.logged)), fitted, inputs.log)
 
 
 MODELS = {"boosted": _boosted}
 
 
 def _log_loss(inputs: Design, shown: np.ndarray) -> float:
-    """Of predictions [n] of the shown pairs, rewards scaled to [0, 1]."""
-    clipped = np.clip(shown, 1e-9, 1 - 1e-9)
-    return float(-np.mean(inputs.reward * np.log(clipped) + (1 - inputs.reward) * np.log1p(-clipped)))
+    """Of predictions [n] of the shown pairs of rows that teach, rewards scaled to [0, 1]; 0 without such rows."""
+    taught = inputs.log.taught
+    if not taught.any():
+        return 0.0
+    clipped, reward = np.clip(shown[taught], 1e-9, 1 - 1e-9), inputs.reward[taught]
+    return float(-np.mean(reward * np.log(clipped) + (1 - reward) * np.log1p(-clipped)))

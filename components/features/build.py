@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from components.features.levels import side_by_side
 from components.features.model import FeatureModel, consented, refused
 from components.features.profiles import shopper_profiles
 from components.features.splits import EVALUATION
+from components.features.versions import Versions, known_from
 
 COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
 
@@ -23,14 +25,27 @@ class Features:
     """What the later stages read.
 
     impressions: ids, outcome, `split` (train, calibration, evaluation), `consent`, `segment`, then float32 columns
-    `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`. shopper_profiles: for people.
-    messages: what this data set cannot have, one sentence each.
+    `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`, as they are known now.
+    shopper_profiles: for people. messages: what this data set cannot have, one sentence each. earlier: versions of
+    rows of `creatives` that impressions before their `known_until` see; None and no rows: there are none.
     """
 
     impressions: pd.DataFrame
     creatives: pd.DataFrame
     shopper_profiles: pd.DataFrame
     messages: tuple[str, ...] = ()
+    earlier: pd.DataFrame | None = None
+
+    @cached_property
+    def versions(self) -> Versions:
+        """The rows of the creatives with their earlier versions."""
+        return Versions.of(self.creatives, self.earlier)
+
+    def creatives_at(self, moment: pd.Timestamp) -> pd.DataFrame:
+        """The creatives as an impression at `moment` sees them, in their order; what is known later is missing."""
+        asked = np.repeat(microseconds(pd.Series([moment])), len(self.creatives))
+        rows = self.versions.at(np.arange(len(self.creatives)), asked)
+        return self.versions.table.iloc[rows].reset_index(drop=True)
 
     def judged(self) -> pd.DataFrame:
         """The impressions later than all that any model learned from."""
@@ -54,12 +69,15 @@ def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], conf
     numbers = pd.DataFrame(side_by_side(blocks, len(impressions)), columns=list(columns))
     ids = impressions[list(COPIED)].reset_index(drop=True)
     labels = {"split": model.splits.of(impressions), "consent": known, "segment": _segments(model, past)}
+    creatives, products, images = tables["creatives"], tables.get("products"), tables.get("images")
+    current = creative_features(model, creatives, products, images)
     until = max(int(moment.max()), *(int(touches.moment.max()) for touches in touched if len(touches.moment)), 0) + 1
     return Features(
         impressions=pd.concat([ids.assign(**labels), numbers], axis=1),
-        creatives=creative_features(model, tables["creatives"], tables.get("products"), tables.get("images")),
+        creatives=current,
         shopper_profiles=shopper_profiles(model, tables, touched, until, config.profile_terms),
         messages=model.messages,
+        earlier=model.creative.earlier(current, creatives, things_shown(creatives, products)),
     )
 
 
@@ -77,12 +95,14 @@ def creative_features(
 def _shopper_columns(
     model: FeatureModel, impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame], known: np.ndarray
 ) -> np.ndarray:
-    """The shoppers table's own columns, float32 [n, k]; zeros for a shopper who refused consent."""
+    """The shoppers table's open columns as of each impression, float32 [n, k]; zeros for who refused consent."""
     if not model.shopper.columns or "shoppers" not in tables:
         return np.zeros((len(impressions), len(model.shopper.columns)), dtype=np.float32)
     shoppers = tables["shoppers"]
     row = pd.Index(shoppers["shopper_id"]).get_indexer(pd.Index(impressions["shopper_id"]))
-    return model.shopper.encode(shoppers)[row] * (known & (row >= 0))[:, None]
+    seen = known_from(shoppers)[row] <= microseconds(impressions["timestamp"])  # bool [n]
+    encoded = np.where(seen[:, None], model.shopper.encode(shoppers)[row], model.shopper.missing())
+    return encoded * (known & (row >= 0))[:, None]
 
 
 def _segments(model: FeatureModel, past: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 from components.contract.origins import PEOPLE
 from components.features.levels import FreeColumns, Levels, side_by_side
 from components.features.traits import Trait, Traits
+from components.features.versions import ALWAYS, UNTIL, known_by, known_from
 
 WORDS = ("template", "headline", "call_to_action", "palette")
 PREFIX = "creative_"
@@ -22,8 +23,11 @@ class CreativeColumns:
     product: FreeColumns
 
     @classmethod
-    def fit(cls, creatives: pd.DataFrame, products: pd.DataFrame | None) -> "CreativeColumns":
-        """All creatives and products -> the columns to write; a headline used once teaches nothing and is left out."""
+    def fit(cls, creatives: pd.DataFrame, products: pd.DataFrame | None, until: int) -> "CreativeColumns":
+        """All creatives and products -> the columns to write; a headline used once teaches nothing and is left out.
+
+        until: microseconds; open columns that are not known by then are not learned from.
+        """
         words = []
         for name in WORDS:
             repeated = creatives[name][creatives[name].duplicated(keep=False)]
@@ -31,8 +35,8 @@ class CreativeColumns:
         advertised = pd.DataFrame() if products is None else products
         return cls(
             tuple(words),
-            FreeColumns.fit(PREFIX, "feature_", creatives),
-            FreeColumns.fit(f"{PREFIX}product_", "feature_", advertised),
+            FreeColumns.fit(PREFIX, "feature_", known_by(creatives, until)),
+            FreeColumns.fit(f"{PREFIX}product_", "feature_", known_by(advertised, until)),
         )
 
     def encode(
@@ -47,6 +51,24 @@ class CreativeColumns:
             blocks.append(np.round(trait.vectors, 6))
         blocks += [self.free.encode(creatives), self.product.encode(shown)]
         return (*names, *self.free.columns, *self.product.columns), side_by_side(blocks, len(creatives))
+
+    def earlier(self, rows: pd.DataFrame, creatives: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+        """Feature rows of creatives [n] -> their versions while open columns were not known yet: [e], e <= 2 n.
+
+        rows, creatives and what each shows are aligned. A version has the columns of `rows`, and UNTIL: before that
+        moment the creative's own open columns, its product's or both are missing.
+        """
+        groups = ((self.free, known_from(creatives)), (self.product, known_from(shown)))
+        begins = np.stack([moment if free.columns else np.full(len(rows), ALWAYS) for free, moment in groups])
+        low, high = begins.min(axis=0), begins.max(axis=0)  # int64 [n]
+        versions = []
+        for until, is_one in ((low, low > ALWAYS), (high, high > low)):
+            version = rows[is_one].assign(**{UNTIL: pd.to_datetime(until[is_one], unit="us", utc=True).as_unit("us")})
+            for (free, _), begin in zip(groups, begins, strict=True):
+                hidden = (begin >= until)[is_one]
+                version.loc[hidden, list(free.columns)] = free.missing()
+            versions.append(version)
+        return pd.concat(versions, ignore_index=True)
 
 
 def things_shown(creatives: pd.DataFrame, products: pd.DataFrame | None) -> pd.DataFrame:

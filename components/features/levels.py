@@ -76,6 +76,10 @@ class FreeColumns:
         words = [levels.encode(table.get(self._source(levels), nothing)) for levels in self.words]
         return side_by_side([*numbers, *words], len(table))
 
+    def missing(self) -> np.ndarray:
+        """What a row without any of these columns is encoded as: float32 [columns]."""
+        return self.encode(pd.DataFrame(index=[0]))[0]
+
     def _source(self, levels: Levels) -> str:
         return self.strip + levels.group.removeprefix(self.group)
 

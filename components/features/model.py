@@ -20,6 +20,7 @@ from components.features.splits import TRAIN, Splits
 from components.features.storage import from_npz, to_npz
 from components.features.text import TextSpace
 from components.features.traits import Traits, fit_looks
+from components.features.versions import known_by
 from components.pictures import NetworkEncoder
 
 FILE = "features.npz"
@@ -64,12 +65,15 @@ def fit_features(
 ) -> FeatureModel:
     """A data set's tables -> FeatureModel, learned from consenting shoppers before training ends.
 
-    What is not an outcome (a creative's words, a product's price) is read from the whole table. encoder: what embeds
-    looks; None: principal components, fitted here.
+    The log's time is cut by their impressions alone, too.
+    What is not an outcome (a creative's words, a product's price) is read from the whole table; of the open columns
+    only what is known as training ends (`features_from`). encoder: what embeds looks; None: principal components,
+    fitted here.
     """
     impressions = tables["impressions"]
-    splits = Splits.fit(impressions, config.train_share, config.calibration_share, ends_at)
-    taught = consented(impressions[splits.of(impressions) == TRAIN], tables)
+    consenting = _consenting(impressions, tables)
+    splits = Splits.fit(consenting, config.train_share, config.calibration_share, ends_at)
+    taught = consenting[splits.of(consenting) == TRAIN]
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
@@ -85,9 +89,9 @@ def fit_features(
         splits=splits,
         context=Context.fit(taught, tables["campaigns"]),
         traits=traits,
-        creative=CreativeColumns.fit(tables["creatives"], products),
+        creative=CreativeColumns.fit(tables["creatives"], products, splits.train_until),
         behaviour=behaviour,
-        shopper=FreeColumns.fit("shopper_", "feature_", _shopper_table(shoppers)),
+        shopper=FreeColumns.fit("shopper_", "feature_", known_by(_shopper_table(shoppers), splits.train_until)),
         segments=_fit_segments(behaviour, touched, splits, config),
         messages=_switched_off(tables, traits, config),
     )
@@ -98,6 +102,13 @@ def consented(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame]) -> 
     if rows is None:
         return None
     return rows[~refused(rows["shopper_id"], tables)]
+
+
+def _consenting(impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = consented(impressions, tables)
+    if rows.empty:
+        raise UserError("shoppers: column consent: no shopper with an impression consents, so nothing can be learned")
+    return rows
 
 
 def refused(shopper_id: pd.Series, tables: Mapping[str, pd.DataFrame]) -> np.ndarray:

@@ -76,8 +76,12 @@ class PairMap:
 
     @classmethod
     def fit(cls, features: Features, rows: pd.DataFrame, repeats: int) -> "PairMap":
-        """Training rows of the impressions and all creatives -> map of every term that there are columns for."""
-        left, right = impression_side(rows), creative_side(features.creatives)
+        """Training rows of the impressions and all creatives -> map of every term that there are columns for.
+
+        Scales are those of the creatives as the last training row sees them.
+        """
+        creatives = features.creatives_at(rows["timestamp"].max())
+        left, right = impression_side(rows), creative_side(creatives)
         mains = [Term(block.name, ONE, OUTER) for block in (*left.numbers, *left.codes)]
         mains += [Term(ONE, block.name, OUTER) for block in (*right.numbers, *right.codes)]
         crosses = [Term(*cross) for cross in CROSSES if left.width(cross[0]) and right.width(cross[1])]

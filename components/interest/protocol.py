@@ -12,8 +12,9 @@ import pandas as pd
 class Pairs:
     """Pairs of an impression and a creative, by their rows in two feature tables.
 
-    impressions: [m] rows; creatives: [k] rows; row, column: int64 [n], into them; repeats: float32 [n, r], how often
-    the shopper had been shown the creative's product before (0 columns where no past is known).
+    impressions: [m] rows; creatives: [k] rows, one per version of a creative; row, column: int64 [n], into them;
+    repeats: float32 [n, r], how often the shopper had been shown the creative's product before (0 columns where no
+    past is known).
     """
 
     impressions: pd.DataFrame

@@ -5,6 +5,7 @@ import pandas as pd
 
 from components.errors import UserError
 from components.features import Features
+from components.features.history import microseconds
 from components.interest.calibrated import CalibratedModel
 from components.interest.protocol import Pairs
 from components.interest.repeats import repeats_of
@@ -27,10 +28,14 @@ def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
 
 
 def _pairs(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
-    """Only the impressions that are asked about travel on, so that a model encodes each of them once and no other."""
+    """Only the impressions that are asked about travel on, so that a model encodes each of them once and no other.
+
+    A creative is met in the version that the impression's time may see.
+    """
     repeats = repeats_of(features, row, column)
+    version = features.versions.at(column, microseconds(features.impressions["timestamp"])[row])
     used, compact = np.unique(row, return_inverse=True)
-    return Pairs(features.impressions.iloc[used], features.creatives, compact, column, repeats)
+    return Pairs(features.impressions.iloc[used], features.versions.table, compact, version, repeats)
 
 
 def _rows(known: pd.Series, asked: pd.Series, name: str) -> np.ndarray:

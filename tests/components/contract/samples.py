@@ -70,7 +70,12 @@ def sample(impressions: int = 200, offered: int = 4, events: int = 100, images: 
         "images": _images(images),
         "events": _events(rng, events),
         "shoppers": pd.DataFrame(
-            {"shopper_id": ids("s", 40), "consent": np.arange(40) % 10 != 0, "feature_age": np.arange(40) + 18.0}
+            {
+                "shopper_id": ids("s", 40),
+                "consent": np.arange(40) % 10 != 0,
+                "features_from": _known_from(40),
+                "feature_age": np.arange(40) + 18.0,
+            }
         ),
     }
 
@@ -100,6 +105,11 @@ def ids(letter: str, n: int) -> pd.Series:
 
 def _nulls(n: int, dtype: str = "str") -> pd.Series:
     return pd.Series([None] * n, dtype=dtype)
+
+
+def _known_from(n: int) -> pd.Series:
+    """Null for most rows, the middle of the log for every third."""
+    return pd.Series([BEGINS + (ENDS - BEGINS) / 2] * n).where(np.arange(n) % 3 == 0, pd.NaT)
 
 
 def _times(n: int, rng: np.random.Generator) -> pd.Series:
@@ -142,6 +152,7 @@ def _creatives(images: int) -> pd.DataFrame:
             "palette": _nulls(n),
             "seed": pd.array([None] * n, "Int64"),
             "conditions": pd.Series(['{"segment": 1}'] * n, dtype="str").where(np.arange(n) % 4 == 0),
+            "features_from": _known_from(n),
             "feature_contrast": np.linspace(0, 1, n),
         }
     )
@@ -215,6 +226,7 @@ def _products(n: int) -> pd.DataFrame:
             "description": _nulls(n),
             "price": np.linspace(5, 50, n),
             "image_id": ids("i", n),
+            "features_from": _known_from(n),
             "feature_weight": np.arange(n) + 0.5,
         }
     )

@@ -80,8 +80,14 @@ def test_meanings_do(kind, values, said):
 def test_a_missing_column_is_named_with_what_is_there():
     with pytest.raises(UserError, match=r"impressions: no column .*click.* in FILE .its columns: a"):
         conform(pa.table({"a": [1]}), TABLES["impressions"], "FILE")
-    with pytest.raises(UserError, match="written as all null"):
-        conform(pa.table({"text": ["a"]}), ANY, "FILE")
+
+
+def test_an_absent_column_that_may_be_null_is_all_null():
+    found = conform(pa.table({"text": ["a", "b"]}), ANY, "FILE")
+    assert found.column_names == list(KINDS)
+    assert all((found[kind].type, found[kind].null_count) == (ARROW[kind], 2) for kind in KINDS if kind != "text")
+    with pytest.raises(UserError, match="any: no column number in FILE"):
+        conform(pa.table({"text": ["a"]}), ANY, "FILE", wanted=["number"], fill=False)
 
 
 def test_open_columns_are_numbers_text_or_flags():

@@ -174,9 +174,25 @@ def test_a_needed_table_must_be_there(name):
         validate(without(sample(), name), card(), LENIENT)
 
 
+def test_columns_that_may_be_null_may_be_absent():
+    lean = {
+        name: frame.drop(columns=[column.name for column in TABLES[name].columns if column.nullable], errors="ignore")
+        for name, frame in sample().items()
+    }
+    checked = validate(lean, card(), ValidationConfig())
+    assert sum(len(rows) for rows in checked.quarantine.values()) == 0
+    assert checked.tables["creatives"]["features_from"].isna().all()
+    assert checked.tables["creatives"]["features_from"].dtype == "datetime64[us, UTC]"
+
+
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
+        (
+            "shoppers",
+            lambda f: f.assign(features_from=pd.Timestamp("2026-03-01")),
+            r"shoppers\.features_from: naive times",
+        ),
         ("impressions", lambda f: f.drop(columns="propensity"), r"impressions: no column propensity in memory"),
         ("impressions", lambda f: f.assign(timestamp=f["timestamp"].dt.tz_localize(None)), "timestamp: naive times"),
         ("impressions", lambda f: f.assign(click=f["click"].astype(str)), r"impressions\.click: holds .*string"),

@@ -52,6 +52,19 @@ def test_what_is_cut_keeps_the_contract(tables):
     assert sum(len(rows) for rows in checked.quarantine.values()) == 0
 
 
+def test_open_columns_that_became_known_later_are_not_there_yet(tables):
+    late = tables["products"].assign(features_from=pd.Timestamp(NOON))
+    kept, card = cut({**tables, "products": late}, samples.card(), at(datetime(2026, 3, 10, tzinfo=UTC)))
+    before, timed = tables["creatives"], tables["creatives"]["features_from"].notna()  # the middle of March
+    assert 0 < timed.sum() < len(timed)
+    assert kept["creatives"].loc[timed, ["feature_contrast", "features_from"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(kept["creatives"][~timed], before[~timed], check_dtype=False)
+    assert "feature_weight" not in kept["products"]
+    assert sum(len(rows) for rows in validate(kept, card, ValidationConfig()).quarantine.values()) == 0
+    on_time, _ = cut(tables, samples.card(), at(NOON))
+    pd.testing.assert_frame_equal(on_time["creatives"], before)
+
+
 def test_a_window_keeps_the_last_days_only(tables):
     kept, card = cut(tables, samples.card(), at(days=5))
     assert card.ends_at == samples.ENDS

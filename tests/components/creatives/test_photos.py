@@ -135,7 +135,7 @@ def learned(images, creatives=None, products=None):
     tables = {"images": images, "creatives": people if creatives is None else creatives}
     if products is not None:
         tables["products"] = products
-    impressions = pd.DataFrame({"segment": [0, 1]})
+    impressions = pd.DataFrame({"segment": [0, 1], "consent": True})
     return training_photos(tables, SimpleNamespace(impressions=impressions), None)
 
 

@@ -15,6 +15,7 @@ from upath import UPath
 
 from components.config import SourceConfig, ValidationConfig, load_settings
 from components.contract.schema import TABLES
+from components.contract.tables import read_table
 from components.contract.validation import load_dataset, validate
 from components.contract.window import settle
 from components.datasets.pull import pull
@@ -169,6 +170,13 @@ def test_the_data_set_holds_what_the_database_did(shop, tmp_path):
     )
 
 
+def test_a_column_that_may_be_null_may_be_absent_from_the_database(shop, tmp_path):
+    shop.execute("ALTER TABLE impressions DROP COLUMN conversion_timestamp", "ALTER TABLE products DROP COLUMN brand")
+    pull("bakery", shop.config, UPath(tmp_path))
+    for table, column in (("impressions", "conversion_timestamp"), ("products", "brand")):
+        assert read_table(UPath(tmp_path) / "bakery", table)[column].isna().all()
+
+
 def test_nightly_pulls_and_one_pull_give_the_same_bytes_and_touch_nothing_old(shop, tmp_path):
     keep_until(shop, 8)
     first = pull("bakery", shop.config, UPath(tmp_path / "nightly"))
@@ -321,8 +329,8 @@ def test_faults_of_the_database_are_named(shop, tmp_path, monkeypatch):
     shop.execute(f"ALTER TABLE events {change} {zone}")
     with pytest.raises(UserError, match=r"events.timestamp: times without a zone.*naive_times: utc"):
         pull("bakery", shop.config, UPath(tmp_path))
-    shop.execute("ALTER TABLE events DROP COLUMN dwell_seconds")
-    with pytest.raises(UserError, match="events: the database's table has no column dwell_seconds"):
+    shop.execute("ALTER TABLE events DROP COLUMN kind")
+    with pytest.raises(UserError, match="events: the database's table has no column kind"):
         pull("bakery", shop.config, UPath(tmp_path))
     shop.execute("DROP TABLE events", "DROP TABLE campaigns")
     with pytest.raises(UserError, match="campaigns: the database has no such table"):
