@@ -154,7 +154,7 @@ def judge(scene: Scene, card, searches: list[Search], bases: dict[str, pd.DataFr
         "images": pd.concat([scene.tables["images"], *(images for _, images in made)], ignore_index=True),
     }
     law, random = truth(card.world, tables), np.random.default_rng(0)
-    later = scene.built.impressions[scene.built.impressions["split"] == "evaluation"]
+    later = scene.built.impressions[scene.built.impressions["split"] == "judge"]
     values = []
     for each, (creatives, _) in zip(searches, made, strict=True):
         own = later.loc[later["segment"] == each.segment, "impression_id"].to_numpy()

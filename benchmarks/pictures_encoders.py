@@ -150,14 +150,14 @@ def interest(network, workdir: str) -> dict:
 def later_losses(tables, config, ends_at, encoder, interest) -> tuple[np.ndarray, np.ndarray]:
     """Tables -> log loss in nats of each evaluation impression by the logistic model, and its shopper, both [n]."""
     from components.features import build_features, fit_features
-    from components.features.splits import EVALUATION
+    from components.features.splits import JUDGE
     from components.interest import logged_pairs, train_interest
     from components.interest.measures import log_losses
 
     model = fit_features(tables, config, ends_at, encoder)
     built = build_features(model, tables, config)
     trained = train_interest(built, interest.model_copy(update={"models": ("logistic",)}))
-    pairs, click = logged_pairs(built, EVALUATION)
+    pairs, click = logged_pairs(built, JUDGE)
     shoppers = pairs.impressions["shopper_id"].to_numpy()[pairs.row]
     return log_losses(trained.champion.probabilities(pairs), click), shoppers
 

@@ -1,25 +1,83 @@
-"""The champion's snapshot -> what it would do now, by the features, the model and the policy that it pins."""
+"""The champion's snapshot -> what it shows: on its own log what it logged, elsewhere what its package does.
+
+Its own log says exactly what it showed with which probability; a function that is computed anew could only come near.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from components.config import FeaturesConfig, PolicyConfig
+from components.config import FeaturesConfig
 from components.contract.tables import read_json
 from components.features import FeatureModel, build_features
 from components.inputs import files_in
 from components.interest import CalibratedModel, predict_pairs
+from components.manifest import digest_package
 from components.paths import Paths
-from components.policy.act import act
+from components.policy.eligible import pair_offsets
+from components.policy.package import PER_SHOPPER, PolicyPackage
+from components.policy.preference import policy_name
+from components.policy.ragged import spread
 
 
-def champion_probabilities(
-    paths: Paths, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame, judged: pd.DataFrame
-) -> np.ndarray | None:
-    """Its probability of each of `pairs`, float64 [n_pairs], grouped in the order of `judged`; None without one."""
+@dataclass(frozen=True)
+class Champion:
+    """The policy that is deployed: the name that its log bears, its package, and the form in which it acts."""
+
+    logging_policy: str
+    package: PolicyPackage
+    acts: str
+    paths: Paths
+
+    def probabilities(
+        self, tables: dict[str, pd.DataFrame], impressions: pd.DataFrame, pairs: pd.DataFrame
+    ) -> np.ndarray:
+        """Its probability of each of `pairs` (impression_id, creative_id, maybe propensity): float64 [n_pairs].
+
+        impressions: impression_id, shopper_id, placement, campaign, logging_policy, creative_id and propensity (of what
+        was shown); pairs are grouped in their order.
+        """
+        offsets = pair_offsets(pairs, impressions)
+        own = impressions["logging_policy"].str.startswith(self.logging_policy).to_numpy()
+        logged = _as_logged(impressions, pairs, offsets)
+        if own.all():
+            return logged
+        scored = pairs[["impression_id", "creative_id"]]
+        if self.acts == PER_SHOPPER:
+            scored = scored.assign(p_click=self._scores(tables, scored))
+        return np.where(
+            spread(own, offsets), logged, self.package.probabilities(self.acts, impressions, scored, offsets)
+        )
+
+    def _scores(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> np.ndarray:
+        """P(click) by the features and the model that the package pins: float64 [n_pairs]."""
+        folder = self.paths.champion / "model"
+        pinned = FeatureModel.from_files(files_in(folder / "features"))
+        model = CalibratedModel.from_files(files_in(folder / "interest"))
+        return predict_pairs(model, build_features(pinned, tables, FeaturesConfig()), pairs)
+
+
+def read_champion(paths: Paths) -> Champion | None:
+    """The snapshot of the champion; None where there is none. UserError where its package cannot be read."""
     if not paths.champion.exists():
         return None
-    pinned = FeatureModel.from_files(files_in(paths.champion / "model" / "features"))
-    model = CalibratedModel.from_files(files_in(paths.champion / "model" / "interest"))
-    built = build_features(pinned, tables, FeaturesConfig())
-    policy = PolicyConfig.model_validate(read_json(paths.champion / "policy.json"))
-    return act(policy, predict_pairs(model, built, pairs), pairs, judged)
+    package = PolicyPackage.from_files(
+        {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
+    )
+    record = read_json(paths.champion_record) if paths.champion_record.exists() else {}
+    acts = record.get("acts") or package.acting.forms[0]
+    return Champion(policy_name(digest_package(paths.champion)), package, acts, paths)
+
+
+def _as_logged(impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
+    """The logging distribution; of an impression whose candidates' is unknown, the rest is spread over the others."""
+    shown = pairs["creative_id"].to_numpy() == spread(impressions["creative_id"].to_numpy(dtype=object), offsets)
+    chance = spread(impressions["propensity"].to_numpy(dtype=float), offsets)
+    others = np.maximum(spread(np.diff(offsets), offsets) - 1, 1)
+    filled = np.where(shown, chance, (1 - chance) / others)
+    if "propensity" not in pairs:
+        return filled
+    known = pairs["propensity"].to_numpy(dtype=float)
+    whole = np.add.reduceat(np.isnan(known), offsets[:-1]) == 0
+    return np.where(spread(whole, offsets), known, filled)

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from components.errors import UserError
 
@@ -78,13 +87,14 @@ class ValidationConfig(Section):
 
 
 class FeaturesConfig(Section):
-    """Shopper history as of each impression, texts and segments; and where time splits training from evaluation."""
+    """Shopper history as of each impression, texts and segments; and where time splits training from judging."""
 
     window_days: tuple[Count, ...] = (1, 7, 28)
     text_dimensions: Count = 16
     segments: Count = 6
-    train_share: Share = 0.5  # of the log's time span; learns
+    train_share: Share = 0.5  # of the log's time span; trains
     calibration_share: Share = 0.1  # the time right after; calibrates
+    select_share: Share = 0.1  # the time after that; models, temperatures and forms are chosen on it. The rest judges
     shopper_history: bool = True  # false: shopper_id is no person (a profile), so no past may be told by it
     look_dimensions: Count = 16  # principal components of a picture; a network in their place has its own number
     # a .keras file that embeds pictures; null: principal components. Its content is digested, and not where it lies
@@ -157,10 +167,24 @@ class CreativesConfig(Section):
 
 
 class PolicyConfig(Section):
-    """Softmax over the calibrated interest model around the logging policy, with a floor of uniform exploration."""
+    """Softmax over the calibrated interest model, in the forms that can act: see components/policy/package.py."""
 
-    temperature: Annotated[float, Field(gt=0)] = 0.1  # in units of log-odds; lower leaves the log further behind
-    exploration: Share = 0.05
+    # forms that are judged; the first one that passes acts
+    forms: tuple[Literal["table", "per_shopper"], ...] = ("table", "per_shopper")
+    # in units of log-odds, lower is bolder; of several, one is chosen for each form on the select slice
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (0.02, 0.03, 0.05, 0.07, 0.1)
+    exploration: Share = 0.05  # of each impression, evenly over its eligible creatives
+    new_share: Share = 0.01  # of each impression of a campaign that has new creatives, evenly over them
+    segments: Count = 48  # groups of like shoppers that the table tells apart
+    contexts: Count = 100  # impressions of each of its cells that creatives are scored on
+    seed: Seed = 0
+
+    @field_validator("forms", "temperatures")
+    @classmethod
+    def _some_and_distinct(cls, value: tuple) -> tuple:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("at least one is due, and each once")
+        return value
 
 
 class EvaluationConfig(Section):
@@ -186,7 +210,7 @@ class EvaluationConfig(Section):
 class PromotionConfig(Section):
     """What the evidence must clear before `champion` moves."""
 
-    margin: float = 0.0  # lift in clicks per impression that the lower bound must exceed
+    margin: Annotated[float, Field(ge=0)] = 0.0  # lift in clicks per impression that the lower bound must exceed
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # chance that any useless challenger is ever promoted
     approval: Literal["auto", "manual"] = "auto"
     boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming

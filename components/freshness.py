@@ -4,7 +4,7 @@ import dataclasses
 
 from upath import UPath
 
-from components.config import Section
+from components.config import PromotionConfig, Section
 from components.contract.tables import read_json
 from components.errors import UserError
 from components.folders import digests
@@ -47,11 +47,14 @@ def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
         if config.warm_start:
             inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):
-        inputs["champion"] = digest_json(digest_tree(paths.champion))
-    if name == "promotion":
-        inputs["ledger"] = digest_json(_asked_before(paths))
+        inputs["champion"] = digest_json([digest_tree(paths.champion), _record(paths)])
     settings = digest_json(config.model_dump(mode="json"))
-    return Manifest(stage=name, settings=settings, code=digest_code(source), inputs=inputs, outputs={})
+    manifest = Manifest(stage=name, settings=settings, code=digest_code(source), inputs=inputs, outputs={})
+    if name == "evaluation":
+        return _with_ledger(manifest, is_charged(evaluation_key(manifest), paths))
+    if name == "promotion":
+        return _with_ledger(manifest, charged_place(asked_question(config, paths), paths))
+    return manifest
 
 
 def is_fresh(expected: Manifest, paths: Paths) -> bool:
@@ -80,6 +83,45 @@ def is_made_by(expected: Manifest, manifest: Manifest) -> bool:
     return manifest.same_work(expected)
 
 
+def evaluation_key(manifest: Manifest) -> str:
+    """What an evaluation asks: everything that it reads, its settings and its code, whether it was charged or not."""
+    inputs = {name: digest for name, digest in manifest.inputs.items() if name != "ledger"}
+    return digest_json([manifest.settings, manifest.code, inputs])[:24]
+
+
+def question_of(evaluation: str, promotion: PromotionConfig) -> str:
+    """The ledger's key of a question: the evaluation asked for (`evaluation_key`), and how it would be decided.
+
+    Whether a person approves is no part of it: `promotion.approval` changes no number. When it may be looked at stands
+    in words at its end: a last look has to be planned beforehand.
+    """
+    from components.evaluation.boundaries import Boundary
+
+    rules = promotion.model_dump(mode="json", exclude={"approval"})
+    return f"{evaluation}.{digest_json(rules)[:24]} {Boundary.of(promotion).words}"
+
+
+def asked_question(promotion: PromotionConfig, paths: Paths) -> str:
+    """The question of the evaluation that stands in its stage's folder."""
+    return question_of(evaluation_key(_finished("evaluation", "promotion", paths)), promotion)
+
+
+def is_charged(evaluation: str, paths: Paths) -> bool:
+    """Whether the ledger was charged for a question about this evaluation, so that the judged rows may be looked at."""
+    return any(question.startswith(f"{evaluation}.") for question in asked_questions(paths))
+
+
+def charged_place(question: str, paths: Paths) -> int | None:
+    """Place of `question` in the ledger's snapshot, from 0; None where it was never charged."""
+    asked = asked_questions(paths)
+    return asked.index(question) if question in asked else None
+
+
+def asked_questions(paths: Paths) -> list[str]:
+    """The ledger's snapshot: every question that the registry's gate was charged for, in order."""
+    return read_json(paths.ledger) if paths.ledger.exists() else []
+
+
 def digest_of(package: UPath) -> str | None:
     """What a registered version of the package is known by; None where there is no package."""
     return digest_package(package) if package.exists() else None
@@ -90,14 +132,12 @@ def _is_own_champion(paths: Paths) -> bool:
     return champion is not None and champion == digest_of(paths.stage("promotion") / "policy")
 
 
-def _asked_before(paths: Paths) -> list[str]:
-    """The ledger's questions before the one about the candidate at hand, which a second run asks again for nothing."""
-    from components.promotion.decision import question_of
+def _record(paths: Paths) -> object:
+    return read_json(paths.champion_record) if paths.champion_record.exists() else None
 
-    asked = read_json(paths.ledger) if paths.ledger.exists() else []
-    candidate = digest_of(paths.stage("promotion") / "policy")
-    own = question_of(candidate, digest_of(paths.champion)) if candidate else None
-    return asked[: asked.index(own)] if own in asked else asked
+
+def _with_ledger(manifest: Manifest, state: object) -> Manifest:
+    return dataclasses.replace(manifest, inputs={**manifest.inputs, "ledger": digest_json(state)})
 
 
 def _finished(stage: str, reader: str, paths: Paths) -> Manifest:

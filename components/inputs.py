@@ -10,6 +10,7 @@ from components.contract.card import DatasetCard, read_card
 from components.contract.tables import read_frame, read_json, read_table
 from components.errors import UserError
 from components.features import FeatureModel, Features
+from components.interest import CalibratedModel
 from components.paths import Paths
 from components.pictures import NetworkEncoder
 
@@ -41,6 +42,11 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     tables["earlier"] = read_frame(folder / "creatives_earlier.parquet")
     messages = tuple(read_json(folder / "messages.json"))
     return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
+
+
+def interest_model(paths: Paths) -> CalibratedModel:
+    """The calibrated model of interest."""
+    return CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
 
 
 def encoder_file(config: FeaturesConfig) -> bytes | None:

@@ -1,5 +1,7 @@
 """Records of stages -> the Markdown pages that a flow run and the registry show."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,15 +69,47 @@ def interest(record: Mapping[str, Any]) -> str:
     return joined(parts)
 
 
-def estimates(logs: Sequence[Mapping[str, Any]]) -> str:
-    """Every estimate as CSV: logging_policy, estimator, value, ci_low, ci_high; what has no value is left out."""
-    lines = ["logging_policy,estimator,value,ci_low,ci_high"]
-    for log in logs:
-        for each in log["evaluation"]["estimates"]:
-            if each["value"] is not None:
-                bounds = f"{each['value']},{each['ci_low']},{each['ci_high']}"
-                lines.append(f"{log['logging_policy']},{each['estimator']},{bounds}")
-    return "\n".join(lines) + "\n"
+def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
+    """Every estimate as CSV: form, logging_policy, estimator, value, ci_low, ci_high; without those with no value."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    bounds = ("value", "ci_low", "ci_high")
+    rows.writerow(("form", "logging_policy", "estimator", *bounds))
+    for record in forms:
+        for log in record["logs"]:
+            told = [each for each in log["evaluation"]["estimates"] if each["value"] is not None]
+            for each in told:
+                rows.writerow(
+                    (record["form"], log["logging_policy"], each["estimator"], *(each[name] for name in bounds))
+                )
+    return text.getvalue()
+
+
+def slice_judged(judged: bool) -> str:
+    """Which rows an evaluation's figures are of."""
+    if judged:
+        return "Figures of the **judged** rows, which nothing was chosen on; the ledger was charged for the look.\n"
+    return (
+        "A preview: figures of the **select** slice, on which temperatures were chosen, so they flatter the policy. "
+        "`adloom run` charges the ledger and judges the policy on later rows.\n"
+    )
+
+
+def temperatures(chosen: Mapping[str, float], offered: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """What each temperature promised on the select slice, and which one each form of the policy acts at."""
+    rows = [
+        (
+            form,
+            f"**{each['temperature']:g}**" if each["temperature"] == chosen[form] else f"{each['temperature']:g}",
+            number(each["lift"]),
+            number(each["standard_error"]),
+            f"{each['chance']:.0%}",
+        )
+        for form, promised in offered.items()
+        for each in promised
+    ]
+    headings = ("form", "temperature", "predicted lift", "standard error when judged", "chance to be proven")
+    return joined(["# How boldly to choose", table(headings, rows)])
 
 
 def truth(known: Mapping[str, float] | None) -> str:

@@ -34,6 +34,11 @@ class Paths:
         return self.artifacts / "champion"
 
     @property
+    def champion_record(self) -> UPath:
+        """What the registry says of the snapshot: its version and the form in which it acts."""
+        return self.artifacts / "champion.json"
+
+    @property
     def champion_generators(self) -> UPath:
         """The snapshot of the champion generators that a warm start begins at; absent where there are none yet."""
         return self.artifacts / "champion-generators"

@@ -5,18 +5,20 @@ Only a run and a deployment publish; `dvc repro` stops at decision.json. Publish
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from upath import UPath
 
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
+from components.errors import UserError
 from components.manifest import digest_package, digest_tree, read_manifest
 from components.paths import Paths
 
 POLICY = "policy"
 EXPERIMENT = ("experiment.json", "experiment.md")
+POOL = ("creatives", "images")  # tables of a package that join the shop when it acts
 
 
 def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
@@ -27,13 +29,39 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
 
     client, name = open_store(), f"{dataset}-{POLICY}"
     write_json(list(questions(client, name)), paths.ledger)
-    _fetch_champion(client, name, paths.champion)
+    champion = _fetch_champion(client, name, paths.champion)
+    if champion is None:
+        paths.champion_record.unlink(missing_ok=True)
+    else:
+        write_json({"version": champion.number, **_forms_of(champion)}, paths.champion_record)
     if settings.creatives.warm_start:
         _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
 
 
-def _fetch_champion(client, name: str, folder: UPath) -> None:
-    """Bring `folder` to the files of the champion of `name`; away with it where there is none."""
+def charge(dataset: str, settings: Settings, paths: Paths) -> str:
+    """Charge the ledger for the look at the judged rows that evaluation is about to take; the question's key.
+
+    A question that was charged before costs nothing again. The ledger's snapshot follows.
+    """
+    from components.promotion import registry
+    from components.stages import question
+    from components.tracking import open_store
+
+    asked = question(settings, paths)
+    write_json(list(registry.charge(open_store(), f"{dataset}-{POLICY}", asked)), paths.ledger)
+    return asked
+
+
+def _forms_of(version) -> dict:
+    """The forms of a registered policy that may act, and the one that does; the package's own order where a person
+    forced a policy through that passed in none."""
+    forms = version.tags.get("forms", "none")
+    acts = version.tags.get("acts", "none")
+    return {"acts": None if acts == "none" else acts, "forms": [] if forms == "none" else forms.split(",")}
+
+
+def _fetch_champion(client, name: str, folder: UPath):
+    """Sync `folder` with the files of the champion of `name`, and give its version; None and no folder without one."""
     from components.promotion.registry import CHAMPION
     from components.tracking import fetch_package, version_of
 
@@ -42,13 +70,14 @@ def _fetch_champion(client, name: str, folder: UPath) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     elif not folder.exists() or digest_package(folder) != version.tags["package_digest"]:
         fetch_package(version, Path(folder))
+    return version
 
 
 def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
     """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome."""
     from components.promotion.decision import Decision
-    from components.promotion.registry import apply, apply_gate
-    from components.tracking import open_store, register
+    from components.promotion.registry import CHAMPION, apply, apply_gate
+    from components.tracking import open_store, register, version_of
 
     client = open_store()
     decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
@@ -68,7 +97,9 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
         "reasons": list(outcome.reasons),
         "champion": outcome.champion,
         "candidate": outcome.candidate,
-        "lift": decision.evidence.evaluation["lift"],
+        "lift": decision.lift,
+        "forms": {found.form: found.verdict for found in decision.forms},
+        "acting": _forms_of(version_of(client, f"{dataset}-{POLICY}", CHAMPION)) if outcome.champion else None,
         **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
     }
 
@@ -118,11 +149,16 @@ def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, s
         dataset=dataset,
         data_digest=_data_digest(paths),
         params=flat({"evaluation": settings.evaluation.model_dump(mode="json"), **settings.promotion.model_dump()}),
-        metrics=numbers(read_json(paths.stage("promotion") / "decision.json")["evidence"]["evaluation"]),
+        metrics=numbers(_estimates(read_json(paths.stage("promotion") / "decision.json")["evidence"]["forms"])),
         tags=tags,
         pictures=tuple(folder for folder in pictures if folder.exists()),
         reports={**_report(paths, "evaluation"), **_report(paths, "promotion")},
     )
+
+
+def _estimates(forms: Sequence[Mapping]) -> dict:
+    """Of each form, the evaluation on its largest log."""
+    return {record["form"]: record["logs"][0]["evaluation"] for record in forms if record["logs"]}
 
 
 def _data_digest(paths: Paths) -> str:
@@ -152,8 +188,8 @@ def numbers(value: object) -> dict[str, float]:
 
 
 def export(outcome: Mapping, paths: Paths) -> None:
-    """Write what an ad server takes, if there is a champion: decisions.parquet, the new pictures, the plan of
-    the experiment that would confirm it, and a manifest.
+    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new pictures,
+    the plan of the experiment that would confirm it, and a manifest.
 
     The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
     """
@@ -176,30 +212,97 @@ def renew_export(dataset: str, paths: Paths) -> bool:
     with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".champion-") as scratch:
         package = UPath(scratch) / POLICY
         fetch_package(champion, Path(package))
-        _export({"dataset": dataset, "champion": champion.number, "candidate": None}, package, paths)
+        outcome = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": _forms_of(champion)}
+        _export(outcome, package, paths)
     return True
 
 
-def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
-    """The files of the champion's `package`, and its plan, as they go out: all at once, whatever an ad server reads."""
-    from components.contract.tables import write_bytes, write_table
-    from components.datasets.storage import replace_folder
+# What a server needs of each form beside policy.json and the catalogue: files and folders of the package.
+FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
+RULE = (
+    "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
+    "and campaign in decisions.parquet; with no such cell, that of segment `any`; then that of placement `any` too. "
+    "Keep the creatives that are eligible and active now by catalogue.parquet; their probabilities, divided by their "
+    "sum, get (1 - exploration), and the rest is shared evenly among them. Of new creatives (`new`), those that are "
+    "eligible share new_share evenly, and the others keep the rest."
+)
 
+
+def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
+    """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
+    from components.contract.tables import write_bytes
+    from components.datasets.storage import replace_folder
+    from components.policy.preference import policy_name
+
+    acting = outcome["acting"]
+    acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
     with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".export-") as scratch:
         fresh = UPath(scratch) / paths.export.name
-        write_table(read_frame(package / "decisions.parquet"), fresh / "decisions.parquet")
+        forms = acting["forms"] or [acts]
+        for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
+            _copy(package, name, fresh)
         ads = package / "pool" / "ads"
         for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
             write_bytes(picture.read_bytes(), fresh / "pictures" / picture.name)
         for name, content in _experiment(outcome, paths).items():
             write_bytes(content, fresh / name)
+        digest = digest_package(package)
         manifest = {
             "policy_version": outcome["champion"],
             "dataset": outcome["dataset"],
+            "package": digest,
+            "forms": forms,
+            "acts": acts,
+            "logging_policy": f"{policy_name(digest)}-{acts}",
+            "rule": RULE,
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / "manifest.json")
         replace_folder(fresh, paths.export)
+
+
+def _copy(package: UPath, name: str, folder: UPath) -> None:
+    from components.contract.tables import write_bytes
+
+    source = package / name
+    files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
+    for file in files:
+        write_bytes(file.read_bytes(), folder / file.relative_to(package).as_posix())
+
+
+def exported_policy(paths: Paths):
+    """The champion as the last run exported it, for the simulated shop to act on; None where no run has.
+
+    UserError where the package that the export came from is gone, or the form that acts needs a server.
+    """
+    from components.datasets import Champion
+    from components.policy.package import TABLE, PolicyPackage
+
+    if not (paths.export / "manifest.json").exists():
+        return None
+    manifest = read_json(paths.export / "manifest.json")
+    if manifest.get("acts") != TABLE:
+        raise UserError(
+            f"{paths.export}: the champion acts as {manifest.get('acts')}, for its table did not pass, and the "
+            "simulated shop can look up a table only. `adloom data advance` goes on when a table has passed, or where "
+            "nothing is exported"
+        )
+    package = _package_of(manifest, paths)
+    table = PolicyPackage.from_files(
+        {file.name: file.read_bytes() for file in paths.export.iterdir() if file.is_file()}
+    ).table
+    pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
+    return Champion(manifest["logging_policy"], table.probabilities, pool)
+
+
+def _package_of(manifest: Mapping, paths: Paths) -> UPath:
+    for package in (paths.stage("promotion") / POLICY, paths.champion):
+        if package.exists() and digest_package(package) == manifest["package"]:
+            return package
+    raise UserError(
+        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; "
+        f"`adloom run {paths.artifacts.name}` brings it back"
+    )
 
 
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:

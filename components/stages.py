@@ -12,6 +12,7 @@ import logging
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from components import pages
 from components.config import (
@@ -25,20 +26,24 @@ from components.config import (
     ValidationConfig,
 )
 from components.contract.tables import read_frame, read_json, write_text
-from components.freshness import digest_of, due, is_fresh
-from components.manifest import Manifest
+from components.freshness import (
+    asked_question,
+    charged_place,
+    digest_of,
+    due,
+    evaluation_key,
+    is_charged,
+    is_fresh,
+    question_of,
+)
+from components.manifest import Manifest, read_manifest
 from components.outputs import Outputs
 from components.paths import Paths
 
 log = logging.getLogger("adloom")
 
 # What a policy consists of, in the stages' folders and in its package: enough to act and to be judged again later.
-PACKAGE = {
-    "interest/model": "model",
-    "creatives/pool": "pool",
-    "evaluation/policy.json": "policy.json",
-    "evaluation/decisions.parquet": "decisions.parquet",
-}
+PACKAGE = {"interest/model": "model", "creatives/pool": "pool", "evaluation/policy": ""}
 
 
 def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Section, Paths], None]:
@@ -70,6 +75,15 @@ def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> boo
 def expected(name: str, settings: Settings, paths: Paths) -> Manifest:
     """The manifest that a run of stage `name` would have now, but for its outputs."""
     return _due(name, getattr(settings, name), paths)
+
+
+def question(settings: Settings, paths: Paths) -> str:
+    """What the ledger knows the question by that evaluation and promotion ask of these inputs, settings and code."""
+    due = expected("evaluation", settings, paths)
+    standing = read_manifest(paths.stage("evaluation"))
+    # of a champion that is judged no further, the question is the one that made it champion
+    asks = standing if standing is not None and is_fresh(due, paths) else due
+    return question_of(evaluation_key(asks), settings.promotion)
 
 
 def _due(name: str, config: Section, paths: Paths) -> Manifest:
@@ -130,7 +144,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
-    """Features -> a calibrated model of interest, and its P(click) for every pair that evaluation will judge."""
+    """Features -> a calibrated model of interest, and its P(click) for every pair that selects or judges a policy."""
     from components.inputs import built_features, validated
     from components.interest import predict_pairs, train_halves, train_interest
     from components.policy.eligible import eligible_pairs
@@ -138,7 +152,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     tables, _ = validated(paths)
     model, built = built_features(paths)
     trained = train_interest(built, config)
-    pairs = eligible_pairs(tables, built.judged())
+    pairs = eligible_pairs(tables, built.held_out())
     out.table("predictions.parquet", pairs.assign(p_click=predict_pairs(trained.champion, built, pairs)))
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
@@ -233,75 +247,92 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
-    """Predictions -> a policy, its decisions, and what it would have earned on the logged impressions of later days."""
-    from components.champion import champion_probabilities
-    from components.evaluation.assess import assess
-    from components.evaluation.logs import split_logs
+    """Predictions and a pool -> the policy that is proposed, and what each of its forms would have earned.
+
+    The judged rows are looked at only where the ledger was charged for it, as `adloom run` does; else the figures are
+    of the select slice, on which the policy was chosen.
+    """
+    from components.champion import read_champion
+    from components.evaluation.held_out import JUDGE, SELECT, consenting, held_out, later_than, without
+    from components.evaluation.judging import bots_before, judge
+    from components.evaluation.leakage import leakage_findings
     from components.evaluation.report import page, picture, picture_name
-    from components.inputs import built_features, pool_creatives, validated
-    from components.policy.act import act
-    from components.policy.decisions import decisions
+    from components.inputs import built_features, interest_model, pool_creatives, validated
+    from components.policy.proposal import Learned, propose
     from components.world import truth
 
     tables, card = validated(paths)
     model, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
-    judged = built.judged().merge(tables["impressions"][["impression_id", "placement", "logging_policy"]])
-    target = act(config.policy, pairs["p_click"].to_numpy(), pairs, judged)
-    baseline = champion_probabilities(paths, tables, pairs, judged)
+    champion = read_champion(paths)
+    baseline = None if champion is None else lambda rows, own: champion.probabilities(tables, rows, own)
+    selecting, judging = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
+    if champion is not None:
+        judging = later_than(judging, champion.package.acting.learned_until)
+    learned = Learned(model, built, interest_model(paths))
+    choice = consenting(selecting).selecting(len(judging.impressions))
+    policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
+    judged = is_charged(evaluation_key(_due("evaluation", config, paths)), paths)
+    rows = judging if judged else selecting
+    since = model.splits.starts(JUDGE if judged else SELECT)
+    if config.exclude_bots:
+        rows = without(rows, bots_before(tables["impressions"][tables["impressions"]["timestamp"] < since]))
     quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
-    lost = quarantined[model.splits.may_judge(quarantined)]
+    lost = quarantined[model.splits.may_judge(quarantined)] if judged else quarantined.head(0)
     click = None if card.world is None else truth(card.world, tables)
-    found, truths, report, drawn = {}, {}, [], {}
-    for part in split_logs(judged, pairs, built.creatives_at(judged["timestamp"].min()), target, baseline):
-        name = part.logging_policy
-        own = lost[lost["logging_policy"] == name]
-        found[name] = assess(
-            part.log, part.target, config, part.baseline, tables["impressions"], tables["creatives"], own
-        )
-        truths[name] = None if click is None else part.values(click(part.pairs))
-        report.append(f"# Logged by {name}\n\n{page(found[name])}{pages.truth(truths[name])}")
-        drawn[picture_name(name)] = picture(found[name].evaluation, truths[name] and truths[name]["target"])
+    own = tables["impressions"].merge(rows.impressions[["impression_id"]], on="impression_id")
+    about = {"creatives": built.creatives_at(since), "tables": tables, "lost": lost, "click": click}
+    about["findings"] = leakage_findings(tables, own)
+    forms, report, drawn = {}, [pages.slice_judged(judged)], {}
+    for form in policy.acting.forms:
+        target, charge = policy.acts(form, rows.impressions, rows.pairs, rows.offsets)
+        forms[form] = judge(rows, target, charge, config, **about)
+        for name, found in forms[form].logs.items():
+            known = forms[form].truths[name]
+            report.append(f"# {form}, on what {name} logged\n\n{page(found)}{pages.truth(known)}")
+            drawn[picture_name(form, name)] = picture(found.evaluation, known and known["target"])
     guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
-    logs = [{"logging_policy": name, "guards": guards, **each.to_dict()} for name, each in found.items()]
-    out.json("evaluation.json", {"logs": logs, "conversion_window_days": card.conversion_window_days})
-    out.json("truth.json", truths)
+    record = [{"form": form, "guards": guards, **found.to_dict()} for form, found in forms.items()]
+    offered = {form: [asdict(each) for each in of_form] for form, of_form in promised.items()}
+    noted = {"judged": judged, "conversion_window_days": card.conversion_window_days}
+    out.files("policy", policy.files())
+    out.json("evaluation.json", {**noted, "forms": record, "temperatures": offered})
+    out.json("truth.json", {form: found.truths for form, found in forms.items()})
     out.files("pictures", drawn)
-    out.text("estimates.csv", pages.estimates(logs))
-    out.json("policy.json", config.policy.model_dump(mode="json"))
-    out.table("decisions.parquet", decisions(judged, pairs, target, pool_creatives(paths), config.policy.exploration))
-    write_text("\n".join(report), paths.docs / "evaluation.md")
+    out.text("estimates.csv", pages.estimates(record))
+    write_text(
+        "\n".join([*report, pages.temperatures(policy.acting.temperatures, offered)]), paths.docs / "evaluation.md"
+    )
 
 
 @_stage
 def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
-    from components.evaluation.ledger import Ledger
-    from components.promotion.decision import Evidence, Gate, decide, page, question_of
+    from components.evaluation.ledger import share_of
+    from components.promotion.decision import Evidence, Gate, decide, page
     from components.promotion.experiment import experiment_page, plan_experiment
 
     for source, target in PACKAGE.items():
-        out.copy(paths.artifacts / source, f"policy/{target}")
-    candidate = digest_of(out.folder / "policy")
-    champion = digest_of(paths.champion)
-    questions = read_json(paths.ledger) if paths.ledger.exists() else []
-    alpha, _ = Ledger(config.alpha, tuple(questions)).ask(question_of(candidate, champion))
+        out.copy(paths.artifacts / source, f"policy/{target}" if target else "policy")
+    candidate, champion = digest_of(out.folder / "policy"), digest_of(paths.champion)
+    question = asked_question(config, paths)
+    place = charged_place(question, paths)
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
-    assessed = evaluated["logs"][0]  # they stand in order of size: the largest one decides
     evidence = Evidence(
         interest=Gate.of(read_json(paths.stage("interest") / "metrics.json")),
         creatives=Gate.of(read_json(paths.stage("creatives") / "metrics.json")["gate"]),
-        evaluation=assessed["evaluation"],
-        lift=assessed["gate"],
-        alpha=alpha,
+        new_creatives=(out.folder / "policy" / "pool").exists(),
+        forms=tuple(evaluated["forms"]),
+        question=question,
+        alpha=share_of(config.alpha, place) if place is not None and evaluated["judged"] else None,
         candidate=candidate,
         champion=champion,
-        outlook=assessed["outlook"],
     )
     decision = decide(evidence, config)
     out.json("decision.json", decision.to_dict())
     report = page(decision)
     if decision.action == "promote":
+        assessed = evidence.record(decision.acts)
         plan = plan_experiment(candidate, champion, assessed, evaluated["conversion_window_days"])
         out.json("experiment.json", plan.to_dict())
         out.text("experiment.md", experiment_page(plan))

@@ -83,7 +83,7 @@ def register(client, record: ModelRecord) -> Version:
 def _log_version(client, record: ModelRecord, digest: str) -> Version:
     import mlflow
 
-    _ensure_model(client, record.name)
+    ensure_model(client, record.name)
     experiment = _experiment(client, record.dataset)
     tags = {key: value[:TAG_LIMIT] for key, value in record.tags.items()}
     with mlflow.start_run(experiment_id=experiment, run_name=record.name) as run:
@@ -112,7 +112,8 @@ def _experiment(client, name: str) -> str:
     return client.create_experiment(name, artifact_location=f"{root}/{name}" if root else None)
 
 
-def _ensure_model(client, name: str) -> None:
+def ensure_model(client, name: str) -> None:
+    """Make the registered model `name`, unless it is there."""
     from mlflow.exceptions import MlflowException
 
     try:

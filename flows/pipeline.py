@@ -15,6 +15,7 @@ from flows.notices import tell_failure, tell_outcome
 from flows.tasks import RETRIED, dated, locate, run_stage
 
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
+charge = task(publication.charge, name="charge", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
 export = task(publication.export, name="export", cache_policy=NO_CACHE)
 
@@ -46,6 +47,8 @@ def pipeline(
     settings, paths = locate(dataset, params, data, workdir, overrides)
     snapshot(dataset, settings, paths)
     for name in STAGES:
+        if name == "evaluation":  # a look at the judged rows is paid for before it is taken
+            charge(dataset, settings, paths)
         on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
         if on_gpu:
             creatives_on_gpu(dataset, settings, paths, params, overrides)

@@ -57,9 +57,9 @@ def go_on(folder: str, paths: Paths) -> tuple[str, str]:
     from upath import UPath
 
     from components import datasets
-    from components.cli.data import segments_of
+    from components.publication import exported_policy
 
-    done = datasets.advance(NAME, UPath(folder) / "data", 1, datasets.read_champion(paths), segments_of)
+    done = datasets.advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
     return done.policy, f"{done.ends_at:%Y-%m-%d}"
 
 
@@ -67,9 +67,10 @@ def look_back(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
     """The night's figures beside the world's truth."""
     from components.contract.tables import read_json
 
-    evaluated = read_json(paths.stage("evaluation") / "evaluation.json")["logs"][0]
+    record = read_json(paths.stage("evaluation") / "evaluation.json")["forms"][0]
+    form, evaluated = record["form"], record["logs"][0]
     judged = evaluated["evaluation"]
-    truths = read_json(paths.stage("evaluation") / "truth.json")[evaluated["logging_policy"]]
+    truths = read_json(paths.stage("evaluation") / "truth.json")[form][evaluated["logging_policy"]]
     chosen = [each for each in judged["estimates"] if each["estimator"] == judged["selected"]]
     true_value, uniform_value, clicks = _day_value(paths)
     lift = judged["lift"]

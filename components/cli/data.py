@@ -118,10 +118,11 @@ def advance(name: str, days: int, workdir: str) -> None:
 
     from components import datasets
     from components.paths import Paths
+    from components.publication import exported_policy
 
-    champion = datasets.read_champion(Paths.of(name, workdir=workdir))
+    champion = exported_policy(Paths.of(name, workdir=workdir))
     try:
-        done = datasets.advance(name, UPath("data"), days, champion, segments_of)
+        done = datasets.advance(name, UPath("data"), days, champion)
     except OSError as error:
         raise UserError(
             f"{name}: nothing has changed, for {error.filename} cannot be written: {error.strerror}"
@@ -131,11 +132,3 @@ def advance(name: str, days: int, workdir: str) -> None:
         f"{done.clicks:,} clicks; {done.new_creatives} new creatives; {done.settled} earlier conversions are final. "
         "`dvc add data` keeps them"
     )
-
-
-def segments_of(champion, tables, moment):
-    """What the champion's own features say of every shopper."""
-    from components.features.membership import segments_at
-    from components.features.model import FeatureModel
-
-    return segments_at(FeatureModel.from_files(champion.features), tables, moment)

@@ -1,9 +1,8 @@
 """Builds the data sets that come with Adloom, checks them, and brings in others: a folder, a database, more days."""
 
 from components.datasets.add import add
-from components.datasets.advance import Advanced, advance
+from components.datasets.advance import Advanced, Champion, advance
 from components.datasets.build import Built, build, verify
-from components.datasets.champion import Champion, read_champion
 from components.datasets.pull import Pulled, pull
 
-__all__ = ["Advanced", "Built", "Champion", "Pulled", "add", "advance", "build", "pull", "read_champion", "verify"]
+__all__ = ["Advanced", "Built", "Champion", "Pulled", "add", "advance", "build", "pull", "verify"]

@@ -4,7 +4,7 @@ What is there stays as it is to the byte, but for `creatives`, `images` (which n
 it takes its place at once, or none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,17 +13,25 @@ from upath import UPath
 from components.contract.card import NAME as CARD
 from components.contract.card import DatasetCard, read_card
 from components.contract.validation import load_dataset
-from components.datasets.champion import POOL, Champion
 from components.datasets.storage import extend_dataset
 from components.errors import UserError
 from components.world import load_scenario
 from components.world.catalogue import DAY
-from components.world.deciding import decision_table
-from components.world.market import Market, reopen_market
+from components.world.deciding import Decide, Served
+from components.world.market import reopen_market
 from components.world.onward import go_on
 
-# (the champion, the data set's tables, the end of its log) -> shopper id -> segment, as the champion's features see it
-Segmenter = Callable[[Champion, Mapping[str, pd.DataFrame], pd.Timestamp], Mapping[str, int]]
+POOL = ("creatives", "images")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The policy that shows the ads: the name that its log bears, what it decides, and its new creatives and images
+    in the contract's columns (empty where it has none)."""
+
+    name: str
+    decide: Decide
+    pool: Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Advanced:
     settled: int
 
 
-def advance(name: str, data_folder: UPath, days: int, champion: Champion | None, segments: Segmenter) -> Advanced:
+def advance(name: str, data_folder: UPath, days: int, champion: Champion | None) -> Advanced:
     """`days` more days of data set `name`, shown by `champion`, or without one by the shop's own logging policy."""
     folder = UPath(data_folder) / name
     if days < 1:
@@ -52,7 +60,9 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None,
     _require_campaigns(tables["campaigns"], ended + days * pd.Timedelta(DAY), days)
     joined = tables if champion is None else _join(tables, champion, ended)
     market = reopen_market(card.world, load_scenario(card.world.scenario), joined)
-    choose, policy = _chooser(market, champion, segments, joined, ended)
+    choose, policy = (
+        (market.policy, market.policy.name) if champion is None else (Served(market, champion.decide), champion.name)
+    )
     onward = go_on(market, joined, ended, days, choose, policy)
     whole = {each: joined[each] for each in POOL if len(joined[each]) > len(tables[each])}
     extend_dataset(folder, onward.logs, whole, onward.settled, _moved(card, onward.ends_at))
@@ -94,13 +104,6 @@ def _join(tables: Mapping[str, pd.DataFrame], champion: Champion, start: pd.Time
         "creatives": pd.concat([there, new], ignore_index=True)[list(there.columns)],
         "images": pd.concat([tables["images"], pictures], ignore_index=True)[list(tables["images"].columns)],
     }
-
-
-def _chooser(market: Market, champion: Champion | None, segments: Segmenter, tables, ended: pd.Timestamp):
-    if champion is None:
-        return market.policy, market.policy.name
-    segment = segments(champion, tables, ended)
-    return decision_table(market, champion.decisions, segment, champion.exploration), champion.name
 
 
 def _moved(card: DatasetCard, ends_at: pd.Timestamp) -> DatasetCard:

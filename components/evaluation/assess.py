@@ -1,6 +1,6 @@
 """Everything an evaluation can say of one log: the estimate, other rewards, who gains, what earns it, and the gate."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,12 +8,14 @@ import pandas as pd
 from components.config import EvaluationConfig
 from components.evaluation.evaluate import evaluate
 from components.evaluation.gate import GUARDS, GateEvidence, gate_evidence
-from components.evaluation.log import LoggedDecisions, cover, pairs_of
+from components.evaluation.integrity import Finding
+from components.evaluation.log import LoggedDecisions, cover
 from components.evaluation.outcomes import Metric, metrics, outcomes_of
 from components.evaluation.parts import Part, element_effects, segment_lifts
 from components.evaluation.result import Evaluation
 from components.evaluation.traffic import Traffic, traffic_of
-from components.evaluation.trail import bot_like, check_trail, trail_of
+from components.evaluation.trail import check_trail, trail_of
+from components.policy.ragged import spread
 
 ELEMENTS = ("template", "headline", "call_to_action", "palette", "origin")
 MOST_LEVELS = 30  # an element with more levels (a headline per creative, say) teaches nothing per level
@@ -27,14 +29,12 @@ class Assessment:
     metrics: tuple[Metric, ...]
     segments: tuple[Part, ...]
     elements: tuple[Part, ...]
-    gate: GateEvidence | None  # None where the log cannot carry any number
     traffic: Traffic
 
     def to_dict(self) -> dict[str, object]:
         """All of it as JSON values."""
         return {
             "evaluation": self.evaluation.to_dict(),
-            "gate": None if self.gate is None else self.gate.to_dict(),
             "outlook": None if self.evaluation.outlook is None else self.evaluation.outlook.to_dict(),
             "traffic": self.traffic.to_dict(),
             "metrics": [metric.to_dict() for metric in self.metrics],
@@ -51,38 +51,53 @@ def assess(
     impressions: pd.DataFrame,
     creatives: pd.DataFrame,
     quarantine: pd.DataFrame | None = None,
+    findings: tuple[Finding, ...] = (),
 ) -> Assessment:
     """Assess `target` against `baseline` (float64 [n_pairs]; None: the logging policy).
 
     impressions, creatives: tables of the contract that hold the log's ids; quarantine: the impressions that validation
-    took away. The log's rows must be in order of time. Bot-like shoppers are flagged and kept, unless
-    `config.exclude_bots` says otherwise.
+    took away. findings: of checks made elsewhere, such as leakage. The log's rows must be in order of time. Bot-like
+    shoppers are flagged and kept.
     """
     own = impressions.set_index("impression_id", drop=False).loc[list(log.impression)]
-    if config.exclude_bots:
-        people = np.flatnonzero(~bot_like(trail_of(own)))
-        pair = pairs_of(log.offsets, people)
-        log, target, own = log.rows(people), target[pair], own.iloc[people]
-        baseline = None if baseline is None else baseline[pair]
     lost = None if quarantine is None or quarantine.empty else quarantine
-    evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)))
+    evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)) + findings)
     if evaluation.card is None:
-        return Assessment(evaluation, (), (), (), None, traffic_of(own))
+        return Assessment(evaluation, (), (), (), traffic_of(own))
     covered = cover(log, target, baseline)
     kept = own.loc[list(covered.log.impression)]
     outcomes = outcomes_of(kept)
-    shown = metrics(covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed)
-    guarded = metrics(
-        covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed, 1 - 0.05 / len(GUARDS)
-    )
     return Assessment(
         evaluation=evaluation,
-        metrics=shown,
+        metrics=metrics(covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed),
         segments=segment_lifts(covered.log, covered.target, covered.baseline, config.bootstrap, config.seed),
         elements=_elements(covered.log, creatives, config),
-        gate=gate_evidence(covered, guarded, config.segment_bound, config.guard_bound),
         traffic=traffic_of(own),
     )
+
+
+def gate_on(
+    log: LoggedDecisions,
+    target: np.ndarray,
+    baseline: np.ndarray | None,
+    charge: np.ndarray,
+    impressions: pd.DataFrame,
+    config: EvaluationConfig,
+) -> GateEvidence:
+    """The gate's evidence on `log`, which may hold the rows of several logging policies.
+
+    charge: float64 [n] in [0, 1], the share of each impression that goes to creatives that no log speaks of; the bound
+    takes it for earning nothing.
+    """
+    level = 1 - 0.05 / len(GUARDS)
+    covered = cover(log, target, baseline)
+    own = impressions.set_index("impression_id", drop=False).loc[list(covered.log.impression)]
+    guarded = metrics(
+        covered.log, outcomes_of(own), covered.target, covered.baseline, config.bootstrap, config.seed, level
+    )
+    kept = pd.Series(charge, index=log.impression).loc[list(covered.log.impression)].to_numpy()
+    charged = replace(covered, target=covered.target * (1 - spread(kept, covered.log.offsets)))
+    return gate_evidence(charged, guarded, config.segment_bound, config.guard_bound)
 
 
 def _elements(log: LoggedDecisions, creatives: pd.DataFrame, config: EvaluationConfig) -> tuple[Part, ...]:

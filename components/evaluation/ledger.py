@@ -1,10 +1,10 @@
-"""Error probability, spent once and for all over every challenger that was ever judged.
+"""Error probability, spent once and for all over every question that the gate was ever asked.
 
-The k-th new question gets alpha / (k (k + 1)) of the whole alpha, which sums to alpha over k = 1, 2, ... So the chance
-that *any* of endlessly many useless challengers is ever promoted stays below alpha. A question is the text that the
-caller asks with, and the boundary. The same text and boundary on a longer log cost nothing, for both boundaries hold at
-every look; another text or another boundary is a new question. So the text has to name all that a second try could
-change: the challenger, the baseline and the settings. A planned last look is entered before it is taken.
+The k-th question gets alpha / (k (k + 1)) of the whole alpha, which sums to alpha over k = 1, 2, ... So the chance that
+*any* of endlessly many useless challengers is ever promoted stays below alpha. A question is everything that the answer
+depends on: the policy's package, the judged rows, the baseline, and the settings of evaluation and promotion. Whoever
+changes one of them asks anew; whoever asks the same again gets the same answer for nothing. The registry keeps the
+questions (promotion/registry.py) and is charged before the judged rows are looked at.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,7 @@ class Ledger:
         question = question if boundary == ANYTIME else f"{question}, {boundary.words}"
         known = question in self.questions
         questions = self.questions if known else (*self.questions, question)
-        k = questions.index(question) + 1
-        return self.alpha / (k * (k + 1)), Ledger(self.alpha, questions)
+        return share_of(self.alpha, questions.index(question)), Ledger(self.alpha, questions)
 
     def to_dict(self) -> dict[str, object]:
         """The record to keep."""
@@ -37,6 +36,11 @@ class Ledger:
     def from_dict(cls, record: dict[str, object]) -> "Ledger":
         """The ledger of a record that `to_dict` gave."""
         return cls(float(record["alpha"]), tuple(record["questions"]))
+
+
+def share_of(alpha: float, place: int) -> float:
+    """What the question at `place` (from 0) in the ledger gets."""
+    return alpha / ((place + 1) * (place + 2))
 
 
 def shares(alpha: float, questions: int) -> np.ndarray:

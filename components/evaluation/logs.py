@@ -1,4 +1,7 @@
-"""One log per logging policy: different logging policies are evaluated separately, and the largest log decides."""
+"""Judged rows -> one log per logging policy for the estimates, and one of all rows for the gate's bound.
+
+Each row's weight rests on its own propensity, so rows of several logging policies add up in one bound.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,11 +43,13 @@ def split_logs(
     creatives: pd.DataFrame,
     target: np.ndarray,
     baseline: np.ndarray | None,
+    prior: float = 0.0,
 ) -> Iterator[PolicyLog]:
     """Impressions of several logging policies -> one PolicyLog for each, the largest first (ties: by name).
 
     impressions: as `logged_decisions` takes them, and `logging_policy`, `click`. pairs: impression_id, creative_id,
     p_click and, where the whole logging distribution is known, propensity; grouped in the order of `impressions`.
+    prior: mean click before these rows, which stands for a model on rows of shoppers who refused consent.
     """
     offsets = pair_offsets(pairs, impressions)
     names = impressions["logging_policy"].to_numpy(dtype=object)
@@ -52,19 +57,38 @@ def split_logs(
     for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
         rows = names == name
         kept = spread(rows, offsets)
-        # what is known of the shopper is in the score already, and would cost the reward models far more than it adds
-        known = [column for column in impressions if column == "shopper_id" or not column.startswith("shopper_")]
-        own = impressions.loc[rows, known].reset_index(drop=True)
-        own_pairs = _known_pairs(pairs[kept].reset_index(drop=True))
-        log = logged_decisions(
-            own,
-            own_pairs,
-            pair_offsets(own_pairs, own),
-            creatives,
-            reward=own["click"].to_numpy(dtype=float),
-            score=own_pairs["p_click"].to_numpy(),
-        )
+        log, own_pairs = _log_of(impressions[rows], pairs[kept], creatives, prior)
         yield PolicyLog(name, log, own_pairs, target[kept], None if baseline is None else baseline[kept])
+
+
+def pooled_log(
+    impressions: pd.DataFrame, pairs: pd.DataFrame, creatives: pd.DataFrame, prior: float = 0.0
+) -> LoggedDecisions:
+    """The decisions of all logging policies in one log, each with its own propensity; arguments as `split_logs`."""
+    return _log_of(impressions, pairs, creatives, prior)[0]
+
+
+def _log_of(
+    impressions: pd.DataFrame, pairs: pd.DataFrame, creatives: pd.DataFrame, prior: float
+) -> tuple[LoggedDecisions, pd.DataFrame]:
+    """On rows of shoppers who refused consent `prior` stands for what a model says; they teach none."""
+    # what is known of the shopper is in the score already, and would cost the reward models far more than it adds
+    known = [column for column in impressions if column == "shopper_id" or not column.startswith("shopper_")]
+    own = impressions[known].reset_index(drop=True)
+    own_pairs = _known_pairs(pairs.reset_index(drop=True))
+    offsets = pair_offsets(own_pairs, own)
+    consent = own["consent"].to_numpy(dtype=bool) if "consent" in own else np.ones(len(own), dtype=bool)
+    log = logged_decisions(
+        own,
+        own_pairs,
+        offsets,
+        creatives,
+        reward=own["click"].to_numpy(dtype=float),
+        score=np.where(spread(consent, offsets), own_pairs["p_click"].to_numpy(), prior),
+        consent=consent,
+        prior=prior,
+    )
+    return log, own_pairs
 
 
 def _known_pairs(pairs: pd.DataFrame) -> pd.DataFrame:

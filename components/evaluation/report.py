@@ -1,8 +1,9 @@
 """An assessment as a page for people: Markdown, and a picture of all intervals."""
 
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 from io import BytesIO
-from urllib.parse import quote
 
 from components.evaluation.assess import Assessment
 from components.evaluation.intervals import Interval
@@ -78,9 +79,14 @@ def _share(it: Interval) -> str:
     return f"{it.value:+.1%} [{it.ci_low:+.1%}, {it.ci_high:+.1%}]"
 
 
-def picture_name(logging_policy: str) -> str:
-    """File name of the picture of one logging policy's evaluation; any name of a policy gives one, and its own."""
-    return f"intervals-{quote(logging_policy, safe='')}.png"
+def picture_name(form: str, logging_policy: str) -> str:
+    """File name of the picture of one form's evaluation on one logging policy's rows; any name gives one, and its own.
+
+    A name too long for a file, or with other characters than letters, digits, dashes and dots, is told by its digest.
+    """
+    if re.fullmatch(r"[A-Za-z0-9.-]{1,60}", logging_policy):
+        return f"intervals-{form}-{logging_policy}.png"
+    return f"intervals-{form}-{sha256(logging_policy.encode()).hexdigest()[:16]}.png"
 
 
 def picture(evaluation: Evaluation, truth: float | None = None) -> bytes:

@@ -14,7 +14,7 @@ from components.features.history import microseconds
 from components.features.levels import side_by_side
 from components.features.model import FeatureModel, consented, refused
 from components.features.profiles import shopper_profiles
-from components.features.splits import EVALUATION
+from components.features.splits import JUDGE, SELECT
 from components.features.versions import Versions, known_from
 
 COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
@@ -24,7 +24,7 @@ COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp",
 class Features:
     """What the later stages read.
 
-    impressions: ids, outcome, `split` (train, calibration, evaluation), `consent`, `segment`, then float32 columns
+    impressions: ids, outcome, `split` (train, calibrate, select, judge), `consent`, `segment`, then float32 columns
     `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`, as they are known now.
     shopper_profiles: for people. messages: what this data set cannot have, one sentence each. earlier: versions of
     rows of `creatives` that impressions before their `known_until` see; None and no rows: there are none.
@@ -48,8 +48,16 @@ class Features:
         return self.versions.table.iloc[rows].reset_index(drop=True)
 
     def judged(self) -> pd.DataFrame:
-        """The impressions later than all that any model learned from."""
-        return self.impressions[self.impressions["split"] == EVALUATION].reset_index(drop=True)
+        """The impressions that no model has learned from and no choice was made on."""
+        return self.of(JUDGE)
+
+    def held_out(self) -> pd.DataFrame:
+        """The impressions that no model has learned from: those that select, then those that judge."""
+        return self.of(SELECT, JUDGE)
+
+    def of(self, *splits: str) -> pd.DataFrame:
+        """The impressions of these splits, in the log's order."""
+        return self.impressions[self.impressions["split"].isin(splits)].reset_index(drop=True)
 
 
 def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> Features:

@@ -72,7 +72,7 @@ def fit_features(
     """
     impressions = tables["impressions"]
     consenting = _consenting(impressions, tables)
-    splits = Splits.fit(consenting, config.train_share, config.calibration_share, ends_at)
+    splits = Splits.fit(consenting, config, ends_at)
     taught = consenting[splits.of(consenting) == TRAIN]
     products, images = tables.get("products"), tables.get("images")
     events = consented(tables.get("events"), tables) if config.shopper_history else None

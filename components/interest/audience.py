@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from components.features import Features
-from components.features.splits import EVALUATION
+from components.features.splits import JUDGE
 from components.interest.calibrated import CalibratedModel
 
 STANDS_FOR = "audience"  # the segment that a row was drawn for
 
 
 def draw_audience(features: Features, segments: int, shoppers: int, seed: int) -> pd.DataFrame:
-    """Features -> at most `shoppers` consenting impressions of each segment, from before evaluation begins.
+    """Features -> at most `shoppers` consenting impressions of each segment, from before judging begins.
 
     Columns: `audience`, the segment that the row stands for; `segment`, the row's own, another one only where that
     segment has none of these and all consenting shoppers stand for it; the float32 columns `shopper_*` and `context_*`.
@@ -19,7 +19,7 @@ def draw_audience(features: Features, segments: int, shoppers: int, seed: int) -
     """
     known = features.impressions.drop(columns="shopper_id")
     columns = [name for name in known if name == "segment" or name.startswith(("shopper_", "context_"))]
-    before = known.loc[known["consent"] & (known["split"] != EVALUATION), columns]
+    before = known.loc[known["consent"] & (known["split"] != JUDGE), columns]
     random = np.random.default_rng(seed)
     drawn = {}
     for segment in range(segments):

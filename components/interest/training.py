@@ -1,8 +1,7 @@
 """Features -> the models of interest, compared on time that none has seen, and the champion with its figures.
 
-Three stretches of time, three uses. `train` teaches. `calibration` calibrates, and chooses between models: each half of
-its shoppers is judged under the calibration of the other half. `evaluation` judges policies later, so it chooses
-nothing here; it only reports, and the gate reads that report.
+Three stretches of time, three uses: `train` teaches, `calibrate` calibrates, `select` chooses between the models and is
+what the champion's figures and its gate are of. `judge` is left to the evaluation of policies: nothing here reads it.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from components.config import InterestConfig
 from components.errors import UserError
 from components.features import Features
-from components.features.splits import CALIBRATION, EVALUATION, TRAIN
+from components.features.splits import CALIBRATE, SELECT, TRAIN
 from components.interest.calibrated import CalibratedModel
 from components.interest.calibration import fit_platt
 from components.interest.kinds import KINDS, kind_of
@@ -55,7 +54,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One trained model. log_loss: on the calibration slice; excess: its loss there minus the simplest model's."""
+    """One trained model. log_loss: on the select slice; excess: its loss there minus the simplest model's."""
 
     name: str
     log_loss: float
@@ -74,7 +73,7 @@ class Interest:
 
     @property
     def report(self) -> Report:
-        """The champion's figures on the evaluation rows."""
+        """The champion's figures on the select slice."""
         return next(candidate.report for candidate in self.candidates if candidate.name == self.champion.name)
 
     def to_dict(self) -> dict:
@@ -94,18 +93,19 @@ def train_interest(features: Features, config: InterestConfig) -> Interest:
     Raises UserError where a model's name is unknown, training has no click to learn from, or a split no impression.
     """
     names = _names(config)
-    taught, calibrating, judging = (Rows.of(features, split) for split in (TRAIN, CALIBRATION, EVALUATION))
+    taught, calibrating, selecting = (Rows.of(features, split) for split in (TRAIN, CALIBRATE, SELECT))
     _check(taught)
-    _check_seen(CALIBRATION, calibrating)
-    _check_seen(EVALUATION, judging)
+    _check_seen(CALIBRATE, calibrating)
+    _check_seen(SELECT, selecting)
     models = [kind_of(name).train(features, taught.pairs, taught.click, config) for name in names]
-    losses = [_crossed_losses(model, calibrating) for model in models]
-    excess = [_mean(loss - losses[0], calibrating, config) for loss in losses]
     calibrated = [_calibrate(model, calibrating) for model in models]
+    probabilities = [model.probabilities(selecting.pairs) for model in calibrated]
+    losses = [log_losses(probability, selecting.click) for probability in probabilities]
+    excess = [_mean(loss - losses[0], selecting, config) for loss in losses]
     base_rate = float(np.concatenate([taught.click, calibrating.click]).mean())
     candidates = tuple(
-        Candidate(model.name, float(loss.mean()), over, _report(model, judging, base_rate, config))
-        for model, loss, over in zip(calibrated, losses, excess, strict=True)
+        Candidate(model.name, float(loss.mean()), over, _report(probability, selecting, base_rate, config))
+        for model, probability, loss, over in zip(calibrated, probabilities, losses, excess, strict=True)
     )
     chosen = choose(candidates)
     passed, reasons = gate(candidates[chosen].report, config)
@@ -114,9 +114,9 @@ def train_interest(features: Features, config: InterestConfig) -> Interest:
 
 def train_calibrated(features: Features, name: str, config: InterestConfig) -> CalibratedModel:
     """Features -> one calibrated model of the kind `name`, not judged. Raises UserError as `train_interest` does."""
-    taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATION))
+    taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATE))
     _check(taught)
-    _check_seen(CALIBRATION, calibrating)
+    _check_seen(CALIBRATE, calibrating)
     return _calibrate(kind_of(name).train(features, taught.pairs, taught.click, config), calibrating)
 
 
@@ -149,27 +149,15 @@ def _check_seen(split: str, rows: Rows) -> None:
     if not len(rows.click):
         raise UserError(
             f"impressions: no row of a consenting shopper in the time of {split}: the log pauses there, or "
-            "features.train_share and features.calibration_share leave it too little time"
+            "features.train_share, features.calibration_share and features.select_share leave it too little time"
         )
-
-
-def _crossed_losses(model: InterestModel, rows: Rows) -> np.ndarray:
-    """Log loss of each calibration row, float64 [n], calibrated on the other half of the shoppers."""
-    logits = model.logits(rows.pairs)
-    half = np.unique(rows.shopper_id, return_inverse=True)[1] % 2 == 0
-    losses = np.empty(len(logits))
-    for judged in (half, ~half):
-        platt = fit_platt(logits[~judged], rows.click[~judged])
-        losses[judged] = log_losses(platt.probabilities(logits[judged]), rows.click[judged])
-    return losses
 
 
 def _calibrate(model: InterestModel, rows: Rows) -> CalibratedModel:
     return CalibratedModel(model, fit_platt(model.logits(rows.pairs), rows.click), rows.pairs.repeats.shape[1])
 
 
-def _report(model: CalibratedModel, rows: Rows, base_rate: float, config: InterestConfig) -> Report:
-    probability = model.probabilities(rows.pairs)
+def _report(probability: np.ndarray, rows: Rows, base_rate: float, config: InterestConfig) -> Report:
     loss = log_losses(probability, rows.click)
     base = log_losses(np.full(len(loss), base_rate), rows.click)
     return Report(
@@ -196,7 +184,7 @@ def _why(candidates: tuple[Candidate, ...], chosen: int) -> str:
         best = candidates[chosen]
         return f"{best.name} beats {candidates[0].name} by {-best.excess.value:.6f} nats per impression, surely"
     named = ", ".join(candidate.name for candidate in others)
-    return f"{candidates[0].name} is kept: {named} is not surely better on the calibration slice"
+    return f"{candidates[0].name} is kept: {named} is not surely better on the select slice"
 
 
 def gate(report: Report, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:

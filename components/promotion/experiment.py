@@ -77,9 +77,10 @@ def arm(salt: str, shopper_id: str) -> str:
 
 
 def plan_experiment(
-    candidate: str, champion: str | None, assessed: Mapping[str, Any], settling_days: int
+    candidate: str, champion: str | None, record: Mapping[str, Any], settling_days: int
 ) -> ExperimentPlan:
-    """The plan for policy `candidate` against `champion` (package digests), from evaluation's record of its log."""
+    """The plan for policy `candidate` against `champion` (package digests), from evaluation's record of its form."""
+    assessed = record["logs"][0]  # the largest log
     lift, traffic = assessed["evaluation"]["lift"], assessed["traffic"]
     rate = assessed["evaluation"]["baseline"]["value"]  # the control's, which need not be the log's
     return ExperimentPlan(
@@ -91,7 +92,7 @@ def plan_experiment(
         planned=_size(rate, lift["value"] / rate, traffic),
         at_most=_size(rate, lift["ci_low"] / rate, traffic) if lift["ci_low"] > 0 else None,
         settling_days=settling_days,
-        guardrails=_guardrails(assessed),
+        guardrails=_guardrails(assessed, record["guards"]),
     )
 
 
@@ -112,12 +113,11 @@ def _size(click_rate: float, relative_lift: float, traffic: Mapping[str, float])
     return Size(relative_lift, n, WEEK * ceil(2 * n / traffic["impressions_per_day"] / WEEK))
 
 
-def _guardrails(assessed: Mapping[str, Any]) -> tuple[Guardrail, ...]:
+def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float]) -> tuple[Guardrail, ...]:
     """The gate's own, of the metrics that this log can tell."""
     from components.evaluation.gate import GUARDS
 
     told = {metric["name"] for metric in assessed["metrics"] if metric["change"] is not None}
-    bounds = assessed["guards"]
     rails = [
         Guardrail(name, "up" if direction > 0 else "down", bounds["guard_bound"])
         for name, direction in GUARDS.items()

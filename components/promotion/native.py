@@ -68,7 +68,7 @@ def log_policy(package: Path) -> str:
     from mlflow.types import ColSpec, Schema
 
     decisions = pd.read_parquet(package / "decisions.parquet")
-    cell = [ColSpec("long", "segment"), ColSpec("string", "placement"), ColSpec("string", "campaign")]
+    cell = [ColSpec("string", "segment"), ColSpec("string", "placement"), ColSpec("string", "campaign")]
     answer = [ColSpec("string", "creative_id"), ColSpec("double", "probability"), ColSpec("double", "impressions")]
     logged = mlflow.pyfunc.log_model(
         name="model",

@@ -7,10 +7,10 @@ against.
 from dataclasses import dataclass
 
 from components.errors import UserError
-from components.evaluation.ledger import Ledger
+from components.evaluation.ledger import share_of
 from components.lock import store_lock
-from components.promotion.decision import Decision, Gate, page, question_of
-from components.tracking import Version, version_of
+from components.promotion.decision import Decision, Gate, page
+from components.tracking import Version, ensure_model, version_of
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -40,7 +40,7 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
         if champion is not None and champion.number == candidate.number:
             return Outcome("keep", champion.number, candidate.number, ("the candidate is the champion",))
         _check_champion(name, champion, decision)
-        _spend(client, name, decision)
+        _check_charged(client, name, decision)
         _record(client, candidate, decision)
         objection = _objection(client, candidate)
         if decision.action == "promote" and approval == "auto" and not objection:
@@ -111,6 +111,20 @@ def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
         client.set_registered_model_alias(name, CHAMPION if gate.passed else CHALLENGER, number)
 
 
+def charge(client, name: str, question: str) -> tuple[str, ...]:
+    """Enter `question` into the ledger of the policy `name` unless it is there; the whole ledger, in order.
+
+    This comes before the judged rows are looked at, and is never taken back: a look costs, whatever comes of it.
+    """
+    with store_lock():
+        ensure_model(client, name)
+        asked = questions(client, name)
+        if question in asked:
+            return asked
+        client.set_registered_model_tag(name, f"{QUESTION}{len(asked):06d}", question)
+        return (*asked, question)
+
+
 def questions(client, name: str) -> tuple[str, ...]:
     """Every question that the gate of the policy `name` was asked, in order: what the ledger is made of."""
     found = client.search_registered_models(f"name = '{name}'")
@@ -134,15 +148,15 @@ def _objection(client, candidate: Version) -> tuple[str, ...]:
     return (f"version {candidate.number} was rolled back by {by}: {tags[ROLLED_BACK]}",)
 
 
-def _spend(client, name: str, decision: Decision) -> None:
-    """Enter the decision's question, if it is new; UserError where another one took its place in the meantime."""
+def _check_charged(client, name: str, decision: Decision) -> None:
+    """UserError unless the registry's ledger was charged for the decision's question, with its error probability."""
     asked, evidence = questions(client, name), decision.evidence
-    question = question_of(evidence.candidate, evidence.champion)
-    alpha, ledger = Ledger(decision.alpha, asked).ask(question)
-    if alpha != evidence.alpha:
-        raise UserError(f"{name}: another challenger was judged in the meantime; nothing was moved. Run again")
-    if len(ledger.questions) > len(asked):
-        client.set_registered_model_tag(name, f"{QUESTION}{len(asked):06d}", question)
+    place = asked.index(evidence.question) if evidence.question in asked else None
+    if place is None or evidence.alpha != share_of(decision.alpha, place):
+        raise UserError(
+            f"{name}: the registry's ledger does not hold this decision's question at this error probability; nothing "
+            "was moved. Run again"
+        )
 
 
 def _check_champion(name: str, champion: Version | None, decision: Decision) -> None:
@@ -154,12 +168,14 @@ def _check_champion(name: str, champion: Version | None, decision: Decision) -> 
 
 
 def _record(client, candidate: Version, decision: Decision) -> None:
-    lift = decision.evidence.evaluation.get("lift") or {}
+    lift = decision.lift or {}
     tags = {
         "decision": decision.action,
         "reasons": "; ".join(decision.reasons)[:4000],
         "against": decision.evidence.champion or "none",
         "margin": f"{decision.margin:g}",
+        "acts": decision.acts or "none",
+        "forms": ",".join(decision.passed) or "none",
         **{f"lift_{key}": f"{value:.9f}" for key, value in lift.items()},
     }
     for key, value in tags.items():

@@ -19,7 +19,7 @@ from components.paths import STAGES, Paths
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow
-INTERVALS = "intervals-production-softmax.png"
+INTERVALS = {f"intervals-{form}-production-softmax.png" for form in ("table", "per_shopper")}
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_people_see_pages_ads_and_boards(finished):
     assert (docs / "data_docs" / "index.html").exists()
     boards = {path.name for path in UPath("artifacts/marketplace/creatives/boards").glob("*.png")}
     assert boards == {"captions.png", "vae-3.png", "wgan-3.png"}
-    assert [path.name for path in UPath("artifacts/marketplace/evaluation/pictures").iterdir()] == [INTERVALS]
+    assert {path.name for path in UPath("artifacts/marketplace/evaluation/pictures").iterdir()} == INTERVALS
 
 
 def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
@@ -148,14 +148,54 @@ def test_the_policys_mlflow_run_shows_the_trust_card_and_all_intervals(finished_
 
     client = open_store()
     run = client.search_model_versions("name = 'marketplace-policy'")[0].run_id
-    assert f"pictures/{INTERVALS}" in {file.path for file in client.list_artifacts(run, "pictures")}
+    assert {f"pictures/{name}" for name in INTERVALS} <= {file.path for file in client.list_artifacts(run, "pictures")}
     assert "evaluation.md" in {file.path for file in client.list_artifacts(run)}
 
 
+def test_without_a_charge_the_judged_rows_are_not_looked_at(finished):
+    """What `dvc repro` does on a machine whose ledger was never charged: a preview on the select slice, no decision."""
+    paths, before = Paths.of("marketplace"), all_digests()
+    assert json.loads((paths.stage("evaluation") / "evaluation.json").read_text())["judged"] is True
+    ledger = paths.ledger.read_text()
+    paths.ledger.write_text("[]")
+    assert run_stages() == ["evaluation", "promotion"]
+    evaluated = json.loads((paths.stage("evaluation") / "evaluation.json").read_text())
+    selected = read_frame(paths.stage("features") / "impressions.parquet")["split"].value_counts()["select"]
+    assert evaluated["judged"] is False
+    assert evaluated["forms"][0]["logs"][0]["evaluation"]["n"] == selected
+    decision = json.loads((paths.stage("promotion") / "decision.json").read_text())
+    assert decision["action"] == "preview" and decision["acts"] is None
+    assert "preview" in (paths.docs / "evaluation.md").read_text()
+    paths.ledger.write_text(ledger)
+    assert run_stages() == ["evaluation", "promotion"]
+    assert all_digests() == before
+
+
+def test_a_question_is_all_that_its_answer_depends_on(finished):
+    """A re-rolled seed, guard, bound or boundary is another question; who approves is none."""
+    paths = Paths.of("marketplace")
+
+    def question(*overrides: str) -> str:
+        return stages.question(load_settings("params.yaml", "marketplace", overrides), paths)
+
+    asked = json.loads(paths.ledger.read_text())
+    assert question() == asked[-1] == question("promotion.approval=manual")
+    others = {
+        question(change)
+        for change in (
+            "evaluation.seed=1", "evaluation.exclude_bots=true", "evaluation.guard_bound=0.2", "evaluation.min_ess=1.0",
+            "evaluation.policy.temperatures=[0.05]", "promotion.margin=0.001", "promotion.alpha=0.1",
+        )
+    }  # fmt: skip
+    assert len(others) == 7 and not others & set(asked)
+
+
 def test_dvc_and_the_flow_write_the_same_bytes(finished):
-    """From the same champion snapshot, on one machine."""
-    due = all_digests()
+    """From the same champion snapshot and ledger, on one machine."""
+    due, ledger = all_digests(), UPath("artifacts/marketplace/ledger.json").read_text()
     shutil.rmtree("artifacts/marketplace")
+    UPath("artifacts/marketplace").mkdir()
+    UPath("artifacts/marketplace/ledger.json").write_text(ledger)
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, name)
     for name in ("expectations", "components"):

@@ -77,7 +77,7 @@ def shop(tmp_path_factory, few_photos):
     model = fit_features(tables, settings)
     built = build_features(model, tables, settings)
     interest = train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion
-    late = built.impressions.loc[built.impressions["split"] == "evaluation", ["impression_id", "segment"]]
+    late = built.impressions.loc[built.impressions["split"] == "judge", ["impression_id", "segment"]]
     later = tables["impressions"].merge(late, on="impression_id")
     return Shop(config, tables, Chooser(interest, model, draw_audience(built, SEGMENTS, 60, seed=0)), later)
 

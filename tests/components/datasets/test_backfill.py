@@ -19,10 +19,6 @@ NAME = "marketplace"
 WEEK = WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=2100, days=7)
 
 
-def nobody(champion, tables, moment):
-    raise AssertionError("without a champion nobody asks for segments")
-
-
 def validated(data: UPath, workdir: UPath, as_of=None) -> dict[str, str]:
     """Digests of what the stage writes."""
     paths = Paths.of(NAME, str(data / NAME), str(workdir))
@@ -36,7 +32,7 @@ def test_a_backfill_gives_the_bytes_of_that_weeks_own_run(photos, tmp_path):
     write_dataset(*build_tables(WEEK, photos), data / NAME)
     ended = read_card(data / NAME).ends_at
     own = validated(data, UPath(tmp_path / "own"))
-    advance(NAME, data, 3, None, nobody)
+    advance(NAME, data, 3, None)
     arrive_late(data / NAME)
     assert validated(data, UPath(tmp_path / "again"), ended) == own
     now = UPath(tmp_path / "now")

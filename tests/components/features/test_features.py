@@ -78,7 +78,9 @@ def planted_events(impression, offsets):
 
 
 def chosen_impression(features):
-    late = features.impressions[features.impressions["consent"] & (features.impressions["split"] == "evaluation")]
+    late = features.impressions[
+        features.impressions["consent"] & features.impressions["split"].isin(["select", "judge"])
+    ]
     return late.iloc[len(late) // 2]
 
 
@@ -128,12 +130,12 @@ def test_splits_follow_time_and_keep_a_page_together(tables):
     impressions = tables["impressions"].sort_values("timestamp", ignore_index=True)
     model = fit_features({**tables, "impressions": impressions}, CONFIG)
     split = model.splits.of(impressions)
-    assert list(dict.fromkeys(split)) == ["train", "calibration", "evaluation"]
+    assert list(dict.fromkeys(split)) == ["train", "calibrate", "select", "judge"]
     last = int(np.flatnonzero(split == TRAIN)[-1])
     page = impressions["request_id"].copy()
     page.iloc[[last, last + 1]] = "one page"
     together = model.splits.of(impressions.assign(request_id=page))
-    assert together[last] == together[last + 1] == "calibration"
+    assert together[last] == together[last + 1] == "calibrate"
     assert (np.delete(together, last) == np.delete(split, last)).all()
 
 
@@ -279,8 +281,10 @@ def test_own_columns_become_features(tables):
 
 
 def test_shares_that_leave_no_time_to_judge_are_refused(tables):
-    with pytest.raises(UserError, match=r"train_share 0\.8 and features\.calibration_share 0\.2"):
-        fit_features(tables, CONFIG.model_copy(update={"train_share": 0.8, "calibration_share": 0.2}))
+    with pytest.raises(
+        UserError, match=r"train_share 0\.8, features\.calibration_share 0\.1 and features\.select_share 0\.1"
+    ):
+        fit_features(tables, CONFIG.model_copy(update={"train_share": 0.8}))
     at_once = tables["impressions"].assign(timestamp=tables["impressions"]["timestamp"].iloc[0])
     with pytest.raises(UserError, match="column timestamp"):
         fit_features({**tables, "impressions": at_once}, CONFIG)

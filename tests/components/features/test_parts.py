@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.config import FeaturesConfig
 from components.features.history import Timeline
 from components.features.levels import Levels, PriceBands
 from components.features.segments import Segments
@@ -89,9 +90,9 @@ def test_segments_find_planted_groups_and_name_the_largest_first():
     assert np.bincount(segments.assign(points)).tolist() == [60, 40, 20]
 
 
-def test_what_may_judge_comes_after_calibration_or_at_no_known_time():
+def test_what_may_judge_comes_after_selection_or_at_no_known_time():
     moment = pd.to_datetime(pd.Series([50, 199, 200, 250, None]), unit="us", utc=True).astype("datetime64[us, UTC]")
-    rows, splits = pd.DataFrame({"timestamp": moment}), Splits(100, 200)
+    rows, splits = pd.DataFrame({"timestamp": moment}), Splits(50, 100, 200)
     assert splits.may_judge(rows).tolist() == [False, False, True, True, True]
     paged = rows.assign(request_id=[None, "page", "page", None, None])
     assert splits.may_judge(paged).tolist() == [False, True, True, True, True]
@@ -150,3 +151,12 @@ def test_texts_are_embedded_once_each():
     assert len(vectors) == 3  # two texts and null
     np.testing.assert_array_equal(vectors[row], space.embed(texts))
     assert not vectors[row][1].any()
+
+
+def test_time_is_cut_no_later_than_the_log_ends():
+    """A row that came in late, from after the log's end, does not stretch the shares of time."""
+    moment = pd.Series(pd.to_datetime([0, 100, 1000], unit="us", utc=True)).astype("datetime64[us, UTC]")
+    rows, config = pd.DataFrame({"timestamp": moment}), FeaturesConfig(train_share=0.5, calibration_share=0.1)
+    ends_at = pd.Timestamp(100, unit="us", tz="UTC")
+    assert Splits.fit(rows, config, ends_at) == Splits(50, 60, 70)
+    assert Splits.fit(rows, config, None).train_until == 500

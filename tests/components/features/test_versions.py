@@ -4,7 +4,7 @@ import pytest
 
 from components.config import FeaturesConfig, InterestConfig
 from components.features import build_features, creative_features, fit_features
-from components.features.splits import EVALUATION, TRAIN
+from components.features.splits import JUDGE, SELECT, TRAIN
 from components.interest import logged_pairs, predict_pairs
 from components.interest.training import train_calibrated
 from tests.components.features.shop import DAYS, START, shop
@@ -75,7 +75,7 @@ def test_an_impression_sees_open_columns_of_its_shopper_from_their_moment_on(tab
     np.testing.assert_array_equal(rows.loc[~early, "shopper_number"], own[~early])
 
 
-@pytest.mark.parametrize("split", [TRAIN, "calibration", EVALUATION])
+@pytest.mark.parametrize("split", [TRAIN, "calibrate", SELECT, JUDGE])
 def test_a_pair_sees_open_columns_of_creative_and_product_from_their_moments_on(tables, features, model, split):
     pairs, _ = logged_pairs(features, split)
     when = pairs.impressions["timestamp"].iloc[pairs.row].reset_index(drop=True)

@@ -23,7 +23,7 @@ def tables():
 def test_an_audience_is_of_its_segment_and_of_the_time_before_evaluation(features):
     drawn = draw_audience(features, 2, 20, seed=0)
     assert drawn["audience"].tolist() == [0] * 20 + [1] * 20 and (drawn["segment"] == drawn["audience"]).all()
-    before = features.impressions[features.impressions["split"] != "evaluation"]
+    before = features.impressions[features.impressions["split"] != "judge"]
     columns = [name for name in drawn if name != "audience"]
     assert pd.MultiIndex.from_frame(drawn[columns]).isin(pd.MultiIndex.from_frame(before[columns])).all()
     assert draw_audience(features, 2, 20, seed=0).equals(drawn)

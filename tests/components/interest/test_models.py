@@ -6,13 +6,13 @@ import pytest
 
 from components.config import FeaturesConfig, InterestConfig
 from components.features import build_features, fit_features
-from components.features.splits import EVALUATION
+from components.features.splits import SELECT
 from components.interest import CalibratedModel, predict_pairs, train_interest
 from components.interest.kinds import KINDS
 from components.interest.scoring import logged_pairs
 from tests.components.features.shop import shop
 
-FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3, select_share=0.39)
 # a small log wants small steps and a strong prior on the network's weights (l2 counts against the mean loss of a row)
 CONFIG = InterestConfig(epochs=15, batch_size=128, hidden=(16,), bootstrap=100, learning_rate=3e-3, l2=5e-3)
 LIKING = 1.5
@@ -48,8 +48,8 @@ def trained(personal):
 
 
 def every_pair(features) -> pd.DataFrame:
-    """All creatives of the campaign for the first evaluation impressions."""
-    late = features.impressions[features.impressions["split"] == EVALUATION].head(200)
+    """All creatives of the campaign for the first selecting impressions."""
+    late = features.impressions[features.impressions["split"] == SELECT].head(200)
     return late[["impression_id", "campaign"]].merge(features.creatives[["creative_id", "campaign"]], on="campaign")
 
 
@@ -118,7 +118,7 @@ def test_pairs_are_scored_one_by_one_or_together_alike(name, trained, personal):
     assert together.dtype == np.float64 and ((together > 0) & (together < 1)).all()
     shuffled = pairs.sample(frac=1.0, random_state=0)
     np.testing.assert_allclose(predict_pairs(champion, personal, shuffled), together[shuffled.index], rtol=1e-6)
-    logged, _ = logged_pairs(personal, EVALUATION)
+    logged, _ = logged_pairs(personal, SELECT)
     fresh = (logged.repeats == 0).all(axis=1)
     each = champion.predict(logged.impressions, logged.creatives)[logged.row, logged.column]
     np.testing.assert_allclose(each[fresh], champion.probabilities(logged)[fresh], rtol=1e-6)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from components.config import PromotionConfig
 from components.evaluation.gate import GateEvidence
@@ -26,16 +27,28 @@ def lift_of(gain: float, harms: tuple[str, ...] = ()) -> dict:
     return GateEvidence(sums, (), 1.0, 20_000, harms).to_dict()
 
 
-def evidence(gain=0.2, harms=(), verdict="trust", reasons=(), candidate="new", champion=None, alpha=ALPHA) -> Evidence:
+def form(name: str, gain=0.2, harms=(), verdict="trust", reasons=(), outlook=None) -> dict:
+    """The record of one form of a policy, as evaluation.json has it."""
     interval = {"value": gain, "ci_low": gain - 0.01, "ci_high": gain + 0.01} if verdict == "trust" else None
     evaluation = {"verdict": verdict, "lift": interval, "reasons": list(reasons), "selected": "dr"}
-    return Evidence(PASSED, PASSED, evaluation, lift_of(gain, harms), alpha, candidate, champion)
+    log = {"logging_policy": "shop", "evaluation": evaluation, "outlook": outlook}
+    return {"form": name, "logs": [log], "gate": lift_of(gain, harms), "broken": []}
+
+
+def evidence(candidate="new", champion=None, alpha=ALPHA, question="q", **told) -> Evidence:
+    """Evidence about a policy of one form, `table`, told by the arguments of `form`."""
+    return Evidence(PASSED, PASSED, False, (form("table", **told),), question, alpha, candidate, champion)
+
+
+def of_forms(*forms: dict) -> Evidence:
+    return replace(evidence(), forms=forms)
 
 
 def test_a_lower_bound_above_the_margin_promotes():
     decision = decide(evidence(), PromotionConfig(margin=0.001))
     assert decision.action == "promote"
     assert "above the margin" in decision.reasons[1]
+    assert decision.acts == "table" and decision.lift["value"] == 0.2
 
 
 def test_the_bound_is_the_anytime_valid_one_at_the_ledgers_alpha():
@@ -51,12 +64,13 @@ def test_no_gain_is_refused():
 
 def test_evidence_of_harm_refuses_whatever_the_lift():
     decision = decide(evidence(harms=("segment 3 is harmed",)), PromotionConfig())
-    assert (decision.action, decision.reasons[1]) == ("refuse", "segment 3 is harmed")
+    assert (decision.action, decision.reasons[1]) == ("refuse", "table: segment 3 is harmed")
+    assert decision.acts is None
 
 
 def test_an_abstention_gives_evaluations_reasons():
     decision = decide(evidence(verdict="abstain", reasons=["287 clicks are too few"]), PromotionConfig())
-    assert (decision.action, decision.reasons) == ("abstain", ("287 clicks are too few",))
+    assert (decision.action, decision.reasons) == ("abstain", ("table: 287 clicks are too few",))
 
 
 def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
@@ -64,9 +78,10 @@ def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
     logging = Logging(0.0, 0.4, rates, tuple(0.2 * rate**2 for rate in rates), 100.0)
     settles = Outlook(20_000, 0.05, 0.025, (logging,))
     said = settles.sentence(FIRST)
-    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50)
-    decision = decide(replace(later, outlook=settles.to_dict()), PromotionConfig())
-    assert decision.reasons == ("too few", settles.sentence(ALPHA / 50)) and said not in decision.reasons
+    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50, outlook=settles.to_dict())
+    decision = decide(later, PromotionConfig())
+    assert decision.reasons == ("table: too few", f"table: {settles.sentence(ALPHA / 50)}")
+    assert said not in " ".join(decision.reasons)
     assert settles.needs(ALPHA / 50)[0.0] > settles.needs(ALPHA)[0.0]
     assert f"| 0% | {settles.needs(ALPHA / 50)[0.0]:,} |" in page(decision)
 
@@ -94,3 +109,69 @@ def test_the_record_is_plain_json_and_replays(champion):
     again = Decision.of(record)
     assert again.action == decision.action
     assert decide(again.evidence, PromotionConfig(margin=record["margin"])).reasons == decision.reasons
+
+
+def test_only_the_forms_that_passed_may_act_and_the_first_of_them_does():
+    both = decide(of_forms(form("table"), form("per_shopper")), PromotionConfig())
+    assert [found.verdict for found in both.forms] == ["passed", "passed"] and both.acts == "table"
+    first = decide(of_forms(form("table"), form("per_shopper", gain=0.0)), PromotionConfig())
+    assert (first.action, first.acts, first.passed) == ("promote", "table", ("table",))
+    other = decide(of_forms(form("table", gain=0.0), form("per_shopper")), PromotionConfig())
+    assert (other.action, other.acts, other.passed) == ("promote", "per_shopper", ("per_shopper",))
+    neither = decide(of_forms(form("table", gain=0.0), form("per_shopper", gain=0.0)), PromotionConfig())
+    assert (neither.action, neither.acts, neither.passed) == ("refuse", None, ())
+
+
+def test_forms_share_one_error_probability_by_holms_procedure():
+    """One has to pass at half of it; then the other has the whole."""
+    strong, weak = form("table"), form("per_shopper", gain=0.05)
+    bound = GateEvidence.from_dict(weak["gate"])
+    between = (bound.lower_bound(ALPHA / 2) + bound.lower_bound(ALPHA)) / 2
+    assert bound.lower_bound(ALPHA / 2) < between < bound.lower_bound(ALPHA)
+    config = PromotionConfig(margin=between)
+    assert decide(of_forms(weak), config).passed == ("per_shopper",), "alone it has the whole"
+    assert decide(of_forms(weak, form("table", gain=0.0)), config).passed == (), "beside a useless one it has half"
+    assert decide(of_forms(strong, weak), config).passed == ("table", "per_shopper"), "after another one, the whole"
+
+
+def test_without_a_charge_nothing_is_decided_and_no_bound_is_shown():
+    decision = decide(evidence(alpha=None), PromotionConfig())
+    assert decision.action == "preview" and decision.passed == ()
+    assert "adloom run" in decision.reasons[0] and "bound" not in " ".join(decision.reasons)
+
+
+@pytest.mark.parametrize(("model", "used", "action"), [
+    ("interest", False, "refuse"), ("creatives", True, "refuse"), ("creatives", False, "promote"),
+])  # fmt: skip
+def test_a_refused_model_stops_the_policy_that_uses_it(model, used, action):
+    refused = {model: Gate(False, ("its calibration is off",)), "new_creatives": used}
+    decision = decide(replace(evidence(), **refused), PromotionConfig())
+    assert decision.action == action
+    if action == "refuse":
+        assert model in decision.reasons[0] and "its calibration is off" in decision.reasons[0]
+
+
+def test_where_the_log_can_carry_no_judgement_a_refused_model_is_told_beside_it():
+    found = replace(
+        evidence(verdict="abstain", reasons=["too few clicks"]), interest=Gate(False, ("it learned little",))
+    )
+    decision = decide(found, PromotionConfig())
+    assert decision.action == "abstain"
+    assert "too few clicks" in decision.reasons[0] and "it learned little" in decision.reasons[-1]
+
+
+def test_a_log_that_is_wrong_about_itself_stops_the_bound_of_all_rows():
+    """The bound pools the rows of every logging policy, so a small broken log is not left out of it silently."""
+    broken = {**form("table"), "gate": None, "broken": ["log of a test: propensities do not sum to 1"]}
+    decision = decide(of_forms(broken), PromotionConfig())
+    assert decision.action == "abstain" and "propensities do not sum" in decision.reasons[0]
+
+
+def test_without_a_row_later_than_all_training_it_abstains():
+    decision = decide(of_forms({**form("table"), "logs": [], "gate": None}), PromotionConfig())
+    assert decision.action == "abstain" and "later than all that the policies learned from" in decision.reasons[0]
+
+
+def test_a_margin_below_zero_is_refused():
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        PromotionConfig(margin=-1.0)

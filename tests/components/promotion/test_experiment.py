@@ -6,18 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.contract.tables import read_json, write_bytes, write_table
+from components.contract.tables import read_json, write_bytes
+from components.errors import UserError
 from components.evaluation.traffic import traffic_of
-from components.manifest import digest_tree
+from components.manifest import digest_package, digest_tree
 from components.paths import Paths
 from components.promotion.experiment import POWER, arm, experiment_page, impressions_per_arm, plan_experiment
-from components.publication import export
+from components.publication import export, exported_policy
+from tests.components.policy.packages import package, write
 
+ACTS = {"dataset": "shop", "acting": {"acts": "table", "forms": ["table"]}}
 LIFT = {"value": 0.003, "ci_low": 0.001, "ci_high": 0.005}
 
 
 def assessed(lift=LIFT, metrics=("cvr", "cost_per_click"), segments=("0", "1")) -> dict:
-    return {
+    """The record of one form of a policy: its guards, and the assessment on its largest log."""
+    log = {
         "evaluation": {"lift": lift, "baseline": {"value": 0.03, "ci_low": 0.028, "ci_high": 0.032}},
         "traffic": {
             "days": 14.0,
@@ -26,11 +30,11 @@ def assessed(lift=LIFT, metrics=("cvr", "cost_per_click"), segments=("0", "1")) 
             "click_rate": 0.04,
             "design_effect": 1.2,
         },
-        "guards": {"guard_bound": 0.1, "segment_bound": 0.002},
         "metrics": [{"name": name, "change": {"value": 0.0}} for name in metrics]
         + [{"name": "negative_feedback", "change": None}],
         "segments": list(segments),
     }
+    return {"form": "table", "guards": {"guard_bound": 0.1, "segment_bound": 0.002}, "logs": [log]}
 
 
 def test_shoppers_are_split_evenly_for_good_and_anew_for_each_plan():
@@ -83,39 +87,67 @@ def test_json_and_page_say_all_of_it():
 def test_the_export_carries_the_plan_of_the_champion_on_until_another_one_comes(tmp_path):
     """Written by the run that promotes; a later run that keeps the champion has none of its own."""
     paths = Paths.of("shop", workdir=str(tmp_path))
-    for package in (paths.stage("promotion") / "policy", paths.champion):
-        write_table(pd.DataFrame({"segment": [0]}), package / "decisions.parquet")
+    for folder in (paths.stage("promotion") / "policy", paths.champion):
+        write(folder, package())
     written = paths.stage("promotion") / "experiment.json"
     written.write_text("{}")
-    export({"dataset": "shop", "champion": 3, "candidate": 3}, paths)
+    export({**ACTS, "champion": 3, "candidate": 3}, paths)
     assert (paths.export / "experiment.json").read_text() == "{}"
     assert "experiment.json" in read_json(paths.export / "manifest.json")["files"]
     written.unlink()
-    export({"dataset": "shop", "champion": 3, "candidate": 4}, paths)
+    export({**ACTS, "champion": 3, "candidate": 4}, paths)
     assert (paths.export / "experiment.json").exists()
-    export({"dataset": "shop", "champion": 2, "candidate": 4}, paths)  # rolled back: its plan is not known here
+    export({**ACTS, "champion": 2, "candidate": 4}, paths)  # rolled back: its plan is not known here
     assert not (paths.export / "experiment.json").exists()
 
 
 def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = Paths.of("shop")
-    write_table(pd.DataFrame({"segment": [0]}), paths.champion / "decisions.parquet")
+    write(paths.champion, package())
     write_bytes(b"an ad", paths.champion / "pool" / "ads" / "one.png")
-    export({"dataset": "shop", "champion": 2, "candidate": 4}, paths)
+    export({**ACTS, "champion": 2, "candidate": 4}, paths)
     before = digest_tree(paths.export, skip=())
-    assert set(before) == {"decisions.parquet", "manifest.json", "pictures/one.png"}
-    write_table(pd.DataFrame({"segment": [1]}), paths.champion / "decisions.parquet")
+    table = {"policy.json", "catalogue.parquet", "decisions.parquet", "segments.parquet", "manifest.json"}
+    assert set(before) == table | {"pictures/one.png"}
+    write(paths.champion, package(first=0.5))
     (paths.champion / "pool" / "ads" / "one.png").unlink()
     with monkeypatch.context() as patch:
         patch.setattr("components.publication.write_json", lambda *_: 1 / 0)  # the manifest, its last file
         with pytest.raises(ZeroDivisionError):
-            export({"dataset": "shop", "champion": 3, "candidate": 4}, paths)
+            export({**ACTS, "champion": 3, "candidate": 4}, paths)
     assert digest_tree(paths.export, skip=()) == before
-    export({"dataset": "shop", "champion": 3, "candidate": 4}, paths)
-    assert set(digest_tree(paths.export, skip=())) == {"decisions.parquet", "manifest.json"}
+    export({**ACTS, "champion": 3, "candidate": 4}, paths)
+    assert set(digest_tree(paths.export, skip=())) == table
     assert read_json(paths.export / "manifest.json")["policy_version"] == 3
     assert {path.name for path in paths.artifacts.iterdir()} == {"champion", "export"}
+
+
+def test_only_the_forms_that_passed_are_exported_byte_for_byte_as_they_were_judged(tmp_path):
+    """And with them what a server needs to refuse withdrawn creatives, and the name that its log must bear."""
+    paths = Paths.of("shop", workdir=str(tmp_path))
+    own = paths.stage("promotion") / "policy"
+    write(own, package())
+    for forms, there in ((["table"], {"decisions.parquet", "segments.parquet"}), (["per_shopper"], {"model"})):
+        export({"dataset": "shop", "acting": {"acts": forms[0], "forms": forms}, "champion": 1, "candidate": 1}, paths)
+        names = {path.name for path in paths.export.iterdir()}
+        assert names == {"policy.json", "catalogue.parquet", "manifest.json"} | there
+        for name in there | {"catalogue.parquet", "policy.json"}:
+            if (own / name).is_file():
+                assert (paths.export / name).read_bytes() == (own / name).read_bytes()
+        manifest = read_json(paths.export / "manifest.json")
+        assert (manifest["acts"], manifest["forms"]) == (forms[0], forms)
+        assert manifest["logging_policy"] == f"adloom-{digest_package(own)[:16]}-{forms[0]}"
+
+
+def test_the_simulated_shop_acts_on_a_table_alone(tmp_path):
+    paths = Paths.of("shop", workdir=str(tmp_path))
+    write(paths.stage("promotion") / "policy", package())
+    assert exported_policy(paths) is None, "nothing is exported yet"
+    acting = {"acts": "per_shopper", "forms": ["per_shopper"]}
+    export({"dataset": "shop", "acting": acting, "champion": 1, "candidate": 1}, paths)
+    with pytest.raises(UserError, match=r"acts as per_shopper, for its table did not pass"):
+        exported_policy(paths)
 
 
 def test_traffic_counts_shoppers_who_come_again():

@@ -1,25 +1,25 @@
 """apply(), promote(), rollback(): aliases move only under the lock, only against the champion that was judged."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
-from upath import UPath
 
 from components.cli.registry import rollback as rollback_command
 from components.config import PromotionConfig
-from components.contract.tables import read_frame, read_json, write_table
+from components.contract.tables import read_frame, read_json
 from components.errors import UserError
-from components.evaluation.ledger import Ledger
+from components.evaluation.ledger import share_of
 from components.manifest import digest_tree
 from components.paths import Paths
-from components.promotion.decision import decide, question_of
+from components.promotion.decision import decide
 from components.promotion.history import standing
-from components.promotion.registry import CHALLENGER, CHAMPION, apply, promote, questions, rollback
+from components.promotion.registry import CHALLENGER, CHAMPION, apply, charge, promote, questions, rollback
 from components.publication import export
 from components.tracking import ModelRecord, fetch_package, find_version, open_store, register, version_of
+from tests.components.policy.packages import package, write
 from tests.components.promotion.test_decision import evidence
 
 NAME = "shop-policy"
@@ -55,11 +55,10 @@ def version(store, tmp_path, request):
 
 def judged(client, candidate, champion=None, **kwargs):
     digest = champion.tags["package_digest"] if champion else None
-    asked = questions(client, NAME)
-    question = question_of(candidate.tags["package_digest"], digest)
-    alpha, _ = Ledger(PromotionConfig().alpha, asked).ask(question)
-    found = evidence(candidate=candidate.tags["package_digest"], champion=digest, alpha=alpha, **kwargs)
-    return decide(found, PromotionConfig())
+    question = f"{candidate.tags['package_digest'][:16]} against {(digest or 'none')[:16]}"
+    alpha = share_of(PromotionConfig().alpha, charge(client, NAME, question).index(question))
+    asked = {"candidate": candidate.tags["package_digest"], "champion": digest, "question": question, "alpha": alpha}
+    return decide(evidence(**asked, **kwargs), PromotionConfig())
 
 
 def test_the_registry_page_of_a_version_tells_the_reasons(store, version):
@@ -167,15 +166,16 @@ def test_the_export_follows_a_rollback(store, tmp_path, exported):
     name, paths = f"export{exported}", Paths.of(f"export{exported}", workdir=str(tmp_path))
     versions = []
     for number in (1, 2):
-        package = tmp_path / f"package{number}"
-        write_table(pd.DataFrame({"segment": [number]}), UPath(package) / "decisions.parquet")
-        record = ModelRecord(f"{name}-policy", package, lambda folder=package: f"file://{folder}", name, "0" * 64)
+        folder = tmp_path / f"package{number}"
+        write(folder, package(first=0.6 + 0.1 * number))
+        record = ModelRecord(f"{name}-policy", folder, lambda folder=folder: f"file://{folder}", name, "0" * 64)
         versions.append(register(store, record))
         store.set_registered_model_alias(f"{name}-policy", CHAMPION, str(number))
     store.set_model_version_tag(f"{name}-policy", "2", "previous_champion", "1")
     shutil.copytree(tmp_path / "package2", paths.champion)
     if exported:
-        export({"dataset": name, "champion": 2, "candidate": 3}, paths)
+        acting = {"acts": "table", "forms": ["table"]}
+        export({"dataset": name, "champion": 2, "candidate": 3, "acting": acting}, paths)
     before = digest_tree(paths.champion)
     said = CliRunner().invoke(
         rollback_command, [name, "--by", "ann", "--workdir", str(tmp_path)], catch_exceptions=False
@@ -184,7 +184,7 @@ def test_the_export_follows_a_rollback(store, tmp_path, exported):
     assert digest_tree(paths.champion) == before and not list(paths.artifacts.glob(".*"))
     if exported:
         assert f"{paths.export}: holds version 1 now" in said.output
-        assert read_frame(paths.export / "decisions.parquet")["segment"].tolist() == [1]
+        assert read_frame(paths.export / "decisions.parquet")["probability"].max() == pytest.approx(0.7)
         manifest = read_json(paths.export / "manifest.json")
         assert (manifest["policy_version"], manifest["dataset"]) == (1, name)
     else:
@@ -227,8 +227,9 @@ def test_every_question_is_entered_once_and_costs_the_next_one(store, version):
     first, second = version("first"), version("second")
     before = len(questions(store, NAME))
     decision = judged(store, first, gain=0.0)
+    assert len(questions(store, NAME)) == before + 1, "the look is charged before it is taken"
     apply(store, NAME, first, decision)
-    apply(store, NAME, first, decision)
+    apply(store, NAME, first, judged(store, first, gain=0.0))
     assert len(questions(store, NAME)) == before + 1
     later = judged(store, second, gain=0.0)
     assert later.evidence.alpha < decision.evidence.alpha
@@ -237,9 +238,26 @@ def test_every_question_is_entered_once_and_costs_the_next_one(store, version):
 def test_two_challengers_judged_at_once_do_not_share_one_part_of_alpha(store, version):
     first, second = version("first"), version("second")
     both = judged(store, first, gain=0.0), judged(store, second, gain=0.0)
-    apply(store, NAME, first, both[0])
-    with pytest.raises(UserError, match="judged in the meantime"):
-        apply(store, NAME, second, both[1])
+    assert both[1].evidence.alpha < both[0].evidence.alpha
+    for candidate, decision in zip((first, second), both, strict=True):
+        assert apply(store, NAME, candidate, decision).action == "refuse"
+
+
+def test_a_decision_whose_question_was_not_charged_moves_nothing(store, version):
+    first = version("first")
+    decision = judged(store, first)
+    for wrong in ({"question": "another one"}, {"alpha": decision.evidence.alpha * 2}, {"alpha": None}):
+        forged = replace(decision, evidence=replace(decision.evidence, **wrong))
+        with pytest.raises(UserError, match="ledger does not hold"):
+            apply(store, NAME, first, forged)
+    assert version_of(store, NAME, CHAMPION) is None
+
+
+def test_the_registry_tells_which_form_acts(store, version):
+    first = version("first")
+    apply(store, NAME, first, judged(store, first))
+    tags = version_of(store, NAME, CHAMPION).tags
+    assert (tags["acts"], tags["forms"]) == ("table", "table")
 
 
 def test_a_warm_start_finds_the_champion_generators_as_they_were_registered(store, tmp_path):

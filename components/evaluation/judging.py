@@ -1,0 +1,84 @@
+"""One form of a policy on the rows that judge it: an assessment per logging policy, and the gate's evidence of all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from components.config import EvaluationConfig
+from components.evaluation.assess import Assessment, assess, gate_on
+from components.evaluation.gate import GateEvidence
+from components.evaluation.held_out import HeldOut
+from components.evaluation.integrity import Finding
+from components.evaluation.logs import pooled_log, split_logs
+from components.evaluation.trail import bot_like, trail_of
+
+CRITICAL = "critical"
+Truth = Callable[[pd.DataFrame], np.ndarray]  # pairs (impression_id, creative_id) -> float64 [n_pairs]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """logs: by logging policy, the largest first. gate: None where no number can be told. truths: by logging policy,
+    where the world's law is known, for the page alone."""
+
+    logs: dict[str, Assessment]
+    gate: GateEvidence | None
+    truths: dict[str, dict[str, float] | None]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "logs": [{"logging_policy": name, **found.to_dict()} for name, found in self.logs.items()],
+            "gate": None if self.gate is None else self.gate.to_dict(),
+            "broken": list(self.broken()),
+        }
+
+    def broken(self) -> tuple[str, ...]:
+        """Critical findings of any log, in words: its rows are in the gate's bound too."""
+        return tuple(
+            f"log of {name}: {finding.words}"
+            for name, found in self.logs.items()
+            for finding in found.evaluation.findings
+            if finding.severity == CRITICAL
+        )
+
+
+def judge(
+    rows: HeldOut,
+    target: np.ndarray,
+    charge: np.ndarray,
+    config: EvaluationConfig,
+    *,
+    creatives: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
+    lost: pd.DataFrame,
+    findings: tuple[Finding, ...] = (),
+    click: Truth | None = None,
+) -> Judgement:
+    """Judge `target` (float64 [n_pairs]) on `rows`; charge: float64 [n], see `gate_on`.
+
+    creatives: feature rows. tables: the contract's impressions and creatives. lost: quarantined impressions of the
+    rows' time. findings: of checks of all rows together. click: the true probability of a click on pairs, where it is
+    known.
+    """
+    found, truths = {}, {}
+    for part in split_logs(rows.impressions, rows.pairs, creatives, target, rows.baseline, rows.prior):
+        name = part.logging_policy
+        own = lost[lost["logging_policy"] == name]
+        found[name] = assess(
+            part.log, part.target, config, part.baseline, tables["impressions"], tables["creatives"], own, findings
+        )
+        truths[name] = None if click is None else part.values(click(part.pairs))
+    judgement = Judgement(found, None, truths)
+    largest = next(iter(found.values()), None)
+    if largest is None or largest.evaluation.card is None or judgement.broken():
+        return judgement
+    pooled = pooled_log(rows.impressions, rows.pairs, creatives, rows.prior)
+    return replace(judgement, gate=gate_on(pooled, target, rows.baseline, charge, tables["impressions"], config))
+
+
+def bots_before(impressions: pd.DataFrame) -> frozenset[str]:
+    """Shoppers who look like bots on these impressions, all before the judged ones, so that no judged click chooses."""
+    return frozenset(impressions.loc[bot_like(trail_of(impressions)), "shopper_id"])

@@ -1,0 +1,156 @@
+"""Rows that select and rows that judge; the bound of all rows together; the share for new creatives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.evaluation.assess import gate_on
+from components.evaluation.held_out import HeldOut, consenting, later_than, without
+from components.evaluation.integrity import Finding
+from components.evaluation.judging import bots_before, judge
+from components.features.splits import Splits
+from components.policy.ragged import row_sums, spread
+from tests.components.evaluation.logs import KnownLog, known_log
+from tests.components.evaluation.test_assess import QUICK, impressions
+
+ALPHA = 0.025
+
+
+def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd.DataFrame]]:
+    """The log as the stage evaluation has it: rows held out, and the contract's tables. names: logging policies [n]."""
+    log = known.log
+    table = impressions(known)
+    rows = pd.DataFrame(
+        {
+            "impression_id": log.impression,
+            "shopper_id": log.cluster.astype(str),
+            "campaign": "c",
+            "creative_id": log.action_names[log.action[log.logged]],
+            "timestamp": table["timestamp"],
+            "click": log.reward.astype(int),
+            "propensity": log.propensity,
+            "placement": "top",
+            "logging_policy": names,
+        }
+    )
+    pairs = log.pairs().assign(p_click=0.05, propensity=log.logging)
+    held = HeldOut(rows, pairs, log.offsets, None)
+    creatives = pd.DataFrame({"creative_id": log.action_names, "campaign": "c"})
+    return held, {"impressions": table.assign(logging_policy=names), "creatives": creatives}
+
+
+def judged(known: KnownLog, names: np.ndarray, charge: float = 0.0, lost: pd.DataFrame | None = None):
+    held, tables = tables_of(known, names)
+    lost = pd.DataFrame({"creative_id": [], "logging_policy": []}) if lost is None else lost
+    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost}
+    return judge(held, known.target, np.full(known.log.n, charge), QUICK, **more)
+
+
+def test_the_bound_pools_the_rows_of_all_logging_policies_and_estimates_stay_apart():
+    known = known_log(5, n=6000)
+    names = np.where(np.arange(6000) % 4 == 0, "small", "large")
+    found = judged(known, names)
+    assert list(found.logs) == ["large", "small"]
+    assert [it.evaluation.n for it in found.logs.values()] == [4500, 1500]
+    assert found.gate.impressions == 6000
+    alone = judged(known, np.full(6000, "one"))
+    assert found.gate.lower_bound(ALPHA) == pytest.approx(alone.gate.lower_bound(ALPHA))
+
+
+def test_one_broken_log_among_them_leaves_no_bound():
+    """Rows that are wrong about their propensities would be in the pooled bound too."""
+    known = known_log(5, n=6000)
+    names = np.where(np.arange(6000) < 4500, "sound", "a test")
+    log = known.log
+    wrong = np.where(spread(names == "a test", log.offsets), log.logging**0.2, log.logging)
+    wrong = wrong / spread(row_sums(wrong, log.offsets), log.offsets)
+    broken = replace(known, log=replace(log, logging=wrong, propensity=wrong[log.logged]))
+    found = judged(broken, names)
+    assert found.gate is None
+    assert any("a test" in words for words in found.broken()) and not any("sound" in words for words in found.broken())
+
+
+def test_what_new_creatives_get_is_charged_to_the_bound_as_if_it_earned_nothing():
+    known = known_log(6, n=8000)
+    log = known.log
+    bounds = {
+        charge: gate_on(log, known.target, None, np.full(log.n, charge), impressions(known), QUICK).lower_bound(ALPHA)
+        for charge in (0.0, 0.1, 1.0)
+    }
+    value = known.truth(known.target)
+    assert bounds[0.0] - bounds[0.1] == pytest.approx(0.1 * value, rel=0.3)
+    assert bounds[1.0] < -0.8 * known.truth(log.logging), "who shows new creatives alone may lose all that is earned"
+
+
+def rows_at(days: list[int]) -> HeldOut:
+    moment = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(days, unit="D")
+    rows = pd.DataFrame(
+        {
+            "impression_id": [f"i{day}" for day in days],
+            "shopper_id": [f"s{day % 2}" for day in days],
+            "timestamp": pd.Series(moment).astype("datetime64[us, UTC]"),
+        }
+    )
+    pairs = pd.DataFrame({"impression_id": np.repeat(rows["impression_id"], 2), "creative_id": ["a", "b"] * len(days)})
+    baseline = np.arange(2.0 * len(days))
+    return HeldOut(rows, pairs.reset_index(drop=True), np.arange(0, 2 * len(days) + 1, 2), baseline)
+
+
+def test_a_champion_is_not_judged_on_rows_that_it_learned_from():
+    rows = rows_at([1, 2, 3, 4])
+    until = int(pd.Timestamp("2026-01-04", tz="UTC").value // 1000)
+    kept = later_than(rows, until)
+    assert kept.impressions["impression_id"].tolist() == ["i3", "i4"]
+    assert kept.pairs["impression_id"].tolist() == ["i3", "i3", "i4", "i4"]
+    assert kept.offsets.tolist() == [0, 2, 4] and kept.baseline.tolist() == [4, 5, 6, 7]
+    assert later_than(rows, 0) is rows
+    none = later_than(rows, until * 2)
+    assert len(none.impressions) == 0 and none.offsets.tolist() == [0]
+
+
+def test_without_any_row_there_is_no_log_and_no_bound():
+    known = known_log(5, n=600)
+    held, tables = tables_of(known, np.full(600, "one"))
+    none = later_than(held, 2**62)
+    lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
+    nothing = np.zeros(0)
+    found = judge(none, nothing, nothing, QUICK, creatives=tables["creatives"], tables=tables, lost=lost)
+    assert found.logs == {} and found.gate is None
+
+
+def test_bots_are_told_by_what_they_did_before_the_judged_rows():
+    """A judged click that chose which rows judge would choose the answer."""
+    known = known_log(4, n=3000)
+    table = impressions(known)
+    shopper = table["shopper_id"].to_numpy(dtype=object).copy()
+    shopper[np.flatnonzero(known.log.reward)[:40]] = "machine"
+    assert bots_before(table.assign(shopper_id=shopper)) == {"machine"}
+    assert bots_before(table) == frozenset()
+    rows = rows_at([1, 2, 3, 4])
+    assert without(rows, frozenset({"s1"})).impressions["shopper_id"].tolist() == ["s0", "s0"]
+    assert without(rows, frozenset()) is rows
+
+
+def test_who_refused_consent_chooses_nothing_about_a_policy():
+    rows = rows_at([1, 2, 3, 4])
+    asked = HeldOut(rows.impressions.assign(consent=[True, False, True, True]), *(rows.pairs, rows.offsets, None))
+    assert consenting(asked).impressions["impression_id"].tolist() == ["i1", "i3", "i4"]
+
+
+def test_the_log_is_cut_once_and_each_part_knows_when_it_begins():
+    splits = Splits(10, 20, 30)
+    assert [splits.starts(name).value for name in ("calibrate", "select", "judge")] == [10_000, 20_000, 30_000]
+
+
+def test_a_leaked_column_leaves_no_bound_whatever_the_policy():
+    """A finding of all rows together counts for every logging policy's log, and so for the pooled bound."""
+    known = known_log(5, n=3000)
+    held, tables = tables_of(known, np.full(3000, "one"))
+    leaked = Finding("leakage", "critical", "creatives.feature_ctr explains more than the past can know")
+    lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
+    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "findings": (leaked,)}
+    found = judge(held, known.target, np.zeros(3000), QUICK, **more)
+    assert found.gate is None and "feature_ctr" in found.broken()[0]
+    assert found.logs["one"].evaluation.verdict == "abstain"
