@@ -30,7 +30,9 @@ from scipy.stats import norm
 
 from benchmarks.ope_parallel import replicate, wilson
 from components.evaluation.boundaries import Boundary, lower_bound
+from components.evaluation.explained_noise import JudgedRows
 from components.evaluation.gate import gate_evidence, gate_reasons
+from components.evaluation.leakage import check_leakage
 from components.evaluation.ledger import Ledger
 from components.evaluation.lift_bound import LiftRows, LiftSums, lift_sums, lower_lift
 from components.evaluation.log import Covered, LoggedDecisions
@@ -43,6 +45,7 @@ MARGIN = 0.0
 PARTS = ("power", "nights", "planned", "false", "stress", "scenarios")
 CURVES = {"power": "last", "nights": "nights", "planned": "planned"}  # part: field of Promoted
 STRESS_ROWS, LOG_ROWS, SCENARIO_RUNS, SETTINGS = 100_000, 50_000, 300, 20
+CREATIVES = 480  # of a shop, of which an impression may show ACTIONS
 
 
 def challenger(generator: np.random.Generator, size: float) -> np.ndarray:
@@ -212,9 +215,39 @@ def rerolled_settings(seed: int) -> bool:
     return False
 
 
+def planted_leak(seed: int) -> bool:
+    """All creatives are alike, and the policy follows their click rates on the whole log, the judged half included."""
+    generator = np.random.default_rng([seed, 7])
+    shortlist = np.argsort(generator.random((LOG_ROWS, CREATIVES), dtype=np.float32), axis=1)[:, :ACTIONS]
+    column = generator.integers(0, ACTIONS, LOG_ROWS)
+    shown = shortlist[np.arange(LOG_ROWS), column]
+    click = _clicks(generator, CLICK_RATE, LOG_ROWS)
+    before = np.bincount(
+        generator.integers(0, CREATIVES, LOG_ROWS), _clicks(generator, CLICK_RATE, LOG_ROWS), CREATIVES
+    )
+    ctr = (before + np.bincount(shown, click, CREATIVES)) / (2 * LOG_ROWS / CREATIVES)  # over both halves of the log
+    rows = JudgedRows(shown, np.arange(LOG_ROWS), np.ones(LOG_ROWS), click, np.ones(LOG_ROWS))
+    if any(finding.severity == "critical" for finding in check_leakage(rows, {"feature_ctr": ctr})):
+        return False  # the evaluation abstains
+    log = LoggedDecisions(
+        impression=np.arange(LOG_ROWS).astype(str).astype(object),
+        offsets=np.arange(0, LOG_ROWS * ACTIONS + 1, ACTIONS),
+        action=shortlist.ravel(),
+        logged=np.arange(LOG_ROWS) * ACTIONS + column,
+        propensity=np.full(LOG_ROWS, 1 / ACTIONS),
+        reward=click,
+        cluster=np.arange(LOG_ROWS),
+        action_names=np.arange(CREATIVES).astype(str).astype(object),
+        context=np.zeros((LOG_ROWS, 0)),
+        logging=np.full(LOG_ROWS * ACTIONS, 1 / ACTIONS),
+    )
+    return _passes(log, _softmax(ctr[shortlist] / CLICK_RATE, 3.0).ravel(), None, FIRST)
+
+
 SCENARIOS: dict[str, Callable[[int], bool]] = {  # seed -> whether a challenger that is no better was promoted
     "wrong_model_champion": wrong_champion,
     "rerolled_settings": rerolled_settings,
+    "planted_leak": planted_leak,
 }
 
 

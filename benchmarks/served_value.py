@@ -1,0 +1,241 @@
+"""Is what is judged what acts, and is it worth something? The default shop, several worlds, by the law's own truth.
+
+    python -m benchmarks.served_value [--seeds 1,2,3,4,5] [--set section.key=value] [--workdir DIR] [--out FILE]
+
+For each seed the shop is built, the stages run (but for the generators: a stand-in pool of 12 copies of people's
+creatives per campaign takes their place), the ledger is charged for one question, and what was promoted is exported.
+Then each form of the policy is applied again to the judged impressions as a server would, from the exported or packaged
+files alone, and both are valued by the law. Last comes a toy case in which a policy that passes has a table that harms:
+the gate must refuse the table. A run that was cut off goes on where it stopped. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from upath import UPath
+
+from benchmarks.ope_parallel import resumed
+
+RESULTS = Path("benchmarks/results/served_value.jsonl")
+NAME = "marketplace"
+NEW_PER_CAMPAIGN = 12
+
+
+def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
+    """One seed: every form as judged and as served."""
+    from components import stages
+    from components.config import load_settings
+    from components.contract.tables import read_json, write_json
+    from components.paths import Paths
+
+    seed, workdir, overrides = task
+    begun = time.process_time()
+    folder = UPath(workdir) / str(seed)
+    settings = load_settings("params.yaml", NAME, (f"world.seed={seed}", *overrides))
+    paths = Paths.of(NAME, data=str(folder / "data" / NAME), workdir=str(folder / "artifacts"))
+    _build(settings, paths)
+    for name in ("validation", "features", "interest"):
+        stages.run(name, settings, paths)
+    _stand_in_pool(settings, paths)
+    write_json([stages.question(settings, paths)], paths.ledger)
+    for name in ("evaluation", "promotion"):
+        stages.run(name, settings, paths)
+    decision = read_json(paths.stage("promotion") / "decision.json")
+    row = {"seed": seed, "action": decision["action"], "acts": decision["acts"], "reasons": decision["reasons"]}
+    row |= _values(paths, decision) | {"cpu_seconds": round(time.process_time() - begun)}
+    shutil.rmtree(folder)
+    return row
+
+
+def _build(settings, paths) -> None:
+    from components.datasets.marketplace import build_tables
+    from components.datasets.photos import load_photos
+    from components.datasets.storage import write_dataset
+    from components.manifest import ROOT
+
+    shutil.rmtree(paths.artifacts, ignore_errors=True)
+    tables, card = build_tables(settings.world, load_photos(cache=ROOT / ".adloom" / "cache"))
+    write_dataset(tables, card, paths.data)
+
+
+def _stand_in_pool(settings, paths) -> None:
+    """What the stage creatives leaves behind: a gate that passed, and a pool."""
+    from components import stages
+    from components.inputs import validated
+    from components.outputs import Outputs
+
+    tables, _ = validated(paths)
+    people = tables["creatives"].groupby("campaign").head(NEW_PER_CAMPAIGN).reset_index(drop=True)
+    names = people["creative_id"] + "-new"
+    pool = people.drop(columns="feature_prior").assign(creative_id=names, origin="stand-in-1", active_from=pd.NaT)
+    out = Outputs(paths.stage("creatives"))
+    out.json("metrics.json", {"generators": {}, "gate": {"passed": True, "reasons": ["a stand-in"]}, "remarks": []})
+    out.table("pool/creatives.parquet", pool)
+    out.table("pool/images.parquet", tables["images"][tables["images"]["image_id"].isin(pool["image_id"])])
+    out.finish(stages.expected("creatives", settings, paths))
+
+
+def _values(paths, decision: dict) -> dict:
+    """Per form: probabilities as judged and as served, and what the law says of both."""
+    from components import publication
+    from components.contract.tables import read_frame
+    from components.evaluation.held_out import JUDGE, held_out
+    from components.inputs import built_features, files_in, validated
+    from components.policy.package import FORMS, PolicyPackage
+    from components.policy.ragged import row_maxima, row_sums, spread
+    from components.world import truth
+
+    tables, card = validated(paths)
+    _, built = built_features(paths)
+    pairs = read_frame(paths.stage("interest") / "predictions.parquet")
+    rows = held_out(tables, built, pairs, JUDGE, None)
+    rate = truth(card.world, tables)(rows.pairs)
+
+    def value(policy: np.ndarray) -> float:
+        return float(row_sums(policy * rate, rows.offsets).mean())
+
+    logged = value(rows.pairs["propensity"].to_numpy())
+    even = value(1.0 / spread(np.diff(rows.offsets), rows.offsets).astype(float))
+    best = (rate == spread(row_maxima(rate, rows.offsets), rows.offsets)).astype(float)
+    oracle = value(best / spread(row_sums(best, rows.offsets), rows.offsets))
+    package = paths.stage("promotion") / "policy"
+    own = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
+    outcome = {"dataset": NAME, "champion": 1, "candidate": 1}
+    publication.export({**outcome, "acting": {"acts": "table", "forms": list(FORMS)}}, paths)
+    served = {"table": _served_table(paths, rows), "per_shopper": _served_per_shopper(package, tables, rows)}
+    forms = {}
+    for record in decision["evidence"]["forms"]:
+        form = record["form"]
+        judged, charge = own.acts(form, rows.impressions, rows.pairs, rows.offsets)
+        forms[form] = {
+            "temperature": own.acting.temperatures[form],
+            "verdict": next(it["verdict"] for it in decision["forms"] if it["form"] == form),
+            "bound_per_1000": _bound(record, decision["evidence"]["alpha"]),
+            "estimated_per_1000": _lift(record),
+            "true_per_1000": 1000 * (value(judged) - logged),
+            "true_relative": value(judged) / logged - 1,
+            "served_per_1000": 1000 * (value(served[form]) - logged),
+            "largest_difference": float(np.abs(judged - served[form]).max()),
+            "charged_per_1000": 1000 * (value(judged * (1 - spread(charge, rows.offsets))) - logged),
+            "share_of_oracle": (value(judged) - even) / (oracle - even),
+        }
+    return {"uniform": even, "logging": logged, "oracle": oracle, "forms": forms}
+
+
+def _served_table(paths, rows) -> np.ndarray:
+    """From the export alone, as the simulated shop does it: float64 [n_pairs]."""
+    from components.publication import exported_policy
+
+    asked = rows.impressions[["shopper_id", "placement", "campaign"]]
+    return exported_policy(paths).decide(asked, rows.pairs[["creative_id"]], rows.offsets)
+
+
+def _served_per_shopper(package, tables, rows) -> np.ndarray:
+    """From the package alone: its features, its model, its policy: float64 [n_pairs]."""
+    from components.config import FeaturesConfig
+    from components.features import FeatureModel, build_features
+    from components.inputs import files_in
+    from components.interest import CalibratedModel, predict_pairs
+    from components.policy.package import PER_SHOPPER, PolicyPackage
+
+    policy = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
+    features = build_features(
+        FeatureModel.from_files(files_in(package / "model" / "features")), tables, FeaturesConfig()
+    )
+    model = CalibratedModel.from_files(files_in(package / "model" / "interest"))
+    asked = rows.pairs[["impression_id", "creative_id"]]
+    scored = asked.assign(p_click=predict_pairs(model, features, asked))
+    return policy.probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
+
+
+def _bound(record: dict, alpha: float) -> float | None:
+    from components.evaluation.gate import GateEvidence
+
+    return None if record["gate"] is None else 1000 * GateEvidence.from_dict(record["gate"]).lower_bound(alpha)
+
+
+def _lift(record: dict) -> list[float] | None:
+    lift = record["logs"][0]["evaluation"]["lift"]
+    return None if lift is None else [1000 * lift[key] for key in ("value", "ci_low", "ci_high")]
+
+
+def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
+    """Two creatives, and a context that the table's cells do not tell apart: each is four times as good in one of two.
+
+    The shop's own policy shows the better one to 70 %; the new one, which sees the context, to 90 %. Averaged over a
+    cell it shows both alike, which is worse than what the shop does. Both forms, and what the gate says of them.
+    """
+    from components.config import PromotionConfig
+    from components.evaluation.gate import gate_evidence
+    from components.evaluation.log import LoggedDecisions, cover
+    from components.promotion.decision import Evidence, Gate, decide
+
+    generator = np.random.default_rng(seed)
+    context = generator.integers(0, 2, impressions)
+    better = np.column_stack([context == 0, context == 1])  # [n, 2]
+    rate, logging = np.where(better, 0.04, 0.01), np.where(better, 0.7, 0.3)
+    shown = (generator.random(impressions) < logging[:, 1]).astype(int)
+    rows = np.arange(impressions)
+    log = LoggedDecisions(
+        impression=rows.astype(str),
+        offsets=np.arange(0, 2 * impressions + 1, 2),
+        action=np.tile([0, 1], impressions),
+        logged=2 * rows + shown,
+        propensity=logging[rows, shown],
+        reward=(generator.random(impressions) < rate[rows, shown]).astype(float),
+        cluster=rows,
+        action_names=np.array(["a", "b"], dtype=object),
+        context=np.zeros((impressions, 0)),
+        logging=logging.ravel(),
+    )
+    targets = {"per_shopper": np.where(better, 0.9, 0.1), "table": np.full((impressions, 2), 0.5)}
+    records, found = [], {}
+    for form in ("table", "per_shopper"):
+        evidence = gate_evidence(cover(log, targets[form].ravel(), None), (), 0.0, 0.1)
+        true = float((targets[form] * rate).sum() / (logging * rate).sum() - 1)
+        found[form] = {"true_relative": true, "bound_per_1000": 1000 * evidence.lower_bound(0.025)}
+        interval = {"value": true, "ci_low": true, "ci_high": true}
+        evaluation = {"verdict": "trust", "lift": interval, "reasons": []}
+        logs = [{"evaluation": evaluation, "outlook": None}]
+        records.append({"form": form, "logs": logs, "gate": evidence.to_dict(), "broken": []})
+    passed = Gate(True, ("a toy",))
+    decision = decide(Evidence(passed, None, False, tuple(records), "toy", 0.025, "new", None), PromotionConfig())
+    return {"forms": found, "action": decision.action, "passed": list(decision.passed)}
+
+
+def main() -> None:
+    """Run, print a line per form and the line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="1,2,3,4,5", help="of the worlds")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--workdir", type=Path, default=Path(".adloom/served_value"), help="deleted seed by seed")
+    parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per seed; done ones are kept")
+    parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
+    options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    tasks = {seed: (seed, str(options.workdir), tuple(options.overrides)) for seed in seeds}
+    rows = resumed(run, tasks, lambda row: row["seed"], options.rows, 1)
+    for row in rows:
+        for form, it in row["forms"].items():
+            told = {name: f"{it[f'{name}_per_1000'] or 0:+.3f}" for name in ("true", "served", "bound")}
+            print(
+                f"seed {row['seed']} {form:<12} {it['verdict']:<9} true lift {it['true_relative']:+.1%}; per 1000: "
+                f"judged {told['true']}, served {told['served']}, bound {told['bound']}; "
+                f"{it['share_of_oracle']:.0%} of the oracle's lift at temperature {it['temperature']:g}"
+            )
+    toy = toy_case()
+    print(f"toy case: {toy}")
+    promoted = sum(row["action"] == "promote" for row in rows)
+    line = json.dumps({"benchmark": "served_value", "promoted": promoted, "of": len(rows), "rows": rows, "toy": toy})
+    if options.out:
+        options.out.write_text(line + "\n")
+    print(line)
+
+
+if __name__ == "__main__":
+    main()
