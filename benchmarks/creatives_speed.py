@@ -21,12 +21,13 @@ WARM = 5  # steps that compile or fill caches
 SETTINGS = {"flow": (512, 128), "vae": (128, 32), "wgan": (128, 32)}  # batch, latent
 
 
-def training_rate(family: str, photos, precision: str, steps: int) -> dict:
-    """Photos per second that training takes in."""
+def training_rate(family: str, photos, precision: str, steps: int, batch: int | None) -> dict:
+    """Photos per second that training takes in; `batch` None: the family's own."""
     from components.config import GeneratorConfig
     from components.creatives.train import start_training
 
-    batch, latent = SETTINGS[family]
+    usual, latent = SETTINGS[family]
+    batch = batch or usual
     config = GeneratorConfig(
         steps=WARM + steps, max_seconds=1e6, batch_size=batch, latent=latent, learning_rate=3e-4, precision=precision
     )
@@ -97,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--families", default="flow,vae,wgan")
+    parser.add_argument("--batch", type=int, help="photos per step, instead of each family's own")
     parser.add_argument("--precisions", default="float32,mixed_bfloat16")
     arguments = parser.parse_args()
     prepare()
@@ -108,7 +110,7 @@ def main() -> None:
     rows = []
     for family in arguments.families.split(","):
         for precision in arguments.precisions.split(","):
-            row = training_rate(family, photos, precision, arguments.steps)
+            row = training_rate(family, photos, precision, arguments.steps, arguments.batch)
             generator = row.pop("generator")
             rows.append({**row, **(sampling(generator) if precision == "float32" else {})})
     print(json.dumps({"backend": keras.backend.backend(), "rows": rows}, sort_keys=True))

@@ -44,7 +44,10 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def step_operations(training) -> float:
-    """Floating-point operations of one step of a GeneratorTraining, as XLA counts them in the program it is given."""
+    """Floating-point operations of one step of a GeneratorTraining, as XLA counts them in the program it is given.
+
+    Lowered for the processor, whatever trains: XLA's plug-ins for accelerators count nothing before they compile.
+    """
     import jax
     import numpy as np
 
@@ -52,8 +55,9 @@ def step_operations(training) -> float:
 
     recipe = training.inner.recipe
     batch = {name: np.asarray(values)[None] for name, values in training.inner.batches.at(0).items()}
-    values = [variable.value for variable in recipe.state()]
-    return float(jax.jit(dispatch_of(recipe)).lower(values, batch).cost_analysis()["flops"])
+    with jax.default_device(jax.devices("cpu")[0]):
+        values = [np.asarray(variable.value) for variable in recipe.state()]
+        return float(jax.jit(dispatch_of(recipe)).lower(values, batch).cost_analysis()["flops"])
 
 
 def peak(precision: str) -> float | None:
