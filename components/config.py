@@ -167,16 +167,16 @@ class CreativesConfig(Section):
 
 
 class PolicyConfig(Section):
-    """Softmax over the calibrated interest model, in the forms that can act: see components/policy/package.py."""
+    """What turns scores of the calibrated interest model into probabilities: see components/policy/package.py."""
 
     # forms that are judged; the first one that passes acts
     forms: tuple[Literal["table", "per_shopper"], ...] = ("table", "per_shopper")
     # in units of log-odds, lower is bolder; of several, one is chosen for each form on the select slice
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (0.02, 0.03, 0.05, 0.07, 0.1)
     exploration: Share = 0.05  # of each impression, evenly over its eligible creatives
-    new_share: Share = 0.01  # of each impression of a campaign that has new creatives, evenly over them
-    segments: Count = 48  # groups of like shoppers that the table tells apart
-    contexts: Count = 100  # impressions of each of its cells that creatives are scored on
+    new_share: Share = 0.005  # of each impression of a campaign that has new creatives, evenly over them
+    segments: Count = 128  # groups of like shoppers that the table tells apart
+    contexts: Count = 40  # impressions of each of its cells that creatives are scored on
     seed: Seed = 0
 
     @field_validator("forms", "temperatures")

@@ -3,7 +3,7 @@
 The forms, in which a policy can leave the building:
 
     table         decisions.parquet, looked up by segment, placement and campaign (decision_table.py)
-    per_shopper   a softmax over the model's scores of each request's eligible creatives (softmax.py)
+    per_shopper   the model's scores of each request's eligible creatives, weighed by chi_square.py
 
 Both are fixed before the judged rows. Each is judged under its own name, and only what passed may act.
 """
@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.errors import UserError
+from components.policy.chi_square import ChiSquare
 from components.policy.decision_table import DecisionTable
 from components.policy.shares import shared
-from components.policy.softmax import Softmax
 
 TABLE, PER_SHOPPER = "table", "per_shopper"
 FORMS = (TABLE, PER_SHOPPER)
@@ -31,6 +31,7 @@ SETTINGS, DECISIONS, SEGMENTS, CATALOGUE = "policy.json", "decisions.parquet", "
 @dataclass(frozen=True)
 class Acting:
     """policy.json. forms: in the order in which they are judged. temperatures: of each form, in units of log-odds.
+    weighing: the name of what turns scores into weights in the form per_shopper, for a package of another release.
 
     exploration, new_share: in [0, 1]. learned_until: microseconds since 1970; nothing later has taught the policy or
     chosen anything about it.
@@ -38,6 +39,7 @@ class Acting:
 
     forms: tuple[str, ...]
     temperatures: Mapping[str, float]
+    weighing: str
     exploration: float
     new_share: float
     learned_until: int
@@ -81,7 +83,7 @@ class PolicyPackage:
         """Scores [n_pairs] of the eligible creatives -> probabilities float64 [n_pairs]."""
         preference = self.catalogue.set_index("creative_id")["preference"]
         base = np.exp(preference.reindex(creative_id).fillna(0.0).to_numpy())
-        chosen = Softmax(self.acting.temperatures[PER_SHOPPER], 0.0).probabilities(scores, offsets, base)
+        chosen = ChiSquare(self.acting.temperatures[PER_SHOPPER], 0.0).probabilities(scores, offsets, base)
         new = creative_id.isin(self.new).to_numpy()
         return shared(chosen, new, offsets, self.acting.exploration, self.acting.new_share)
 
@@ -113,6 +115,8 @@ class PolicyPackage:
         try:
             told = json.loads(files[SETTINGS])
             acting = Acting(**{**told, "forms": tuple(told["forms"])})
+            if acting.weighing != ChiSquare.name:
+                raise ValueError(f"weighing {acting.weighing!r} is not {ChiSquare.name!r}")
             return cls(acting, *(_table(files[name]) for name in (DECISIONS, SEGMENTS, CATALOGUE)))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(

@@ -10,6 +10,7 @@ from components.features import FeatureModel, Features
 from components.features.membership import cluster_shoppers
 from components.features.splits import JUDGE
 from components.interest import CalibratedModel
+from components.policy.chi_square import ChiSquare
 from components.policy.decision_table import ANY, fit_decisions, weigh
 from components.policy.eligible import rows_of
 from components.policy.package import TABLE, Acting, PolicyPackage
@@ -60,6 +61,7 @@ def propose(
     acting = Acting(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
+        weighing=ChiSquare.name,
         exploration=config.exploration,
         new_share=config.new_share,
         learned_until=until,

@@ -11,6 +11,7 @@ from components.policy.package import Acting, PolicyPackage
 ACTING = Acting(
     forms=("table", "per_shopper"),
     temperatures={"table": 0.05, "per_shopper": 0.1},
+    weighing="chi-square",
     exploration=0.1,
     new_share=0.2,
     learned_until=1_767_225_600_000_000,  # 1 January 2026

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.errors import UserError
 from components.policy.decision_table import ANY, CELL, DecisionTable, weigh
 from components.policy.package import PolicyPackage
 from components.policy.ragged import row_sums
@@ -144,9 +145,16 @@ def test_new_creatives_that_no_log_holds_are_charged_and_those_that_it_holds_are
     assert charge.tolist() == [0.2, 0.0, 0.0]
 
 
-def test_the_per_shopper_form_is_a_softmax_around_the_preference():
+def test_the_per_shopper_form_leans_on_the_preference():
     policy = package()
     known = policy.catalogue.assign(preference=[np.log(2.0), 0.0])
     leaning = PolicyPackage(policy.acting, policy.decisions, policy.segments, known)
     found = leaning.per_shopper(np.array([1 / 2, 1 / 2]), pd.Series(["a", "b"]), np.array([0, 2]))
     assert found == pytest.approx([0.9 * 2 / 3 + 0.05, 0.9 / 3 + 0.05])
+
+
+def test_a_package_that_weighs_scores_in_another_way_is_refused():
+    files = package().files()
+    files["policy.json"] = files["policy.json"].replace(b"chi-square", b"softmax")
+    with pytest.raises(UserError, match="weighing 'softmax'"):
+        PolicyPackage.from_files(files)

@@ -7,10 +7,18 @@ import pandas as pd
 import pytest
 
 from components.errors import UserError
-from components.policy import EpsilonGreedy, Softmax, Uniform, eligible_pairs, pair_offsets
+from components.policy import ChiSquare, EpsilonGreedy, Softmax, Uniform, eligible_pairs, pair_offsets
 from components.policy.ragged import draw, row_sums
 
-EVERY_POLICY = [Softmax(0.1, 0.05), Softmax(1.0, 0.0), Uniform(), EpsilonGreedy(0.1), EpsilonGreedy(0.0)]
+EVERY_POLICY = [
+    ChiSquare(0.1, 0.05),
+    ChiSquare(1e-3, 0.0),
+    Softmax(0.1, 0.05),
+    Softmax(1.0, 0.0),
+    Uniform(),
+    EpsilonGreedy(0.1),
+    EpsilonGreedy(0.0),
+]
 
 
 def ragged_scores(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,3 +132,45 @@ def test_softmax_leans_on_the_base_by_its_equation():
     assert found == pytest.approx([3 / 5, 2 / 5])
     never = Softmax(temperature=1.0, exploration=0.1).probabilities(scores, offsets, np.array([0.0, 1.0]))
     assert never == pytest.approx([0.05, 0.95])
+
+
+def test_chi_square_by_hand():
+    """Rewards .01 and .02 at T = 1, even base: both have w > 0 at nu = (2 - 1) / 0.75; the weights are 2 - nu / r."""
+    scores, offsets = np.array([0.01, 0.02]), np.array([0, 2])
+    nu = 1 / (0.5 / 0.01 + 0.5 / 0.02)
+    found = ChiSquare(temperature=1.0, exploration=0.0).probabilities(scores, offsets)
+    assert found == pytest.approx([(2 - nu / 0.01) / 2, (2 - nu / 0.02) / 2])
+    # at T = 0.1 the worse one is out, and the better one gets all
+    assert ChiSquare(0.1, 0.0).probabilities(scores, offsets) == pytest.approx([0.0, 1.0])
+
+
+def test_chi_square_leans_on_the_base_and_gives_nothing_to_what_the_base_never_shows():
+    scores, offsets = np.array([0.02, 0.02]), np.array([0, 2])
+    assert ChiSquare(0.05, 0.0).probabilities(scores, offsets, np.array([3.0, 1.0])) == pytest.approx([0.75, 0.25])
+    never = ChiSquare(0.05, 0.1).probabilities(np.array([0.01, 0.02]), offsets, np.array([1.0, 0.0]))
+    assert never == pytest.approx([0.95, 0.05])
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 0.5])
+def test_no_policy_of_the_same_reward_has_a_lift_of_smaller_variance(temperature):
+    """The naive twin: a general solver of min sum base r (w - 1)^2 with the same reward, sum q = 1, q >= 0."""
+    from scipy.optimize import minimize
+
+    random = np.random.default_rng(5)
+    reward, base = random.uniform(0.005, 0.05, 6), random.dirichlet(np.ones(6))
+    found = ChiSquare(temperature, 0.0).probabilities(reward, np.array([0, 6]), base)
+
+    def variance(w: np.ndarray) -> float:
+        return float((base * reward * (w - 1) ** 2).sum() * 100)
+
+    constraints = [
+        {"type": "eq", "fun": lambda w: base @ w - 1},
+        {"type": "eq", "fun": lambda w: 100 * ((base * reward) @ w - found @ reward)},
+    ]
+    solved = minimize(
+        variance, np.ones(6), bounds=[(0, None)] * 6, constraints=constraints, method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 1000},
+    )  # fmt: skip
+    assert solved.success
+    assert variance(found / base) == pytest.approx(solved.fun, rel=1e-4, abs=1e-9)
+    np.testing.assert_allclose(found, base * solved.x, atol=2e-3)
