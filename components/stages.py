@@ -171,7 +171,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.context import wordings
     from components.creatives.encoders import encoder
-    from components.creatives.photos import training_photos
+    from components.creatives.photos import NoNewPictures, training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.preprocessing import augment, denoise
     from components.creatives.pretrained import adopt
@@ -186,13 +186,14 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.training_log import clear_checkpoints, train
 
     tables, _ = validated(paths)
-    if "images" not in tables:
-        record = {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images: nothing to generate from"]}
+    model, built = built_features(paths)
+    try:
+        photos, test, remarks = training_photos(tables, built, config.side)
+    except NoNewPictures as why:
+        record = {"generators": {}, "gate": None, "pool": 0, "remarks": [f"no new pictures were made: {why}"]}
         out.json("metrics.json", record)
         write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
         return
-    model, built = built_features(paths)
-    photos, test, remarks = training_photos(tables, built, config.side)
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     lessons = augment(photos, config.augment)
     adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
@@ -221,7 +222,10 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
         makers = [generators[name] for name in judged.passing()]
         per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
-        pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+        try:
+            pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+        except NoNewPictures as why:
+            remarks = (*remarks, f"no new pictures were made: {why}")
     if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))
