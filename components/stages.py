@@ -178,6 +178,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.review import review
     from components.creatives.train import origin
     from components.creatives.wishes import WORDS, literacy, teach
+    from components.creatives.wording import drawable_texts
     from components.folders import digests, taken
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
@@ -194,6 +195,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         out.json("metrics.json", record)
         write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
         return
+    written, unwritten = drawable_texts(tables)
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     lessons = augment(photos, config.augment)
     adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
@@ -206,8 +208,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     best = judged.best or next(iter(generators))
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
-    about = {"best": best, "texts": known_texts(tables), "max_attempts": config.max_attempts}
-    about |= {"campaigns": wordings(tables), "interest": digest_package(scorer)}
+    about = {"best": best, "texts": known_texts(written), "max_attempts": config.max_attempts}
+    about |= {"campaigns": wordings(written), "interest": digest_package(scorer)}
     out.json("model/about.json", about)
     out.table("model/audience.parquet", audience)
     out.files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
@@ -223,7 +225,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         makers = [generators[name] for name in judged.passing()]
         per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
         try:
-            pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+            pool = fill_pool(written, makers, judged.manifold, score, per_campaign, fraction, config.seed)
         except NoNewPictures as why:
             remarks = (*remarks, f"no new pictures were made: {why}")
     if pool is not None and len(pool.creatives):
@@ -237,6 +239,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         **judged.to_dict(),
         "remarks": [
             *remarks,
+            *unwritten,
             *(each.start for each in trained.values() if each.start),
             *(f"creatives.{name}: from a local folder, digest {it}" for name, it in digests(config).items()),
             *(pool.remarks() if pool else ()),
