@@ -205,7 +205,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     judged = review(generators, photos, test, config, model.network)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", (trained | adopted)[name].files())
-    best = judged.best or next(iter(generators))
+    best = judged.leading()
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
     about = {"best": best, "texts": known_texts(written), "max_attempts": config.max_attempts}
