@@ -228,6 +228,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
             pool = fill_pool(written, makers, judged.manifold, score, per_campaign, fraction, config.seed)
         except NoNewPictures as why:
             remarks = (*remarks, f"no new pictures were made: {why}")
+    else:
+        remarks = (*remarks, "no new pictures were made: no generator passed the gate")
     if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))

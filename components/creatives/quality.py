@@ -187,5 +187,5 @@ def judge(quality: Quality, ground: Quality, limits: Limits, chance: float) -> V
 
 
 def _tells(ground: Quality, chance: float) -> bool:
-    """Whether the judge of real photos is surely better than guessing: by two standard errors."""
-    return ground.cas > chance + 2 * np.sqrt(chance * (1 - chance) / max(ground.samples, 1))
+    """Whether the judge of real photos is surely better than guessing, by two standard errors; or has one category."""
+    return chance == 1 or ground.cas > chance + 2 * np.sqrt(chance * (1 - chance) / max(ground.samples, 1))

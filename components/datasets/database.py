@@ -29,6 +29,7 @@ SESSION = {
 # Errors that may be gone another time. Classes of SQLSTATE: connection, rollback, resources, lock, shutdown, system.
 PASSING_STATES = ("08", "40", "53", "55P03", "57", "58")
 PASSING_WORDS = ("starting up", "shutting down", "in recovery", "not yet accepting", "too many", "connection slots")
+UNKNOWN_HOST = ("Name or service not known", "nodename nor servname")  # a resolver that is away says "try again"
 # MySQL's and MariaDB's numbers: connections, shutdown, memory, network, deadlock, lock, interruption.
 PASSING_NUMBERS = frozenset({0, 1037, 1038, 1040, 1053, 1152, *range(1158, 1162), 1203, 1205, 1213, 1226, 1317, 1927})
 PASSING_NUMBERS |= {1969, 2002, 2003, 2006, 2013, 3024}
@@ -229,6 +230,8 @@ def _is_passing(error: Any) -> bool:
     if getattr(error, "connection_invalidated", False):
         return True
     cause = getattr(error, "orig", None)
+    if any(words in str(cause) for words in UNKNOWN_HOST):
+        return False
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return state.startswith(PASSING_STATES)

@@ -115,6 +115,12 @@ def test_photos_that_nothing_tells_apart_judge_no_generator():
     assert not verdict.passed and "no generator of this data set can be judged" in verdict.reasons[0]
 
 
+def test_photos_of_one_category_leave_nothing_to_tell_apart():
+    ground = replace(GROUND, cas=1.0, reverse_cas=1.0)
+    assert judge(replace(GOOD, cas=1.0, reverse_cas=1.0), ground, Limits(), chance=1.0).passed
+    assert not judge(replace(GOOD, cas=1.0, reverse_cas=1.0, diversity=0.1), ground, Limits(), chance=1.0).passed
+
+
 def mislabelled(share):
     """Photos and a generator of a data set in which `share` of the labels say nothing."""
 

@@ -230,6 +230,28 @@ def test_infinite_times_bound_a_span_and_are_refused_elsewhere(shop, tmp_path):
         pull("bakery", shop.config, UPath(tmp_path / "moments"))
 
 
+def test_mysqls_zero_dates_and_bits(shop, tmp_path):
+    """MySQL's '0000-00-00' is no time; its BIT(1) is a flag."""
+    if shop.server.kind == "postgresql":
+        pytest.skip("PostgreSQL has neither zero dates nor numeric bits")
+    zero = SAMPLE["events"]["event_id"].iloc[0]
+    shop.execute(
+        "SET SESSION sql_mode = ''",
+        "ALTER TABLE events MODIFY timestamp DATETIME(6)",
+        f"UPDATE events SET timestamp = 0 WHERE event_id = '{zero}'",
+        "ALTER TABLE impressions MODIFY click BIT(1)",
+        "ALTER TABLE shoppers MODIFY consent BIT(1)",
+    )
+    done = pull("bakery", shop.config.model_copy(update={"naive_times": "utc"}), UPath(tmp_path))
+    assert done.untimed == {"events": 1}
+    shown = read_table(UPath(tmp_path) / "bakery", "impressions").set_index("impression_id")["click"]
+    assert (shown == SAMPLE["impressions"].set_index("impression_id")["click"].loc[shown.index]).all()
+    shop.execute("UPDATE campaigns SET budget = budget", "ALTER TABLE campaigns MODIFY ends_at DATETIME")
+    shop.execute("SET SESSION sql_mode = ''", "UPDATE campaigns SET ends_at = 0")
+    with pytest.raises(UserError, match=r"campaigns.ends_at: '0000-00-00 00:00:00' in the database; times"):
+        pull("other", shop.config.model_copy(update={"naive_times": "utc"}), UPath(tmp_path))
+
+
 def test_values_of_another_meaning_are_named(shop, tmp_path):
     mysql = shop.server.kind == "mysql"
     change = "MODIFY image_id VARBINARY(40)" if mysql else "ALTER COLUMN image_id TYPE bytea USING image_id::bytea"
@@ -251,9 +273,10 @@ def test_only_what_passes_is_said_to_pass(shop, tmp_path, monkeypatch):
     with pytest.raises(DatabaseFailed) as failed, snapshot(shop.config) as database:
         database.connection.execute(sa.text("SELECT no_such_column FROM impressions"))
     assert not failed.value.passing
-    other = shop.config.model_copy(update={"url": shop.config.url.replace("/shop", "/elsewhere")})
-    with pytest.raises(UserError, match="Put that right, then pull again"):
-        pull("bakery", other, UPath(tmp_path))
+    for right, wrong in (("/shop", "/elsewhere"), ("@127.0.0.1", "@no-such-host.invalid")):
+        other = shop.config.model_copy(update={"url": shop.config.url.replace(right, wrong)})
+        with pytest.raises(UserError, match="Put that right, then pull again"):
+            pull("bakery", other, UPath(tmp_path))
     shop.server.kill()
     try:
         with pytest.raises(UserError, match=r"nothing has changed. Pull again to go on"):
