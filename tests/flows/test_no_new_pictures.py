@@ -66,11 +66,15 @@ def test_photos_that_teach_nothing_are_named(ready, built_shop, tmp_path, change
 
 def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):
     paths = copied(ready, tmp_path)
-    spoil(paths, "creatives", lambda creatives: creatives.assign(product_id=None))
+    unknown = "Sale \U0010fffd"  # a sign that no font has
+    spoil(paths, "creatives", lambda creatives: creatives.assign(product_id=None, headline=unknown))
     record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.reader_steps=0")
     said = "no new pictures were made: no campaign's creatives name a product of a category that the generators know"
     assert said in record["remarks"]
     assert record["gate"]["passed"] and record["pool"] == 0
+    assert any(
+        "stands in no new ad: no font here has" in remark and "U+10FFFD" in remark for remark in record["remarks"]
+    )
 
 
 def test_one_category_with_few_photos_is_left_out_alone(ready, built_shop, tmp_path):
