@@ -136,8 +136,9 @@ def test_ids_of_any_type_are_found_again(shop, tmp_path, kind):
     pulls_everything_once(shop, tmp_path)
 
 
-def test_candidates_may_have_their_ids_in_another_type(shop, tmp_path):
-    retype(shop, "bigint")
+@pytest.mark.parametrize("kind", ["bigint", "char", "enum"])
+def test_candidates_may_have_their_ids_in_another_type(shop, tmp_path, kind):
+    retype(shop, kind)
     if shop.server.kind == "postgresql":
         shop.execute("ALTER TABLE candidates ALTER COLUMN impression_id TYPE text")
     else:
