@@ -151,7 +151,8 @@ class CreativesConfig(Section):
     quality_samples: Count = 5_000  # pictures of each generator that are judged
     reader_steps: Annotated[int, Field(ge=0)] = 400  # of the training that reads captions; 0: no text to image
     max_attempts: Count = 32  # draws of a picture until it shows what its caption says
-    min_cas: Share = 0.5  # of a classifier taught by pictures alone, on real photos
+    # how far on the way from guessing (0) to what real photos of the data set reach (1)
+    min_cas: Share = 0.5  # accuracy on real photos of a classifier taught by pictures alone
     min_asked: Share = 0.5  # share of pictures that show the category asked for
     min_diversity: Share = 0.4  # spread of the least diverse category over that of real photos
     pool_per_campaign: Count = 12

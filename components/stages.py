@@ -171,13 +171,14 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
     from components.creatives.context import wordings
     from components.creatives.encoders import encoder
-    from components.creatives.photos import training_photos
+    from components.creatives.photos import NoNewPictures, training_photos
     from components.creatives.pool import fill_pool
     from components.creatives.preprocessing import augment, denoise
     from components.creatives.pretrained import adopt
     from components.creatives.review import review
     from components.creatives.train import origin
     from components.creatives.wishes import WORDS, literacy, teach
+    from components.creatives.wording import drawable_texts
     from components.folders import digests, taken
     from components.inputs import built_features, files_in, validated
     from components.interest import CalibratedModel
@@ -186,13 +187,15 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.training_log import clear_checkpoints, train
 
     tables, _ = validated(paths)
-    if "images" not in tables:
-        record = {"generators": {}, "gate": None, "pool": 0, "remarks": ["no table images: nothing to generate from"]}
+    model, built = built_features(paths)
+    try:
+        photos, test, remarks = training_photos(tables, built, config.side)
+    except NoNewPictures as why:
+        record = {"generators": {}, "gate": None, "pool": 0, "remarks": [f"no new pictures were made: {why}"]}
         out.json("metrics.json", record)
         write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
         return
-    model, built = built_features(paths)
-    photos, test, remarks = training_photos(tables, built, config.side)
+    written, unwritten = drawable_texts(tables)
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     lessons = augment(photos, config.augment)
     adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
@@ -202,11 +205,11 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     judged = review(generators, photos, test, config, model.network)
     for name in judged.passing() or generators:
         out.files(f"model/{name}", (trained | adopted)[name].files())
-    best = judged.best or next(iter(generators))
+    best = judged.leading()
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
-    about = {"best": best, "texts": known_texts(tables), "max_attempts": config.max_attempts}
-    about |= {"campaigns": wordings(tables), "interest": digest_package(scorer)}
+    about = {"best": best, "texts": known_texts(written), "max_attempts": config.max_attempts}
+    about |= {"campaigns": wordings(written), "interest": digest_package(scorer)}
     out.json("model/about.json", about)
     out.table("model/audience.parquet", audience)
     out.files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
@@ -221,7 +224,12 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
         makers = [generators[name] for name in judged.passing()]
         per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
-        pool = fill_pool(tables, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+        try:
+            pool = fill_pool(written, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+        except NoNewPictures as why:
+            remarks = (*remarks, f"no new pictures were made: {why}")
+    else:
+        remarks = (*remarks, "no new pictures were made: no generator passed the gate")
     if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))
@@ -233,6 +241,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         **judged.to_dict(),
         "remarks": [
             *remarks,
+            *unwritten,
             *(each.start for each in trained.values() if each.start),
             *(f"creatives.{name}: from a local folder, digest {it}" for name, it in digests(config).items()),
             *(pool.remarks() if pool else ()),

@@ -94,6 +94,8 @@ def pull(params: str, name: str) -> None:
             done = datasets.pull(name, source, UPath("data"))
     except OSError as error:
         raise UserError(f"{name}: {error.filename} cannot be written: {error.strerror}; pull again to go on") from None
+    for table, rows in done.untimed.items():
+        click.echo(f"{name}: {rows:,} rows of {table} have no time, or an infinite one, and are left out")
     if not done.days:
         click.echo(f"{name}: nothing new; the log ends on {done.ends_at:%Y-%m-%d}")
         return

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GROUND = 24  # grey levels from the border's median within which a pixel belongs to the ground
+from components.creatives.segmentation import article
+
+GROUND = 24  # grey levels from the border's median within which a pixel belongs to an even, dark ground
+DARK = 128  # a grey picture on a ground below is one cut out on black, as Fashion-MNIST's; others are segmented
 ANY, LOW, HIGH = 0, 1, 2  # codes of both attributes: unspoken or in between; dark or slim; light or wide
 BETWEEN = 3  # what generators are told of a photo in between, so that 0 is left for what is not said
 TRAITS, TRAIT_CODES = 2, 4
@@ -47,7 +50,11 @@ def measure(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [n, h, w, c] -> (mean grey level of the article, share of the picture that it covers), float64 [n] each."""
     grey = pictures.mean(axis=3)
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
-    article = np.abs(grey - np.median(border, axis=1)[:, None, None]) > GROUND
-    covered = article.mean(axis=(1, 2))
-    tone = (grey * article).sum(axis=(1, 2)) / np.maximum(article.sum(axis=(1, 2)), 1)
+    ground = np.median(border, axis=1)  # [n]
+    shown = np.abs(grey - ground[:, None, None]) > GROUND
+    photographed = np.full(len(pictures), pictures.shape[3] > 1) | (ground > DARK)
+    if photographed.any():
+        shown[photographed] = article(pictures[photographed])
+    covered = shown.mean(axis=(1, 2))
+    tone = (grey * shown).sum(axis=(1, 2)) / np.maximum(shown.sum(axis=(1, 2)), 1)
     return tone, covered

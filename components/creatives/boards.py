@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from components.contract.origins import PEOPLE
 from components.creatives.captions import examples
 from components.creatives.compose import compose
-from components.creatives.lettering import fit_text, font
+from components.creatives.lettering import fit_text, spelled
 from components.creatives.pool import Pool
 from components.creatives.protocol import Generator
 from components.creatives.reading import Wish
@@ -51,10 +51,10 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
     image = Image.fromarray(whole[..., 0] if channels == 1 else whole)
     pen = ImageDraw.Draw(image)
     for row, label in enumerate(labels):
-        words = fit_text(label, MARGIN - 8, high * ZOOM, largest=13, smallest=8)
+        words = fit_text(spelled(label), MARGIN - 8, high * ZOOM, largest=13, smallest=8)
         for place, line in enumerate(words.lines):
             top = int((row + 0.5) * high * ZOOM - words.height / 2) + place * words.line_height
-            pen.text((4, top), line, font=font(words.size), fill=0 if channels == 1 else (0, 0, 0))
+            words.draw(pen, (4, top), line, 0 if channels == 1 else (0, 0, 0))
     return _png(image)
 
 

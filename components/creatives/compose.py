@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.creatives.lettering import Lettering, fit_text, font
+from components.creatives.lettering import Lettering, fit_text
 from components.creatives.palettes import Colour, Palette, palette_of
 
 SIZE = (300, 250)  # the "medium rectangle" of the IAB's display guidelines
@@ -79,13 +79,13 @@ class _Canvas:
         self.image.paste(enlarged, ((left + right - wide) // 2, (top + bottom - high) // 2))
 
     def write(self, box: Box, text: str, colour: Colour, largest: int, lines: int = 3, centred: bool = False) -> None:
-        """Text in the box, centred from top to bottom."""
+        """Text in the box, centred from top to bottom; what is read from the right begins at the right."""
         left, top, right, bottom = self.pixels(box)
         set_text = fit_text(text, right - left, bottom - top, self.unit(largest), self.unit(44), lines)
         start = top + max(0, (bottom - top - set_text.height) // 2)
         for row, line in enumerate(set_text.lines):
-            width = font(set_text.size).getlength(line)
-            across = left + (right - left - width) / 2 if centred else left
+            spare = right - left - set_text.line_width(line)
+            across = left + (spare / 2 if centred else spare if set_text.right_to_left else 0)
             self._letter((across, start + row * set_text.line_height), line, set_text, colour)
 
     def button(self, box: Box, text: str, radius: int = 28) -> None:
@@ -98,7 +98,7 @@ class _Canvas:
     def _letter(self, place: tuple[float, float], line: str, lettering: Lettering, colour: Colour) -> None:
         # the font's own top bearing is larger than its descent; a tenth of its size up looks centred
         above = place[1] - lettering.size * 0.1
-        self.draw.text((place[0], above), line, colour, font(lettering.size), stroke_width=0.4 * SCALE / 3)
+        lettering.draw(self.draw, (place[0], above), line, colour, stroke=0.4 * SCALE / 3)
 
 
 def tone(picture: np.ndarray, palette: Palette) -> tuple[Image.Image, Colour]:

@@ -1,15 +1,21 @@
-"""Fit a line of English or Chinese into a box: wrap, then shrink, then cut with an ellipsis. It never overflows."""
+"""Fit a line of text into a box: wrap, then shrink, then cut with an ellipsis. It never overflows or loses a letter."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PIL import ImageFont
+import regex
+from PIL import ImageDraw, ImageFont
+
+from components.creatives.typefaces import CJK, JOINERS, SHAPED, VARIANTS, is_cjk, is_right_to_left, load, pieces
+from components.creatives.typefaces import undrawable as _undrawable
+from components.errors import UserError
 
 LONGEST = 300  # characters; no box of an ad holds more, and wrapping a whole page at every size would take seconds
 CLOSING = "，。！？、；：）》」』…,.!?;:)%"  # marks that may not begin a line
 ELLIPSIS = "…"
-LEADING = 1.25  # line height in font sizes
+LEADING, TALL_LEADING = 1.25, 1.55  # line height in font sizes; the second for scripts with marks above and below
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,25 @@ class Lettering:
     size: int
     line_height: int
     width: int
+    plain: bool = True  # set in Noto Sans CJK alone
+    right_to_left: bool = False
+
+    def line_width(self, line: str) -> float:
+        """Pixels that one of the lines takes, without the stroke."""
+        if self.plain:
+            return font(self.size).getlength(line)
+        return sum(piece.width(self.size) for piece in pieces(line, self.right_to_left))
+
+    def draw(self, pen: ImageDraw.ImageDraw, place: tuple[float, float], line: str, fill, stroke: float = 0) -> None:
+        """Draw one of the lines; `place` is the left end of its ascender line."""
+        if self.plain:
+            pen.text(place, line, fill, font(self.size), stroke_width=stroke)
+            return
+        across, base = place[0], place[1] + font(self.size).getmetrics()[0]
+        for piece in pieces(line, self.right_to_left):
+            own = piece.font(self.size)
+            pen.text((across, base), piece.text, fill, own, anchor="ls", stroke_width=stroke, **piece.options())
+            across += piece.width(self.size)
 
     @property
     def height(self) -> int:
@@ -27,53 +52,59 @@ class Lettering:
         return self.line_height * len(self.lines)
 
 
-@lru_cache(maxsize=128)
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The packaged Noto Sans CJK, which has Latin and Chinese, at `size` pixels."""
-    from cvttf_NotoSansCJK_Regular import get_TTF_path
-
-    return ImageFont.truetype(get_TTF_path(), size, layout_engine=ImageFont.Layout.BASIC)
+    """The packaged Noto Sans CJK, which has English and Chinese, at `size` pixels."""
+    return load(CJK, size)
 
 
 def fit_text(text: str, width: int, height: int, largest: int, smallest: int, most_lines: int = 3) -> Lettering:
     """The largest lettering of `text`, of `largest` down to `smallest` pixels, that fits `width` x `height` pixels.
 
-    Text that does not fit at the smallest size is cut and ends with an ellipsis.
+    Text that does not fit at the smallest size is cut and ends with an ellipsis. Raises UserError naming each sign that
+    no font has.
     """
-    tokens = _tokens(printable(text))
+    line = printable(text)
+    tokens, leading = _tokens(line), _leading(line)
     for size in range(largest, smallest - 1, -1):
         lines = wrap(tokens, width, size)
-        allowed = min(most_lines, int(height // (size * LEADING)))
+        allowed = min(most_lines, int(height // (size * leading)))
         # a word cut in two is worse than smaller letters
         if len(lines) <= allowed and not _splits_a_word(tokens, width, size):
-            return _lettering(lines, size)
-    allowed = max(1, min(most_lines, int(height // (smallest * LEADING))))
+            return _lettering(lines, size, line)
+    allowed = max(1, min(most_lines, int(height // (smallest * leading))))
     lines = wrap(tokens, width, smallest)
     if len(lines) > allowed:
         lines = [*lines[: allowed - 1], _cut(lines[allowed - 1], width, smallest)]
-    return _lettering(lines, smallest)
+    return _lettering(lines, smallest, line)
 
 
 def wrap(tokens: list[str], width: int, size: int) -> list[str]:
     """Tokens -> lines no wider than `width`; a token wider than that is broken between characters."""
-    lines, line = [], ""
+    plain, lines, line = is_cjk("".join(tokens)), [], ""
     for token in tokens:
-        if measure((line + token).rstrip(), size) <= width:
+        if measure((line + token).rstrip(), size, plain) <= width:
             line += token
             continue
         if line.strip():
             lines.append(line.rstrip())
         line = token.lstrip()
-        while measure(line.rstrip(), size) > width and len(line) > 1:
-            fitting = _longest_prefix(line, width, size)
+        while measure(line.rstrip(), size, plain) > width and len(line) > 1:
+            fitting = _longest_prefix(line, width, size, plain)
             lines.append(line[:fitting])
             line = line[fitting:]
     return [*lines, line.rstrip()] if line.strip() else lines
 
 
-def measure(text: str, size: int) -> float:
-    """Width of one line in pixels, with the half pixel that a bold stroke adds on either side."""
-    return sum(_advance(sign, size) for sign in text) + 1.0 if text else 0.0
+def measure(text: str, size: int, plain: bool | None = None) -> float:
+    """Width of one line in pixels, with the half pixel that a bold stroke adds on either side.
+
+    plain: whether it is set in Noto Sans CJK alone; None: where that font has it all.
+    """
+    if not text:
+        return 0.0
+    if is_cjk(text) if plain is None else plain:
+        return sum(_advance(sign, size) for sign in text) + 1.0
+    return sum(piece.width(size) for piece in pieces(text, is_right_to_left(text))) + 1.0
 
 
 @lru_cache(maxsize=65536)
@@ -82,19 +113,37 @@ def _advance(sign: str, size: int) -> float:
 
 
 def printable(text: str) -> str:
-    """One line of what the font can draw: control characters become spaces, unknown signs (emoji) go."""
-    flat = re.sub(r"\s+", " ", re.sub(r"[\x00-\x1f\x7f]", " ", text[:LONGEST])).strip()
-    cut = flat + ELLIPSIS if len(text) > LONGEST else flat
-    return "".join(sign for sign in cut if _drawable(sign))
+    """One line of what is drawn: control characters become spaces. UserError naming each sign that no font has."""
+    reason = undrawable(text)
+    if reason is not None:
+        raise UserError(f"the text {text[:LONGEST]!r} cannot be drawn: {reason}")
+    return _flat(text)
 
 
-@lru_cache(maxsize=4096)
-def _drawable(sign: str) -> bool:
-    if sign.isspace():
-        return True
-    missing = font(20).getmask("\U0010ffff")
-    drawn = font(20).getmask(sign)
-    return drawn.size != missing.size or bytes(drawn) != bytes(missing)
+def spelled(text: str) -> str:
+    """The text with the code point of each sign that no font has in its place, for labels."""
+    return "".join(f"U+{ord(sign):04X}" if undrawable(sign) else sign for sign in text)
+
+
+def undrawable(text: str) -> str | None:
+    """Why `printable` refuses the text, in words; None where it does not."""
+    return _undrawable(_flat(text))
+
+
+def _flat(text: str) -> str:
+    """One line, composed (NFC) and without signs that have no shape, of which more than LONGEST are cut."""
+    short = unicodedata.normalize("NFC", text[:LONGEST])
+    seen = "".join(sign for sign in short if sign in JOINERS or unicodedata.category(sign) != "Cf")
+    flat = re.sub(r"\s+", " ", re.sub(rf"[\x00-\x1f\x7f{VARIANTS}]", " ", seen)).strip()
+    return flat + ELLIPSIS if len(text) > LONGEST else flat
+
+
+def _leading(line: str) -> float:
+    return (
+        LEADING
+        if is_cjk(line) or not any(piece.face in SHAPED for piece in pieces(line, is_right_to_left(line)))
+        else TALL_LEADING
+    )
 
 
 def _tokens(text: str) -> list[str]:
@@ -112,25 +161,32 @@ def _tokens(text: str) -> list[str]:
 
 
 def _splits_a_word(tokens: list[str], width: int, size: int) -> bool:
-    return any(measure(token.rstrip(), size) > width for token in tokens)
+    plain = is_cjk("".join(tokens))
+    return any(measure(token.rstrip(), size, plain) > width for token in tokens)
 
 
-def _longest_prefix(line: str, width: int, size: int) -> int:
+def _longest_prefix(line: str, width: int, size: int, plain: bool) -> int:
+    """How many characters of the line fit, one at least; marks stay with their letters."""
+    ends = range(1, len(line) + 1)
+    if not plain:
+        ends = [match.end() for match in regex.finditer(r"\X", line)]
     used = 1.0  # the bold stroke, as in `measure`
-    for length, sign in enumerate(line):
-        used += _advance(sign, size)
+    for before, end in zip([0, *ends], ends, strict=False):
+        used = used + _advance(line[before], size) if plain else measure(line[:end], size, plain)
         if used > width:
-            return max(1, length)
+            return max(ends[0], before)
     return len(line)
 
 
 def _cut(line: str, width: int, size: int) -> str:
-    kept = line
-    while kept and measure(kept + ELLIPSIS, size) > width:
-        kept = kept[:-1].rstrip()
+    plain, kept = is_cjk(line), line
+    while kept and measure(kept + ELLIPSIS, size, plain) > width:
+        kept = kept[:-1].rstrip() if plain else regex.sub(r"\X\Z", "", kept).rstrip()
     return kept + ELLIPSIS
 
 
-def _lettering(lines: list[str], size: int) -> Lettering:
-    widest = max((measure(line, size) for line in lines), default=0.0)
-    return Lettering(tuple(lines), size, int(size * LEADING), int(widest + 0.5))
+def _lettering(lines: list[str], size: int, whole: str) -> Lettering:
+    plain = is_cjk(whole)
+    widest = max((measure(line, size, plain) for line in lines), default=0.0)
+    height = int(size * _leading(whole))
+    return Lettering(tuple(lines), size, height, int(widest + 0.5), plain, is_right_to_left(whole))

@@ -1,21 +1,24 @@
 """What the generators learn from: photos, their categories, and which shopper segments touched each."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from components.contract.origins import photos_of
 from components.errors import UserError
 from components.features import Features, audience
-from components.pictures import decode_all
+from components.pictures import decode_all, header
 
 MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller holds no shape to learn, larger is beyond what two cores train
 MIN_PER_CATEGORY = 20  # photos; a category with fewer is left out, for a generator would copy them
 MIN_TEST = 20  # photos, halved to set the floor that generators are judged beside
+PLACEHOLDER = 5  # a picture that so many images share is a shop's "no photo yet"; the 70,000 of Fashion-MNIST differ
+
+
+class NoNewPictures(UserError):
+    """Why no new pictures can be made of a data set; the rest of a run goes on without them."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,22 @@ def read_photos(
     chosen = images if split is None or images["split"].isna().all() else images[images["split"] == split]
     labelled = chosen[chosen["category"].notna()]
     names = categories or _frequent(labelled)
+    if chosen.empty or labelled.empty:
+        lacks = "has a category" if len(chosen) else f"is of split {split!r}"
+        raise NoNewPictures(f"images: no photo {lacks}: nothing to learn from")
     kept, remarks = labelled[labelled["category"].isin(names)], []
     if not kept.empty:
         side, channels = _side_and_channels(kept)
         pictures = decode_all(kept, size or side, channels)
-        blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
-        if blank.any():
-            remarks.append(f"{int(blank.sum())} photos of one single colour: left out")
-            names = categories or _frequent(kept[~blank])
-        sound = ~blank & kept["category"].isin(names).to_numpy()
+        tells, remarks = _telling(pictures)
+        names = categories or _frequent(kept[tells])
+        sound = tells & kept["category"].isin(names).to_numpy()
         kept, pictures = kept[sound], pictures[sound]
     if kept.empty:
-        raise UserError(f"images: no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from")
+        lacks = f"no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from"
+        raise NoNewPictures("; ".join([f"images: {lacks}", *remarks]))
     remarks += [
-        f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY} of more than one colour: left out"
+        f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY} that can be learned from: left out"
         for name, count in labelled["category"].value_counts().items()
         if name not in names
     ]
@@ -100,23 +105,37 @@ def read_photos(
 def training_photos(
     tables: Mapping[str, pd.DataFrame], built: Features, side: int | None
 ) -> tuple[Photos, Photos | None, tuple[str, ...]]:
-    """A data set's training photos, test photos (None where it has no such split) and remarks on what was left out."""
+    """A data set's training photos, test photos (None where it has no such split) and remarks on what was left out.
+
+    NoNewPictures where there are too few photos to learn from, or to judge by.
+    """
+    images = photos_of(tables)
+    if images is None:
+        raise NoNewPictures("no table images: nothing to learn from")
     segments = int(built.impressions.loc[built.impressions["consent"], "segment"].max()) + 1
     shares = None
     if "events" in tables and "products" in tables:
         shares = audience.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
-    images = photos_of(tables)
     train, remarks = read_photos(images, segments, side, shares)
     tested = images["split"].eq("test") & images["category"].isin(train.categories)
     if not images["split"].eq("test").any():
         return train, None, remarks
     if (count := int(tested.sum())) < MIN_TEST:
-        raise UserError(
+        raise NoNewPictures(
             f"images: {count} photos of split 'test' in the categories learned, fewer than {MIN_TEST}: generators "
             "cannot be judged by so few; add some, or leave split empty, and a part of the photos stands in for them"
         )
     test, _ = read_photos(images, segments, train.shape[0], shares, split="test", categories=train.categories)
     return train, test, remarks
+
+
+def _telling(pictures: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """uint8 [n, h, w, c] -> (which show an article of their own, bool [n]; remarks on the others)."""
+    blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
+    same = pd.Series([picture.tobytes() for picture in pictures])
+    repeated = (same.map(same.value_counts()) >= PLACEHOLDER).to_numpy() & ~blank
+    counts = ((blank, "photos of one single colour"), (repeated, f"photos that {PLACEHOLDER} images or more share"))
+    return ~(blank | repeated), [f"{int(found.sum())} {what}: left out" for found, what in counts if found.any()]
 
 
 def _frequent(labelled: pd.DataFrame) -> tuple[str, ...]:
@@ -127,10 +146,8 @@ def _frequent(labelled: pd.DataFrame) -> tuple[str, ...]:
 
 def _side_and_channels(images: pd.DataFrame) -> tuple[int, int]:
     """By the photos' headers: their median longer side, within 8 to 64 pixels; 1 channel where all are grey, else 3."""
-    headers = [Image.open(io.BytesIO(content)) for content in images["image"]]
-    side = int(np.median([max(header.size) for header in headers]))
-    grey = {header.mode for header in headers} <= {"1", "L", "LA", "I;16"}
-    return min(max(side, MIN_SIDE), MAX_SIDE), 1 if grey else 3
+    sides, greys = zip(*map(header, images["image"]), strict=True)
+    return min(max(int(np.median(sides)), MIN_SIDE), MAX_SIDE), 1 if all(greys) else 3
 
 
 def _segment_weights(image_ids: pd.Series, segments: int, shares: pd.DataFrame | None) -> np.ndarray:

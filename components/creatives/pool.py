@@ -13,6 +13,7 @@ from components.contract.conform import conform, to_pandas
 from components.contract.origins import PEOPLE
 from components.contract.schema import TABLES
 from components.creatives.admission import Manifold, admit
+from components.creatives.photos import NoNewPictures
 from components.creatives.protocol import Generator
 from components.errors import UserError
 from components.manifest import digest_bytes, digest_json
@@ -61,6 +62,7 @@ def fill_pool(
     Pictures are drawn for the categories and products that a campaign advertises already and for each segment in turn,
     by the generators in turn; texts, templates and palettes are combinations of those that people wrote for it. A
     campaign whose products fall in no category that the generators know gets none. `active_from` null: always active.
+    NoNewPictures where no campaign gets any.
     """
     drawn = [
         _draw(row, tables, generators, per_campaign * DRAWS_PER_PLACE, (seed, place))
@@ -68,7 +70,7 @@ def fill_pool(
     ]
     proposals = pd.concat([proposal for proposal, _ in drawn], ignore_index=True)
     if proposals.empty:
-        raise UserError("no campaign advertises a product of a category that the generators know; the pool stays empty")
+        raise NoNewPictures("no campaign's creatives name a product of a category that the generators know")
     pictures = np.concatenate([pictures for _, pictures in drawn if len(pictures)])
     reasons = admit(pictures, manifold, duplicate_fraction)
     reasons[proposals["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = KNOWN

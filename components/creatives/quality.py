@@ -51,7 +51,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a generator must reach to be registered, relative to the floor where real photos set one."""
+    """What a generator must reach to be registered, relative to what real photos of the data set reach.
+
+    min_cas, min_reverse_cas: in [0, 1], how far on the way from guessing (0) to real photos (1).
+    """
 
     min_cas: float = 0.5
     min_reverse_cas: float = 0.5
@@ -139,14 +142,31 @@ def _some(features: np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).permutation(features)[:NEIGHBOURHOOD]
 
 
-def judge(quality: Quality, ground: Quality, limits: Limits) -> Verdict:
-    """A generator's quality and the floor -> whether it may be registered. Pure."""
+def guessing(photos: Photos) -> float:
+    """The accuracy of naming always the most frequent category."""
+    return float(np.bincount(photos.category).max() / len(photos.category))
+
+
+def judge(quality: Quality, ground: Quality, limits: Limits, chance: float) -> Verdict:
+    """A generator's quality, the floor, and what guessing reaches -> whether it may be registered. Pure."""
+    cas, asked = (
+        chance + share * max(real - chance, 0.0)
+        for share, real in ((limits.min_cas, ground.cas), (limits.min_reverse_cas, ground.reverse_cas))
+    )
     faults = []
-    if quality.cas < limits.min_cas:
-        faults.append(f"CAS {quality.cas:.3f} is below {limits.min_cas:g} (real photos: {ground.cas:.3f})")
-    if quality.reverse_cas < limits.min_reverse_cas:
+    if max(limits.min_cas, limits.min_reverse_cas) > 0 and not _tells(ground, chance):
         faults.append(
-            f"{quality.reverse_cas:.1%} of its pictures show what was asked, below {limits.min_reverse_cas:.0%}"
+            f"real photos are told apart in {ground.cas:.1%} of cases, and guessing is right in {chance:.1%}: by so "
+            "little no generator of this data set can be judged"
+        )
+    if quality.cas < cas and limits.min_cas > 0:
+        faults.append(
+            f"CAS {quality.cas:.3f} is below {cas:.3f} (real photos: {ground.cas:.3f}, guessing: {chance:.3f})"
+        )
+    if quality.reverse_cas < asked and limits.min_reverse_cas > 0:
+        faults.append(
+            f"{quality.reverse_cas:.1%} of its pictures show what was asked, below {asked:.1%} (real photos: "
+            f"{ground.reverse_cas:.1%})"
         )
     if quality.diversity < limits.min_diversity:
         faults.append(
@@ -164,3 +184,8 @@ def judge(quality: Quality, ground: Quality, limits: Limits) -> Verdict:
     return Verdict(
         True, (f"CAS {quality.cas:.3f}, diversity {quality.diversity:.2f}, no more copies than real photos",)
     )
+
+
+def _tells(ground: Quality, chance: float) -> bool:
+    """Whether the judge of real photos is surely better than guessing, by two standard errors; or has one category."""
+    return chance == 1 or ground.cas > chance + 2 * np.sqrt(chance * (1 - chance) / max(ground.samples, 1))

@@ -10,7 +10,7 @@ from components.creatives.admission import Manifold
 from components.creatives.classifier import Classifier, train_classifier
 from components.creatives.photos import MIN_TEST, Photos
 from components.creatives.protocol import Generator
-from components.creatives.quality import Limits, Quality, Verdict, assess, floor, judge
+from components.creatives.quality import Limits, Quality, Verdict, assess, floor, guessing, judge
 from components.errors import UserError
 from components.pictures import NetworkEncoder, PictureEncoder
 
@@ -37,6 +37,10 @@ class Review:
         """Names of the generators that may fill the pool, best first."""
         names = (name for name, verdict in self.verdicts.items() if verdict.passed)
         return tuple(sorted(names, key=lambda name: -self.quality[name].cas))
+
+    def leading(self) -> str:
+        """Name of the generator that draws for captions: the best that passes, or the best of all where none does."""
+        return self.best or max(self.quality, key=lambda name: self.quality[name].cas)
 
     def gate(self) -> Verdict:
         """The registry's gate: passed where at least one generator passes, with the reasons of all."""
@@ -82,7 +86,7 @@ def review(
         for name, generator in generators.items()
     }
     limits = Limits(config.min_cas, config.min_asked, config.min_diversity)
-    verdicts = {name: judge(measured, ground, limits) for name, measured in quality.items()}
+    verdicts = {name: judge(measured, ground, limits, guessing(test)) for name, measured in quality.items()}
     passed = [name for name, verdict in verdicts.items() if verdict.passed]
     best = max(passed, key=lambda name: quality[name].cas) if passed else None
     admitting = manifold if learned is train else _manifold(learned, likeness)

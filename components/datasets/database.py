@@ -4,19 +4,20 @@ MariaDB, MySQL (through pymysql) and PostgreSQL (psycopg). Credentials come from
 ${NAME}, and no message repeats them.
 """
 
-import json
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 
 from components.config import SourceConfig
-from components.contract.schema import ARROW, TABLES, Kind, Table
+from components.contract.schema import ARROW, TABLES
+from components.datasets.sql_columns import EARLIEST, LATEST, SqlColumn, as_utc, is_day, read_infinity, sql_column
 from components.environment import expand
 from components.errors import UserError
 
@@ -25,12 +26,27 @@ SESSION = {
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET time_zone = '+00:00'"),
     "postgresql": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET TIME ZONE 'UTC'"),
 }
-OPEN_TYPES = {int: pa.int64(), float: pa.float64(), Decimal: pa.float64(), str: pa.string(), bool: pa.bool_()}
+# Errors that may be gone another time. Classes of SQLSTATE: connection, rollback, resources, lock, shutdown, system.
+PASSING_STATES = ("08", "40", "53", "55P03", "57", "58")
+PASSING_WORDS = ("starting up", "shutting down", "in recovery", "not yet accepting", "too many", "connection slots")
+UNKNOWN_HOST = ("Name or service not known", "nodename nor servname")  # a resolver that is away says "try again"
+# MySQL's and MariaDB's numbers: connections, shutdown, memory, network, deadlock, lock, interruption.
+PASSING_NUMBERS = frozenset({0, 1037, 1038, 1040, 1053, 1152, *range(1158, 1162), 1203, 1205, 1213, 1226, 1317, 1927})
+PASSING_NUMBERS |= {1969, 2002, 2003, 2006, 2013, 3024}
 VARIABLE = re.compile(r"\$\{\w+\}")
 
+log = logging.getLogger("adloom")
 
-class DatabaseGone(Exception):
-    """The database gave no answer, or an error for one; the message holds no credentials."""
+
+class DatabaseFailed(Exception):
+    """The database gave no answer, or an error for one; the message holds no credentials.
+
+    `passing`: it may do what was asked another time, such as after a restart. What it refuses it will refuse again.
+    """
+
+    def __init__(self, message: str, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,7 @@ class Database:
 
     place: str
     connection: Any
-    columns: Mapping[str, pa.Schema]  # of each table: the contract's columns that it has, then open ones
-    numbered: frozenset[tuple[str, str]]  # table and column of ids that are whole numbers there
+    columns: Mapping[str, Mapping[str, SqlColumn]]  # of each table: the contract's columns that it has, then open ones
     config: SourceConfig
 
     def batches(self, name: str, statement: Any) -> Iterator[pa.Table]:
@@ -48,17 +63,14 @@ class Database:
 
         A column that the contract lets be absent, and that the database does not have, is added as all null.
         """
-        schema = self.columns[name]
-        absent = [each for each in TABLES[name].columns if each.nullable and each.name not in schema.names]
-        takes = [_taker(TABLES[name], field) for field in schema]
+        columns = self.columns[name]
+        absent = [each for each in TABLES[name].columns if each.nullable and each.name not in columns]
         streamed = self.connection.execution_options(yield_per=self.config.batch_rows).execute(statement)
         for rows in streamed.partitions():
-            columns = zip(*rows, strict=True)
-            arrays = [
-                pa.array([None if value is None else take(value) for value in values], field.type)
-                for take, field, values in zip(takes, schema, columns, strict=True)
-            ]
-            batch = pa.Table.from_arrays(arrays, schema=schema)
+            values = zip(*rows, strict=True)
+            batch = pa.table(
+                {each: _array(name, columns[each], held) for each, held in zip(columns, values, strict=True)}
+            )
             for each in absent:
                 batch = batch.append_column(each.name, pa.nulls(batch.num_rows, ARROW[each.kind]))
             yield batch
@@ -67,25 +79,46 @@ class Database:
         """Table `name` for a statement."""
         from sqlalchemy import column, table
 
-        return table(name, *(column(each) for each in self.columns[name].names))
+        return table(name, *(column(each) for each in self.columns[name]))
 
-    def texts(self, statement: Any) -> list[str]:
-        """The one column that `statement` selects, as texts."""
-        return [str(value) for (value,) in self.connection.execute(statement)]
+    def ids(self, name: str, column: str, statement: Any) -> list[str]:
+        """The one column that `statement` selects, `column` of table `name`, as the contract's ids."""
+        take = self.columns[name][column].take
+        return [take(value) for (value,) in self.connection.execute(statement)]
 
-    def id_of(self, name: str, column: str, text: str) -> str | int:
-        """The contract's id as the database has it."""
-        return int(text) if (name, column) in self.numbered else text
+    def is_one_of(self, name: str, column: Any, ids: Sequence[str]) -> Any:
+        """The condition that `column`, of table `name`, is one of the contract's `ids`.
+
+        The ids go to the server without a type, so that it reads them as the column's own, be it uuid, enum or text.
+        """
+        from sqlalchemy import bindparam
+        from sqlalchemy.types import NullType
+
+        keys = [self.columns[name][column.name].key(each) for each in ids]
+        return column.in_(bindparam(None, keys, type_=NullType(), expanding=True))
+
+    def is_same(self, left: tuple[str, Any], right: tuple[str, Any]) -> Any:
+        """The condition that two columns, each with the name of its table, hold the same id; as texts if need be."""
+        from sqlalchemy import String, cast
+
+        families = {self.columns[name][column.name].family for name, column in (left, right)}
+        if len(families) == 1:
+            return left[1] == right[1]
+        return cast(left[1], String) == cast(right[1], String)
+
+    def has_time(self, at: Any) -> Any:
+        """The condition that the time `at` is one that a calendar has: neither null nor infinite."""
+        return at.between(EARLIEST, LATEST)
 
     def scalar(self, statement: Any) -> Any:
-        """The one value that `statement` gives; a time is in UTC."""
+        """The one value that `statement` gives; a time or a day is in UTC."""
         value = self.connection.execute(statement).scalar()
-        return _utc(value) if isinstance(value, datetime) else value
+        return as_utc(value) if isinstance(value, date) else value
 
 
 @contextmanager
 def snapshot(config: SourceConfig) -> Iterator[Database]:
-    """One read-only transaction that sees the database as it was when it began; DatabaseGone for what fails in it."""
+    """One read-only transaction that sees the database as it was when it began; DatabaseFailed for what fails in it."""
     from sqlalchemy import create_engine, event, inspect
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
@@ -101,12 +134,14 @@ def snapshot(config: SourceConfig) -> Iterator[Database]:
             for statement in SESSION["postgresql" if url.get_backend_name() == "postgresql" else "mysql"]:
                 cursor.execute(statement)
         connection.commit()
+        if url.get_backend_name() == "postgresql":
+            read_infinity(connection)
 
     try:
         with engine.connect() as connection:
             yield _opened(place, connection, inspect(connection), config)
     except SQLAlchemyError as error:
-        raise DatabaseGone(f"{place}: {_without_secrets(error, url)}") from None
+        raise DatabaseFailed(f"{place}: {_without_secrets(error, url)}", _is_passing(error)) from None
     finally:
         engine.dispose()
 
@@ -146,67 +181,65 @@ def _holds_password(text: str) -> bool:
 
 def _opened(place: str, connection: Any, inspector: Any, config: SourceConfig) -> Database:
     """What is to be read of each contract table that is there; UserError for a missing column and for naive times."""
-    present = set(inspector.get_table_names()) | set(inspector.get_view_names())
-    found, numbered = {}, set()
+    present, opened = _relations(inspector), {}
     for name, declared in TABLES.items():
         if name not in present:
             if declared.needed:
                 raise UserError(f"{name}: the database has no such table or view, and no data set can do without it")
             continue
-        types = {column["name"]: column["type"] for column in inspector.get_columns(name)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of types that SQLAlchemy does not know, in columns that may not matter
+            types = {column["name"]: column["type"] for column in inspector.get_columns(name)}
         missing = declared.missing(types)
         if missing:
             raise UserError(f"{name}: the database's table has no column {', '.join(missing)}")
-        present_columns = [each for each in declared.columns if each.name in types]
-        numbered |= {(name, each.name) for each in present_columns if types[each.name].python_type is int}
-        fields = [pa.field(each.name, ARROW[each.kind]) for each in present_columns]
-        for each in present_columns:
-            if each.kind == "timestamp" and config.naive_times == "refuse" and not _has_zone(types[each.name]):
-                raise UserError(
-                    f"{name}.{each.name}: times without a zone in the database; `naive_times: utc` takes them for UTC"
-                )
-        fields += [pa.field(each, _open_type(name, each, types[each])) for each in types if declared.is_open(each)]
-        found[name] = pa.schema(fields)
-    return Database(place, connection, found, frozenset(numbered), config)
+        names = [each.name for each in declared.columns if each.name in types]
+        names += [each for each in types if declared.is_open(each)]
+        naive_utc = config.naive_times == "utc"
+        opened[name] = {each: sql_column(declared, each, types[each], naive_utc) for each in names}
+        if "timestamp" in names and is_day(types["timestamp"]):
+            log.warning(
+                "%s.timestamp: days without a clock time, read as midnight UTC: what happened later on that day counts "
+                "as known from its beginning",
+                name,
+            )
+    return Database(place, connection, opened, config)
 
 
-def _has_zone(sql_type: Any) -> bool:
-    """PostgreSQL's timestamptz, and MySQL's TIMESTAMP, which is stored in UTC."""
-    kind = type(sql_type)
-    in_mysql = kind.__module__.endswith("mysql.types") and kind.__name__ == "TIMESTAMP"
-    return in_mysql or bool(getattr(sql_type, "timezone", False))
+def _relations(inspector: Any) -> set[str]:
+    """Names of tables and of whatever else rows can be selected from."""
+    names = {*inspector.get_table_names(), *inspector.get_view_names()}
+    if inspector.dialect.name == "postgresql":
+        names |= {*inspector.get_materialized_view_names(), *inspector.get_foreign_table_names()}
+    return names
 
 
-def _open_type(table: str, column: str, sql_type: Any) -> pa.DataType:
+def _array(table: str, column: SqlColumn, values: Iterable[Any]) -> pa.Array:
+    taken = [None if value is None else column.take(value) for value in values]
     try:
-        return OPEN_TYPES[sql_type.python_type]
-    except (NotImplementedError, KeyError):
-        raise UserError(f"{table}.{column}: {sql_type} in the database; numbers, text or true/false are due") from None
+        return pa.array(taken, column.field.type)
+    except (pa.ArrowInvalid, OverflowError) as error:
+        raise UserError(f"{table}.{column.field.name}: {str(error).splitlines()[0]}, in the database") from None
 
 
-def _taker(declared: Table, field: pa.Field) -> Callable[[Any], Any]:
-    """What makes a database's value one of the column's type; UserError where its meaning is another."""
-    column = declared.column(field.name)
-    kinds: dict[Kind, Callable[[Any], Any]] = {"text": _text, "timestamp": _utc, "number": float, "bytes": bytes}
-    if column is None:
-        return float if field.type == pa.float64() else lambda value: value
-    return kinds.get(column.kind) or (lambda value: _exact(value, column.kind, f"{declared.name}.{field.name}"))
+def _is_passing(error: Any) -> bool:
+    """Whether a driver's error may be gone another time: no connection, no room, a lock, a server that restarts.
 
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-
-
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _exact(value: Any, kind: Kind, name: str) -> int | bool:
-    whole = int(value)
-    if whole != value or (kind == "flag" and whole not in (0, 1)):
-        due = "true or false" if kind == "flag" else "a whole number"
-        raise UserError(f"{name}: {value!r} in the database; {due} is due")
-    return bool(whole) if kind == "flag" else whole
+    PostgreSQL says it by the class of SQLSTATE, and before there is a connection by its text alone; MySQL by a number.
+    """
+    if getattr(error, "connection_invalidated", False):
+        return True
+    cause = getattr(error, "orig", None)
+    if any(words in str(cause) for words in UNKNOWN_HOST):
+        return False
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return state.startswith(PASSING_STATES)
+    number = next(iter(getattr(cause, "args", ())), None)
+    if isinstance(number, int):
+        return number in PASSING_NUMBERS
+    refused = "FATAL:" in str(cause) and not any(words in str(cause) for words in PASSING_WORDS)
+    return type(cause).__name__ in ("OperationalError", "ConnectionTimeout") and not refused
 
 
 def _without_secrets(error: Exception, url: Any) -> str:

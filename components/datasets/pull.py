@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from components.contract.settlements import COLUMNS, FILLED, PREFIX
 from components.contract.tables import has_table, read_frame, read_table, write_batches, write_table
 from components.contract.window import attribute, settle
 from components.datasets.add import check_name
-from components.datasets.database import Database, DatabaseGone, place_of, snapshot
+from components.datasets.database import Database, DatabaseFailed, place_of, snapshot
 from components.datasets.storage import extending
 from components.errors import UserError
 
@@ -50,7 +50,8 @@ log = logging.getLogger("adloom")
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought: whole days, rows by table, rows that came late, conversions that became final."""
+    """What a pull brought: whole days, rows by table, rows that came late, conversions that became final; and by log
+    the rows that it left out because they have no time."""
 
     name: str
     ends_at: datetime
@@ -58,6 +59,7 @@ class Pulled:
     impressions: int = 0
     late: int = 0
     settled: int = 0
+    untimed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,17 @@ def _pull(name: str, config: SourceConfig, folder: UPath, card: DatasetCard | No
     try:
         with snapshot(config) as database:
             card = card or _first_card(name, config, database, source)
-            done = done or Pulled(name, card.ends_at)
+            done = replace(done or Pulled(name, card.ends_at), untimed=_untimed(database))
             held = _held(folder) if folder.exists() else None
             until = _whole_days(database)
             while card.ends_at < until:
                 at = f"{card.ends_at:%Y-%m-%d}"
                 card, held, done = _one_day(database, folder, card, held, done, first=done.days == 0)
                 log.info("%s: %s is there, %s impressions in all", name, at, f"{done.impressions:,}")
-    except DatabaseGone as gone:
+    except DatabaseFailed as failed:
         kept = "nothing has changed" if not done or not done.days else f"the days before {at} are in place"
-        raise UserError(
-            f"{name}: the database failed while {at} was read ({gone}); {kept}. Pull again to go on"
-        ) from None
+        advice = "Pull again to go on" if failed.passing else "Put that right, then pull again"
+        raise UserError(f"{name}: the database failed while {at} was read ({failed}); {kept}. {advice}") from None
     return done
 
 
@@ -141,9 +142,10 @@ def _one_day(
 def _first_card(name: str, config: SourceConfig, database: Database, source: str) -> DatasetCard:
     from sqlalchemy import func, select
 
-    earliest = database.scalar(select(func.min(database.table("impressions").c.timestamp)))
+    at = database.table("impressions").c.timestamp
+    earliest = database.scalar(select(func.min(at)).where(database.has_time(at)))
     if earliest is None:
-        raise UserError(f"{name}: the database's table impressions has no rows")
+        raise UserError(f"{name}: the database's table impressions has no rows with a time")
     begins = _day_of(max(config.since or earliest, earliest))
     return DatasetCard(
         name=name,
@@ -161,8 +163,22 @@ def _whole_days(database: Database) -> datetime:
     """The end of the last day that is over: a later impression is there, and the clock agrees."""
     from sqlalchemy import func, select
 
-    newest = database.scalar(select(func.max(database.table("impressions").c.timestamp)))
+    at = database.table("impressions").c.timestamp
+    newest = database.scalar(select(func.max(at)).where(database.has_time(at)))
     return _day_of(min(newest or datetime.min.replace(tzinfo=UTC), datetime.now(UTC)))
+
+
+def _untimed(database: Database) -> dict[str, int]:
+    """Of each log that has some: how many rows have no time, or an infinite one, and so belong to no day."""
+    from sqlalchemy import func, not_, or_, select
+
+    counts = {}
+    for name in KEYS:
+        if name in database.columns:
+            table = database.table(name)
+            without = or_(table.c.timestamp.is_(None), not_(database.has_time(table.c.timestamp)))
+            counts[name] = database.scalar(select(func.count()).select_from(table).where(without))
+    return {name: count for name, count in counts.items() if count}
 
 
 def _day_of(moment: datetime) -> datetime:
@@ -239,16 +255,16 @@ def _ids_between(database: Database, name: str, day: datetime) -> list[str]:
 
     table = database.table(name)
     key, at = table.c[KEYS[name]], table.c.timestamp
-    return database.texts(select(key).where(at >= day, at < day + DAY).order_by(at, key))
+    return database.ids(name, KEYS[name], select(key).where(at >= day, at < day + DAY).order_by(at, key))
 
 
 def _by_id(database: Database, name: str, column: str, wanted: Iterable[str]) -> Iterator[pa.Table]:
     """The rows of table `name` with one of the `wanted` ids in `column`, some at a time, ordered by id."""
     from sqlalchemy import select
 
-    table, ids = database.table(name), [database.id_of(name, column, each) for each in wanted]
+    table, ids = database.table(name), list(wanted)
     for start in range(0, len(ids), AT_ONCE):
-        chosen = select(*table.c).where(table.c[column].in_(ids[start : start + AT_ONCE]))
+        chosen = select(*table.c).where(database.is_one_of(name, table.c[column], ids[start : start + AT_ONCE]))
         yield from database.batches(name, chosen.order_by(*list(table.c)[:2]))
 
 
@@ -285,7 +301,8 @@ def _candidates_between(database: Database, begin: datetime, end: datetime) -> A
 
     offered, shown = database.table("candidates"), database.table("impressions")
     at = shown.c.timestamp
-    joined = offered.join(shown, offered.c.impression_id == shown.c.impression_id)
+    same = database.is_same(("candidates", offered.c.impression_id), ("impressions", shown.c.impression_id))
+    joined = offered.join(shown, same)
     order = (at, offered.c.impression_id, offered.c.creative_id)
     return select(*offered.c).select_from(joined).where(at >= begin, at < end).order_by(*order)
 
@@ -307,7 +324,8 @@ def _write_images(database: Database, fresh: UPath, end: datetime, held: Held | 
     if "images" not in database.columns:
         return
     table, known = database.table("images"), held.images if held else frozenset()
-    new = [each for each in database.texts(select(table.c.image_id).order_by(table.c.image_id)) if each not in known]
+    there = database.ids("images", "image_id", select(table.c.image_id).order_by(table.c.image_id))
+    new = [each for each in there if each not in known]
     at = f"images/day={end:%Y-%m-%d}/{late_name(end) if known else PART}"
     write_batches(_by_id(database, "images", "image_id", new), fresh / at)
 

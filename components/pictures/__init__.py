@@ -1,6 +1,6 @@
 """Pictures as arrays: decoding what users send, embedding it, finding near-duplicates."""
 
-from components.pictures.decoding import decode, decode_all, encode_png, fit_all
+from components.pictures.decoding import decode, decode_all, encode_png, fit_all, header
 from components.pictures.encoder import PictureEncoder
 from components.pictures.neighbours import first_duplicates, nearest
 from components.pictures.network import NetworkEncoder
@@ -15,5 +15,6 @@ __all__ = [
     "encode_png",
     "first_duplicates",
     "fit_all",
+    "header",
     "nearest",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from components.contract.photos import FORMATS, MAX_PIXELS
+from components.contract.photos import MAX_PIXELS, NO_PICTURE, open_picture, other_format
 from components.errors import UserError
 
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
@@ -24,9 +24,15 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         # Image.open() has only read the header; load() decodes, and this is the first time that it may.
         image.load()
         upright = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except NO_PICTURE as error:
         raise UserError(f"the picture is damaged: {error}") from None
     return _to_array(upright)
+
+
+def header(content: bytes) -> tuple[int, bool]:
+    """PNG or JPEG bytes -> the longer side in pixels and whether it is grey, by the header alone."""
+    image = _open(content, MAX_PIXELS)
+    return max(image.size), image.mode in GREY_MODES
 
 
 def decode_all(
@@ -101,11 +107,13 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound follows
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image = open_picture(content)
     except Image.DecompressionBombError as error:
         raise UserError(f"the picture is too large: {error}") from None
-    except (OSError, SyntaxError, ValueError, EOFError):
-        raise UserError("the picture is neither PNG nor JPEG") from None
+    except NO_PICTURE:
+        name = other_format(content)
+        said = "neither PNG nor JPEG" if name is None else f"{name}; save it as PNG or JPEG"
+        raise UserError(f"the picture is {said}") from None
     if image.width * image.height > max_pixels:
         raise UserError(f"the picture declares {image.width} x {image.height} pixels, more than {max_pixels:,}")
     return image

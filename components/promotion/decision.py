@@ -222,7 +222,9 @@ def page(decision: Decision) -> str:
     lines += ["", "| model | gate | why |", "|---|---|---|"]
     for name, gate in (("interest", evidence.interest), ("creatives", evidence.creatives)):
         verdict = "none" if gate is None else "passed" if gate.passed else "refused"
-        lines.append(f"| {name} | {verdict} | {'; '.join(gate.reasons) if gate else 'no photos'} |")
+        lines.append(
+            f"| {name} | {verdict} | {'; '.join(gate.reasons) if gate else 'no generators: see creatives.md'} |"
+        )
     log = largest_log(evidence.forms[0])
     if decision.action == "abstain" and log is not None and log["outlook"] is not None:
         lines += _outlook_table(Outlook.from_dict(log["outlook"]), evidence.alpha / len(evidence.forms))

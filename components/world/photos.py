@@ -3,13 +3,13 @@
 import struct
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image
+from PIL.Image import DecompressionBombError
 
+from components.contract.photos import NO_PICTURE, open_picture
 from components.errors import UserError
 from components.world.vocabulary import CATEGORIES
 
@@ -75,7 +75,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def decode_grey(content: bytes, image_id: str) -> np.ndarray:
     """PNG or JPEG bytes -> luma float64 [h, w] in [0, 1]."""
     try:
-        with Image.open(BytesIO(content)) as image:
+        with open_picture(content) as image:
             return np.asarray(image.convert("L"), np.float64) / 255.0
-    except (OSError, ValueError, SyntaxError) as error:
+    except (*NO_PICTURE, DecompressionBombError) as error:
         raise UserError(f"images: {image_id} is no PNG or JPEG: {error}") from None

@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.contract.photos import MAX_PIXELS, NOT_A_PICTURE, inspect, photo_facts
+from components.config import ValidationConfig
+from components.contract.photos import MAX_PIXELS, NOT_A_PICTURE, OTHER_FORMATS, PhotoFacts, inspect, photo_facts
 from components.contract.suites import read_suite
-from tests.components.contract.samples import bomb, png
+from components.contract.validation import validate
+from components.errors import UserError
+from components.pictures import decode, header
+from tests.components.contract.samples import bomb, card, png, sample
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,7 @@ def test_pictures_tell_format_and_pixel_kind(content, kind, mode):
     assert (facts.image_format, facts.image_mode, facts.image_decodes) == (kind, mode, True)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", None, float("nan"), b"\x89PNG", b"GIF89a" + b"\0" * 40])
+@pytest.mark.parametrize("content", [b"", b"not a picture", None, float("nan"), b"\x89PNG", b"BM and other texts"])
 def test_what_is_no_picture(content):
     assert inspect(content) == NOT_A_PICTURE
 
@@ -55,13 +59,67 @@ def test_a_decompression_bomb_is_known_by_its_header(side, monkeypatch):
 def test_no_bytes_make_it_fail(content):
     for data in (content, png()[:60] + content, b"\xff\xd8\xff\xe0" + content):
         facts = inspect(data)
-        assert facts.image_format in (None, "PNG", "JPEG")
+        assert facts.image_format in (None, "PNG", "JPEG", "BMP", "SVG", *(name for *_, name in OTHER_FORMATS))
 
 
-def test_other_formats_are_not_taken():
+def other_pictures() -> dict[str, bytes]:
+    """A picture of each format that is refused by its name: real ones where Pillow writes them."""
+    made = {}
+    for name in ("WebP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000"):
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(stream, format=name.upper())
+        made[name.replace("JPEG2000", "JPEG 2000")] = stream.getvalue()
+    made["HEIC"] = b"\0\0\0\x18ftypheic" + b"\0" * 40
+    made["JPEG XL"] = b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 40
+    made["Photoshop"] = b"8BPS\0\x01" + b"\0" * 40
+    made["SVG"] = b'<?xml version="1.0"?>\n<svg xmlns="x" width="8" height="8"/>'
+    return made
+
+
+@pytest.mark.parametrize(("name", "content"), other_pictures().items())
+def test_other_formats_are_named_and_not_taken(name, content):
+    assert inspect(content) == PhotoFacts(name, None, 1, None)
+    with pytest.raises(UserError, match=f"the picture is {name}; save it as PNG or JPEG"):
+        decode(content)
+
+
+def test_quarantine_names_the_format_and_nothing_else():
+    tables = sample(images=24)
+    images, pictures = tables["images"].copy(), other_pictures()
+    images["image"] = [*pictures.values(), *images["image"].iloc[len(pictures) :]]
+    validated = validate({**tables, "images": images}, card(), ValidationConfig(max_quarantined=0.99))
+    reasons = validated.quarantine["images"].set_index("image_id")["reason"]
+    assert reasons.tolist() == [f"image is {name}; save it as PNG or JPEG" for name in pictures]
+    named = {name for *_, name in OTHER_FORMATS} | {"BMP", "SVG"}
+    assert named == set(pictures), "every format that is known by name has its rule"
+
+
+def mpo() -> bytes:
+    """Two pictures in one JPEG, as phones write them: the first is red, the second blue."""
     stream = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(stream, format="BMP")
-    assert inspect(stream.getvalue()) == NOT_A_PICTURE
+    red, blue = (Image.new("RGB", (24, 16), colour) for colour in ("red", "blue"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    red.save(stream, format="MPO", save_all=True, append_images=[blue], exif=exif, quality=95)
+    return stream.getvalue()
+
+
+def test_of_a_phones_jpeg_with_two_pictures_the_first_is_read():
+    assert Image.open(io.BytesIO(mpo())).format == "MPO"
+    assert inspect(mpo()) == PhotoFacts("JPEG", "RGB", 24 * 16, True)
+    picture = decode(mpo())
+    assert picture.shape == (24, 16, 3), "the camera's rotation is applied"
+    assert picture[..., 0].min() > 240 and picture[..., 2].max() < 20
+    assert header(mpo()) == (24, False)
+    tables = sample()
+    images = tables["images"].assign(image=[mpo()] * len(tables["images"]))
+    assert not len(validate({**tables, "images": images}, card(), ValidationConfig()).quarantine["images"])
+
+
+def test_an_mpo_cut_off_in_its_second_picture_is_whole():
+    content = mpo()
+    assert inspect(content[: content.rindex(b"\xff\xd8\xff") + 40]).image_decodes
+    assert not inspect(content[: content.rindex(b"\xff\xd8\xff") // 2]).image_decodes
 
 
 def test_facts_stand_on_the_index_of_their_images():

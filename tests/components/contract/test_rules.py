@@ -3,6 +3,7 @@
 All faults are planted into one data set, each into rows of its own, so that one validation looks at them all.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,6 +39,8 @@ DIFFERS = ("propensity differs from the shown creative's in candidates",)
 NO_SHOWN = "the shown creative is not among the impression's candidates"
 UNSOUND = "a candidate of the impression is quarantined, so its distribution is not whole"
 SUM = "the propensities of the impression's candidates do not sum to 1"
+
+FORMAT = re.compile("image is .*; save it as PNG or JPEG")  # of images: in test_photos
 
 # One row of an impression each, from row 30 on; the rows before alternate clicks.
 ON_IMPRESSIONS = (
@@ -373,10 +376,9 @@ def test_every_rule_on_rows_is_broken_by_some_fault_above(planted):
         "creative_id names a quarantined row of creatives",  # of impressions: in test_validation
         "impression_id is null",
         "impression_id is an empty text",
-        "image is neither PNG nor JPEG",  # the decoder opens no other format: the rule guards the decoder
     }
     rules = {(name, rule.reason) for name in TABLES for rule in read_suite(name).rules if not rule.stops}
-    assert {rule for rule in rules - broken if rule[1] not in elsewhere} == set()
+    assert {rule for rule in rules - broken if rule[1] not in elsewhere and not FORMAT.match(rule[1])} == set()
 
 
 def test_an_impression_without_an_id_is_quarantined():

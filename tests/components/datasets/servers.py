@@ -45,14 +45,14 @@ class Server:
                 time.sleep(0.1)
         raise RuntimeError((self.folder / "log").read_text()[-2000:])
 
-    def connect(self):
+    def connect(self, database: str | None = None):
         """As the server's own administrator."""
         import psycopg
         import pymysql
 
         if self.kind == "mysql":
             return pymysql.connect(host="127.0.0.1", port=self.port, user="root", autocommit=True)
-        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", autocommit=True)
+        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True)
 
     def kill(self) -> None:
         """As a machine that loses its power."""
@@ -122,7 +122,7 @@ def _grant(server: Server) -> None:
             "CREATE USER owner@'127.0.0.1' IDENTIFIED BY 'owner'",
             "GRANT ALL ON shop.* TO owner@'127.0.0.1'",
             f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{password}'",
-            f"GRANT SELECT ON shop.* TO {name}@'127.0.0.1'",
+            f"GRANT SELECT, SHOW VIEW ON shop.* TO {name}@'127.0.0.1'",
         )
     else:
         statements = (

@@ -1,12 +1,7 @@
 """A shop's database becomes a data set, day by day: whole, in the contract's types, once, safe when it goes away."""
 
 import logging
-import os
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from datetime import timedelta
 
 import pandas as pd
 import pytest
@@ -22,105 +17,8 @@ from components.datasets.pull import pull
 from components.errors import UserError
 from components.manifest import digest_tree
 from tests.components.contract import samples
-from tests.components.datasets.servers import READER, Server, create, missing
-
-FIRST = datetime(2026, 3, 1, tzinfo=UTC)
-DAYS = 11  # of the sample
-
-
-def first_days() -> samples.Tables:
-    whole = samples.sample(impressions=400, events=120)
-    end = FIRST + timedelta(days=DAYS)
-    logs = {name: whole[name][whole[name]["timestamp"] < end] for name in ("impressions", "events")}
-    offered = whole["candidates"]
-    return {**whole, **logs, "candidates": offered[offered["impression_id"].isin(logs["impressions"]["impression_id"])]}
-
-
-SAMPLE = first_days()
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A server, the settings to pull from it, and its tables under way."""
-
-    server: Server
-    config: SourceConfig
-    tables: dict
-
-    def insert(self, name: str, rows: pd.DataFrame) -> None:
-        if self.server.kind == "mysql":  # its times bear no zone; the session's is UTC
-            zoned = rows.select_dtypes("datetimetz").columns
-            rows = rows.assign(**{column: rows[column].dt.tz_localize(None) for column in zoned})
-        records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        with self.begin() as connection:
-            connection.execute(self.tables[name].insert(), records)
-
-    def execute(self, *statements: str) -> None:
-        with self.begin() as connection:
-            for statement in statements:
-                connection.execute(sa.text(statement))
-
-    @contextmanager
-    def begin(self):
-        with sa.create_engine(self.server.owner_url(), poolclass=sa.NullPool).begin() as connection:
-            utc = "SET time_zone = '+00:00'" if self.server.kind == "mysql" else "SET TIME ZONE 'UTC'"
-            connection.execute(sa.text(utc))
-            yield connection
-
-
-def declared(kind: str) -> dict:
-    """The contract's tables in SQL: money as NUMERIC, flags as the server has them, zoned times."""
-    from sqlalchemy.dialects.mysql import LONGBLOB, TIMESTAMP
-
-    mysql = kind == "mysql"
-    types = {
-        "text": lambda: sa.String(120),
-        "timestamp": lambda: TIMESTAMP(fsp=6) if mysql else sa.TIMESTAMP(timezone=True),
-        "number": lambda: sa.Numeric(20, 12) if mysql else sa.Double(),
-        "whole": sa.Integer,
-        "flag": sa.Boolean,
-        "bytes": lambda: LONGBLOB() if mysql else sa.LargeBinary(),
-    }
-    metadata, made = sa.MetaData(), {}
-    for name, table in TABLES.items():
-        columns = [
-            sa.Column(each.name, types[each.kind](), primary_key=each.name in table.key, autoincrement=False)
-            for each in table.columns
-        ]
-        known = {each.name for each in table.columns}
-        for extra in SAMPLE[name].columns.difference(known) if name in SAMPLE else ():
-            text = pd.api.types.is_string_dtype(SAMPLE[name][extra])
-            number = sa.Double() if extra.startswith("feature_") else sa.Integer()
-            columns.append(sa.Column(extra, sa.String(40) if text else number))
-        made[name] = sa.Table(name, metadata, *columns)
-    return made
-
-
-@pytest.fixture(scope="module", params=["mysql", "postgresql"])
-def server(request):
-    reason = missing(request.param)
-    if reason:
-        pytest.skip(reason)
-    with TemporaryDirectory(prefix="adloom-") as folder:  # pytest's own folders are closed to the servers' users
-        os.chmod(folder, 0o755)
-        made = create(request.param, Path(folder) / "server")
-        yield made
-        made.kill()
-
-
-@pytest.fixture
-def shop(server, monkeypatch) -> Shop:
-    """The sample's first days in a fresh database, known to the environment alone."""
-    monkeypatch.setenv("SHOP_USER", READER[0])
-    monkeypatch.setenv("SHOP_PASSWORD", READER[1])
-    tables = declared(server.kind)
-    engine = sa.create_engine(server.owner_url())
-    tables["impressions"].metadata.drop_all(engine)
-    tables["impressions"].metadata.create_all(engine)
-    made = Shop(server, SourceConfig(url=server.source(), batch_rows=37), tables)
-    for name, rows in SAMPLE.items():
-        made.insert(name, rows)
-    return made
+from tests.components.datasets.servers import READER
+from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop
 
 
 def until(day: int) -> pd.Timestamp:
@@ -308,13 +206,13 @@ def test_a_database_that_goes_away_leaves_whole_days_and_the_next_pull_goes_on(s
 
 
 def test_nothing_can_be_written_to_the_database(shop):
-    from components.datasets.database import DatabaseGone, snapshot
+    from components.datasets.database import DatabaseFailed, snapshot
 
     owner = shop.config.model_copy(update={"url": shop.server.source()})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHOP_USER", "owner")
         patch.setenv("SHOP_PASSWORD", "owner")
-        with pytest.raises(DatabaseGone, match=r"(?i)read.?only"), snapshot(owner) as database:
+        with pytest.raises(DatabaseFailed, match=r"(?i)read.?only"), snapshot(owner) as database:
             database.connection.execute(sa.text("DELETE FROM impressions"))
 
 

@@ -53,6 +53,15 @@ def test_sixteen_bit_grey_keeps_its_range():
     assert decode(saved(wide))[..., 0].tolist() == [[0, 255], [128, 1]]
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_transparent_colour_of_a_palette_is_laid_on_white(grey):
+    picture = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), mode="P")
+    picture.putpalette([0, 0, 0, 90, 90, 90] if grey else [0, 0, 0, 200, 10, 30])
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", transparency=0)
+    assert decode(stream.getvalue()).tolist() == [[[255, 255, 255], [90, 90, 90] if grey else [200, 10, 30]]]
+
+
 def test_a_camera_rotation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
