@@ -12,7 +12,19 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "folders", "store"),
+    *(
+        "errors",
+        "config",
+        "paths",
+        "environment",
+        "notify",
+        "scratch",
+        "manifest",
+        "contract",
+        "outputs",
+        "folders",
+        "store",
+    ),
     *("world", "datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
     *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
     *("generation", "cli"),
@@ -20,6 +32,7 @@ ROOMS = [
 MAY_READ_FILES = {
     "config",
     "manifest",
+    "scratch",
     "environment",
     "contract",
     "datasets",
