@@ -126,6 +126,14 @@ def write_bytes(content: bytes, path: UPath) -> None:
         file.write(content)
 
 
+def remove_file(path: UPath) -> None:
+    """Delete the file at `path`, where there is one, before anything that is written afterwards."""
+    path = UPath(path)
+    path.unlink(missing_ok=True)
+    if path.protocol in ("", "file", "local") and path.parent.is_dir():
+        sync_folder(path.parent.path)
+
+
 @contextmanager
 def _replacing(path: UPath) -> Iterator[BinaryIO]:
     """A file to write to that takes the name `path` only once all of it is safely stored.
