@@ -5,7 +5,9 @@ published, promoted, displaced by a second one, and rolled back.
 """
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from upath import UPath
 
 NAME = "marketplace"
 OWN = "shop"  # the name that the data set is added under
+PULLED = "bakery"  # the name of the data set that comes from a database
+SOURCE = "ADLOOM_KILLS_SOURCE"  # environment variable with the database's URL, which its operation needs
 TINY = {
     "world": {
         "shoppers": 200,
@@ -59,7 +63,7 @@ class Operation:
 
     begins: the state that it starts in. run: what a user types, and types again after a kill. look: what it leaves, by
     name; equal to an unkilled run's once it has been run again. once: not run again where it was complete already.
-    modules: what is imported before the fork.
+    modules: what is imported before the fork. by_day: it commits day by day, so a kill may leave some of the days.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Operation:
     look: Callable[[], dict]
     once: bool = False
     modules: tuple[str, ...] = LIGHT
+    by_day: bool = False
 
 
 def adloom(*arguments: str) -> None:
@@ -104,6 +109,8 @@ def build() -> None:
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section, values in TINY.items():
         document[section] = {**document[section], **values}
+    if SOURCE in os.environ:
+        document["datasets"][PULLED] = {"source": {"url": os.environ[SOURCE], "batch_rows": 37}}
     Path("params.yaml").write_text(yaml.safe_dump(document))
     Path(".dvcignore").write_bytes((ROOT / ".dvcignore").read_bytes())
     photos = load_photos(cache=ROOT / ".adloom" / "cache")
@@ -179,9 +186,35 @@ def renew() -> None:
     renew_export(NAME, settings()[1])
 
 
-def pull() -> None:
-    """`adloom data pull`, from the database that the harness runs."""
-    adloom("data", "pull", "bakery")
+@contextmanager
+def database() -> Iterator[str | None]:
+    """Run a PostgreSQL with a shop of some days, known to the environment; why there is none where there is none."""
+    from tests.components.datasets.servers import READER, create, missing
+    from tests.components.datasets.test_pull import SAMPLE, Shop, declared
+
+    reason = missing("postgresql")
+    if reason:
+        yield reason
+        return
+    import tempfile
+
+    import sqlalchemy
+
+    from components.config import SourceConfig
+
+    with tempfile.TemporaryDirectory(prefix="adloom-kills-") as folder:
+        os.chmod(folder, 0o755)  # the server is another user
+        server = create("postgresql", Path(folder) / "server")
+        try:
+            tables = declared(server.kind)
+            tables["impressions"].metadata.create_all(sqlalchemy.create_engine(server.owner_url()))
+            shop = Shop(server, SourceConfig(), tables)
+            for name, rows in SAMPLE.items():
+                shop.insert(name, rows)
+            os.environ |= {"SHOP_USER": READER[0], "SHOP_PASSWORD": READER[1], SOURCE: server.source()}
+            yield None
+        finally:
+            server.kill()
 
 
 def _stage(name: str) -> Callable[[], None]:
@@ -272,6 +305,14 @@ OPERATIONS = {
             lambda: adloom("data", "advance", NAME, "--days", "2"),
             look_at_data(NAME),
             once=True,
+        ),
+        Operation(
+            "data pull",
+            "built",
+            lambda: adloom("data", "pull", PULLED),
+            look_at_data(PULLED),
+            modules=(*LIGHT, "sqlalchemy", "psycopg"),
+            by_day=True,
         ),
         *(
             Operation(name, begins, _stage(name), look_at_stage(name), modules=modules)

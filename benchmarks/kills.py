@@ -29,12 +29,24 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kill_operations import NAME, OPERATIONS, OWN, STATES, Operation, look_at_registry, stated
+from benchmarks.kill_operations import (
+    NAME,
+    OPERATIONS,
+    OWN,
+    PULLED,
+    STATES,
+    Operation,
+    database,
+    look_at_registry,
+    stated,
+)
 from benchmarks.ope_parallel import resumed
 from components.environment import apply, defaults
 
 RESULTS = Path("benchmarks/results/kills.jsonl")
 BY_EVENT = 0.75  # share of kills at a counted event; the others come after a share of the time
+PULL = "data pull"
+CARD = "dataset.yaml"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "ctypes.dlsym"}
 TRIES = 6  # a delay that came too late is halved; so many times at most
@@ -114,7 +126,7 @@ class Lab:
             os.write(written, str(changes[0]).encode())
             code = 0
         except BaseException:
-            traceback.print_exc()
+            os.write(2, traceback.format_exc().encode())
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -236,10 +248,20 @@ def _after_kill(lab: Lab, operation: Operation, before: dict) -> list[str]:
     due = json.loads(lab.found[operation.name].look)
     if operation.look is look_at_registry:
         return _registry_faults(now, before, due)
+    if operation.by_day:
+        return _day_faults(now["files"], due["files"])
     if operation.name.startswith("data") and now["files"] not in (before["files"], due["files"]):
         return ["after the kill: the data set is neither the old nor the new one"]
     if "manifest.json" in now["files"] and now["files"] != due["files"]:
         return ["after the kill: a manifest stands beside files of another run"]
+    return []
+
+
+def _day_faults(files: dict[str, str], due: dict[str, str]) -> list[str]:
+    """Days that are there must be whole and final; the card alone moves on with each of them."""
+    other = [name for name, digest in files.items() if name != CARD and due.get(name) != digest]
+    if other or (files and CARD not in files):
+        return [f"after the kill: days are not those of an unkilled pull: {other[:3]}"]
     return []
 
 
@@ -279,7 +301,7 @@ def _next_start() -> None:
 
     from components.scratch import clear_leftovers, recover_folder
 
-    for name in (NAME, OWN):
+    for name in (NAME, OWN, PULLED):
         recover_folder(UPath("data") / name)
     clear_leftovers(UPath("artifacts") / NAME)
 
@@ -295,6 +317,18 @@ def run_kills(kills: int, names: tuple[str, ...], seed: int, root: Path, file: P
     return resumed(kill, tasks, lambda row: row["number"], file, processes)
 
 
+@contextmanager
+def _database(names: tuple[str, ...]) -> Iterator[bool]:
+    """A database to pull from, where one of `names` needs it; whether it is there."""
+    if PULL not in names:
+        yield True
+        return
+    with database() as missing:
+        if missing:
+            print(f"{PULL} is left out: {missing}", file=sys.stderr)
+        yield missing is None
+
+
 def main() -> None:
     """Run, print a line per operation and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -306,10 +340,12 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per kill; done ones are kept")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
-    with _folder(options.folder) as root:
-        rows = run_kills(options.kills, tuple(options.operations), options.seed, root, options.rows, options.processes)
+    names = tuple(options.operations)
+    with _folder(options.folder) as root, _database(names) as there:
+        names = names if there else tuple(name for name in names if name != PULL)
+        rows = run_kills(options.kills, names, options.seed, root, options.rows, options.processes)
     sound = {}
-    for name in options.operations:
+    for name in names:
         own = [row for row in rows if row["operation"] == name]
         sound[name] = [sum(not row["faults"] for row in own), len(own)]
         print(f"{name:<14}{sound[name][0]:>4} of {sound[name][1]}")
