@@ -8,6 +8,7 @@ import pytest
 from upath import UPath
 
 from components import scratch
+from components.cli.run import _settings
 from components.manifest import ROOT
 from components.scratch import clear_leftovers, hidden_name, recover_folder, replace_folder, scratch_folder
 
@@ -126,3 +127,13 @@ def test_only_the_folders_own_leftovers_are_recovered(old):
     (old.parent / hidden_name("shop", scratch.FOLDER)).mkdir()
     recover_folder(old)
     assert names(old.parent) == sorted(["shop", other.name])
+
+
+def test_a_run_finds_a_data_set_whose_replacement_was_cut_off(tmp_path, monkeypatch):
+    """Where names cannot be exchanged: the old folder stands under its hidden name alone."""
+    monkeypatch.chdir(tmp_path)
+    hidden = tmp_path / "data" / hidden_name("bakery", scratch.OLD)
+    hidden.mkdir(parents=True)
+    (hidden / "dataset.yaml").touch()
+    assert _settings(str(ROOT / "params.yaml"), "bakery", None, ()) is not None
+    assert names(tmp_path / "data") == ["bakery"]
