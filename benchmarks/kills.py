@@ -291,6 +291,7 @@ def _after_rerun(lab: Lab, operation: Operation, due: Unkilled) -> list[str]:
         path.relative_to(lab.project).as_posix()
         for folder in ("data", "artifacts")
         for path in (lab.project / folder).rglob(".*")
+        if path.suffix != ".lock"  # a lock ends with its process; its file stays
     ]
     return faults + ([f"leftovers: {hidden[:3]}"] if hidden else [])
 
