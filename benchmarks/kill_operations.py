@@ -61,9 +61,10 @@ REGISTERS = (*DRAWS, "mlflow", "mlflow.pyfunc", "sqlalchemy", "components.public
 class Operation:
     """One operation, in the project folder that is the working directory.
 
-    begins: the state that it starts in. run: what a user types, and types again after a kill. look: what it leaves, by
-    name; equal to an unkilled run's once it has been run again. once: not run again where it was complete already.
-    modules: what is imported before the fork. by_day: it commits day by day, so a kill may leave some of the days.
+    begins: the state that it starts in. run: what a user types, and types again after a kill. again: what they type then
+    where that is something else. look: what it leaves, by name; equal to an unkilled run's once it has been run again.
+    once: not run again where it was complete already. modules: what is imported before the fork. by_day: it commits day
+    by day, so a kill may leave some of the days.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Operation:
     once: bool = False
     modules: tuple[str, ...] = LIGHT
     by_day: bool = False
+    again: Callable[[], None] | None = None
 
 
 def adloom(*arguments: str) -> None:
@@ -161,6 +163,30 @@ def promote() -> None:
 def rollback() -> None:
     """`adloom rollback`, which also renews the export."""
     adloom("rollback", NAME, "--reason", "a trial", "--by", "tester")
+
+
+def _champion() -> int | None:
+    """The number of the champion policy's version."""
+    from components.tracking import open_store, version_of
+
+    settings()
+    version = version_of(open_store(), f"{NAME}-policy", "champion")
+    return None if version is None else version.number
+
+
+def _unless_moved(move: Callable[[], None], champion: int) -> Callable[[], None]:
+    """`move` again; where the champion has moved already, what the next run does first, and the export."""
+
+    def again() -> None:
+        if _champion() != champion:
+            move()
+            return
+        from components import publication
+
+        publication.snapshot(NAME, *settings())
+        renew()
+
+    return again
 
 
 def second() -> None:
@@ -326,8 +352,24 @@ OPERATIONS = {
             modules=REGISTERS,
         ),
         Operation("publish", "decided", publish, look_at_registry, modules=REGISTERS),
-        Operation("promote", "published", promote, look_at_registry, once=True, modules=REGISTERS),
-        Operation("rollback", "displaced", rollback, look_at_registry, once=True, modules=REGISTERS),
+        Operation(
+            "promote",
+            "published",
+            promote,
+            look_at_registry,
+            once=True,
+            modules=REGISTERS,
+            again=_unless_moved(promote, 1),
+        ),
+        Operation(
+            "rollback",
+            "displaced",
+            rollback,
+            look_at_registry,
+            once=True,
+            modules=REGISTERS,
+            again=_unless_moved(rollback, 1),
+        ),
         Operation("export", "moved", renew, look_at_registry, modules=REGISTERS),
     )
 }

@@ -282,7 +282,7 @@ def _after_rerun(lab: Lab, operation: Operation, due: Unkilled) -> list[str]:
     """What differs from an unkilled run once the operation has run again."""
     try:
         complete = operation.once and stated(lab.seen(operation.look)) == due.look
-        lab.done(_next_start if complete else operation.run)
+        lab.done(_next_start if complete else operation.again or operation.run)
         now = stated(lab.seen(operation.look))
     except RuntimeError as error:
         return [f"the rerun failed: {error}"]
