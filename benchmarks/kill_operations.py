@@ -61,7 +61,7 @@ REGISTERS = (*DRAWS, "mlflow", "mlflow.pyfunc", "sqlalchemy", "components.public
 class Operation:
     """One operation, in the project folder that is the working directory.
 
-    begins: the state that it starts in. run: what a user types, and types again after a kill. again: what they type then
+    begins: the state that it starts in. run: what a user types, and types again after a kill; again: what is typed then
     where that is something else. look: what it leaves, by name; equal to an unkilled run's once it has been run again.
     once: not run again where it was complete already. modules: what is imported before the fork. by_day: it commits day
     by day, so a kill may leave some of the days.
