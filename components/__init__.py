@@ -3,7 +3,7 @@
 Rooms, in the order in which data flows. Each imports only from rooms above it:
 
     errors, config, paths              what a user did wrong; settings; locations
-    environment, manifest              what other programs read from the environment; digests
+    environment, scratch, manifest     what other programs read; writes aside, leftovers; digests
     contract                           what a data set must look like
     outputs                            what a stage writes: whole files, then its manifest
     folders                            local folders that settings name: their files and digests

@@ -10,6 +10,7 @@ import pandas as pd
 
 from components.config import FeaturesConfig
 from components.contract.tables import read_json
+from components.errors import UserError
 from components.features import FeatureModel, build_features
 from components.inputs import files_in
 from components.interest import CalibratedModel, predict_pairs
@@ -59,15 +60,24 @@ class Champion:
 
 
 def read_champion(paths: Paths) -> Champion | None:
-    """The snapshot of the champion; None where there is none. UserError where its package cannot be read."""
+    """The snapshot of the champion; None where there is none.
+
+    UserError where its package cannot be read, or a snapshot was cut off between the package and its record.
+    """
     if not paths.champion.exists():
         return None
     package = PolicyPackage.from_files(
         {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
     )
     record = read_json(paths.champion_record) if paths.champion_record.exists() else {}
+    digest = digest_package(paths.champion)
+    if record.get("package", digest) != digest:
+        raise UserError(
+            f"{paths.champion_record} tells of another version than the one in {paths.champion}: a snapshot of the "
+            f"registry was cut off. `adloom run {paths.artifacts.name}` takes a new one"
+        )
     acts = record.get("acts") or package.acting.forms[0]
-    return Champion(policy_name(digest_package(paths.champion)), package, acts, paths)
+    return Champion(policy_name(digest), package, acts, paths)
 
 
 def _as_logged(impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:

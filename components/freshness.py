@@ -1,4 +1,8 @@
-"""Whether a stage must run: its manifest against the inputs, settings, code and champion snapshot of now."""
+"""Whether a stage must run: its manifest against the inputs, settings, code and champion snapshot of now.
+
+A manifest counts only with the files that it lists: what was cut off, altered or deleted since is never fresh, and no
+later stage reads it.
+"""
 
 import dataclasses
 
@@ -34,7 +38,8 @@ READS = {
 def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
     """The manifest that a run of stage `name`, whose function reads `source`, would have now, but for its outputs.
 
-    Raises UserError where a stage that it reads has not been run, or a folder that its settings name is not there.
+    Raises UserError where a stage that it reads has not been run or its files are not those of its manifest, or a
+    folder that its settings name is not there.
     """
     inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in READS[name]}
     if name == "validation":
@@ -67,7 +72,7 @@ def is_fresh(expected: Manifest, paths: Paths) -> bool:
         # the champion is what these very outputs became: it is not judged against itself
         kept = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
         expected = dataclasses.replace(expected, inputs={**expected.inputs, **kept})
-    return is_made_by(expected, manifest) and digest_tree(folder) == dict(manifest.outputs)
+    return is_made_by(expected, manifest) and not _changed_files(manifest, folder)
 
 
 def is_made_by(expected: Manifest, manifest: Manifest) -> bool:
@@ -141,11 +146,23 @@ def _with_ledger(manifest: Manifest, state: object) -> Manifest:
 
 
 def _finished(stage: str, reader: str, paths: Paths) -> Manifest:
-    manifest = read_manifest(paths.stage(stage))
+    """The manifest of a stage that `reader` reads; UserError where it has not been run, or its files have changed."""
+    folder, dataset = paths.stage(stage), paths.artifacts.name
+    manifest, remedy = read_manifest(folder), f"`adloom stage {stage} --dataset {dataset}`"
     if manifest is None:
-        dataset = paths.artifacts.name
         raise UserError(
-            f"stage {reader} needs stage {stage} of {dataset}, which has not been run: "
-            f"`adloom stage {stage} --dataset {dataset}`"
+            f"stage {reader} needs stage {stage} of {dataset}, which has not been run, or was cut off: {remedy}"
+        )
+    changed = _changed_files(manifest, folder)
+    if changed:
+        raise UserError(
+            f"stage {reader} needs stage {stage} of {dataset}, whose files are not those that it wrote "
+            f"({folder / changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}): {remedy}"
         )
     return manifest
+
+
+def _changed_files(manifest: Manifest, folder: UPath) -> list[str]:
+    """Names of files that are missing in `folder`, there without being listed, or different; sorted."""
+    files, listed = digest_tree(folder), manifest.outputs
+    return sorted(name for name in files.keys() | listed.keys() if files.get(name) != listed.get(name))

@@ -1,4 +1,8 @@
-"""What a stage writes: whole files only, then the manifest, last; nothing of an earlier run stays among them."""
+"""What a stage writes: the old manifest goes, then come whole files, and the new manifest is last.
+
+So a folder with a manifest holds all files of one run, wherever another run was killed; nothing of an earlier run stays
+among them.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +10,15 @@ from typing import Any
 import pandas as pd
 from upath import UPath
 
-from components.contract.tables import write_bytes, write_json, write_table, write_text
+from components.contract.tables import remove_file, write_bytes, write_json, write_table, write_text
 from components.manifest import NAME, Manifest, digest_file
 
 
 class Outputs:
-    """The files that one run of a stage writes into `folder`; `finish` drops the others and writes the manifest."""
+    """The files that one run of a stage writes into `folder`; `finish` drops the others and writes the manifest.
+
+    A run that fails before its first file leaves the folder as it was.
+    """
 
     def __init__(self, folder: UPath) -> None:
         self.folder = folder
@@ -55,6 +62,8 @@ class Outputs:
                     self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
 
     def claim(self, name: str) -> UPath:
-        """The place of the file `name`, counted among those that this run wrote."""
+        """The place of the file `name`, counted among those that this run writes; the first drops the old manifest."""
+        if not self._written:
+            remove_file(self.folder / NAME)
         self._written.add(name)
         return self.folder / name

@@ -4,7 +4,6 @@ Only a run and a deployment publish; `dvc repro` stops at decision.json. Publish
 """
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from components.contract.tables import read_frame, read_json, write_json
 from components.errors import UserError
 from components.manifest import digest_package, digest_tree, read_manifest
 from components.paths import Paths
+from components.scratch import replace_folder, scratch_folder
 
 POLICY = "policy"
 EXPERIMENT = ("experiment.json", "experiment.md")
@@ -33,7 +33,8 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     if champion is None:
         paths.champion_record.unlink(missing_ok=True)
     else:
-        write_json({"version": champion.number, **_forms_of(champion)}, paths.champion_record)
+        record = {"version": champion.number, "package": champion.tags["package_digest"], **_forms_of(champion)}
+        write_json(record, paths.champion_record)
     if settings.creatives.warm_start:
         _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
 
@@ -209,8 +210,8 @@ def renew_export(dataset: str, paths: Paths) -> bool:
     if not paths.export.exists():
         return False
     champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
-    with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".champion-") as scratch:
-        package = UPath(scratch) / POLICY
+    with scratch_folder(paths.champion) as scratch:
+        package = scratch / POLICY
         fetch_package(champion, Path(package))
         outcome = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": _forms_of(champion)}
         _export(outcome, package, paths)
@@ -231,13 +232,11 @@ RULE = (
 def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
     """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
     from components.contract.tables import write_bytes
-    from components.datasets.storage import replace_folder
     from components.policy.preference import policy_name
 
     acting = outcome["acting"]
     acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
-    with tempfile.TemporaryDirectory(dir=paths.artifacts, prefix=".export-") as scratch:
-        fresh = UPath(scratch) / paths.export.name
+    with scratch_folder(paths.export) as fresh:
         forms = acting["forms"] or [acts]
         for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
             _copy(package, name, fresh)

@@ -39,6 +39,7 @@ from components.freshness import (
 from components.manifest import Manifest, read_manifest
 from components.outputs import Outputs
 from components.paths import Paths
+from components.scratch import clear_leftovers, recover_folder
 
 log = logging.getLogger("adloom")
 
@@ -62,6 +63,7 @@ def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Sec
 def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> bool:
     """Run stage `name` unless nothing it depends on has changed; say whether it ran."""
     config, label = getattr(settings, name), f"{paths.artifacts.name} {name}"
+    _recover(name, paths)
     if not force and is_fresh(expected(name, settings, paths), paths):
         log.info("%s: unchanged", label)
         return False
@@ -70,6 +72,13 @@ def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> boo
     globals()[name](config, paths)
     log.info("%s: done in %.1f s", label, time.monotonic() - begun)
     return True
+
+
+def _recover(name: str, paths: Paths) -> None:
+    """Undo what killed commands began in the folders that stage `name` reads and writes."""
+    if name == "validation":
+        recover_folder(paths.data)
+    clear_leftovers(paths.artifacts)
 
 
 def expected(name: str, settings: Settings, paths: Paths) -> Manifest:

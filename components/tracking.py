@@ -7,9 +7,7 @@ because the registry itself checks nothing.
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 from components.errors import UserError
 from components.lock import store_lock
 from components.manifest import digest_package
+from components.scratch import replace_folder, scratch_folder
 
 PACKAGE = "package"  # folder of a run's artifacts that holds the files a version consists of
 TAG_LIMIT = 4_000  # characters; MLflow refuses values above 5,000
@@ -159,16 +158,14 @@ def fetch_package(version: Version, folder: Path) -> None:
     """Put the files of `version` into `folder`, replacing what is there, if their digest is the registered one."""
     from mlflow.artifacts import download_artifacts
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-        fetched = Path(download_artifacts(run_id=version.run_id, artifact_path=PACKAGE, dst_path=scratch))
+    with scratch_folder(folder) as scratch:
+        fetched = Path(download_artifacts(run_id=version.run_id, artifact_path=PACKAGE, dst_path=str(scratch)))
         if digest_package(fetched) != version.tags.get("package_digest"):
             raise UserError(
                 f"{version.name} version {version.number}: its files differ from those that were registered; "
                 "nothing was loaded. Roll back, or register it again"
             )
-        shutil.rmtree(folder, ignore_errors=True)
-        fetched.rename(folder)
+        replace_folder(fetched, folder)
 
 
 def git_commit() -> str:

@@ -1,5 +1,6 @@
 """A shop small enough to run whole in tests: real photos, the simulated world, every setting sized down."""
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from upath import UPath
 
 from components.environment import defaults
 from components.manifest import ROOT
+from tests.skips import CI, skipped
 
 SMALL = {
     "world": {
@@ -127,6 +129,22 @@ def s3(monkeypatch):
     yield f"s3://{bucket}/store"
     server.stop()
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line per group of tests that this machine skipped; in CI also what must not have been skipped."""
+    for one in skipped(terminalreporter.stats.get("skipped", ())):
+        terminalreporter.write_line(one.line(), yellow=True)
+        if CI in os.environ and one.fault():
+            terminalreporter.write_line(f"ERROR {one.fault()}", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """In CI a run fails that skipped what it could have run; workers of xdist leave that to their controller."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if CI in os.environ and reporter and any(one.fault() for one in skipped(reporter.stats.get("skipped", ()))):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(items):

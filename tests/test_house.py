@@ -12,7 +12,19 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "folders", "store"),
+    *(
+        "errors",
+        "config",
+        "paths",
+        "environment",
+        "notify",
+        "scratch",
+        "manifest",
+        "contract",
+        "outputs",
+        "folders",
+        "store",
+    ),
     *("world", "datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
     *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
     *("generation", "cli"),
@@ -20,6 +32,7 @@ ROOMS = [
 MAY_READ_FILES = {
     "config",
     "manifest",
+    "scratch",
     "environment",
     "contract",
     "datasets",
@@ -40,6 +53,8 @@ CLOCK_READERS = {
 }
 WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "date.today", "pd.Timestamp.now", "pd.Timestamp.utcnow"}
 TRUTH_READERS = {"world", "datasets", "stages"}
+# These wire stages together, so they reach the truth through them; none makes or judges anything itself.
+TRUTH_REACHERS = TRUTH_READERS | {None, "__main__", "cli", "handoff", "publication", "generation"}
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
 
 
@@ -72,6 +87,43 @@ def test_the_truth_stays_out_of_every_model(path):
     room = room_of(module_of(path))
     if room not in TRUTH_READERS and room not in ("cli", "publication"):
         assert not any(name.startswith("components.world") for name in imports_of(module_of(path)))
+
+
+def path_to_truth(module: str) -> list[str]:
+    """The imports by which `module` reaches the world, at whatever depth; none where it does not."""
+    found: dict[str, str | None] = {module: None}
+    waiting = [module]
+    while waiting:
+        importer = waiting.pop()
+        for imported in imports_of(importer):
+            if imported not in found:
+                found[imported] = importer
+                waiting.append(imported)
+    path = [next((name for name in found if name.startswith("components.world")), None)]
+    while path[-1] is not None:
+        path.append(found[path[-1]])
+    return path[-2::-1]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_no_model_reaches_the_truth_through_what_it_imports(path):
+    if room_of(module_of(path)) not in TRUTH_REACHERS:
+        assert path_to_truth(module_of(path)) == []
+
+
+def test_a_detour_to_the_truth_is_seen(monkeypatch):
+    detour = {
+        "components.interest.x": {"components.pages"},
+        "components.pages": {"components.contract", "components.world.law"},
+        "components.contract": {"components.interest.x"},
+        "components.world.law": set(),
+    }
+    monkeypatch.setattr("tests.test_house.imports_of", detour.__getitem__)
+    assert path_to_truth("components.interest.x") == [
+        "components.interest.x",
+        "components.pages",
+        "components.world.law",
+    ]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)

@@ -52,3 +52,17 @@ def test_code_digests_follow_imports_inside_functions():
     source = "def f():\n    from components.promotion.decision import decide\n    return decide\n"
     assert digest_code(source) != plain
     assert "components.config" in imports_of("components.promotion.decision")
+
+
+def test_the_old_manifest_goes_before_the_first_file_and_not_sooner(tmp_path):
+    folder = UPath(tmp_path)
+    first = Outputs(folder)
+    first.json("report.json", {"rows": 1})
+    first.finish(DUE)
+    second = Outputs(folder)
+    assert read_manifest(folder) is not None, "a run that fails before its first file leaves all as it was"
+    second.claim("report.json")
+    assert read_manifest(folder) is None
+    second.json("report.json", {"rows": 2})
+    second.finish(DUE)
+    assert read_manifest(folder).same_work(DUE)

@@ -54,21 +54,41 @@ def verify(name: str | None) -> None:
 @click.argument("name")
 @click.argument("folder", metavar="DIR")
 def add(name: str, folder: str) -> None:
-    """Copy a folder with the contract's files to data/NAME and bring it under data.dvc."""
-    import subprocess
-    import sys
+    """Copy a folder with the contract's files to data/NAME and bring it under data.dvc.
 
+    An addition that was cut off is finished by the same command.
+    """
     from upath import UPath
 
     from components import datasets
 
-    target = datasets.add(name, UPath(folder), UPath("data"))
+    data = UPath("data")
+    try:
+        target = datasets.add(name, UPath(folder), data)
+    except datasets.AlreadyThere:
+        target = data / name
+        if not _dvc_add(target):  # it was under data.dvc too: nothing was left to do
+            raise
+    else:
+        _dvc_add(target)
+    click.echo(f"{target}: added; commit data.dvc to keep it")
+
+
+def _dvc_add(target) -> bool:
+    """Bring data/ under data.dvc; whether data.dvc has changed."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    record = Path("data.dvc")
+    before = record.read_bytes() if record.exists() else None
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "add", "--quiet", "data"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise UserError(f"{target} is in place, but `dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
-    click.echo(f"{target}: added; commit data.dvc to keep it")
+        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        raise UserError(f"{target} is in place, but `dvc add data` failed: {reason}; run the same command again")
+    return record.read_bytes() != before
 
 
 @data.command()

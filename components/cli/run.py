@@ -64,7 +64,10 @@ def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
 
 def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, ...]):
     from components.config import dataset_names, load_settings
+    from components.scratch import recover_folder
 
+    if folder is None:
+        recover_folder(Path("data", name))
     known = dataset_names(params)
     if folder is None and name not in known and not Path("data", name, "dataset.yaml").exists():
         raise UserError(f"{name}: no such data set; known are {', '.join(known)}. Add your own with `adloom data add`")

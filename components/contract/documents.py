@@ -6,6 +6,7 @@ the reasons that its pages leave out.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -135,10 +136,9 @@ def _shell(title: str, body: str) -> str:
 def _sections(name: str, records: Sequence[Mapping[str, Any]]) -> str:
     """Great Expectations' own rendering of `records`, without the frame of its site."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
 
     document = ValidationResultsPageRenderer().render(_suite_result(name, records))
-    whole = DefaultJinjaPageView().render(document)
+    whole = _view().render(document)
     # Its first section repeats the counts above; the slice ends inside the three blocks that it opened before.
     begin, end = whole.find('<div id="section-2"'), whole.find("<footer>")
     if begin < 0 or end < begin:
@@ -146,6 +146,14 @@ def _sections(name: str, records: Sequence[Mapping[str, Any]]) -> str:
             "Great Expectations' page no longer has the sections and the footer that this file looks for"
         )
     return "<div><div><div>" + whole[begin:end]
+
+
+@cache
+def _view() -> Any:
+    """Great Expectations' view of a page: one for all tables, since each compiles its templates anew."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def _suite_result(name: str, records: Sequence[Mapping[str, Any]]) -> Any:

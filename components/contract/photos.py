@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from PIL import Image
 
+from components.contract.plain_png import plain_png
+
 # Reviewed as a rule in expectations/images.json, too; here it keeps a decompression bomb from being decoded at all.
 MAX_PIXELS = 25_000_000  # 75 MB decoded
 FORMATS = ("PNG", "JPEG")
@@ -47,7 +49,7 @@ def photo_facts(images: pd.Series) -> pd.DataFrame:
     """bytes [n] -> image_format, image_mode (text), image_pixels (int64), image_decodes (boolean), on its index."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound stands in `inspect`
-        facts = [inspect(content) for content in images]
+        facts = [_plain(content) or inspect(content) for content in images]
     return pd.DataFrame(
         {
             "image_format": pd.Series([fact.image_format for fact in facts], index=images.index, dtype="str"),
@@ -56,6 +58,12 @@ def photo_facts(images: pd.Series) -> pd.DataFrame:
             "image_decodes": pd.Series([fact.image_decodes for fact in facts], index=images.index, dtype="boolean"),
         }
     )
+
+
+def _plain(content: object) -> PhotoFacts | None:
+    """What `inspect` says of a plain PNG, in a tenth of its time; None for any other content."""
+    found = plain_png(content, MAX_PIXELS)
+    return None if found is None else PhotoFacts("PNG", *found, True)
 
 
 def inspect(content: object) -> PhotoFacts:

@@ -6,7 +6,6 @@ UserError that names table and file. Rules on values are validation's work.
 
 import json
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -26,6 +25,7 @@ from components.contract.schema import TABLES
 from components.contract.settlements import COLUMNS as SETTLED
 from components.contract.settlements import apply_settlement, is_settlement
 from components.errors import UserError
+from components.scratch import FILE, hidden_name, hold, sync_folder
 
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
@@ -126,12 +126,21 @@ def write_bytes(content: bytes, path: UPath) -> None:
         file.write(content)
 
 
+def remove_file(path: UPath) -> None:
+    """Delete the file at `path`, where there is one, before anything that is written afterwards."""
+    path = UPath(path)
+    path.unlink(missing_ok=True)
+    if path.protocol in ("", "file", "local") and path.parent.is_dir():
+        sync_folder(path.parent.path)
+
+
 @contextmanager
 def _replacing(path: UPath) -> Iterator[BinaryIO]:
     """A file to write to that takes the name `path` only once all of it is safely stored.
 
-    Locally: a hidden neighbour, fsync, rename, fsync of the folder. Object stores publish an upload when it is
-    complete, but fsspec also "completes" a file closed by an exception, so there the bytes are sent in one call.
+    Locally: a hidden neighbour, held while it is written, fsync, rename, fsync of the folder. Object stores publish an
+    upload when it is complete, but fsspec also "completes" a file closed by an exception, so there the bytes are sent
+    in one call.
     """
     path = UPath(path)
     if path.protocol not in ("", "file", "local"):
@@ -141,26 +150,17 @@ def _replacing(path: UPath) -> Iterator[BinaryIO]:
         path.fs.pipe_file(path.path, buffer.getvalue())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = path.parent / hidden_name(path.name, FILE)
     try:
         with open(temporary.path, "wb") as file:
+            hold(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary.path, path.path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent.path)
-
-
-def _sync_folder(folder: str) -> None:
-    if not hasattr(os, "O_DIRECTORY"):  # Windows has no handle on a folder to sync
-        return
-    handle = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent.path)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """A user's folder of tables -> `data/NAME`, once its card and every table have been seen to be readable."""
 
+import os
 import re
 import shutil
-import uuid
 
 from upath import UPath
 
@@ -10,22 +10,30 @@ from components.contract.card import read_card, write_card
 from components.contract.schema import TABLES
 from components.contract.tables import has_table, read_table
 from components.datasets.digests import SHIPPED
-from components.datasets.storage import replace_folder
 from components.errors import UserError
+from components.manifest import digest_file
+from components.scratch import clear_leftovers, replace_folder, scratch_folder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class AlreadyThere(UserError):
+    """The data set was added before, with these same files; an addition that was cut off is to be finished."""
 
 
 def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     """Copies the data set in `source` to `data_folder/name`, which is returned; its card then bears `name`.
 
     The folder is not yet under `data.dvc`: the caller follows with `dvc add`. Nothing is overwritten, and names that
-    begin like a shipped data set's are refused, so that a later build cannot meet it.
+    begin like a shipped data set's are refused, so that a later build cannot meet it. AlreadyThere (a UserError) where
+    `data_folder/name` is this very copy.
     """
     source, folder = UPath(source), UPath(data_folder) / name
     check_name(name)
+    clear_leftovers(UPath(data_folder))  # of killed commands: `dvc add` takes in all that it finds
     if folder.exists():
-        raise UserError(f"{name}: {folder} is there already; choose another name or remove it first")
+        kind = AlreadyThere if _is_copy(folder, source, name) else UserError
+        raise kind(f"{name}: {folder} is there already; choose another name or remove it first")
     if not source.is_dir():
         raise UserError(f"{name}: no folder {source}")
     card = read_card(source)
@@ -34,16 +42,32 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     if said != set(present):
         odd = ", ".join(sorted(said ^ set(present)))
         raise UserError(f"{source / 'dataset.yaml'}: `real` and `simulated` together must list the tables there: {odd}")
-    fresh = folder.parent / f".{name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
+    with scratch_folder(folder) as fresh:
         for table in present:
             _copy_table(source, table, fresh)
         write_card(card.model_copy(update={"name": name}), fresh)
         replace_folder(fresh, folder)
-    finally:
-        if fresh.exists():
-            shutil.rmtree(fresh.path)
     return folder
+
+
+def _is_copy(folder: UPath, source: UPath, name: str) -> bool:
+    """Whether `folder` holds the card of `source`, under its own name, and the same tables byte for byte."""
+    try:
+        card, copy = read_card(source), read_card(folder)
+    except UserError:
+        return False
+    files, copies = _table_files(source), _table_files(folder)
+    return (
+        copy == card.model_copy(update={"name": name})
+        and files.keys() == copies.keys()
+        and all(digest_file(files[name]) == digest_file(copies[name]) for name in files)
+    )
+
+
+def _table_files(folder: UPath) -> dict[str, UPath]:
+    """Relative name -> file for every file of a table in `folder`."""
+    files = [file for name in TABLES if has_table(folder, name) for file in _files_of(folder, name)]
+    return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def check_name(name: str) -> None:
@@ -65,11 +89,16 @@ def _check_tables(source: UPath) -> tuple[str, ...]:
     return present
 
 
+def _files_of(folder: UPath, name: str) -> list[UPath]:
+    single = folder / f"{name}.parquet"
+    return [single] if single.is_file() else sorted((folder / name).rglob("*.parquet"), key=str)
+
+
 def _copy_table(source: UPath, name: str, fresh: UPath) -> None:
-    single = source / f"{name}.parquet"
-    files = [single] if single.is_file() else sorted((source / name).rglob("*.parquet"), key=str)
-    for file in files:
+    for file in _files_of(source, name):
         target = fresh / file.relative_to(source).as_posix()
         target.parent.mkdir(parents=True, exist_ok=True)
         with file.open("rb") as reader, target.open("wb") as writer:
             shutil.copyfileobj(reader, writer)
+            writer.flush()
+            os.fsync(writer.fileno())

@@ -15,6 +15,7 @@ from components.contract.card import DatasetCard, read_card
 from components.contract.validation import load_dataset
 from components.datasets.storage import extend_dataset
 from components.errors import UserError
+from components.scratch import recover_folder
 from components.world import load_scenario
 from components.world.catalogue import DAY
 from components.world.deciding import Decide, Served
@@ -52,6 +53,7 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
     folder = UPath(data_folder) / name
     if days < 1:
         raise UserError(f"--days {days}: the world goes on by 1 day or more")
+    recover_folder(folder)
     if not (folder / CARD).is_file():
         raise UserError(f"{name}: no data set in {folder}; `adloom data build {name}` makes those that can go on")
     _require_world(folder)

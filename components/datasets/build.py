@@ -16,6 +16,7 @@ from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.photos import load_photos
 from components.datasets.storage import write_dataset
 from components.errors import UserError
+from components.scratch import recover_folder
 from components.world import load_scenario, scenario_names
 from components.world.simulate import ends_at
 
@@ -59,6 +60,7 @@ def verify(data_folder: UPath, name: str) -> int:
 
 def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
     folder = data_folder / openbandit.NAME
+    recover_folder(folder)
     if _is_right(folder, openbandit.NAME):
         return Built(openbandit.NAME, folder, fresh=False)
     tables, card = openbandit.build_tables(openbandit.load_wheel(cache))
@@ -69,6 +71,7 @@ def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
 def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> Built:
     name = marketplace.name_of(load_scenario(config.scenario))
     folder = data_folder / name
+    recover_folder(folder)
     _refuse_other_settings(folder, config)
     if _went_on(folder, config) or (config == WorldConfig() and _is_right(folder, name)):
         return Built(name, folder, fresh=False)

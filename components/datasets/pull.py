@@ -37,6 +37,7 @@ from components.datasets.add import check_name
 from components.datasets.database import Database, DatabaseFailed, place_of, snapshot
 from components.datasets.storage import extending
 from components.errors import UserError
+from components.scratch import recover_folder
 
 DAY = timedelta(days=1)
 SMALL = ("campaigns", "creatives", "products", "shoppers")
@@ -77,6 +78,7 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
     if config.url is None:
         raise UserError(f"{name}: no database to pull from; set `source` under datasets.{name} in params.yaml")
     folder = UPath(data_folder) / name
+    recover_folder(folder)
     card = read_card(folder) if (folder / CARD).exists() else None
     if card is None and folder.exists():
         raise UserError(f"{name}: {folder} is there but was not pulled: it has no {CARD}")

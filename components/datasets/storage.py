@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from upath import UPath
 from components.contract.card import DatasetCard, write_card
 from components.contract.settlements import COLUMNS, PREFIX
 from components.contract.tables import write_table, write_text
+from components.scratch import replace_folder, scratch_folder
 
 BY_DAY = ("events", "impressions", "candidates")
 
@@ -25,8 +25,7 @@ def write_dataset(
 
     A build that dies half-way leaves what was there.
     """
-    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
+    with scratch_folder(folder) as fresh:
         for name, table in tables.items():
             if name in BY_DAY:
                 _write_days(table, _times_of(name, tables), fresh / name)
@@ -36,9 +35,6 @@ def write_dataset(
             write_text(note, fresh / name)
         write_card(card, fresh)
         replace_folder(fresh, folder)
-    finally:
-        if fresh.exists():
-            shutil.rmtree(fresh.path)
 
 
 def extend_dataset(
@@ -66,16 +62,12 @@ def extend_dataset(
 @contextmanager
 def extending(folder: UPath) -> Iterator[UPath]:
     """A copy of `folder` (empty where there is none) to add files to; it takes the folder's place if all goes well."""
-    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
+    with scratch_folder(folder) as fresh:
         # Links take no time; nothing writes through one, for every write here is to a new file that is then renamed.
         if folder.exists():
-            shutil.copytree(folder.path, fresh.path, copy_function=_link)
+            shutil.copytree(folder.path, fresh.path, copy_function=_link, dirs_exist_ok=True)
         yield fresh
         replace_folder(fresh, folder)
-    finally:
-        if fresh.exists():
-            shutil.rmtree(fresh.path)
 
 
 def _link(source: str, target: str) -> None:
@@ -84,16 +76,6 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def replace_folder(fresh: UPath, folder: UPath) -> None:
-    """Moves `fresh` to `folder`; what was there goes only once the new one stands."""
-    old = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.old"
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    if old.exists():
-        shutil.rmtree(old.path)
 
 
 def _times_of(name: str, tables: dict[str, pd.DataFrame]) -> pd.Series:

@@ -5,7 +5,9 @@ per impression where it is shown than where the other levels are, both as a poli
 candidates evenly would show them: so that neither the logging policy's preferences nor contexts are mistaken for merit.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +35,12 @@ def segment_lifts(
     if log.segment is None:
         return ()
     ahead, behind = log.weight(target), np.ones(log.n) if baseline is None else log.weight(baseline)
-    quantities, sizes = {}, {}
-    for level in np.unique(log.segment):
+
+    def lift(level) -> Ratios:
         inside = log.segment == level
-        sizes[str(level)] = int(inside.sum())
-        if (inside & (log.reward != 0)).sum() >= FEWEST_EVENTS:
-            quantities[str(level)] = difference(_mean(log.reward, ahead * inside), _mean(log.reward, behind * inside))
-    return _parts("segment", quantities, sizes, log, replicates, seed)
+        return difference(_mean(log.reward, ahead * inside), _mean(log.reward, behind * inside))
+
+    return _parts("segment", log.segment, np.unique(log.segment), lift, log, replicates=replicates, seed=seed)
 
 
 def element_effects(
@@ -49,13 +50,13 @@ def element_effects(
     even = 1.0 / spread(row_counts(log.offsets), log.offsets)
     weight = log.weight(even)
     shown = level[log.action[log.logged]]
-    quantities, sizes = {}, {}
-    for name in sorted(set(level) - {""}):
+
+    def effect(name) -> Ratios:
         inside = shown == name
-        sizes[name] = int(inside.sum())
-        if (inside & (log.reward != 0)).sum() >= FEWEST_EVENTS and not inside.all():
-            quantities[name] = difference(_mean(log.reward, weight * inside), _mean(log.reward, weight * ~inside))
-    return _parts(element, quantities, sizes, log, replicates, seed)
+        return difference(_mean(log.reward, weight * inside), _mean(log.reward, weight * ~inside))
+
+    levels = [name for name in sorted(set(level) - {""}) if not (shown == name).all()]
+    return _parts(element, shown, levels, effect, log, replicates=replicates, seed=seed)
 
 
 def _mean(reward: np.ndarray, weight: np.ndarray) -> Ratios:
@@ -63,8 +64,23 @@ def _mean(reward: np.ndarray, weight: np.ndarray) -> Ratios:
 
 
 def _parts(
-    kind: str, quantities: dict[str, Ratios], sizes: dict[str, int], log: LoggedDecisions, replicates: int, seed: int
+    kind: str,
+    part: np.ndarray,
+    levels: Sequence,
+    effect: Callable[[Any], Ratios],
+    log: LoggedDecisions,
+    *,
+    replicates: int,
+    seed: int,
 ) -> tuple[Part, ...]:
-    level = 1 - 0.05 / max(len(quantities), 1)
-    intervals = bootstrap(quantities, log.cluster, max(replicates, 40 * len(quantities)), seed, level)
+    """Those of `levels` of which enough was rewarded; `part` [n] is each row's level.
+
+    One effect at a time is in memory, for there may be hundreds of levels.
+    """
+    rewarded = log.reward != 0
+    shown = [level for level in levels if (rewarded & (part == level)).sum() >= FEWEST_EVENTS]
+    confidence = 1 - 0.05 / max(len(shown), 1)
+    effects = ((str(level), effect(level)) for level in shown)
+    intervals = bootstrap(effects, log.cluster, max(replicates, 40 * len(shown)), seed, confidence)
+    sizes = {str(level): int((part == level).sum()) for level in shown}
     return tuple(Part(kind, name, sizes[name], interval) for name, interval in intervals.items())

@@ -1,10 +1,12 @@
 """Probabilities and clicks -> log loss, calibration error, and intervals that resample whole shoppers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 BINS = 10
+BLOCK = 8_000_000  # counts that are held at a time, 64 MB
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,7 @@ def mean_by_shopper(values: np.ndarray, shopper_id: np.ndarray, resamples: int, 
     """The mean of values float64 [n] and its bootstrap interval; shoppers are drawn whole: their rows go together."""
     codes = np.unique(shopper_id, return_inverse=True)[1]
     sums, counts = np.bincount(codes, values), np.bincount(codes).astype(np.float64)
-    drawn = _draws(len(counts), resamples, seed)
-    means = (drawn @ sums) / (drawn @ counts)
+    means = np.concatenate([(drawn @ sums) / (drawn @ counts) for drawn in _draws(len(counts), resamples, seed)])
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values.mean()), float(low), float(high))
 
@@ -45,13 +46,17 @@ def calibration_error(
     cell = codes * BINS + place
     gaps = np.bincount(cell, probability - click, shoppers * BINS).reshape(shoppers, BINS)
     rows = np.bincount(codes, minlength=shoppers).astype(np.float64)
-    drawn = _draws(shoppers, resamples, seed)
-    errors = np.abs(drawn @ gaps).sum(axis=1) / (drawn @ rows)
+    errors = np.concatenate(
+        [np.abs(drawn @ gaps).sum(axis=1) / (drawn @ rows) for drawn in _draws(shoppers, resamples, seed)]
+    )
     low, high = np.quantile(errors, [0.025, 0.975])
     return Estimate(float(np.abs(gaps.sum(axis=0)).sum() / len(click)), float(low), float(high))
 
 
-def _draws(shoppers: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each shopper is drawn, float64 [resamples, shoppers]."""
+def _draws(shoppers: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each shopper is drawn, float64 [resamples, shoppers] in all, a block of resamples at a time."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(shoppers, np.full(shoppers, 1.0 / shoppers), size=resamples).astype(np.float64)
+    alike, at_once = np.full(shoppers, 1.0 / shoppers), max(1, BLOCK // shoppers)
+    for done in range(0, resamples, at_once):
+        size = min(at_once, resamples - done)
+        yield rng.multinomial(shoppers, alike, size=size).astype(np.float64)

@@ -52,13 +52,47 @@ def _from_candidates(candidates: pd.DataFrame, impressions: pd.DataFrame) -> pd.
 
 
 def _from_campaigns(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
-    wanted = [name for name in ("active_from", "active_until") if name in creatives]
-    keyed = impressions[["impression_id", "campaign", "timestamp"]].assign(row=np.arange(len(impressions)))
-    pairs = keyed.merge(creatives[["creative_id", "campaign", *wanted]], on="campaign", how="inner")
-    active = np.ones(len(pairs), dtype=bool)
-    if "active_from" in wanted:
-        active &= (pairs["active_from"].isna() | (pairs["active_from"] <= pairs["timestamp"])).to_numpy()
-    if "active_until" in wanted:
-        active &= (pairs["active_until"].isna() | (pairs["timestamp"] <= pairs["active_until"])).to_numpy()
-    kept = pairs.loc[active].sort_values("row", kind="stable")
-    return kept[["impression_id", "creative_id"]].reset_index(drop=True)
+    """The pairs of active creatives, and no others: a campaign's whole product with its impressions may not fit."""
+    codes, campaigns = pd.factorize(impressions["campaign"])
+    owner = rows_of(creatives["campaign"], pd.Series(campaigns, dtype=creatives["campaign"].dtype))
+    when, unknown = _moments(impressions["timestamp"])
+    order = np.lexsort((when, unknown, codes))  # within a campaign by time, those without a time last
+    begins = np.searchsorted(codes[order], np.arange(len(campaigns) + 1))
+    offered = np.argsort(owner, kind="stable")
+    offers = np.searchsorted(owner[offered], np.arange(len(campaigns) + 1))
+    rows, shown = [], []
+    for code in range(len(campaigns)):
+        own = order[begins[code] : begins[code + 1]]
+        which = offered[offers[code] : offers[code + 1]]
+        first, last = _active(creatives.iloc[which], when[own], int((~unknown[own]).sum()))
+        count = np.maximum(last - first, 0)
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        rows.append(own[np.repeat(first, count) + within])
+        shown.append(np.repeat(which, count))
+    row, creative = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (rows, shown))
+    order = np.lexsort((creative, row))
+    pairs = {
+        "impression_id": impressions["impression_id"].iloc[row[order]].array,
+        "creative_id": creatives["creative_id"].iloc[creative[order]].array,
+    }
+    return pd.DataFrame(pairs)
+
+
+def _active(creatives: pd.DataFrame, when: np.ndarray, known: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of impressions at the ascending times `when`, the first `known` of them known: which each creative is active at.
+
+    int64 [n_creatives] each: those in first:last.
+    """
+    first = np.zeros(len(creatives), dtype=np.int64)
+    last = np.full(len(creatives), len(when), dtype=np.int64)
+    for name, edge, side in (("active_from", first, "left"), ("active_until", last, "right")):
+        if name in creatives:
+            limit, always = _moments(creatives[name])
+            edge[~always] = np.searchsorted(when[:known], limit[~always], side=side)
+            last[~always] = np.minimum(last[~always], known)
+    return first, last
+
+
+def _moments(times: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Microseconds int64 [n], and bool [n]: where there is none."""
+    return pd.to_datetime(times, utc=True).dt.as_unit("us").astype("int64").to_numpy(), times.isna().to_numpy()

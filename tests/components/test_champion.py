@@ -74,3 +74,12 @@ def test_without_a_snapshot_there_is_none_and_a_damaged_one_is_named(paths, tmp_
     (paths.champion / "policy.json").write_text('{"temperature": 0.1, "exploration": 0.05}')
     with pytest.raises(UserError, match=r"packages of release 0\.1 and before must be made anew"):
         read_champion(paths)
+
+
+def test_a_package_and_the_record_of_another_version_are_refused(paths):
+    """A snapshot that was killed between the two would judge against a champion that acts in another's form."""
+    write_json({"version": 1, "package": "0" * 64, "acts": "table", "forms": ["table"]}, paths.champion_record)
+    with pytest.raises(UserError, match="a snapshot of the registry was cut off"):
+        read_champion(paths)
+    write_json({"version": 1, "package": digest_package(paths.champion), "acts": "table"}, paths.champion_record)
+    assert read_champion(paths).acts == "table"

@@ -13,7 +13,8 @@ from upath import UPath
 from components import stages
 from components.config import load_settings
 from components.contract.card import read_card
-from components.contract.tables import read_frame, write_table
+from components.contract.tables import read_frame, write_json, write_table
+from components.errors import UserError
 from components.manifest import ROOT, digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from tests.conftest import Shop
@@ -40,6 +41,11 @@ def run_stages(overrides: tuple[str, ...] = ()) -> list[str]:
     """The stages that ran."""
     settings, paths = load_settings("params.yaml", "marketplace", overrides), Paths.of("marketplace")
     return [name for name in STAGES if stages.run(name, settings, paths)]
+
+
+def list_again(folder: UPath) -> None:
+    """Let the manifest of a stage list the files that a test has put there."""
+    write_json({**read_manifest(folder).to_dict(), "outputs": digest_tree(folder)}, folder / "manifest.json")
 
 
 def test_a_run_ends_in_a_decision_with_a_reason(finished):
@@ -105,16 +111,53 @@ def test_an_output_that_was_touched_is_made_again(finished):
     assert file.read_bytes() == before
 
 
+def test_a_later_stage_refuses_outputs_that_were_cut_off_or_altered(finished):
+    """A half-written interest output, then `adloom stage evaluation`: it was taken for fresh, with a wrong lift."""
+    settings, paths = load_settings("params.yaml", "marketplace"), Paths.of("marketplace")
+    file = paths.stage("interest") / "predictions.parquet"
+    whole, before = file.read_bytes(), all_digests()
+    for change in (lambda: file.write_bytes(whole[:-1] + b"2"), lambda: file.unlink()):
+        change()
+        for name in ("creatives", "evaluation"):
+            with pytest.raises(
+                UserError, match=r"interest of marketplace, whose files .*predictions\.parquet.*stage interest"
+            ):
+                stages.run(name, settings, paths)
+    assert run_stages() == ["interest"]
+    assert all_digests() == before
+
+
+def test_a_stage_drops_its_manifest_before_its_first_file(finished, monkeypatch):
+    settings, paths = load_settings("params.yaml", "marketplace"), Paths.of("marketplace")
+    folder, before = paths.stage("features"), all_digests()
+
+    def killed(path, name):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("components.outputs.write_json", killed)
+        patch.setattr("components.outputs.write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):  # one table is new, the model is not
+            stages.run("features", settings, paths, force=True)
+    assert read_manifest(folder) is None
+    with pytest.raises(UserError, match="features of marketplace, which has not been run, or was cut off"):
+        stages.run("interest", settings, paths)
+    assert run_stages() == ["features"]
+    assert all_digests() == before
+
+
 def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
     """One creative's rows are lost: early ones say nothing of the judged rows, those without a time do."""
     paths = Paths.of("marketplace")
-    config = load_settings("params.yaml", "marketplace").evaluation
+    settings = load_settings("params.yaml", "marketplace")
     kept = read_frame(paths.stage("validation") / "impressions.parquet")
     own = kept[kept["creative_id"] == kept["creative_id"].mode()[0]].assign(reason="planted")
     nowhen = own.assign(timestamp=pd.Series(pd.NaT, own.index, own["timestamp"].dtype))
     for lost, skewed in ((own.head(60), False), (nowhen.head(60), True)):
         write_table(lost, paths.stage("validation") / "quarantine" / "impressions.parquet")
-        stages.evaluation(config, paths)
+        list_again(paths.stage("validation"))
+        write_json([stages.question(settings, paths)], paths.ledger)
+        stages.evaluation(settings.evaluation, paths)
         assert ("| quarantine | critical |" in (paths.docs / "evaluation.md").read_text()) == skewed
 
 

@@ -115,3 +115,15 @@ def test_whole_numbers_keep_every_digit_beside_nulls(values):
     assert [
         None if one is None else int(one) for one in found["whole"].astype(object).where(found["whole"].notna(), None)
     ] == values
+
+
+def test_text_has_64_bit_offsets_wherever_arrow_holds_it():
+    """32-bit ones end at 2 GiB of a column's text; 4.1 GiB were taken through build, validation and writing by hand."""
+    for source in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())):
+        table = pa.table({"text": pa.array(["a", "b"], source), "feature_own": pa.array(["c", "d"], pa.string())})
+        conformed = conform(table, ANY, "FILE")
+        again = conform(pa.Table.from_pandas(to_pandas(conformed, ANY), preserve_index=False), ANY, "memory")
+        for one in (conformed, again):
+            assert one["text"].type == one["feature_own"].type == pa.large_string()
+        handed_on = pa.Table.from_pandas(to_pandas(again, ANY), preserve_index=False)
+        assert handed_on["text"].type == handed_on["feature_own"].type == pa.large_string()

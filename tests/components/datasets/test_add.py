@@ -1,13 +1,17 @@
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import yaml
+from click.testing import CliRunner
 from upath import UPath
 
+from components.cli.data import data as data_command
 from components.contract.card import read_card
 from components.contract.validation import load_dataset
-from components.datasets import add
+from components.datasets import AlreadyThere, add
 from components.datasets.storage import write_dataset
 from components.errors import UserError
 
@@ -102,3 +106,29 @@ def test_a_faulty_folder_is_refused_and_leaves_nothing(kind, named, mine, tmp_pa
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="no folder"):
         add("shop", UPath(tmp_path / "nothing"), UPath(tmp_path / "data"))
+
+
+def test_the_very_copy_is_told_from_another_data_set(mine, tmp_path):
+    data = UPath(tmp_path / "data")
+    add("shop", mine, data)
+    with pytest.raises(AlreadyThere, match="is there already"):
+        add("shop", mine, data)
+    edit_card(mine, licence="another")
+    with pytest.raises(UserError, match="is there already") as other:
+        add("shop", mine, data)
+    assert not isinstance(other.value, AlreadyThere)
+
+
+def test_an_addition_killed_before_dvc_is_finished_by_the_same_command(mine, tmp_path, monkeypatch):
+    """Killed after the folder stands and before `dvc add`; a killed pull left a folder that dvc must not take in."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    add("shop", mine, UPath("data"))
+    (tmp_path / "data" / ".other.0123abcd.partial").mkdir()
+    (tmp_path / "data" / ".other.0123abcd.partial" / "half").touch()
+    command = [data_command, ["add", "shop", str(mine)]]
+    assert CliRunner().invoke(*command, catch_exceptions=False).exit_code == 0
+    listed = yaml.safe_load((tmp_path / "data.dvc").read_text())["outs"][0]
+    assert listed["nfiles"] == sum(path.is_file() for path in (tmp_path / "data" / "shop").rglob("*"))
+    with pytest.raises(AlreadyThere, match="is there already"):  # now there is nothing left to do
+        CliRunner().invoke(*command, catch_exceptions=False)

@@ -60,7 +60,7 @@ def test_rare_large_weights_of_the_baseline_do_not_fool_it_before_they_were_rewa
         click = (generator.random(n) < 0.02).astype(float)
         sums = lift_sums(LiftRows.from_weights(np.ones(n), weight, click, 20.0, 1.0), np.arange(1000, n + 1, 1000))
         fooled += any(lower_bound(look, (), ALPHA, Boundary("planned", n)).value > 0 for look in sums)
-    assert binom.sf(fooled - 1, runs, ALPHA) > 0.01
+    assert fooled <= 1  # none of 150 seeds at ten times this alpha either
 
 
 def test_a_planned_last_look_sees_more_than_the_anytime_bound():

@@ -8,11 +8,12 @@ import pytest
 from components.evaluation.gate import GateEvidence, gate_evidence, gate_reasons
 from components.evaluation.intervals import Interval
 from components.evaluation.ledger import Ledger, shares
-from components.evaluation.lift_bound import LiftRows, lower_lift
+from components.evaluation.lift_bound import LiftRows, lift_sums, lower_lift
 from components.evaluation.log import cover
 from components.evaluation.outcomes import Metric
 from components.evaluation.sequences import lower_sequence, mean_interval
 from tests.components.evaluation.logs import known_log
+from tests.components.evaluation.rates import fails_at
 
 
 def test_ledger_spends_no_more_than_it_has():
@@ -37,14 +38,16 @@ def weights(generator: np.random.Generator, n: int, lift: float) -> tuple[np.nda
 
 
 def test_no_gain_is_hardly_ever_promoted_however_often_one_looks():
-    looks = np.arange(2500, 20_001, 2500)
-    fooled = 0
-    for seed in range(100):
+    looks, runs = np.arange(2500, 20_001, 2500), 200
+    fooled = {0.05: 0, 0.5: 0}
+    for seed in range(runs):
         weight, reward = weights(np.random.default_rng(seed), 20_000, 0.0)
-        fooled += bool(
-            (lower_lift(LiftRows.from_weights(weight, np.ones(20_000), reward, 1.0, 1.8), 0.05, looks) > 0).any()
-        )
-    assert fooled <= 5
+        sums = lift_sums(LiftRows.from_weights(weight, np.ones(20_000), reward, 1.0, 1.8), looks)
+        for alpha in fooled:
+            fooled[alpha] += max(look.lower(alpha) for look in sums) > 0
+    assert fooled[0.05] <= 1
+    # At an alpha that fools it often enough to be counted; 195 of the first 1,000 seeds, where 0.5 is allowed.
+    assert fails_at(0.195, fooled[0.5], runs), fooled
 
 
 def test_a_real_gain_is_seen():
@@ -73,8 +76,21 @@ def test_bounds_hold_for_a_mean_that_drifts():
         drawn = (generator.random(3000) < rate).astype(float)
         low, high = mean_interval(drawn, 0.0, 1.0, 0.05)
         missed += not low <= rate.mean() <= high
-    assert missed <= 10
+    assert missed == 0, "a bound for every look hardly ever fails at a single one (0 of 600 seeds)"
     assert lower_sequence(np.zeros(50), 1.0, 0.05, np.array([50]))[0] < 0
+
+
+@pytest.mark.parametrize(("side", "rate"), [("lower", 0.355), ("upper", 0.455)])
+def test_bounds_of_a_drifting_mean_fail_at_some_look_about_as_often_as_they_may(side, rate):
+    """At alpha 90 %, at any of 40 looks: 71 and 91 of 200 seeds, for the inequality is not sharp for rare clicks."""
+    looks, runs, missed = np.arange(75, 3001, 75), 100, 0
+    click_rate = np.linspace(0.02, 0.2, 3000)
+    truth = (np.cumsum(click_rate) / np.arange(1, 3001))[looks - 1]
+    for seed in range(runs):
+        drawn = (np.random.default_rng(seed).random(3000) < click_rate).astype(float)
+        values, due = (drawn, truth) if side == "lower" else (1 - drawn, 1 - truth)
+        missed += bool((lower_sequence(values, 1.0, 0.9, looks) > due).any())
+    assert fails_at(rate, missed, runs), missed
 
 
 def test_evidence_replays_from_its_record():

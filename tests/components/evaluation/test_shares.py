@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.log import LoggedDecisions
-from components.evaluation.shares import MOST_GROUPS, shares_chance
+from components.evaluation.shares import MOST_GROUPS, _crossed, shares_chance
 from components.policy.ragged import draw
 
 
@@ -46,6 +46,15 @@ def test_few_groups_are_the_textbook_chi_squared():
 def test_sound_counts_raise_no_alarm_and_chances_are_not_too_small(actions, eligible):
     chances = np.array([chance(drawn(seed, actions, eligible)) for seed in range(40)])
     assert (chances < 0.05).sum() <= 7 and chances.min() > 5e-4
+
+
+@pytest.mark.parametrize(("size", "eligible"), [(300, 3), (12, 4)])
+def test_the_covariance_is_that_of_the_dense_twin(size, eligible):
+    """A row per impression and a column per group; the sparse product and the blocks are the same sum."""
+    log = drawn(5, size, eligible, n=700)
+    dense = np.zeros((log.n, size))
+    dense[np.repeat(np.arange(log.n), np.diff(log.offsets)), log.action] = log.logging
+    np.testing.assert_allclose(_crossed(log, log.action, size), dense.T @ dense, rtol=1e-12)
 
 
 def test_one_action_of_thousands_that_is_lost_is_seen():

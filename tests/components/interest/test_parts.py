@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from components.interest import measures
 from components.interest.calibration import fit_platt, sigmoid
 from components.interest.evidence import informative_rows, maximise_evidence
 from components.interest.measures import calibration_error, log_losses, mean_by_shopper
@@ -61,6 +62,29 @@ def test_intervals_resample_whole_shoppers():
     # twenty copies of a number are one observation: standard error 1 / sqrt(200), not 1 / sqrt(4000)
     assert together.ci_high - together.ci_low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.2)
     assert (together.ci_high - together.ci_low) / (apart.ci_high - apart.ci_low) == pytest.approx(np.sqrt(20), rel=0.2)
+
+
+@pytest.mark.parametrize("shoppers_at_once", [1, 7, 50])
+def test_resamples_in_blocks_are_those_drawn_at_once(monkeypatch, shoppers_at_once):
+    """200 resamples of 10 million shoppers would take 32 GB."""
+    rng = np.random.default_rng(5)
+    probability, shopper = rng.uniform(0.05, 0.3, 3000), rng.integers(0, 400, 3000)
+    click = (rng.random(3000) < probability).astype(float)
+
+    def found():
+        figures = [
+            mean_by_shopper(probability, shopper, 101, seed=1),
+            calibration_error(probability, click, shopper, 101, 1),
+        ]
+        return np.array([[each.value, each.ci_low, each.ci_high] for each in figures])
+
+    whole = found()
+    held = []
+    monkeypatch.setattr(measures, "BLOCK", 400 * shoppers_at_once)
+    blocks = measures._draws
+    monkeypatch.setattr(measures, "_draws", lambda *args: (held.append(len(each)) or each for each in blocks(*args)))
+    np.testing.assert_allclose(found(), whole, rtol=1e-12)
+    assert max(held) == shoppers_at_once and sum(held) == 2 * 101
 
 
 def test_calibration_error_is_small_for_the_truth_and_the_gap_for_a_shift():
