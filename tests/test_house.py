@@ -13,7 +13,19 @@ from components.paths import STAGES
 
 ROOMS = [
     *("errors", "config", "paths", "environment", "notify", "manifest", "contract", "outputs", "folders", "store"),
-    *("world", "datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
+    *(
+        "world",
+        "datasets",
+        "pictures",
+        "features",
+        "interest",
+        "creatives",
+        "policy",
+        "evaluation",
+        "lock",
+        "signing",
+        "tracking",
+    ),
     *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
     *("generation", "cli"),
 ]
@@ -24,6 +36,7 @@ MAY_READ_FILES = {
     "contract",
     "datasets",
     "lock",
+    "signing",
     "tracking",
     "outputs",
     "folders",
@@ -107,6 +120,7 @@ FILE_READERS = {
     "components.pictures.network",
     "components.promotion.lookup",  # MLflow hands it a path
     "components.promotion.native",
+    "components.promotion.record",  # what MLflow fetched
 }
 
 

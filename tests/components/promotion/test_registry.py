@@ -1,6 +1,5 @@
 """apply(), promote(), rollback(): aliases move only under the lock, only against the champion that was judged."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def version(store, tmp_path, request):
 def judged(client, candidate, champion=None, **kwargs):
     digest = champion.tags["package_digest"] if champion else None
     question = f"{candidate.tags['package_digest'][:16]} against {(digest or 'none')[:16]}"
-    alpha = share_of(PromotionConfig().alpha, charge(client, NAME, question).index(question))
+    alpha = share_of(PromotionConfig().alpha, charge(client, candidate.name, question).index(question))
     asked = {"candidate": candidate.tags["package_digest"], "champion": digest, "question": question, "alpha": alpha}
     return decide(evidence(**asked, **kwargs), PromotionConfig())
 
@@ -161,21 +160,17 @@ def test_a_run_leaves_a_rolled_back_version_to_a_person(store, version):
 
 
 @pytest.mark.parametrize("exported", [True, False])
-def test_the_export_follows_a_rollback(store, tmp_path, exported):
+def test_the_export_follows_a_rollback(store, tmp_path, monkeypatch, exported):
     """From the registry's files, and without touching the snapshot that a run may be judging against."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("{}")
     name, paths = f"export{exported}", Paths.of(f"export{exported}", workdir=str(tmp_path))
-    versions = []
-    for number in (1, 2):
-        folder = tmp_path / f"package{number}"
-        write(folder, package(first=0.6 + 0.1 * number))
-        record = ModelRecord(f"{name}-policy", folder, lambda folder=folder: f"file://{folder}", name, "0" * 64)
-        versions.append(register(store, record))
-        store.set_registered_model_alias(f"{name}-policy", CHAMPION, str(number))
-    store.set_model_version_tag(f"{name}-policy", "2", "previous_champion", "1")
-    shutil.copytree(tmp_path / "package2", paths.champion)
+    first, second = (registered(store, name, tmp_path / f"package{number}", number) for number in (1, 2))
+    apply(store, first.name, first, judged(store, first))
+    apply(store, second.name, second, judged(store, second, first))
+    fetch_package(second, Path(paths.champion))
     if exported:
-        acting = {"acts": "table", "forms": ["table"]}
-        export({"dataset": name, "champion": 2, "candidate": 3, "acting": acting}, paths)
+        export(outcome_of(second, candidate=3), paths)
     before = digest_tree(paths.champion)
     said = CliRunner().invoke(
         rollback_command, [name, "--by", "ann", "--workdir", str(tmp_path)], catch_exceptions=False
@@ -190,6 +185,21 @@ def test_the_export_follows_a_rollback(store, tmp_path, exported):
     else:
         assert "nothing is exported here" in said.output and f"adloom run {name}" in said.output
         assert not paths.export.exists()
+
+
+def registered(store, dataset: str, folder: Path, number: int, **tags: str):
+    """Version `number` of the policy of `dataset`: a whole package, made and registered."""
+    write(folder, package(first=0.6 + 0.01 * number if number > 9 else 0.6 + 0.1 * number))
+    log_native = lambda: f"file://{folder}"  # noqa: E731
+    return register(store, ModelRecord(f"{dataset}-policy", folder, log_native, dataset, "0" * 64, tags=tags))
+
+
+def outcome_of(champion, candidate: int) -> dict:
+    """A run's outcome as far as an export reads it."""
+    acting, digest = {"acts": "table", "forms": ["table"]}, champion.tags["package_digest"]
+    dataset = champion.name.removesuffix("-policy")
+    told = {"dataset": dataset, "champion": champion.number, "candidate": candidate}
+    return {**told, "acting": acting, "package": digest}
 
 
 def test_the_same_package_is_registered_once(store, version):
