@@ -15,7 +15,7 @@ from upath import UPath
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
 from components.errors import UserError
-from components.lock import folder_lock
+from components.lock import folder_lock, store_lock
 from components.manifest import digest_bytes, digest_file, digest_json, digest_package, digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from components.signing import beside, verify
@@ -39,9 +39,10 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     from components.promotion.registry import questions
     from components.tracking import open_store
 
+    lock = store_lock(settings.promotion.lock)
     client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
     with folder_lock(Path(paths.artifacts), RUN):
-        with client.lock():
+        with lock:
             for kind in ("interest", "creatives", POLICY):
                 recover(client, f"{dataset}-{kind}")
         write_json(list(questions(client, name)), paths.ledger)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from upath import UPath
 
@@ -93,8 +94,22 @@ def open_store(lock: str | None = None):
         if uri.startswith("sqlite"):
             _make_private(sqlite_file(uri))
         client = _client_class()(lock)
-        client.search_experiments(max_results=1)
+        _reach(client, uri)
     return client
+
+
+def _reach(client, uri: str) -> None:
+    """The first question to the store, which makes a database's tables; Unavailable where a server does not answer."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        if not uri.startswith("http"):
+            raise
+        reason = str(error).partition("(Caused by ")[2].rstrip(")") or str(error).splitlines()[0]
+        place = urlsplit(uri)
+        raise Unavailable(f"the MLflow server at {place.hostname}:{place.port} gives no answer: {reason}") from None
 
 
 def _make_private(database: Path | None) -> None:
