@@ -35,8 +35,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
 
     Moves that were cut off are ended first. UserError where no lock could be held later, so before any work is done.
     """
-    from components.promotion.moves import recover
-    from components.promotion.registry import questions
+    from components.promotion.registry import mend, questions
     from components.tracking import open_store
 
     lock = store_lock(settings.promotion.lock)
@@ -44,7 +43,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     with folder_lock(Path(paths.artifacts), RUN):
         with lock:
             for kind in ("interest", "creatives", POLICY):
-                recover(client, f"{dataset}-{kind}")
+                mend(client, f"{dataset}-{kind}")
         write_json(list(questions(client, name)), paths.ledger)
         champion = _fetch_champion(client, name, paths.champion)
         if champion is None:
@@ -74,9 +73,9 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
 def _forms_of(version) -> dict:
     """The forms of a registered policy that may act, and the one that does, by its signed decision; the package's own
     order where a person forced a policy through that passed in none."""
-    from components.promotion.record import read_decision
+    from components.promotion.record import passed_decision
 
-    decision = read_decision(version)
+    decision = passed_decision(version)
     return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
 
 

@@ -46,7 +46,7 @@ def recover(client, name: str) -> Move | None:
 
     A version that bears both aliases, as a move of an earlier release could leave it, loses `challenger`.
     """
-    text = _model_tags(client, name).get(PENDING)
+    text = model_tags(client, name).get(PENDING)
     if text is None:
         _drop_double(client, name)
         return None
@@ -61,7 +61,7 @@ def history(client, name: str, champion: Version | None) -> tuple[int, ...]:
     """Versions that were champion, the present one last. One that was moved there by hand counts from now on."""
     if champion is None:
         return ()
-    kept = tuple(json.loads(_model_tags(client, name).get(HISTORY, "[]")))
+    kept = tuple(json.loads(model_tags(client, name).get(HISTORY, "[]")))
     return kept if kept[-1:] == (champion.number,) else (*kept, champion.number)
 
 
@@ -100,7 +100,7 @@ def _drop_double(client, name: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def _model_tags(client, name: str) -> Mapping[str, str]:
+def model_tags(client, name: str) -> Mapping[str, str]:
     """Tags of the registered model; none where there is no such model."""
     found = client.search_registered_models(f"name = '{name}'")
     return found[0].tags if found else {}

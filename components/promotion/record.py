@@ -63,13 +63,37 @@ def read_decision(version: Version) -> Decision | None:
     if not names:
         _check_undecided(version)
         return None
-    record = _checked(version, names[-1])
+    decision = _decision(version, names[-1])
+    if decision is not None:
+        _check_tags(version, decision)
+    return decision
+
+
+def last_decision(version: Version) -> Decision | None:
+    """As `read_decision`, whatever the tags say: what they are written from."""
+    names = _names(version)
+    return _decision(version, names[-1]) if names else None
+
+
+def passed_decision(version: Version) -> Decision | None:
+    """The last decision that `version` passed by, which says in which forms it may act; None where it passed none.
+
+    A former champion may have been judged, and refused, against a later one since. UserError as in `read_decision`.
+    """
+    if read_decision(version) is None:
+        return None
+    decisions = (_decision(version, name) for name in reversed(_names(version)))
+    return next((decision for decision in decisions if decision is not None and decision.passed), None)
+
+
+def _decision(version: Version, name: str) -> Decision | None:
+    """The decision `name`, checked, about this version's package; None where it is a person's word."""
+    record = _checked(version, name)
     if record.get("candidate") == digest_of(version) and VOUCHED in record:
         return None
     decision = Decision.of(record)
     if decision.evidence.candidate != digest_of(version):
         raise UserError(f"{_label(version)}: its decision is about another package; nothing was moved or loaded")
-    _check_tags(version, decision)
     return decision
 
 

@@ -1,7 +1,7 @@
 """Decision -> registry: moves `champion` and `challenger`, keeps the reason with the version, and can go back.
 
-Every change happens under the registry's lock, begins by ending a move that was cut off (moves.py), and moves an alias
-only if the champion is still the one that the decision was made against and the candidate's files are the judged ones.
+Every change happens under the registry's lock, begins by ending what was cut off (`mend`), and moves an alias only if
+the champion is still the one that the decision was made against and the candidate's files are the judged ones.
 `promote` and `rollback` believe no tag: they check the files and make the decision again from its signed evidence.
 """
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from components.errors import UserError
 from components.evaluation.ledger import share_of
 from components.promotion.decision import Decision, Gate, page
-from components.promotion.moves import CHALLENGER, CHAMPION, Move, commit, history, recover
+from components.promotion.moves import CHALLENGER, CHAMPION, Move, commit, history, model_tags, recover
 from components.promotion.record import (
     VOUCHED,
     is_signed_record,
+    last_decision,
     log_decision,
     log_record,
     read_decision,
@@ -38,6 +39,7 @@ LIFTED = "rollback_lifted_by"  # tag of a version that was rolled back: who prom
 REJECTED = "rejected"  # tag of a version: why a person turned it down
 SUPERSEDED = "superseded_by"  # tag of a version that passed and waited: the later one that took its place
 RECIPE = "recipe"  # tag of a policy's version: digest of the settings and code that it was made by
+DESCRIBING = "describing"  # tag of the registered policy: the version that a decision is being written to
 QUESTION = "question-"  # tags of the registered policy: the ledger of all that was ever judged
 LONGEST_REASON = 1_000  # characters
 
@@ -70,6 +72,21 @@ class Person:
         return {deed: self.reason, f"{deed}_by": self.by}
 
 
+def mend(client, name: str) -> Move | None:
+    """End what was cut off in the registered model `name`, and return the move among it; the caller holds the lock.
+
+    Tags of a version whose decision was being written are written from its kept decision.
+    """
+    number = model_tags(client, name).get(DESCRIBING)
+    if number is not None:
+        version = next((found for found in versions_of(client, name) if str(found.number) == number), None)
+        decision = last_decision(version) if version else None
+        if decision is not None:
+            _describe(client, version, decision)
+        client.delete_registered_model_tag(name, DESCRIBING)
+    return recover(client, name)
+
+
 def apply(client, name: str, candidate: Version, decision: Decision, approval: str = "auto") -> Outcome:
     """Record `decision` on the version `candidate` of the policy `name`, and move its aliases accordingly.
 
@@ -80,7 +97,7 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
     the champion is no longer the one that evaluation read.
     """
     with client.lock():
-        ended = recover(client, name)
+        ended = mend(client, name)
         _check_candidate(candidate, decision)
         champion = version_of(client, name, CHAMPION)
         if champion is not None and champion.number == candidate.number:
@@ -90,8 +107,10 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
         _check_champion(name, champion, decision)
         _check_charged(client, name, decision)
         waiting = _waiting(client, name, candidate)
+        client.set_registered_model_tag(name, DESCRIBING, str(candidate.number))
         log_decision(client, candidate, decision)
         _describe(client, candidate, decision)
+        client.delete_registered_model_tag(name, DESCRIBING)
         number = champion.number if champion else None
         rejection = _said(client, candidate, REJECTED, "was rejected")
         if decision.action != "promote" or rejection:
@@ -119,7 +138,7 @@ def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outc
         raise UserError("--force needs --reason: it is kept with the version")
     person = Person(by, reason or "approved by hand")
     with client.lock():
-        recover(client, name)
+        mend(client, name)
         challenger = version_of(client, name, CHALLENGER)
         champion = version_of(client, name, CHAMPION)
         if challenger is None:
@@ -143,7 +162,7 @@ def reject(client, name: str, reason: str | None, by: str) -> Outcome:
     """Turn the challenger of `name` down: it gives up its place, and no run proposes this very version again."""
     person = Person(by, reason or "by hand")
     with client.lock():
-        recover(client, name)
+        mend(client, name)
         challenger, champion = version_of(client, name, CHALLENGER), version_of(client, name, CHAMPION)
         if challenger is None:
             raise UserError(f"{name}: there is no challenger to reject")
@@ -162,7 +181,7 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
     """
     person = Person(by, reason or "by hand")
     with client.lock():
-        recover(client, name)
+        mend(client, name)
         champion = version_of(client, name, CHAMPION)
         if champion is None:
             raise UserError(f"{name}: there is no champion to roll back")
@@ -187,7 +206,7 @@ def vouch(client, name: str, reason: str, by: str) -> Version | None:
     """
     person = Person(by, reason)
     with client.lock():
-        recover(client, name)
+        mend(client, name)
         champion = version_of(client, name, CHAMPION)
         if champion is None:
             return None
@@ -202,7 +221,7 @@ def vouch(client, name: str, reason: str, by: str) -> Version | None:
 def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
     """Record the verdict on an interest or creatives model; a passed one becomes that model's champion."""
     with client.lock():
-        recover(client, name)
+        mend(client, name)
         number = str(version.number)
         verdict = "passed" if gate.passed else "refused"
         client.set_model_version_tag(name, number, "gate", verdict)
@@ -222,7 +241,7 @@ def charge(client, name: str, question: str) -> tuple[str, ...]:
     """
     with client.lock():
         ensure_model(client, name)
-        recover(client, name)
+        mend(client, name)
         asked = questions(client, name)
         if question in asked:
             return asked
@@ -232,8 +251,7 @@ def charge(client, name: str, question: str) -> tuple[str, ...]:
 
 def questions(client, name: str) -> tuple[str, ...]:
     """Every question that the gate of the policy `name` was asked, in order: what the ledger is made of."""
-    found = client.search_registered_models(f"name = '{name}'")
-    tags = found[0].tags if found else {}
+    tags = model_tags(client, name)
     return tuple(tags[key] for key in sorted(key for key in tags if key.startswith(QUESTION)))
 
 
@@ -242,7 +260,10 @@ def _waiting(client, name: str, candidate: Version) -> Version | None:
     challenger, champion = version_of(client, name, CHALLENGER), version_of(client, name, CHAMPION)
     if challenger is None or challenger.number == candidate.number or not is_signed_record(challenger):
         return None
-    decision = read_decision(challenger)
+    try:
+        decision = read_decision(challenger)
+    except UserError as error:
+        raise UserError(f"{error}. `adloom reject` takes it out of the way") from None
     current = digest_of(champion) if champion else None
     passed = decision is not None and decision.action == "promote" and decision.evidence.champion == current
     return challenger if passed else None

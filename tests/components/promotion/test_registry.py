@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from components.cli.registry import promote as promote_command
+from components.cli.registry import reject as reject_command
 from components.cli.registry import rollback as rollback_command
+from components.cli.registry import sign as sign_command
 from components.config import PromotionConfig
 from components.contract.tables import read_frame, read_json
 from components.errors import UserError
@@ -17,7 +20,7 @@ from components.manifest import digest_tree
 from components.paths import Paths
 from components.promotion.decision import Gate, decide
 from components.promotion.history import standing
-from components.promotion.record import log_decision, read_decision, tags_of
+from components.promotion.record import log_decision, passed_decision, read_decision, tags_of
 from components.promotion.registry import (
     CHALLENGER,
     CHAMPION,
@@ -566,3 +569,60 @@ def run_folder(store, version) -> Path:
 def swap(store, version) -> None:
     """Other bytes in the place of a registered file."""
     next((run_folder(store, version) / "package").glob("*.json")).write_text('"swapped"')
+
+
+def test_a_former_champion_acts_as_it_passed_whatever_was_said_of_it_since(store, version):
+    """Found again by a run, and refused against the later champion; then the later one is rolled back."""
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(store, first))
+    apply(store, NAME, second, judged(store, second, first))
+    apply(store, NAME, first, judged(store, first, second, gain=0.0))
+    assert rollback(store, NAME, None, "ann").champion == first.number
+    champion = version_of(store, NAME, CHAMPION)
+    assert read_decision(champion).action == "refuse"
+    assert passed_decision(champion).acts == "table"
+
+
+def test_tags_that_a_kill_left_behind_their_decision_are_written_from_it(store, version, monkeypatch):
+    """Also when no run proposes that version again."""
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(store, first), approval="manual")
+    refused = judged(store, first, question="longer", gain=0.0)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("components.promotion.registry._describe", lambda *_: 1 / 0)
+        apply(store, NAME, first, refused)
+    assert apply(store, NAME, second, judged(store, second)).action == "promote"
+    assert store.get_model_version(NAME, str(first.number)).tags["decision"] == "refuse"
+
+
+def test_a_tampered_challenger_stops_a_run_until_it_is_rejected(store, version):
+    first, second = version("first"), version("second")
+    apply(store, NAME, first, judged(store, first), approval="manual")
+    store.set_model_version_tag(NAME, str(first.number), "acts", "per_shopper")
+    decision = judged(store, second)
+    with pytest.raises(UserError, match=r"its tag acts says 'per_shopper'.*`adloom reject` takes it out of the way"):
+        apply(store, NAME, second, decision)
+    reject(store, NAME, "tampered with", "ann")
+    assert apply(store, NAME, second, decision).action == "promote"
+
+
+def test_the_commands_decide_by_hand(store, version, tmp_path, monkeypatch):
+    """promote exports at once, where runs are made; reject and sign say what they did."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("{}")
+    paths = Paths.of("hand", workdir=str(tmp_path / "artifacts"))
+    first, second = (registered(store, "hand", tmp_path / str(number), number) for number in (1, 2))
+    (paths.stage("promotion") / "policy").mkdir(parents=True)
+
+    def say(command, *words: str) -> str:
+        told = CliRunner().invoke(command, ["hand", "--by", "ann", *words], catch_exceptions=False)
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    apply(store, first.name, first, judged(store, first), approval="manual")
+    said = say(promote_command, "--reason", "read it", "--workdir", str(tmp_path / "artifacts"))
+    assert "version 1 is champion (read it; ann)" in said and "holds version 1 now" in said
+    assert read_json(paths.export / "manifest.json")["policy_version"] == 1
+    apply(store, first.name, second, judged(store, second, first), approval="manual")
+    assert "version 2 is rejected (ugly; ann)" in say(reject_command, "--reason", "ugly")
+    assert "hand-policy: version 1 is signed (ann)" in say(sign_command, "--reason", "made here")
