@@ -149,8 +149,9 @@ def _check_tags(version: Version, decision: Decision) -> None:
     for tag in TAGS:
         if version.tags.get(tag) != due[tag]:
             raise UserError(
-                f"{_label(version)}: its tag {tag} says {version.tags.get(tag)!r} and its decision {due[tag]!r}: the "
-                "tag was altered, or a run was cut off. Nothing was moved or loaded; `adloom run` writes it anew"
+                f"{_label(version)}: its tag {tag} says {version.tags.get(tag)!r} and its signed decision "
+                f"{due[tag]!r}: the tag was altered. Nothing was moved or loaded. Find out by whom, then set the tag "
+                "to what the decision says in MLflow (`adloom ui`)"
             )
 
 

@@ -465,7 +465,9 @@ def test_tags_are_not_believed(store, version, tag, value):
     apply(store, NAME, first, judged(store, first))
     apply(store, NAME, second, judged(store, second, first, gain=0.0))
     store.set_model_version_tag(NAME, str(second.number), tag, value)
-    with pytest.raises(UserError, match=rf"version {second.number}: its tag {tag} says '{value}' and its decision "):
+    with pytest.raises(
+        UserError, match=rf"version {second.number}: its tag {tag} says '{value}' and its signed decision "
+    ):
         promote(store, NAME, force=True, reason="now", by="ann")
     assert version_of(store, NAME, CHAMPION).number == first.number
 
