@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.errors import UserError
@@ -118,11 +118,13 @@ def _private_key() -> Path:
     folder = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
     if not (folder / KEY).exists():
         _make_key(folder)
+    if not (folder / PUBLIC_KEY).exists():
+        (folder / PUBLIC_KEY).write_bytes(_public_half(folder / KEY))  # for other machines to trust
     return folder / KEY
 
 
 def _make_key(folder: Path) -> None:
-    """A new key, whole or not at all, and its public half beside it; of two makers, one's key stays."""
+    """A new key, whole or not at all; of two makers, one's stays."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -134,11 +136,8 @@ def _make_key(folder: Path) -> None:
         file.write(private)
         file.flush()
         os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(file.name, folder / KEY)
-        except FileExistsError:
-            return
-    (folder / PUBLIC_KEY).write_bytes(_public_half(folder / KEY))  # for other machines to trust
 
 
 @contextmanager

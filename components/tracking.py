@@ -199,9 +199,7 @@ def _data_input(record: ModelRecord):
 
 def find_version(client, name: str, digest: str) -> Version | None:
     """The version of `name` whose package has `digest`; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'")
-    same = [version for version in found if version.tags.get(DIGEST) == digest]
-    return _version(min(same, key=lambda version: int(version.version))) if same else None
+    return next((version for version in versions_of(client, name) if version.tags.get(DIGEST) == digest), None)
 
 
 def version_of(client, name: str, alias: str) -> Version | None:
