@@ -86,6 +86,7 @@ def _values(paths, decision: dict) -> dict:
     from components.contract.tables import read_frame
     from components.evaluation.held_out import JUDGE, held_out
     from components.inputs import built_features, files_in, validated
+    from components.manifest import digest_package
     from components.policy.package import FORMS, PolicyPackage
     from components.policy.ragged import row_maxima, row_sums, spread
     from components.world import truth
@@ -105,7 +106,7 @@ def _values(paths, decision: dict) -> dict:
     oracle = value(best / spread(row_sums(best, rows.offsets), rows.offsets))
     package = paths.stage("promotion") / "policy"
     own = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
-    outcome = {"dataset": NAME, "champion": 1, "candidate": 1}
+    outcome = {"dataset": NAME, "champion": 1, "candidate": 1, "package": digest_package(package)}
     publication.export({**outcome, "acting": {"acts": "table", "forms": list(FORMS)}}, paths)
     served = {"table": _served_table(paths, rows), "per_shopper": _served_per_shopper(package, tables, rows)}
     forms = {}

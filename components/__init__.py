@@ -16,7 +16,8 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     creatives                          generators, composition, admission
     policy                             eligible creatives -> probability of showing each
     evaluation                         what a policy would have earned: estimates, intervals, verdicts
-    lock                               one lock for all that change the registry
+    lock                               of the registry, and of a data set's artifacts
+    signing                            signatures of packages and decisions
     tracking                           the few MLflow calls that stages share
     promotion                          decide() is pure; apply() moves the MLflow alias
     training_log, pages                progress, curves and checkpoints; reports for people

@@ -4,6 +4,7 @@ Its own log says exactly what it showed with which probability; a function that 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from components.policy.eligible import pair_offsets
 from components.policy.package import PER_SHOPPER, PolicyPackage
 from components.policy.preference import policy_name
 from components.policy.ragged import spread
+from components.signing import beside, verify
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,29 @@ class Champion:
 def read_champion(paths: Paths) -> Champion | None:
     """The snapshot of the champion; None where there is none.
 
-    UserError where its package cannot be read, or a snapshot was cut off between the package and its record.
+    UserError, before any of it is read, where its files are not those that were registered and signed.
     """
-    if not paths.champion.exists():
+    if not paths.champion.exists() and not paths.champion_record.exists():
         return None
+    record = _checked_record(paths)
     package = PolicyPackage.from_files(
         {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
     )
+    acts = record["acts"] or package.acting.forms[0]
+    return Champion(policy_name(record["package"]), package, acts, paths)
+
+
+def _checked_record(paths: Paths) -> dict:
+    """What the registry says of the snapshot, whose files are those that it speaks of."""
     record = read_json(paths.champion_record) if paths.champion_record.exists() else {}
-    digest = digest_package(paths.champion)
-    if record.get("package", digest) != digest:
+    if not paths.champion.exists() or record.get("package") != digest_package(paths.champion):
         raise UserError(
-            f"{paths.champion_record} tells of another version than the one in {paths.champion}: a snapshot of the "
-            f"registry was cut off. `adloom run {paths.artifacts.name}` takes a new one"
+            f"{paths.champion}: the snapshot of the champion was cut off or altered; "
+            f"`adloom run {paths.artifacts.name}` fetches it anew"
         )
-    acts = record.get("acts") or package.acting.forms[0]
-    return Champion(policy_name(digest), package, acts, paths)
+    folder = Path(paths.champion)
+    verify(folder, record["model"], beside(folder), str(folder))
+    return record
 
 
 def _as_logged(impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:

@@ -216,6 +216,8 @@ class PromotionConfig(Section):
     approval: Literal["auto", "manual"] = "auto"
     boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming
     planned_impressions: Annotated[int, AfterValidator(check_planned)] | None = None  # judged at the last look
+    # The PostgreSQL whose lock promoters hold where the registry has none; says nothing of the policy, so in no digest.
+    lock: str | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _plan(self) -> "PromotionConfig":

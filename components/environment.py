@@ -18,6 +18,7 @@ def defaults(state: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "tensorflow",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a model in MLflow's own flavours is loaded by nobody here
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -37,14 +38,22 @@ def defaults(state: Path) -> dict[str, str]:
 
 
 def prepare(state: Path = STATE) -> Path:
-    """Set the defaults for this process and those it starts; make `state` and return it, absolute.
+    """Set the defaults for this process and those it starts; make `state`, its owner's alone, and return it, absolute.
 
     Call it before anything imports Prefect, MLflow or TensorFlow.
     """
     absolute = state.resolve()
-    absolute.mkdir(parents=True, exist_ok=True)
+    _make_private(absolute)
     apply(defaults(absolute))
+    _make_private(Path(os.environ["ADLOOM_STATE"]))
     return absolute
+
+
+def _make_private(folder: Path) -> None:
+    """Make `folder`; databases, keys and caches in it are nobody else's to read."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid == os.getuid():
+        folder.chmod(0o700)
 
 
 def apply(values: Mapping[str, str]) -> None:

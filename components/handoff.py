@@ -12,7 +12,6 @@ from upath import UPath
 
 from components import stages
 from components.config import Section, Settings
-from components.contract.tables import write_bytes
 from components.errors import UserError
 from components.folders import digests
 from components.freshness import READS, is_fresh, is_made_by
@@ -109,7 +108,7 @@ def take_over(outputs: str, order: Order, settings: Settings, paths: Paths) -> N
         out = Outputs(paths.stage(STAGE))
         for name in digest_tree(arrived / STAGE):
             out.copy(arrived / STAGE / name, name)
-        write_bytes((arrived / PAGE).read_bytes(), paths.artifacts / PAGE)
+        Outputs(paths.artifacts).copy(arrived / PAGE, PAGE)
         out.finish(due)
 
 

@@ -1,43 +1,157 @@
-"""One lock for all that change the registry, which has no compare-and-swap of its own.
+"""Locks: of the registry, which has no compare-and-swap of its own, and of a data set's artifacts.
 
-Where MLflow's store is a PostgreSQL the lock is the database's, and holds for every machine that uses it; else it is a
-file in the state folder, and holds for this one.
+Whoever changes the registry holds its lock. On SQLite that is a file beside the database, so that two clones which
+share the database exclude each other; on PostgreSQL it is the database's own, for every machine that uses it. An MLflow
+server, or another database, has none that Adloom could hold: there `promotion.lock` has to name a PostgreSQL, whose
+lock is used instead.
 """
 
+import json
 import os
+import re
+import socket
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from components.environment import expand
 from components.errors import Unavailable, UserError
 
 KEY = 0x61646C6F6F6D  # "adloom", as the number that PostgreSQL knows the lock by
 CONNECT_SECONDS = 10
 TRY_SECONDS = 0.2
+SETTING = "promotion.lock"
+PASSWORD = re.compile(r"://[^/@]*?:(?!\$\{\w+\}@)[^@]*@|[?&](password|passwd)=", re.IGNORECASE)
+
+_held: dict[Path, int] = {}  # lock files of folders that this process holds, and how many times it asked for each
+
+
+def store_lock(setting: str | None = None) -> AbstractContextManager[None]:
+    """The lock of the registry that MLFLOW_TRACKING_URI names; `setting` is `promotion.lock`.
+
+    UserError where the registry has none and `setting` names none. A database that is away, or goes away while the
+    lock is held, becomes Unavailable.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    own = _own_lock(uri)
+    if own is not None:
+        return own
+    if setting is None:
+        raise UserError(
+            f"the registry is {_kind(uri)}, which cannot keep two promoters apart, so nothing is charged or moved "
+            f"there; set {SETTING} to the URL of a PostgreSQL whose lock is used instead"
+        )
+    return _database_lock(_lock_url(setting))
+
+
+def migration_lock(uri: str) -> AbstractContextManager[None]:
+    """The lock to hold while the tables of the database at `uri` are made; a server makes its own."""
+    return _own_lock(uri) or nullcontext()
+
+
+def _own_lock(uri: str) -> AbstractContextManager[None] | None:
+    """The lock that comes with the database at `uri`; None where there is none."""
+    if uri.startswith("postgresql"):
+        return _database_lock(uri)
+    if uri.startswith("sqlite"):
+        return _file_lock(sqlite_file(uri))
+    return None
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of the SQLite database at `uri`, links resolved; None for one in memory."""
+    from sqlalchemy.engine import make_url
+
+    name = (make_url(uri).database or "").removeprefix("file:").partition("?")[0]
+    return None if name in ("", ":memory:") else Path(name).resolve()
+
+
+def _kind(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    return f"an MLflow server ({scheme})" if scheme in ("http", "https") else f"kept by {scheme or 'nothing'}"
+
+
+def _lock_url(setting: str) -> str:
+    """`promotion.lock` with its ${NAME} replaced; UserError for a password in it, and for another kind of database."""
+    if PASSWORD.search(setting):
+        raise UserError(f"{SETTING} holds a password; write ${{NAME}} in its place and set that environment variable")
+    url = expand(setting)
+    if not url.startswith("postgresql"):
+        raise UserError(f"{SETTING}: only a PostgreSQL serves, as postgresql://${{NAME}}:${{PASSWORD}}@host/database")
+    return url
 
 
 @contextmanager
-def store_lock() -> Iterator[None]:
-    """Hold the lock of the registry; a database that is away, or goes away meanwhile, becomes Unavailable."""
-    with lock_of(os.environ.get("MLFLOW_TRACKING_URI", "")):
-        yield
-
-
-def lock_of(uri: str) -> AbstractContextManager[None]:
-    """The lock of the database at `uri`: its own where it is a PostgreSQL, else a file's."""
-    return _database_lock(uri) if uri.startswith("postgresql") else _file_lock()
-
-
-@contextmanager
-def _file_lock() -> Iterator[None]:
+def _file_lock(database: Path | None) -> Iterator[None]:
+    """Hold the lock file beside the SQLite `database`; one in memory is this process's alone and needs none."""
     import fcntl
 
-    folder = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "registry.lock").open("w") as file:
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(database.with_name(f"{database.name}.lock"), database) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _opened(file: Path, like: Path):
+    """The lock `file`, made where it is missing: open to those, and only those, who may write to the file `like`."""
+    mode = stat.S_IMODE(like.stat().st_mode) if like.exists() else 0o600
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        os.fchmod(descriptor, mode)
+    except FileExistsError:
+        try:
+            descriptor = os.open(file, os.O_RDWR)
+        except PermissionError:
+            raise UserError(f"{file}: this user may not open the lock, which belongs to another user") from None
+    return os.fdopen(descriptor, "r+")
+
+
+@contextmanager
+def folder_lock(folder: Path, deed: str) -> Iterator[None]:
+    """Hold the lock of `folder` while this process does `deed` in it; it may ask again for what it holds.
+
+    UserError, naming the holder, where another process holds it. The lock is the file .NAME.lock beside the folder and
+    ends with the process, however that ends.
+    """
+    import fcntl
+
+    file = folder.resolve().with_name(f".{folder.name}.lock")
+    if file in _held:
+        _held[file] += 1
+        try:
+            yield
+        finally:
+            _held[file] -= 1
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(file, file.parent / "nothing") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: {_holder(handle.read())} is working there; try again when it has ended"
+            ) from None
+        _held[file] = 1
+        try:
+            handle.truncate(0)
+            handle.write(json.dumps({"deed": deed, "pid": os.getpid(), "host": socket.gethostname()}))
+            handle.flush()
+            yield
+        finally:
+            del _held[file]
+
+
+def _holder(text: str) -> str:
+    try:
+        record = json.loads(text)
+        return f"{record['deed']} (process {record['pid']} on {record['host']})"
+    except (ValueError, KeyError, TypeError):  # it has the lock, and has not said who it is yet
+        return "another process"
 
 
 @contextmanager

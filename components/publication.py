@@ -1,6 +1,8 @@
 """Stage outputs -> registered versions, a moved (or unmoved) alias, and the files an ad server takes.
 
-Only a run and a deployment publish; `dvc repro` stops at decision.json. Publishing twice changes nothing.
+Only a run and a deployment publish; `dvc repro` stops at decision.json, and so does a run as of an earlier time unless
+it is told to publish. Publishing twice changes nothing. Nothing is registered, and nothing is exported, but files that
+were judged.
 """
 
 import shutil
@@ -12,31 +14,45 @@ from upath import UPath
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
 from components.errors import UserError
-from components.manifest import digest_package, digest_tree, read_manifest
-from components.paths import Paths
+from components.lock import folder_lock, store_lock
+from components.manifest import digest_bytes, digest_file, digest_json, digest_package, digest_tree, read_manifest
+from components.paths import STAGES, Paths
 from components.scratch import replace_folder, scratch_folder
+from components.signing import beside, verify
 
 POLICY = "policy"
 EXPERIMENT = ("experiment.json", "experiment.md")
 POOL = ("creatives", "images")  # tables of a package that join the shop when it acts
 
 
+RUN = "`adloom run`"  # what the lock of a data set's artifacts says of a run
+UNPUBLISHED = "a run as of an earlier time publishes nothing; `--publish` makes it charge the ledger, register and move"
+
+
 def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
-    those of the champion generators too, where warm starts are asked for."""
-    from components.promotion.registry import questions
+    those of the champion generators too, where warm starts are asked for.
+
+    Moves that were cut off are ended first. UserError where no lock could be held later, so before any work is done.
+    """
+    from components.promotion.registry import mend, questions
     from components.tracking import open_store
 
-    client, name = open_store(), f"{dataset}-{POLICY}"
-    write_json(list(questions(client, name)), paths.ledger)
-    champion = _fetch_champion(client, name, paths.champion)
-    if champion is None:
-        paths.champion_record.unlink(missing_ok=True)
-    else:
-        record = {"version": champion.number, "package": champion.tags["package_digest"], **_forms_of(champion)}
-        write_json(record, paths.champion_record)
-    if settings.creatives.warm_start:
-        _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
+    lock = store_lock(settings.promotion.lock)
+    client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
+    with folder_lock(Path(paths.artifacts), RUN):
+        with lock:
+            for kind in ("interest", "creatives", POLICY):
+                mend(client, f"{dataset}-{kind}")
+        write_json(list(questions(client, name)), paths.ledger)
+        champion = _fetch_champion(client, name, paths.champion)
+        if champion is None:
+            paths.champion_record.unlink(missing_ok=True)
+        else:
+            package = {"model": champion.name, "package": champion.tags["package_digest"]}
+            write_json({"version": champion.number, **package, **_forms_of(champion)}, paths.champion_record)
+        if settings.creatives.warm_start:
+            _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
 
 
 def charge(dataset: str, settings: Settings, paths: Paths) -> str:
@@ -49,16 +65,18 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
     from components.tracking import open_store
 
     asked = question(settings, paths)
-    write_json(list(registry.charge(open_store(), f"{dataset}-{POLICY}", asked)), paths.ledger)
+    client = open_store(settings.promotion.lock)
+    write_json(list(registry.charge(client, f"{dataset}-{POLICY}", asked)), paths.ledger)
     return asked
 
 
 def _forms_of(version) -> dict:
-    """The forms of a registered policy that may act, and the one that does; the package's own order where a person
-    forced a policy through that passed in none."""
-    forms = version.tags.get("forms", "none")
-    acts = version.tags.get("acts", "none")
-    return {"acts": None if acts == "none" else acts, "forms": [] if forms == "none" else forms.split(",")}
+    """The forms of a registered policy that may act, and the one that does, by its signed decision; the package's own
+    order where a person forced a policy through that passed in none."""
+    from components.promotion.record import passed_decision
+
+    decision = passed_decision(version)
+    return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
 
 
 def _fetch_champion(client, name: str, folder: UPath):
@@ -69,40 +87,126 @@ def _fetch_champion(client, name: str, folder: UPath):
     version = version_of(client, name, CHAMPION)
     if version is None:
         shutil.rmtree(folder, ignore_errors=True)
-    elif not folder.exists() or digest_package(folder) != version.tags["package_digest"]:
+        beside(Path(folder)).unlink(missing_ok=True)
+    elif not _is_fetched(version, Path(folder)):
         fetch_package(version, Path(folder))
     return version
 
 
+def _is_fetched(version, folder: Path) -> bool:
+    """Whether `folder` holds the files of `version`, signed."""
+    from components.tracking import digest_of
+
+    if not folder.exists() or digest_package(folder) != digest_of(version):
+        return False
+    try:
+        verify(folder, version.name, beside(folder), str(folder))
+    except UserError:  # it is fetched anew, and checked then
+        return False
+    return True
+
+
 def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
-    """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome."""
+    """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome.
+
+    UserError, with nothing registered, where a stage's files are not those that the decision was made about.
+    """
     from components.promotion.decision import Decision
     from components.promotion.registry import CHAMPION, apply, apply_gate
-    from components.tracking import open_store, register, version_of
+    from components.tracking import digest_of, open_store, register, version_of
 
-    client = open_store()
+    with folder_lock(Path(paths.artifacts), RUN):
+        client = open_store(settings.promotion.lock)
+        decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
+        _check_judged(decision, paths)
+        gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
+        tags = {"flow_run_id": flow_run_id, "dataset": dataset}
+        pins = {"recipe": _recipe(settings, paths)}
+        for record in _models(dataset, settings, paths, gates, tags):
+            version = register(client, record)
+            kind = record.name.removeprefix(f"{dataset}-")
+            pins[f"{kind}_version"] = str(version.number)
+            apply_gate(client, record.name, version, gates[kind])
+        name = f"{dataset}-{POLICY}"
+        candidate = register(client, _policy(dataset, settings, paths, {**tags, **pins}))
+        outcome = apply(client, name, candidate, decision, settings.promotion.approval)
+        champion = version_of(client, name, CHAMPION)
+        return {
+            **_outcome(dataset, decision, outcome.action, outcome.reasons),
+            "champion": outcome.champion,
+            "candidate": outcome.candidate,
+            "acting": _forms_of(champion) if champion else None,
+            "package": digest_of(champion) if champion else None,
+        }
+
+
+def preview(dataset: str, paths: Paths) -> dict:
+    """The outcome of a run that publishes nothing: what was decided, and the champion that it was judged against."""
+    from components.promotion.decision import Decision
+
     decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
+    record = read_json(paths.champion_record) if paths.champion_record.exists() else None
+    return {
+        **_outcome(dataset, decision, "preview", (*decision.reasons, UNPUBLISHED)),
+        "champion": record and record["version"],
+        "candidate": None,
+        "acting": record and {name: record[name] for name in ("acts", "forms")},
+        "package": record and record["package"],
+    }
+
+
+def _outcome(dataset: str, decision, action: str, reasons: Sequence[str]) -> dict:
+    """What a run says of the decision, whatever it moved."""
     gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
-    tags = {"flow_run_id": flow_run_id, "dataset": dataset}
-    pins = {}
-    for record in _models(dataset, settings, paths, gates, tags):
-        version = register(client, record)
-        kind = record.name.removeprefix(f"{dataset}-")
-        pins[f"{kind}_version"] = str(version.number)
-        apply_gate(client, record.name, version, gates[kind])
-    candidate = register(client, _policy(dataset, settings, paths, {**tags, **pins}))
-    outcome = apply(client, f"{dataset}-{POLICY}", candidate, decision, settings.promotion.approval)
     return {
         "dataset": dataset,
-        "action": outcome.action,
-        "reasons": list(outcome.reasons),
-        "champion": outcome.champion,
-        "candidate": outcome.candidate,
+        "action": action,
+        "reasons": list(reasons),
         "lift": decision.lift,
         "forms": {found.form: found.verdict for found in decision.forms},
-        "acting": _forms_of(version_of(client, f"{dataset}-{POLICY}", CHAMPION)) if outcome.champion else None,
         **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
     }
+
+
+def _check_judged(decision, paths: Paths) -> None:
+    """UserError unless the stages' folders hold, to the byte, what the decision was made about."""
+    made = read_manifest(paths.stage("promotion"))
+    standing = {name: read_manifest(paths.stage(name)) for name in STAGES if made and name in made.inputs}
+    altered = [
+        name
+        for name, manifest in {**standing, "promotion": made}.items()
+        if manifest is None or digest_tree(paths.stage(name)) != dict(manifest.outputs)
+    ]
+    altered += [
+        name
+        for name, manifest in standing.items()
+        if name not in altered and made.inputs[name] != digest_json(dict(manifest.outputs))
+    ]
+    if not altered and digest_package(paths.stage("promotion") / POLICY) != decision.evidence.candidate:
+        altered = [POLICY]
+    if altered:
+        raise UserError(
+            f"{paths.artifacts}: the files of {', '.join(altered)} are not those that were judged; nothing was "
+            f"registered or moved. `adloom run {paths.artifacts.name}` makes them anew"
+        )
+
+
+def _recipe(settings: Settings, paths: Paths) -> str:
+    """Digest of the settings and the code that make a policy, seeds left out: equal where only the data differ."""
+    shaping = {
+        "features": settings.features,
+        "interest": settings.interest,
+        "creatives": settings.creatives,
+        "evaluation": settings.evaluation.policy,
+    }
+    code = {name: read_manifest(paths.stage(name)).code for name in shaping}
+    return digest_json([code, {name: _seedless(config.model_dump(mode="json")) for name, config in shaping.items()}])
+
+
+def _seedless(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _seedless(item) for key, item in value.items() if key != "seed"}
+    return [_seedless(item) for item in value] if isinstance(value, list) else value
 
 
 def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:
@@ -193,28 +297,43 @@ def export(outcome: Mapping, paths: Paths) -> None:
     the plan of the experiment that would confirm it, and a manifest.
 
     The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
+    UserError, with the export as it was, where they are not the registered ones.
     """
-    if outcome["champion"] is not None:
+    if outcome["champion"] is None:
+        return
+    with folder_lock(Path(paths.artifacts), RUN):
         own = outcome["champion"] == outcome["candidate"]
+        if not own:
+            verify(
+                Path(paths.champion),
+                f"{outcome['dataset']}-{POLICY}",
+                beside(Path(paths.champion)),
+                str(paths.champion),
+            )
         _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)
 
 
 def renew_export(dataset: str, paths: Paths) -> bool:
     """Write what is exported anew, of the champion that the registry has now; whether anything was exported here.
 
-    Its files are fetched aside, for a run that is under way is judging against those in the snapshot.
+    A first export is written too, where the data set's runs are made: where there is a candidate. The champion's files
+    are fetched aside, for a run that is under way is judging against those in the snapshot.
     """
     from components.promotion.registry import CHAMPION
-    from components.tracking import fetch_package, open_store, version_of
+    from components.tracking import digest_of, fetch_package, open_store, version_of
 
-    if not paths.export.exists():
+    if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
         return False
     champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
-    with scratch_folder(paths.champion) as scratch:
+    with (
+        folder_lock(Path(paths.artifacts), "an export"),
+        scratch_folder(paths.champion) as scratch,
+    ):
         package = scratch / POLICY
         fetch_package(champion, Path(package))
-        outcome = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": _forms_of(champion)}
-        _export(outcome, package, paths)
+        acting, digest = _forms_of(champion), digest_of(champion)
+        told = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+        _export(told, package, paths)
     return True
 
 
@@ -234,18 +353,30 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
     from components.contract.tables import write_bytes
     from components.policy.preference import policy_name
 
-    acting = outcome["acting"]
+    acting, files = outcome["acting"], digest_tree(package)
+    if digest_json(files) != outcome["package"]:
+        raise UserError(
+            f"{package}: these are not the files of version {outcome['champion']} as they were registered; nothing was "
+            f"exported. `adloom run {outcome['dataset']}` makes or fetches them anew"
+        )
     acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
     with scratch_folder(paths.export) as fresh:
         forms = acting["forms"] or [acts]
         for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
             _copy(package, name, fresh)
+        copied = digest_tree(fresh)
         ads = package / "pool" / "ads"
         for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
             write_bytes(picture.read_bytes(), fresh / "pictures" / picture.name)
+            copied[picture.relative_to(package).as_posix()] = digest_file(fresh / "pictures" / picture.name)
+        altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
+        if altered:
+            raise UserError(
+                f"{package}: {', '.join(altered)} changed while it was being exported; nothing was exported"
+            )
         for name, content in _experiment(outcome, paths).items():
             write_bytes(content, fresh / name)
-        digest = digest_package(package)
+        digest = outcome["package"]
         manifest = {
             "policy_version": outcome["champion"],
             "dataset": outcome["dataset"],
@@ -287,9 +418,12 @@ def exported_policy(paths: Paths):
             "nothing is exported"
         )
     package = _package_of(manifest, paths)
-    table = PolicyPackage.from_files(
-        {file.name: file.read_bytes() for file in paths.export.iterdir() if file.is_file()}
-    ).table
+    files = {file.name: file.read_bytes() for file in paths.export.iterdir() if file.is_file()}
+    judged = digest_tree(package)
+    altered = sorted(name for name in files if name in judged and digest_bytes(files[name]) != judged[name])
+    if altered:
+        raise UserError(f"{paths.export}: {', '.join(altered)} differ from the package; {_again(paths)}")
+    table = PolicyPackage.from_files(files).table
     pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
     return Champion(manifest["logging_policy"], table.probabilities, pool)
 
@@ -299,16 +433,22 @@ def _package_of(manifest: Mapping, paths: Paths) -> UPath:
         if package.exists() and digest_package(package) == manifest["package"]:
             return package
     raise UserError(
-        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; "
-        f"`adloom run {paths.artifacts.name}` brings it back"
+        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; {_again(paths)}"
     )
+
+
+def _again(paths: Paths) -> str:
+    return f"`adloom run {paths.artifacts.name}` brings it back"
 
 
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
     """The champion's experiment plan: of the run that promoted it, carried on by later ones; none where it is lost."""
     earlier = paths.export / "manifest.json"
     carried = earlier.exists() and read_json(earlier)["policy_version"] == outcome["champion"]
-    own = outcome["champion"] == outcome["candidate"] and (paths.stage("promotion") / EXPERIMENT[0]).exists()
+    plan = paths.stage("promotion") / EXPERIMENT[0]
+    own = plan.exists() and (
+        outcome["champion"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
+    )
     folder = paths.stage("promotion") if own else paths.export if carried else None
     files = [] if folder is None else [folder / name for name in EXPERIMENT]
     return {file.name: file.read_bytes() for file in files if file.exists()}

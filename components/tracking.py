@@ -1,23 +1,32 @@
 """The few MLflow calls that stages share: open the store, log one model with its evidence, find and fetch versions.
 
 A version is known by the digest of its package (the files it consists of): logging the same package twice gives the
-same version, so a publication that was cut off is simply done again. What is fetched is checked against that digest,
-because the registry itself checks nothing.
+same version, so a publication that was cut off is simply done again. Every package is signed. What is fetched is
+checked against digest and signature before anything reads it, because the registry itself checks nothing.
 """
 
+import functools
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from components.errors import UserError
-from components.lock import store_lock
+from upath import UPath
+
+from components.errors import Unavailable, UserError
+from components.lock import migration_lock, sqlite_file, store_lock
 from components.manifest import digest_package
 from components.scratch import replace_folder, scratch_folder
+from components.signing import beside, sign, verify
 
 PACKAGE = "package"  # folder of a run's artifacts that holds the files a version consists of
+SIGNATURE = "package.sig"  # the artifact beside it
+DIGEST = "package_digest"  # tag of a version
 TAG_LIMIT = 4_000  # characters; MLflow refuses values above 5,000
 
 
@@ -51,10 +60,29 @@ class Version:
     tags: Mapping[str, str]
 
 
-def open_store():
-    """A client of the configured tracking store; the first one makes the database, alone.
+@functools.cache
+def _client_class():
+    from mlflow import MlflowClient  # late, for it reads the environment when it is imported
 
-    Concurrent first starts race in MLflow's migrations, so this holds the lock meanwhile.
+    class Client(MlflowClient):
+        """MLflow's client, with the lock that whoever changes the registry holds."""
+
+        def __init__(self, lock: str | None) -> None:
+            super().__init__()
+            self._lock = lock
+
+        def lock(self):
+            """The registry's lock; UserError where it has none and `promotion.lock` names none."""
+            return store_lock(self._lock)
+
+    return Client
+
+
+def open_store(lock: str | None = None):
+    """A client of the configured tracking store; the first one makes the database, alone. `lock`: `promotion.lock`.
+
+    Concurrent first starts race in MLflow's migrations, so this holds the database's lock meanwhile. A new SQLite
+    database is readable by its owner alone.
     """
     import mlflow
 
@@ -62,17 +90,45 @@ def open_store():
     if not uri:
         raise UserError("MLFLOW_TRACKING_URI is not set")
     mlflow.set_tracking_uri(uri)
-    with store_lock():
-        client = mlflow.MlflowClient()
-        client.search_experiments(max_results=1)
+    with migration_lock(uri):
+        if uri.startswith("sqlite"):
+            _make_private(sqlite_file(uri))
+        client = _client_class()(lock)
+        _reach(client, uri)
     return client
 
 
+def _reach(client, uri: str) -> None:
+    """The first question to the store, which makes a database's tables; Unavailable where a server does not answer."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        if not uri.startswith("http"):
+            raise
+        reason = str(error).partition("(Caused by ")[2].rstrip(")") or str(error).splitlines()[0]
+        place = urlsplit(uri)
+        raise Unavailable(f"the MLflow server at {place.hostname}:{place.port} gives no answer: {reason}") from None
+
+
+def _make_private(database: Path | None) -> None:
+    """An empty file that only its owner may open, where there is no database yet: SQLite fills it."""
+    if database is not None and not database.exists():
+        os.close(os.open(database, os.O_CREAT, 0o600))
+
+
 def register(client, record: ModelRecord) -> Version:
-    """The version of `record.name` that holds this package: the existing one, or a new one with everything logged."""
+    """The version of `record.name` that holds this package: the existing one, or a new one with everything logged.
+
+    An existing one that was registered before packages were signed is signed now: the same files are at hand.
+    """
     digest = digest_package(record.package)
     existing = find_version(client, record.name, digest)
     if existing:
+        if not has_artifact(existing, SIGNATURE):
+            with _signature(record.package, record.name) as signature:
+                client.log_artifact(existing.run_id, str(signature))
         for key, value in record.tags.items():
             client.set_model_version_tag(record.name, str(existing.number), key, value[:TAG_LIMIT])
         return find_version(client, record.name, digest)
@@ -85,8 +141,12 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
     ensure_model(client, record.name)
     experiment = _experiment(client, record.dataset)
     tags = {key: value[:TAG_LIMIT] for key, value in record.tags.items()}
-    with mlflow.start_run(experiment_id=experiment, run_name=record.name) as run:
-        mlflow.set_tags({**tags, "git_commit": git_commit(), "package_digest": digest})
+    tags |= {"git_commit": git_commit(), DIGEST: digest}
+    with (
+        _signature(record.package, record.name) as signature,
+        mlflow.start_run(experiment_id=experiment, run_name=record.name) as run,
+    ):
+        mlflow.set_tags(tags)
         client.log_inputs(run.info.run_id, [_data_input(record)])
         mlflow.log_params(dict(record.params))
         mlflow.log_metrics(dict(record.metrics))
@@ -95,11 +155,17 @@ def _log_version(client, record: ModelRecord, digest: str) -> Version:
         for folder in record.pictures:
             mlflow.log_artifacts(str(folder), "pictures")
         mlflow.log_artifacts(str(record.package), PACKAGE)
+        mlflow.log_artifact(str(signature))
         source = record.log_native()
-    version = client.create_model_version(
-        record.name, source, run.info.run_id, tags={**tags, "git_commit": git_commit(), "package_digest": digest}
-    )
-    return _version(version)
+    return _version(client.create_model_version(record.name, source, run.info.run_id, tags=tags))
+
+
+@contextmanager
+def _signature(package: Path, name: str) -> Iterator[Path]:
+    """A file with the signature of `package` as the files of `name`."""
+    with tempfile.TemporaryDirectory(prefix="adloom-sign-") as scratch:
+        sign(package, name, Path(scratch) / SIGNATURE)
+        yield Path(scratch) / SIGNATURE
 
 
 def _experiment(client, name: str) -> str:
@@ -133,9 +199,7 @@ def _data_input(record: ModelRecord):
 
 def find_version(client, name: str, digest: str) -> Version | None:
     """The version of `name` whose package has `digest`; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'")
-    same = [version for version in found if version.tags.get("package_digest") == digest]
-    return _version(min(same, key=lambda version: int(version.version))) if same else None
+    return next((version for version in versions_of(client, name) if version.tags.get(DIGEST) == digest), None)
 
 
 def version_of(client, name: str, alias: str) -> Version | None:
@@ -154,21 +218,97 @@ def _version(found) -> Version:
     return Version(found.name, int(found.version), found.run_id, dict(found.tags))
 
 
-def fetch_package(version: Version, folder: Path) -> None:
-    """Put the files of `version` into `folder`, replacing what is there, if their digest is the registered one."""
-    from mlflow.artifacts import download_artifacts
+def digest_of(version: Version) -> str:
+    """The digest of the version's package; UserError for a version that Adloom did not register."""
+    if DIGEST not in version.tags:
+        raise UserError(
+            f"{_label(version)} has no tag {DIGEST}: it was not registered by Adloom, and somebody moved an alias to "
+            "it. Move the alias back to a version of Adloom's in MLflow (`adloom ui`), or, if it is the champion of a "
+            "policy, take its place from it with `adloom rollback`"
+        )
+    return version.tags[DIGEST]
 
-    with scratch_folder(folder) as scratch:
-        fetched = Path(download_artifacts(run_id=version.run_id, artifact_path=PACKAGE, dst_path=str(scratch)))
-        if digest_package(fetched) != version.tags.get("package_digest"):
-            raise UserError(
-                f"{version.name} version {version.number}: its files differ from those that were registered; "
-                "nothing was loaded. Roll back, or register it again"
-            )
-        replace_folder(fetched, folder)
+
+def versions_of(client, name: str) -> list[Version]:
+    """All versions of `name`, with their tags, oldest first."""
+    found = client.search_model_versions(f"name = '{name}'")
+    return sorted((_version(version) for version in found), key=lambda version: version.number)
+
+
+def fetch_package(version: Version, folder: Path) -> None:
+    """Put the files of `version` into `folder`, replacing what is there, and their signature beside it (`NAME.sig`).
+
+    UserError, with `folder` as it was, unless both the registered digest and the signature are theirs.
+    """
+    with scratch_folder(UPath(folder)) as scratch:
+        fetched = checked_package(version, Path(scratch))
+        os.replace(Path(scratch) / SIGNATURE, beside(folder))
+        replace_folder(UPath(fetched), UPath(folder))
+
+
+def checked_package(version: Version, scratch: Path) -> Path:
+    """The folder below `scratch` with the files of `version`, which have the registered digest and a good signature."""
+    expected = digest_of(version)
+    fetched = fetch_artifact(version, PACKAGE, scratch)
+    if digest_package(fetched) != expected:
+        raise UserError(
+            f"{_label(version)}: its files differ from those that were registered; nothing was loaded. Restore them "
+            "from a backup, or roll back"
+        )
+    if has_artifact(version, SIGNATURE):
+        fetch_artifact(version, SIGNATURE, scratch)
+    verify(fetched, version.name, scratch / SIGNATURE, _label(version))
+    return fetched
+
+
+def sign_package(client, version: Version) -> None:
+    """Sign the registered files of `version` as they are; UserError where their digest is not the registered one."""
+    with tempfile.TemporaryDirectory(prefix="adloom-fetch-") as scratch:
+        fetched = fetch_artifact(version, PACKAGE, Path(scratch))
+        if digest_package(fetched) != digest_of(version):
+            raise UserError(f"{_label(version)}: its files differ from those that were registered; nothing was signed")
+        with _signature(fetched, version.name) as signature:
+            client.log_artifact(version.run_id, str(signature))
+
+
+def fetch_artifact(version: Version, name: str, scratch: Path) -> Path:
+    """The file or folder `name` of the version's run, below `scratch`; Unavailable where it cannot be read."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(run_id=version.run_id, artifact_path=name, dst_path=str(scratch)))
+    except (MlflowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Unavailable(f"{_label(version)}: {name} cannot be read from its MLflow run: {reason}") from None
+
+
+def has_artifact(version: Version, name: str) -> bool:
+    """Whether the version's run has the artifact `name`."""
+    return any(file == name for file in artifacts_in(version, str(Path(name).parent)))
+
+
+def artifacts_in(version: Version, folder: str) -> list[str]:
+    """Paths of the files and folders in `folder` of the version's run (`.`: at its top), sorted."""
+    from mlflow import MlflowClient
+
+    listed = MlflowClient().list_artifacts(version.run_id, None if folder == "." else folder)
+    return sorted(file.path for file in listed)
+
+
+def _label(version: Version) -> str:
+    return f"{version.name} version {version.number}"
 
 
 def git_commit() -> str:
-    """The commit that the project's folder is at; `unknown` outside a git checkout."""
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
+    """The commit that the project's folder is at, `+dirty` if tracked files differ from it; `unknown` without git."""
+    found = _git("rev-parse", "HEAD")
+    if found is None:
+        return "unknown"
+    return f"{found}+dirty" if _git("status", "--porcelain", "--untracked-files=no") else found
+
+
+def _git(*words: str) -> str | None:
+    """What git answers; None where it fails."""
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

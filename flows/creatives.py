@@ -1,10 +1,13 @@
 """The generator stage as a flow of its own, so that a GPU work pool can run it."""
 
+from pathlib import Path
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from components import handoff
+from components.lock import folder_lock
 from flows.notices import tell_failure
 from flows.tasks import locate, run_stage
 
@@ -30,7 +33,8 @@ def creatives(
     its message, the digest by which that pipeline finds the outputs: results of a flow stay on the worker's own disk.
     """
     settings, paths = locate(dataset, params, data, workdir, overrides)
-    if order is None:
-        run_stage("creatives", dataset, settings, paths)
-        return None
-    return Completed(message=handoff.carry_out(order, settings, paths))
+    with folder_lock(Path(paths.artifacts), "the flow `creatives`"):  # a pipeline's own process has it already
+        if order is None:
+            run_stage("creatives", dataset, settings, paths)
+            return None
+        return Completed(message=handoff.carry_out(order, settings, paths))

@@ -1,5 +1,7 @@
 """The whole chain: registry snapshot, six stages, publication. Each run ends in a decision with its reason."""
 
+from pathlib import Path
+
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -7,8 +9,10 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from components import publication
+from components.config import Settings
 from components.errors import UserError
-from components.paths import STAGES
+from components.lock import folder_lock
+from components.paths import STAGES, Paths
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
@@ -37,33 +41,52 @@ def pipeline(
     as_of: str | None = None,
     window_days: int | None = None,
     attribution_days: int | None = None,
+    publish_as_of: bool = False,
 ) -> dict:
     """Take `dataset` from raw tables to a decision about its policy; the record of that decision comes back.
 
     `data`: the folder of the raw tables (default data/<dataset>). `overrides`: section.key=value, as in `adloom run`.
-    `as_of` (a date or time in UTC), `window_days`, `attribution_days`: the settings of these names in `validation`.
+    `as_of` (a date or time in UTC), `window_days`, `attribution_days`: the settings of these names in `validation`. A
+    run as of an earlier time looks at no judged rows that the ledger was not charged for, registers and exports
+    nothing, unless `publish_as_of`. No other process may work in the data set's artifacts meanwhile.
     """
     overrides = dated(overrides, as_of, window_days, attribution_days)
     settings, paths = locate(dataset, params, data, workdir, overrides)
+    with folder_lock(Path(paths.artifacts), publication.RUN):
+        return _run(dataset, settings, paths, (params, data, workdir, overrides), publish_as_of)
+
+
+def _run(dataset: str, settings: Settings, paths: Paths, given: tuple, publish_as_of: bool) -> dict:
+    """The chain; `given`: params, data, workdir and overrides, as the flow got them."""
+    params, _, _, overrides = given
+    publishing = settings.validation.as_of is None or publish_as_of
     snapshot(dataset, settings, paths)
     for name in STAGES:
-        if name == "evaluation":  # a look at the judged rows is paid for before it is taken
+        if name == "evaluation" and publishing:  # a look at the judged rows is paid for before it is taken
             charge(dataset, settings, paths)
         on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
         if on_gpu:
             creatives_on_gpu(dataset, settings, paths, params, overrides)
         if name == "creatives" and not on_gpu:
-            creatives(dataset, params, data, workdir, overrides)
+            creatives(dataset, *given)
         else:  # what came from the GPU pool is found unchanged, and shown
             run_stage(name, dataset, settings, paths)
-    outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
-    export(outcome, paths)
+    if publishing:
+        outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
+        export(outcome, paths)
+    else:
+        outcome = publication.preview(dataset, paths)
     create_markdown_artifact(key=f"{dataset}-decision".lower(), markdown=publication.page(outcome))
     return outcome
 
 
 def run_all(
-    datasets: tuple[str, ...], params: str, data: str | None, workdir: str, overrides: tuple[str, ...]
+    datasets: tuple[str, ...],
+    params: str,
+    data: str | None,
+    workdir: str,
+    overrides: tuple[str, ...],
+    publish_as_of: bool = False,
 ) -> list[dict]:
     """Run the pipeline on each data set in turn, under one Prefect server; their outcomes in the same order."""
     if PREFECT_API_URL.value():  # without one, a temporary server starts of itself
@@ -71,4 +94,4 @@ def run_all(
             fault = client.api_healthcheck()
         if fault is not None:
             raise UserError(f"PREFECT_API_URL: no Prefect server answers at {PREFECT_API_URL.value()} ({fault})")
-    return [pipeline(name, params, data, workdir, overrides) for name in datasets]
+    return [pipeline(name, params, data, workdir, overrides, publish_as_of=publish_as_of) for name in datasets]

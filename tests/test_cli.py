@@ -15,7 +15,8 @@ from components import cli
 from components.manifest import ROOT
 
 cli._collect()
-COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "promote", "rollback", "databases", "ui")
+BY_HAND = ("promote", "reject", "rollback", "sign")
+COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", *BY_HAND, "databases", "ui")
 
 
 def adloom(*arguments: str):

@@ -25,7 +25,19 @@ ROOMS = [
         "folders",
         "store",
     ),
-    *("world", "datasets", "pictures", "features", "interest", "creatives", "policy", "evaluation", "lock", "tracking"),
+    *(
+        "world",
+        "datasets",
+        "pictures",
+        "features",
+        "interest",
+        "creatives",
+        "policy",
+        "evaluation",
+        "lock",
+        "signing",
+        "tracking",
+    ),
     *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
     *("generation", "cli"),
 ]
@@ -37,6 +49,7 @@ MAY_READ_FILES = {
     "contract",
     "datasets",
     "lock",
+    "signing",
     "tracking",
     "outputs",
     "folders",
@@ -159,6 +172,7 @@ FILE_READERS = {
     "components.pictures.network",
     "components.promotion.lookup",  # MLflow hands it a path
     "components.promotion.native",
+    "components.promotion.record",  # what MLflow fetched
 }
 
 

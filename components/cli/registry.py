@@ -1,10 +1,17 @@
-"""`adloom status`, `promote` and `rollback`: the registry as the command line sees it."""
+"""`adloom status`, `promote`, `reject`, `rollback` and `sign`: the registry as the command line sees it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from components.cli.run import SHIPPED, json_option, workdir
+
+if TYPE_CHECKING:
+    from components.paths import Paths
 
 
 def _login() -> str:
@@ -22,13 +29,20 @@ by_whom = click.option(
 )
 
 
-def _open():
+def _open(lock: str | None = None):
     from components.environment import prepare
 
     prepare()
     from components.tracking import open_store
 
-    return open_store()
+    return open_store(lock)
+
+
+def _lock(params: str | None, dataset: str) -> str | None:
+    """`promotion.lock` of the settings file."""
+    from components.config import load_settings
+
+    return load_settings(params or "params.yaml", dataset).promotion.lock
 
 
 @click.command()
@@ -52,12 +66,33 @@ def status(dataset: str | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
 @because
 @by_whom
-def promote(dataset: str, force: bool, reason: str | None, by: str) -> None:
-    """Make the challenger policy of DATASET its champion, if it passed the gate."""
+@workdir
+@click.pass_obj
+def promote(params: str | None, dataset: str, force: bool, reason: str | None, by: str, workdir: str) -> None:
+    """Make the challenger policy of DATASET its champion, if it passed the gate.
+
+    Its files are checked, and its decision is made again from the evidence that was kept. The export in the working
+    directory follows.
+    """
     from components.promotion.registry import promote as move
 
-    outcome = move(_open(), f"{dataset}-policy", force, reason, by)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})")
+    with _working(dataset, workdir, "promote") as paths:
+        outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", force, reason, by)
+        click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})")
+        _renew(dataset, paths, outcome.champion)
+
+
+@click.command()
+@click.argument("dataset")
+@because
+@by_whom
+@click.pass_obj
+def reject(params: str | None, dataset: str, reason: str | None, by: str) -> None:
+    """Turn the challenger policy of DATASET down: it no longer waits, and no run proposes this version again."""
+    from components.promotion.registry import reject as turn_down
+
+    outcome = turn_down(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
+    click.echo(f"{dataset}-policy: version {outcome.candidate} is rejected ({outcome.reasons[0]}; {by})")
 
 
 @click.command()
@@ -65,20 +100,57 @@ def promote(dataset: str, force: bool, reason: str | None, by: str) -> None:
 @because
 @by_whom
 @workdir
-def rollback(dataset: str, reason: str | None, by: str, workdir: str) -> None:
+@click.pass_obj
+def rollback(params: str | None, dataset: str, reason: str | None, by: str, workdir: str) -> None:
     """Give the champion's place in DATASET back to the version that held it before.
 
-    The export in the working directory follows. No run promotes the version that loses the place again, until `adloom
-    promote` does.
+    Repeated, it goes one champion further back each time. The export in the working directory follows. No run promotes
+    the version that loses the place, or one made by the same settings and code, until `adloom promote` does.
     """
-    from components.paths import Paths
     from components.promotion.registry import rollback as move
+
+    with _working(dataset, workdir, "rollback") as paths:
+        outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
+        click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")
+        _renew(dataset, paths, outcome.champion)
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--reason", metavar="TEXT", required=True, help="How you know them; kept with the versions.")
+@by_whom
+@click.pass_obj
+def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
+    """Sign the champions of DATASET that were registered before packages were signed.
+
+    Their files have to be those of their digests. Where they come from is your word, and is kept with the versions.
+    """
+    from components.promotion.history import MODELS
+    from components.promotion.registry import vouch
+
+    client = _open(_lock(params, dataset))
+    signed = [vouch(client, f"{dataset}-{kind}", reason, by) for kind in MODELS]
+    for version in filter(None, signed):
+        click.echo(f"{version.name}: version {version.number} is signed ({by})")
+    if not any(signed):
+        click.echo(f"{dataset}: there is no champion to sign")
+
+
+@contextmanager
+def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
+    """The folders of `dataset`, with nobody else at work in its artifacts."""
+    from components.lock import folder_lock
+    from components.paths import Paths
+
+    paths = Paths.of(dataset, workdir=workdir)
+    with folder_lock(Path(paths.artifacts), f"`adloom {command}`"):
+        yield paths
+
+
+def _renew(dataset: str, paths: "Paths", version: int) -> None:
     from components.publication import renew_export
 
-    outcome = move(_open(), f"{dataset}-policy", reason, by)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")
-    paths = Paths.of(dataset, workdir=workdir)
     if renew_export(dataset, paths):
-        click.echo(f"{paths.export}: holds version {outcome.champion} now")
+        click.echo(f"{paths.export}: holds version {version} now")
     else:
         click.echo(f"{paths.export}: nothing is exported here; an export elsewhere follows with `adloom run {dataset}`")

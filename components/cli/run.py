@@ -18,12 +18,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Report as on
 @click.command()
 @click.argument("datasets", nargs=-1, metavar="[DATASET ...]")
 @click.option("--data", "folder", metavar="DIR", help="A data set of your own: a folder with the contract's files.")
-@click.option("--as-of", metavar="DATE", help="Use only what was known at this time (UTC).")
+@click.option(
+    "--as-of", metavar="DATE", help="Use only what was known at this time (UTC); publishes nothing without --publish."
+)
+@click.option("--publish", is_flag=True, help="With --as-of: charge the ledger, register, and move the champion.")
 @setting
 @workdir
 @json_option
 @click.pass_obj
-def run(params: str, datasets, folder, as_of, overrides, workdir, as_json) -> None:
+def run(params: str, datasets, folder, as_of, publish, overrides, workdir, as_json) -> None:
     """Run the whole flow: validate, learn, generate, evaluate, and promote if the evidence holds.
 
     With no name: marketplace, then openbandit.
@@ -41,7 +44,7 @@ def run(params: str, datasets, folder, as_of, overrides, workdir, as_json) -> No
     from flows.pipeline import run_all
 
     with show_progress():
-        outcomes = run_all(names, params=params, data=folder, workdir=workdir, overrides=tuple(overrides))
+        outcomes = run_all(names, params, folder, workdir, tuple(overrides), publish)
     print_summary(outcomes, as_json)
 
 
@@ -96,8 +99,10 @@ def stage(params: str, name, dataset, force, overrides, workdir) -> None:
     prepare()
     from components import stages
     from components.cli.progress import show_progress
+    from components.lock import folder_lock
     from components.paths import Paths
 
-    with show_progress():
-        ran = stages.run(name, settings, Paths.of(dataset, workdir=workdir), force=force)
+    paths = Paths.of(dataset, workdir=workdir)
+    with show_progress(), folder_lock(Path(paths.artifacts), f"`adloom stage {name}`"):
+        ran = stages.run(name, settings, paths, force=force)
     click.echo(f"{dataset} {name}: {'done' if ran else 'unchanged, not run again'}")

@@ -60,11 +60,12 @@ def databases() -> None:
 
 
 def _bring_up_to_date() -> None:
-    from components.lock import lock_of
+    from components.lock import migration_lock
     from components.tracking import open_store
 
     open_store()
-    with lock_of(os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL", "")):
+    own = f"sqlite:///{os.environ['PREFECT_HOME']}/prefect.db"
+    with migration_lock(os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or own):
         upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
         done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -87,13 +87,16 @@ class Decision:
     """What becomes of the candidate policy, and why. `margin` and `lift` are clicks per impression.
 
     forms: the verdict on each; only those that passed are exported and may act. acts: the first of them, the form that
-    a promoted policy acts in; None where none passed.
+    a promoted policy acts in; None where none passed. margin, alpha, boundary, planned_impressions: the settings that
+    it was made by, so that it can be made again from its evidence.
     """
 
     action: Action
     reasons: tuple[str, ...]
     margin: float
     alpha: float  # of the whole ledger; `evidence.alpha` is this question's part
+    boundary: str
+    planned_impressions: int | None
     forms: tuple[Verdict, ...]
     evidence: Evidence
 
@@ -113,6 +116,13 @@ class Decision:
         log = largest_log(self.evidence.record(self.acts))
         return log and log["evaluation"]["lift"]
 
+    def replays(self) -> bool:
+        """Whether `decide` says the same of the same evidence by the same settings, whatever words it uses."""
+        rules = {name: getattr(self, name) for name in ("margin", "alpha", "boundary", "planned_impressions")}
+        again = decide(self.evidence, PromotionConfig(**rules))
+        verdicts = [[(found.form, found.verdict) for found in decision.forms] for decision in (self, again)]
+        return self.action == again.action and verdicts[0] == verdicts[1]
+
     def to_dict(self) -> dict[str, Any]:
         """The record: plain JSON values, with no ids, times or paths in it."""
         return {**asdict(self), "acts": self.acts}
@@ -124,7 +134,8 @@ class Decision:
         gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
         evidence = Evidence(**{**kept, **gates, "forms": tuple(kept["forms"])})
         forms = tuple(Verdict(it["form"], it["verdict"], tuple(it["reasons"])) for it in record["forms"])
-        return cls(record["action"], tuple(record["reasons"]), record["margin"], record["alpha"], forms, evidence)
+        told = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
+        return cls(**told, reasons=tuple(record["reasons"]), forms=forms, evidence=evidence)
 
 
 def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
@@ -135,7 +146,8 @@ def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
     `config.margin` without evidence of harm, or a model that the policy uses failed its own gate.
     """
     action, reasons, forms = _judge(evidence, config)
-    return Decision(action, reasons, config.margin, config.alpha, forms, evidence)
+    rules = config.margin, config.alpha, config.boundary, config.planned_impressions
+    return Decision(action, reasons, *rules, forms, evidence)
 
 
 def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...], tuple[Verdict, ...]]:

@@ -1,7 +1,7 @@
 """Registry -> what stands now: champion, challenger, their numbers and the last decision, as rows."""
 
 from components.promotion.registry import CHALLENGER, CHAMPION
-from components.tracking import Version, version_of
+from components.tracking import Version, version_of, versions_of
 
 MODELS = ("interest", "creatives", "policy")
 
@@ -29,11 +29,8 @@ def _row(client, dataset: str, name: str) -> dict:
 
 def latest_version(client, name: str) -> Version | None:
     """The newest version of `name`; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'")
-    if not found:
-        return None
-    newest = max(found, key=lambda version: int(version.version))
-    return Version(newest.name, int(newest.version), newest.run_id, dict(newest.tags))
+    versions = versions_of(client, name)
+    return versions[-1] if versions else None
 
 
 def _interval(tags) -> dict[str, float] | None:

@@ -1,5 +1,7 @@
 """The champion as the baseline: what it logged where it logged, its deployed function elsewhere, never tilted twice."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from components.errors import UserError
 from components.manifest import digest_package
 from components.paths import Paths
 from components.policy.preference import policy_name
+from components.signing import beside, sign
 from tests.components.policy.packages import package, write
 
 
@@ -17,7 +20,15 @@ from tests.components.policy.packages import package, write
 def paths(tmp_path):
     paths = Paths.of("shop", workdir=str(tmp_path))
     write(paths.champion, package())
+    registered(paths)
     return paths
+
+
+def registered(paths: Paths, acts: str | None = None) -> None:
+    """Sign and record the snapshot as `snapshot` does, for a champion that acts as `acts`."""
+    sign(Path(paths.champion), "shop-policy", beside(Path(paths.champion)))
+    package = {"model": "shop-policy", "package": digest_package(paths.champion)}
+    write_json({"version": 3, **package, "acts": acts, "forms": [acts] if acts else []}, paths.champion_record)
 
 
 def log(*policies: str, known: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -63,23 +74,42 @@ def test_a_distribution_known_in_part_is_filled_where_it_is_not(paths):
 
 def test_the_form_that_acts_is_the_registrys_and_else_the_first(paths):
     assert read_champion(paths).acts == "table"
-    write_json({"version": 3, "acts": "per_shopper", "forms": ["per_shopper"]}, paths.champion_record)
+    registered(paths, "per_shopper")
     assert read_champion(paths).acts == "per_shopper"
-    write_json({"version": 3, "acts": None, "forms": []}, paths.champion_record)
+    registered(paths)
     assert read_champion(paths).acts == "table"
 
 
 def test_without_a_snapshot_there_is_none_and_a_damaged_one_is_named(paths, tmp_path):
     assert read_champion(Paths.of("another", workdir=str(tmp_path))) is None
     (paths.champion / "policy.json").write_text('{"temperature": 0.1, "exploration": 0.05}')
+    registered(paths)
     with pytest.raises(UserError, match=r"packages of release 0\.1 and before must be made anew"):
         read_champion(paths)
 
 
-def test_a_package_and_the_record_of_another_version_are_refused(paths):
-    """A snapshot that was killed between the two would judge against a champion that acts in another's form."""
-    write_json({"version": 1, "package": "0" * 64, "acts": "table", "forms": ["table"]}, paths.champion_record)
-    with pytest.raises(UserError, match="a snapshot of the registry was cut off"):
+def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(paths, monkeypatch):
+    """Swapped, added and missing files, a signature of another model, and a snapshot that was cut off."""
+
+    def unread(*_):
+        raise AssertionError("the package was read")
+
+    monkeypatch.setattr("components.champion.PolicyPackage.from_files", unread)
+    policy, before = paths.champion / "policy.json", (paths.champion / "policy.json").read_bytes()
+    policy.write_text("{}")
+    with pytest.raises(UserError, match="cut off or altered; `adloom run shop` fetches it anew"):
         read_champion(paths)
-    write_json({"version": 1, "package": digest_package(paths.champion), "acts": "table"}, paths.champion_record)
-    assert read_champion(paths).acts == "table"
+    policy.write_bytes(before)
+    (paths.champion / ".hidden").write_text("")  # digests leave hidden files out
+    with pytest.raises(UserError, match=r"signature does not hold: added: \.hidden; nothing was loaded"):
+        read_champion(paths)
+    (paths.champion / ".hidden").unlink()
+    sign(Path(paths.champion), "other-policy", beside(Path(paths.champion)))
+    with pytest.raises(UserError, match="the signature of other-policy, not of shop-policy"):
+        read_champion(paths)
+    beside(Path(paths.champion)).unlink()
+    with pytest.raises(UserError, match="it has no signature"):
+        read_champion(paths)
+    paths.champion_record.unlink()
+    with pytest.raises(UserError, match="cut off or altered"):
+        read_champion(paths)

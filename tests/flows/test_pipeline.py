@@ -269,7 +269,7 @@ def test_a_backfill_by_the_whole_chain_gives_the_bytes_of_that_days_own_run(fini
     }  # fmt: skip
     for command in (
         ["data", "advance", "marketplace", "--days", "2"],
-        ["run", "marketplace", "--as-of", ended.isoformat(), "--workdir", "again"],
+        ["run", "marketplace", "--as-of", ended.isoformat(), "--workdir", "again", "--publish"],
     ):
         done = subprocess.run([*adloom, *command], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]

@@ -15,7 +15,7 @@ from components.datasets import advance, build, storage
 from components.datasets.marketplace import build_tables
 from components.datasets.storage import write_dataset
 from components.errors import UserError
-from components.manifest import digest_tree
+from components.manifest import digest_package, digest_tree
 from components.paths import Paths
 from components.policy.decision_table import ANY
 from components.policy.package import PolicyPackage
@@ -104,7 +104,8 @@ def deploy(paths, tables, creatives, images):
     write_table(creatives, package / "pool" / "creatives.parquet")
     write_table(images, package / "pool" / "images.parquet")
     acts = {"acts": "table", "forms": ["table"]}
-    export({"dataset": NAME, "champion": 7, "candidate": 7, "acting": acts}, paths)
+    digest = digest_package(package)
+    export({"dataset": NAME, "champion": 7, "candidate": 7, "acting": acts, "package": digest}, paths)
 
 
 @pytest.fixture

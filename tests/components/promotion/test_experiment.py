@@ -1,6 +1,7 @@
 """The plan of an A/B test: shoppers split evenly and for good, sizes that keep their promise, the gate's guardrails."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,22 @@ from components.manifest import digest_package, digest_tree
 from components.paths import Paths
 from components.promotion.experiment import POWER, arm, experiment_page, impressions_per_arm, plan_experiment
 from components.publication import export, exported_policy
+from components.signing import beside, sign
 from tests.components.policy.packages import package, write
 
-ACTS = {"dataset": "shop", "acting": {"acts": "table", "forms": ["table"]}}
+
+def outcome(package, champion: int, candidate: int, acts: str = "table") -> dict:
+    """A run's outcome as far as an export reads it, after `package` was registered as the champion."""
+    acting = {"acts": acts, "forms": [acts]}
+    registered = digest_package(package)
+    return {"dataset": "shop", "acting": acting, "champion": champion, "candidate": candidate, "package": registered}
+
+
+def signed(package) -> None:
+    """Sign the snapshot of the champion, as the registry does."""
+    sign(Path(package), "shop-policy", beside(Path(package)))
+
+
 LIFT = {"value": 0.003, "ci_low": 0.001, "ci_high": 0.005}
 
 
@@ -89,15 +103,16 @@ def test_the_export_carries_the_plan_of_the_champion_on_until_another_one_comes(
     paths = Paths.of("shop", workdir=str(tmp_path))
     for folder in (paths.stage("promotion") / "policy", paths.champion):
         write(folder, package())
+    signed(paths.champion)
     written = paths.stage("promotion") / "experiment.json"
     written.write_text("{}")
-    export({**ACTS, "champion": 3, "candidate": 3}, paths)
+    export(outcome(paths.champion, 3, 3), paths)
     assert (paths.export / "experiment.json").read_text() == "{}"
     assert "experiment.json" in read_json(paths.export / "manifest.json")["files"]
     written.unlink()
-    export({**ACTS, "champion": 3, "candidate": 4}, paths)
+    export(outcome(paths.champion, 3, 4), paths)
     assert (paths.export / "experiment.json").exists()
-    export({**ACTS, "champion": 2, "candidate": 4}, paths)  # rolled back: its plan is not known here
+    export(outcome(paths.champion, 2, 4), paths)  # rolled back: its plan is not known here
     assert not (paths.export / "experiment.json").exists()
 
 
@@ -106,21 +121,23 @@ def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatc
     paths = Paths.of("shop")
     write(paths.champion, package())
     write_bytes(b"an ad", paths.champion / "pool" / "ads" / "one.png")
-    export({**ACTS, "champion": 2, "candidate": 4}, paths)
+    signed(paths.champion)
+    export(outcome(paths.champion, 2, 4), paths)
     before = digest_tree(paths.export, skip=())
     table = {"policy.json", "catalogue.parquet", "decisions.parquet", "segments.parquet", "manifest.json"}
     assert set(before) == table | {"pictures/one.png"}
     write(paths.champion, package(first=0.5))
     (paths.champion / "pool" / "ads" / "one.png").unlink()
+    signed(paths.champion)
     with monkeypatch.context() as patch:
         patch.setattr("components.publication.write_json", lambda *_: 1 / 0)  # the manifest, its last file
         with pytest.raises(ZeroDivisionError):
-            export({**ACTS, "champion": 3, "candidate": 4}, paths)
+            export(outcome(paths.champion, 3, 4), paths)
     assert digest_tree(paths.export, skip=()) == before
-    export({**ACTS, "champion": 3, "candidate": 4}, paths)
+    export(outcome(paths.champion, 3, 4), paths)
     assert set(digest_tree(paths.export, skip=())) == table
     assert read_json(paths.export / "manifest.json")["policy_version"] == 3
-    assert {path.name for path in paths.artifacts.iterdir()} == {"champion", "export"}
+    assert {path.name for path in paths.artifacts.iterdir()} == {"champion", "champion.sig", "export"}
 
 
 def test_only_the_forms_that_passed_are_exported_byte_for_byte_as_they_were_judged(tmp_path):
@@ -129,7 +146,7 @@ def test_only_the_forms_that_passed_are_exported_byte_for_byte_as_they_were_judg
     own = paths.stage("promotion") / "policy"
     write(own, package())
     for forms, there in ((["table"], {"decisions.parquet", "segments.parquet"}), (["per_shopper"], {"model"})):
-        export({"dataset": "shop", "acting": {"acts": forms[0], "forms": forms}, "champion": 1, "candidate": 1}, paths)
+        export(outcome(own, 1, 1, acts=forms[0]), paths)
         names = {path.name for path in paths.export.iterdir()}
         assert names == {"policy.json", "catalogue.parquet", "manifest.json"} | there
         for name in there | {"catalogue.parquet", "policy.json"}:
@@ -142,10 +159,10 @@ def test_only_the_forms_that_passed_are_exported_byte_for_byte_as_they_were_judg
 
 def test_the_simulated_shop_acts_on_a_table_alone(tmp_path):
     paths = Paths.of("shop", workdir=str(tmp_path))
-    write(paths.stage("promotion") / "policy", package())
+    own = paths.stage("promotion") / "policy"
+    write(own, package())
     assert exported_policy(paths) is None, "nothing is exported yet"
-    acting = {"acts": "per_shopper", "forms": ["per_shopper"]}
-    export({"dataset": "shop", "acting": acting, "champion": 1, "candidate": 1}, paths)
+    export(outcome(own, 1, 1, acts="per_shopper"), paths)
     with pytest.raises(UserError, match=r"acts as per_shopper, for its table did not pass"):
         exported_policy(paths)
 

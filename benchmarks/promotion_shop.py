@@ -1,0 +1,91 @@
+"""What promotion is tried on: a registry of its own, small policies in it, decisions about them that pass or fail."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.config import PromotionConfig
+from components.environment import defaults
+from components.evaluation.gate import GateEvidence
+from components.evaluation.ledger import share_of
+from components.evaluation.lift_bound import LiftRows, lift_sums
+from components.policy.decision_table import ANY, CELL
+from components.policy.package import Acting, PolicyPackage
+from components.promotion.decision import Decision, Evidence, Gate, decide
+from components.promotion.registry import charge
+from components.tracking import ModelRecord, Version, register
+
+ROWS = 20_000
+PASSED = Gate(True, ("calibrated",))
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """These variables for a while, and Adloom's defaults for what is not set."""
+    before = dict(os.environ)
+    for name, value in defaults(Path(values["ADLOOM_STATE"])).items():
+        os.environ.setdefault(name, value)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def policy(first: float) -> PolicyPackage:
+    """One campaign with the creatives a and b; segment 0 sees a with probability `first`."""
+    cells = [("0", first), (ANY, 0.5)]
+    rows = [(cell, "top", "c", name, share, 10) for cell, a in cells for name, share in (("a", a), ("b", 1 - a))]
+    decisions = pd.DataFrame(rows, columns=[*CELL, "creative_id", "probability", "impressions"])
+    never = pd.Series([pd.NaT] * 2, dtype="datetime64[us, UTC]")
+    catalogue = pd.DataFrame(
+        {
+            "creative_id": ["a", "b"],
+            "campaign": "c",
+            "active_from": never,
+            "active_until": never,
+            "new": False,
+            "preference": 0.0,
+        }
+    )
+    acting = Acting(("table", "per_shopper"), {"table": 0.05, "per_shopper": 0.1}, 0.1, 0.2, 0)
+    return PolicyPackage(acting, decisions, pd.DataFrame({"shopper_id": ["s1"], "segment": ["0"]}), catalogue)
+
+
+def enter(client, name: str, folder: Path, first: float) -> Version:
+    """Register the policy `policy(first)` as a version of `name`; its files are written to `folder`."""
+    files: Mapping[str, bytes] = {**policy(first).files(), "model/interest/calibration.json": b"{}"}
+    for file, content in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
+    return register(client, ModelRecord(name, folder, lambda: f"file://{folder}", name.removesuffix("-policy"), "0"))
+
+
+@cache
+def _bound(gain: float) -> Mapping:
+    """The sums behind the bound, of a log on which the target truly earns `gain` more per impression."""
+    random = np.random.default_rng(0)
+    first = random.random(ROWS) < 0.5  # of two actions shown alike; the target prefers it at 9 : 1
+    reward = (random.random(ROWS) < 0.5 + gain / 0.8 * np.where(first, 1, -1)).astype(float)
+    rows = LiftRows.from_weights(np.where(first, 1.8, 0.2), np.ones(ROWS), reward)
+    (sums,) = lift_sums(rows, np.array([ROWS]))
+    return GateEvidence(sums, (), 1.0, ROWS, ()).to_dict()
+
+
+def judge(client, candidate: Version, champion: str | None, passes: bool, log: str = "") -> Decision:
+    """Charge the ledger for the question whether `candidate` beats the package `champion` on `log`, and decide it."""
+    gain = 0.2 if passes else 0.0
+    lift = {"value": gain, "ci_low": gain - 0.01, "ci_high": gain + 0.01}
+    evaluation = {"verdict": "trust", "lift": lift, "reasons": [], "selected": "dr"}
+    assessed = {"logging_policy": "shop", "evaluation": evaluation, "outlook": None}
+    form = {"form": "table", "logs": [assessed], "gate": _bound(gain), "broken": []}
+    digest, config = candidate.tags["package_digest"], PromotionConfig()
+    question = f"{log}{digest[:16]} against {(champion or 'none')[:16]}"
+    alpha = share_of(config.alpha, charge(client, candidate.name, question).index(question))
+    return decide(Evidence(PASSED, None, False, (form,), question, alpha, digest, champion), config)

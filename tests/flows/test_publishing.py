@@ -1,0 +1,39 @@
+"""What a run as of an earlier time leaves alone, unless it is told to publish."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from components.config import load_settings
+from components.paths import Paths
+from flows import pipeline
+
+
+@pytest.fixture
+def done(monkeypatch) -> list[str]:
+    """What a run of stubbed steps did that changes the registry or the export."""
+    steps: list[str] = []
+    for name in ("charge", "publish", "export"):
+        monkeypatch.setattr(pipeline, name, lambda *_, name=name: steps.append(name) or {})
+    for name in ("snapshot", "creatives", "run_stage", "create_markdown_artifact"):
+        monkeypatch.setattr(pipeline, name, lambda *_, **__: None)
+    monkeypatch.setattr(pipeline.publication, "preview", lambda *_: steps.append("preview") or {})
+    monkeypatch.setattr(pipeline.publication, "page", lambda _: "")
+    monkeypatch.setattr(pipeline, "runtime", SimpleNamespace(flow_run=SimpleNamespace(id="run")))
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("overrides", "publish_as_of", "due"),
+    [
+        ((), False, ["charge", "publish", "export"]),
+        (("validation.as_of=2026-01-20",), False, ["preview"]),
+        (("validation.as_of=2026-01-20",), True, ["charge", "publish", "export"]),
+    ],
+)
+def test_a_run_as_of_an_earlier_time_publishes_only_when_told_to(tmp_path, done, overrides, publish_as_of, due):
+    (tmp_path / "params.yaml").write_text("{}")
+    settings = load_settings(tmp_path / "params.yaml", "shop", overrides)
+    paths, given = Paths.of("shop", workdir=str(tmp_path)), ("params.yaml", None, str(tmp_path), overrides)
+    pipeline._run("shop", settings, paths, given, publish_as_of)
+    assert done == due
