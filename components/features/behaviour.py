@@ -7,9 +7,11 @@ import pandas as pd
 
 from components.features.activity import Activity, Exposure
 from components.features.history import Rows, Timeline, microseconds, places
-from components.features.levels import side_by_side
-from components.features.taste import Taste
+from components.features.levels import Levels, side_by_side
+from components.features.taste import Taste, Touched, centred
 from components.features.traits import Traits
+
+KINDS = Levels("kind", ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase"))
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Touches:
     """Events that say something about one trait, m of all events on a timeline, in its order.
 
     timeline: of all events, shared by all traits; chosen: bool [events], which of them touch the trait; table: float64
-    [r, k], the vectors that there are; row: int32 [m], which of them each touch is.
+    [r, k], the vectors that there are; row: int32 [m], which of them each touch is; group: int32 [r], the category of
+    each vector's product (the number of categories where it has none), None for a trait that is read as it is.
     """
 
     trait: str
@@ -35,6 +38,7 @@ class Touches:
     chosen: np.ndarray
     table: np.ndarray
     row: np.ndarray
+    group: np.ndarray | None
 
     @property
     def shopper(self) -> np.ndarray:
@@ -62,7 +66,8 @@ class Behaviour:
 
     @property
     def taste_columns(self) -> tuple[str, ...]:
-        """`shopper_category:Shirt`: shares in [0, 1], shrunken; `shopper_look:00`: averages of what was touched."""
+        """`shopper_category:Shirt`: shares in [0, 1], shrunken; `shopper_look:00`: averages of what was touched, as
+        differences from what is usual in its category."""
         return tuple(f"shopper_{column}" for taste in self.tastes for column in taste.columns)
 
     @property
@@ -93,7 +98,7 @@ class Behaviour:
         for taste, touches in zip(self.tastes, touched, strict=True):
             past = touches.timeline.rows(asked.shopper_id, asked.moment) if past is None else past
             rows = past.among(touches.chosen)
-            sums = rows.sums_of(touches.table, touches.row)
+            sums = rows.sums_of(centred(touches.table, touches.group, taste.centres), touches.row)
             averages.append(np.round(taste.average(sums, rows.count), 6).astype(np.float32))
             counts.append(rows.count[:, None])
         return averages, np.concatenate(counts, axis=1, dtype=np.float32, casting="unsafe")
@@ -102,26 +107,35 @@ class Behaviour:
 def touches_of(
     events: pd.DataFrame | None, products: pd.DataFrame | None, images: pd.DataFrame | None, traits: Traits
 ) -> tuple[Touches, ...]:
-    """events [m] -> per trait the events that touch a product which has it; last, the searches and what they say."""
+    """events [m] -> per trait the events that touch a product which has it; then the searches and what they say; last,
+    the kinds of all events."""
     if events is None:
         return ()
     timeline, found = _timeline(events), []
     if products is not None:
         product = places(events["product_id"], pd.Index(products["product_id"]))[timeline.order]
+        category = traits.category.codes(products["category"])
+        group = np.where(category >= 0, category, len(traits.category.levels)).astype(np.int32)
         for trait in traits.of(products, images):
             chosen = (product >= 0) & trait.known[product]
-            found.append(_touches(trait.name, trait.columns, timeline, chosen, trait.vectors, product))
+            within = None if trait.name == "category" else group
+            found.append(_touches(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, within)))
     if traits.text is not None:
         text, vectors = traits.text.distinct(events["text"])
         text = text[timeline.order]
         columns = tuple(f"query:{number:02d}" for number in range(vectors.shape[1]))
-        found.append(_touches("query", columns, timeline, vectors.any(axis=1)[text], vectors, text))
+        found.append(_touches("query", columns, timeline, vectors.any(axis=1)[text], (vectors, text, None)))
+    kind = KINDS.codes(events["kind"])[timeline.order]
+    found.append(_touches("kind", KINDS.columns, timeline, kind >= 0, (np.eye(len(KINDS.levels)), kind, None)))
     return tuple(found)
 
 
 def fit_tastes(touched: tuple[Touches, ...]) -> tuple[Taste, ...]:
     """Touches of training time -> one taste per trait."""
-    return tuple(Taste.of(touches.columns, touches.table, touches.row, touches.shopper) for touches in touched)
+    return tuple(
+        Taste.of(touches.columns, Touched(touches.table, touches.row, touches.shopper, touches.group))
+        for touches in touched
+    )
 
 
 def _timeline(events: pd.DataFrame) -> Timeline:
@@ -129,9 +143,11 @@ def _timeline(events: pd.DataFrame) -> Timeline:
 
 
 def _touches(
-    trait: str, columns: tuple[str, ...], timeline: Timeline, chosen: np.ndarray, table: np.ndarray, row: np.ndarray
+    trait: str, columns: tuple[str, ...], timeline: Timeline, chosen: np.ndarray, vectors: tuple[np.ndarray, ...]
 ) -> Touches:
-    return Touches(trait, columns, timeline, chosen, table, row[chosen].astype(np.int32))
+    """vectors: the table, which row of it each event touches, and the group of each row."""
+    table, row, group = vectors
+    return Touches(trait, columns, timeline, chosen, table, row[chosen].astype(np.int32), group)
 
 
 def _group(taste: Taste) -> str:

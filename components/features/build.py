@@ -118,5 +118,6 @@ def _segments(model: FeatureModel, past: np.ndarray) -> np.ndarray:
     if model.segments is None:
         return np.zeros(len(past), dtype=np.int64)
     place = {column: number for number, column in enumerate(model.behaviour.columns)}
-    tastes = past[:, [place[column] for column in model.behaviour.taste_columns]]
-    return model.segments.assign(tastes)
+    tastes = model.behaviour.tastes
+    averages = [past[:, [place[f"shopper_{column}"] for column in taste.columns]] for taste in tastes]
+    return model.segments.assign(tastes, averages)

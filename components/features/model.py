@@ -155,7 +155,7 @@ def _fit_segments(
     shoppers = pd.Series(sorted(set(pd.concat(seen))), dtype="str")
     asked = Asked(shoppers, shoppers, np.full(len(shoppers), splits.train_until))
     averages, _ = behaviour.averages(asked, touched)
-    return Segments.fit(tuple(average.astype(np.float64) for average in averages), config.segments, config.seed)
+    return Segments.fit(behaviour.tastes, averages, config.segments, config.seed)
 
 
 def _switched_off(tables: Mapping[str, pd.DataFrame], traits: Traits, config: FeaturesConfig) -> tuple[str, ...]:

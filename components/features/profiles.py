@@ -56,7 +56,7 @@ def segment_of(model: FeatureModel, asked: Asked, touched: tuple[Touches, ...]) 
     if model.segments is None:
         return np.zeros(len(asked.moment), dtype=np.int64)
     averages, _ = model.behaviour.averages(asked, touched)
-    return model.segments.assign(np.concatenate(averages, axis=1).astype(np.float64))
+    return model.segments.assign(model.behaviour.tastes, averages)
 
 
 def _favourites(shoppers: pd.Series, touches: Touches | None, most: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from components.features.levels import Levels
 from components.interest.blocks import Codes, Numbers
 
 ONE = "one"  # the block that is 1 for every row: its crosses are main effects
-TASTES = ("category", "brand", "price", "title", "look", "query")
+TASTES = ("category", "brand", "price", "title", "look", "query", "kind")
 PLACES = ("position", "placement", "campaign", "hour")
 CLOCK = ("context_hour_sin", "context_hour_cos", "context_weekend")
 PAST = tuple(

@@ -7,7 +7,7 @@ from components.features.history import Timeline
 from components.features.levels import Levels, PriceBands
 from components.features.segments import Segments
 from components.features.splits import Splits
-from components.features.taste import MOST_KAPPA, Taste
+from components.features.taste import MOST_KAPPA, Taste, Touched, centred
 from components.features.text import TextSpace, terms
 
 
@@ -82,12 +82,65 @@ def test_price_bands_hold_equal_numbers_and_no_price_has_none():
     assert bands.name(pd.Series([np.nan])).isna().all()
 
 
+def planted(seed: int, spread: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Three groups of 20, 60 and 40 shoppers around their centres: points [120, 2] and the group of each."""
+    group = np.repeat([0, 1, 2], [20, 60, 40])
+    centre = np.array([[5.0, 0.0], [-5.0, 0.0], [0.0, 5.0]])[group]
+    return centre + np.array(spread) * np.random.default_rng(seed).standard_normal(centre.shape), group
+
+
+def differences(*names: str) -> tuple[Taste, ...]:
+    """Tastes of one column each, read as they are, not as shares."""
+    return tuple(Taste((f"{name}:00",), np.zeros(1), 1.0, np.ones((1, 1))) for name in names)
+
+
 def test_segments_find_planted_groups_and_name_the_largest_first():
-    rng = np.random.default_rng(1)
-    centre = np.repeat([[5.0, 0.0], [-5.0, 0.0], [0.0, 5.0]], [20, 60, 40], axis=0)
-    points = centre + 0.2 * rng.standard_normal(centre.shape)
-    segments = Segments.fit((points,), count=3, seed=0)
-    assert np.bincount(segments.assign(points)).tolist() == [60, 40, 20]
+    points, _ = planted(1, (0.2, 0.2))
+    tastes, averages = differences("title", "look"), (points[:, :1], points[:, 1:])
+    segments = Segments.fit(tastes, averages, count=3, seed=0)
+    assert np.bincount(segments.assign(tastes, averages)).tolist() == [60, 40, 20]
+
+
+def test_segments_do_not_follow_what_varies_within_them():
+    """Two groups half a standard deviation of the first column apart, and far apart in the second: k-means splits the
+    first column, which varies more; one covariance for all sees that it varies within groups."""
+    random = np.random.default_rng(2)
+    group = np.repeat([0, 1], [300, 200])
+    own = random.standard_normal(500)
+    points = np.column_stack([10 * own, own + 0.3 * random.standard_normal(500) + 3.0 * group])
+    tastes, averages = differences("title", "look"), (points[:, :1], points[:, 1:])
+    found = Segments.fit(tastes, averages, count=2, seed=0).assign(tastes, averages)
+    assert (found == group).mean() > 0.98
+
+
+def test_shares_tell_segments_apart_by_their_logarithm():
+    """A share of 1 % and one of 4 % are as far apart as 10 % and 40 %, whatever is common."""
+    rare = np.repeat([0.01, 0.04], 50)
+    shares = np.column_stack([rare, 1 - rare]) + 1e-4 * np.random.default_rng(3).random((100, 1))
+    taste = Taste(("category:a", "category:b"), np.array([0.025, 0.975]), 5.0, np.zeros((1, 2)))
+    kind = Taste(("kind:view", "kind:click"), np.array([0.5, 0.5]), 5.0, np.zeros((1, 2)))
+    averages = (shares, np.full((100, 2), 0.5))
+    found = Segments.fit((taste, kind), averages, count=2, seed=0).assign((taste, kind), averages)
+    assert len(set(found[:50])) == len(set(found[50:])) == 1 and found[0] != found[99]
+
+
+def test_shoppers_who_do_not_differ_have_no_segments():
+    tastes = differences("title")
+    assert Segments.fit(tastes, (np.zeros((10, 1)),), count=3, seed=0) is None
+
+
+def test_a_taste_within_groups_does_not_repeat_which_groups_are_touched():
+    """Shopper 0 touches group 0 alone and what is usual there, shopper 1 group 1 alone, shopper 2 both, always what is
+    dearer than usual: only shopper 2 has a taste."""
+    table = np.array([[1.0], [3.0], [10.0], [14.0]])  # a usual and a dear product of each of two groups
+    group = np.array([0, 0, 1, 1])
+    row = np.array([0, 0, 0, 2, 2, 2, 1, 3])
+    shopper = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    taste = Taste.of(("price:00",), Touched(table, row, shopper, group))
+    # means of group 0: (1 + 1 + 1 + 3) / 4, of group 1: (10 + 10 + 10 + 14) / 4
+    assert taste.centres.tolist() == [[1.5], [11.0]] and taste.prior.tolist() == [0.0]
+    assert centred(table, group, taste.centres).ravel().tolist() == [-0.5, 1.5, -1.0, 3.0]
+    assert not taste.is_share
 
 
 def test_what_may_judge_comes_after_selection_or_at_no_known_time():
@@ -138,7 +191,7 @@ def test_taste_of_rows_of_a_table_is_that_of_their_vectors():
     shopper, _, _, row, table = happened(False)
     codes = pd.factorize(shopper)[0]
     whole = Taste.fit(("a", "b"), table[row], codes)
-    held_once = Taste.of(("a", "b"), table, row, codes)
+    held_once = Taste.of(("a", "b"), Touched(table, row, codes, None))
     np.testing.assert_allclose(held_once.prior, whole.prior, atol=1e-9)
     np.testing.assert_allclose(whole.prior, table[row].mean(axis=0), atol=1e-9)
     assert held_once.kappa == pytest.approx(whole.kappa)
