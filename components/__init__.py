@@ -2,7 +2,9 @@
 
 Rooms, in the order in which data flows. Each imports only from rooms above it:
 
-    errors, config, paths              what a user did wrong; settings; locations
+    errors                             what a user did wrong
+    file_names, escaping               names from data -> files; texts from data -> terminals, pages, tables, queries
+    config, paths                      settings; locations
     environment, manifest              what other programs read from the environment; digests
     contract                           what a data set must look like
     outputs                            what a stage writes: whole files, then its manifest

@@ -1,6 +1,7 @@
 """What a stage writes: whole files only, then the manifest, last; nothing of an earlier run stays among them."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -55,6 +56,9 @@ class Outputs:
                     self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
 
     def claim(self, name: str) -> UPath:
-        """The place of the file `name`, counted among those that this run wrote."""
+        """The place of the file `name`, counted among those that this run wrote; ValueError for one outside."""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in name:
+            raise ValueError(f"{name!r}: no file within {self.folder}; names from data go through file_names.py")
         self._written.add(name)
         return self.folder / name

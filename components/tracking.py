@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import UserError
+from components.escaping import filter_by_name
 from components.lock import store_lock
 from components.manifest import digest_package
 
@@ -134,7 +135,7 @@ def _data_input(record: ModelRecord):
 
 def find_version(client, name: str, digest: str) -> Version | None:
     """The version of `name` whose package has `digest`; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'")
+    found = client.search_model_versions(filter_by_name(name))
     same = [version for version in found if version.tags.get("package_digest") == digest]
     return _version(min(same, key=lambda version: int(version.version))) if same else None
 

@@ -12,7 +12,7 @@ from components.paths import STAGES
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
-from flows.tasks import RETRIED, dated, locate, run_stage
+from flows.tasks import RETRIED, artifact_key, dated, locate, run_stage
 
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
@@ -58,7 +58,7 @@ def pipeline(
             run_stage(name, dataset, settings, paths)
     outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
     export(outcome, paths)
-    create_markdown_artifact(key=f"{dataset}-decision".lower(), markdown=publication.page(outcome))
+    create_markdown_artifact(key=artifact_key(dataset, "decision"), markdown=publication.page(outcome))
     return outcome
 
 

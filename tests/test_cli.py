@@ -193,3 +193,50 @@ def test_ending_the_pages_ends_both_servers(tmp_path, ending):
     pages.send_signal(ending)
     pages.wait(timeout=60)
     assert not [child for child in children.split() if Path("/proc", child).exists()]
+
+
+HOSTILE_NAMES = ["x' OR name LIKE '%", "../../escaped", "/tmp/escaped", "a\nb", "店", "con", "a" * 300]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["status"], ["promote"], ["rollback"], ["run"], ["data", "verify"], ["data", "pull"], ["data", "build"]),
+        *(["generate", "--out", "ads"], ["stage", "validation", "--dataset"], ["data", "advance", "--days", "1"]),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_data_set_can_have_is_refused_at_the_door(command, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = fails(*command, name)
+    assert "a data set's name" in said or "this name is a device's" in said
+    assert "\x1b" not in said and len(said) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_add_refuses_such_a_name_too(tmp_path):
+    assert "a data set's name" in fails("data", "add", "../escaped", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "reason", ["[/v2] closes nothing", "[bold red]x[/]", "\x1b[2Jgone", ":smiley:", "[link=//evil]x[/link]"]
+)
+@pytest.mark.parametrize("width", [60, 80])
+def test_reasons_are_shown_as_they_are(reason, width, monkeypatch, capsys):
+    from components.cli.summary import print_status, print_summary
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = {"model": reason, "champion": None, "challenger": None, "decision": reason, "lift": None}
+    print_status([{**row, "latest": 1, "reasons": reason}])
+    outcome = {"dataset": reason, "interest": None, "creatives": None, "action": reason, "lift": None, "champion": None}
+    print_summary([{**outcome, "reasons": [reason]}], as_json=False)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert shown.replace("\n", " ").count(reason.replace("\x1b", "\\x1b").split()[0]) >= 4
+
+
+def test_an_error_that_quotes_data_moves_no_cursor(tmp_path):
+    (tmp_path / "a\x1b[2J.csv").write_text("x\n1\n")
+    said = fails("evaluate", "--log", str(tmp_path / "a\x1b[2J.csv"), "--target", "nowhere.csv")
+    assert "\\x1b[2J" in said and "\x1b" not in said

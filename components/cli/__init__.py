@@ -5,6 +5,7 @@ import sys
 import click
 
 from components.errors import UserError
+from components.escaping import terminal
 
 
 class _Plain(click.Group):
@@ -15,7 +16,7 @@ class _Plain(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"adloom: {error}", err=True)
+            click.echo(f"adloom: {terminal(error)}", err=True)
             sys.exit(1)
 
 

@@ -4,7 +4,8 @@ import json
 
 import click
 
-from components.cli.run import SHIPPED, json_option, workdir
+from components.cli.run import DATASET, SHIPPED, json_option, workdir
+from components.escaping import terminal
 
 
 def _login() -> str:
@@ -32,7 +33,7 @@ def _open():
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=DATASET, required=False)
 @json_option
 def status(dataset: str | None, as_json: bool) -> None:
     """Show champion, challenger, their numbers and the last decision."""
@@ -48,7 +49,7 @@ def status(dataset: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
 @because
 @by_whom
@@ -57,11 +58,11 @@ def promote(dataset: str, force: bool, reason: str | None, by: str) -> None:
     from components.promotion.registry import promote as move
 
     outcome = move(_open(), f"{dataset}-policy", force, reason, by)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})")
+    click.echo(terminal(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})"))
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 @because
 @by_whom
 @workdir
@@ -76,7 +77,7 @@ def rollback(dataset: str, reason: str | None, by: str, workdir: str) -> None:
     from components.publication import renew_export
 
     outcome = move(_open(), f"{dataset}-policy", reason, by)
-    click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")
+    click.echo(terminal(f"{dataset}-policy: version {outcome.champion} is champion again ({by})"))
     paths = Paths.of(dataset, workdir=workdir)
     if renew_export(dataset, paths):
         click.echo(f"{paths.export}: holds version {outcome.champion} now")

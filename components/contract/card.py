@@ -5,12 +5,22 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from upath import UPath
 
 from components.config import WorldConfig
 from components.contract.tables import write_text
 from components.errors import UserError
+from components.file_names import dataset_fault
 
 NAME = "dataset.yaml"
 
@@ -18,12 +28,19 @@ Text = Annotated[str, Field(min_length=1)]
 TableName = Literal["campaigns", "creatives", "impressions", "candidates", "products", "images", "events", "shoppers"]
 
 
+def _named(name: str) -> str:
+    fault = dataset_fault(name)
+    if fault:
+        raise ValueError(fault)
+    return name
+
+
 class DatasetCard(BaseModel):
     """What is known about a data set beside its tables; which of them were observed and which simulated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # prefixes models, experiments, folders
+    name: Annotated[str, AfterValidator(_named)]  # prefixes models, experiments, folders
     source: Text
     licence: Text
     real: tuple[TableName, ...]
@@ -92,4 +109,4 @@ def _explain(path: UPath, fault: dict) -> str:
         return f"{path}: {field}: unknown field; known here: {', '.join(DatasetCard.model_fields)}"
     if not field:
         return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
-    return f"{path}: {field}: {fault['msg']}, got {fault['input']!r}"
+    return f"{path}: {field}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"

@@ -1,6 +1,5 @@
 """A user's folder of tables -> `data/NAME`, once its card and every table have been seen to be readable."""
 
-import re
 import shutil
 import uuid
 
@@ -12,8 +11,7 @@ from components.contract.tables import has_table, read_table
 from components.datasets.digests import SHIPPED
 from components.datasets.storage import replace_folder
 from components.errors import UserError
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+from components.file_names import check_dataset_name
 
 
 def add(name: str, source: UPath, data_folder: UPath) -> UPath:
@@ -22,8 +20,8 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     The folder is not yet under `data.dvc`: the caller follows with `dvc add`. Nothing is overwritten, and names that
     begin like a shipped data set's are refused, so that a later build cannot meet it.
     """
-    source, folder = UPath(source), UPath(data_folder) / name
     check_name(name)
+    source, folder = UPath(source), UPath(data_folder) / name
     if folder.exists():
         raise UserError(f"{name}: {folder} is there already; choose another name or remove it first")
     if not source.is_dir():
@@ -48,10 +46,7 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
 
 def check_name(name: str) -> None:
     """UserError for a name that is no data set's, or kept for those that Adloom builds."""
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r}: a data set's name has lower-case letters, digits, - and _, and begins with no - or _"
-        )
+    check_dataset_name(name)
     for shipped in SHIPPED:
         if name == shipped or name.startswith(f"{shipped}-"):
             raise UserError(f"{name}: names that begin with {shipped} are kept for data sets that Adloom builds")

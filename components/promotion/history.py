@@ -1,5 +1,6 @@
 """Registry -> what stands now: champion, challenger, their numbers and the last decision, as rows."""
 
+from components.escaping import filter_by_name
 from components.promotion.registry import CHALLENGER, CHAMPION
 from components.tracking import Version, version_of
 
@@ -29,7 +30,7 @@ def _row(client, dataset: str, name: str) -> dict:
 
 def latest_version(client, name: str) -> Version | None:
     """The newest version of `name`; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'")
+    found = client.search_model_versions(filter_by_name(name))
     if not found:
         return None
     newest = max(found, key=lambda version: int(version.version))

@@ -7,6 +7,7 @@ against.
 from dataclasses import dataclass
 
 from components.errors import UserError
+from components.escaping import filter_by_name, markdown
 from components.evaluation.ledger import share_of
 from components.lock import store_lock
 from components.promotion.decision import Decision, Gate, page
@@ -106,7 +107,8 @@ def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
         number = str(version.number)
         verdict = "passed" if gate.passed else "refused"
         client.set_model_version_tag(name, number, "gate", verdict)
-        client.update_model_version(name, number, "\n".join([f"# {verdict}", "", *(f"- {it}" for it in gate.reasons)]))
+        reasons = [f"- {markdown(reason)}" for reason in gate.reasons]
+        client.update_model_version(name, number, "\n".join([f"# {verdict}", "", *reasons]))
         client.set_model_version_tag(name, number, "reasons", "; ".join(gate.reasons)[:4000])
         client.set_registered_model_alias(name, CHAMPION if gate.passed else CHALLENGER, number)
 
@@ -127,7 +129,7 @@ def charge(client, name: str, question: str) -> tuple[str, ...]:
 
 def questions(client, name: str) -> tuple[str, ...]:
     """Every question that the gate of the policy `name` was asked, in order: what the ledger is made of."""
-    found = client.search_registered_models(f"name = '{name}'")
+    found = client.search_registered_models(filter_by_name(name))
     tags = found[0].tags if found else {}
     return tuple(tags[key] for key in sorted(key for key in tags if key.startswith(QUESTION)))
 
