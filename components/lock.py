@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from components.addresses import hidden
 from components.errors import Unavailable, UserError
 
 KEY = 0x61646C6F6F6D  # "adloom", as the number that PostgreSQL knows the lock by
@@ -45,7 +46,7 @@ def _database_lock(uri: str) -> Iterator[None]:
     from sqlalchemy import text
     from sqlalchemy.engine import make_url
 
-    where = make_url(uri).render_as_string(hide_password=True)
+    where = hidden(make_url(uri).render_as_string(hide_password=True))
     connection = _connect(uri, where)
     try:
         # Not pg_advisory_lock: who waits within a statement holds a snapshot, and CREATE INDEX CONCURRENTLY, of which

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from components.addresses import hidden
 from components.errors import UserError
 from components.escaping import terminal
 
@@ -16,7 +17,7 @@ class _Plain(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"adloom: {terminal(error)}", err=True)
+            click.echo(f"adloom: {terminal(hidden(str(error)))}", err=True)
             sys.exit(1)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from components.addresses import hidden
 from components.errors import UserError
 
 
@@ -69,7 +70,8 @@ def _bring_up_to_date() -> None:
         done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
-        raise UserError(f"Prefect's database could not be brought up to date: {said[-1] if said else done.stderr}")
+        why = hidden(said[-1] if said else done.stderr)
+        raise UserError(f"Prefect's database could not be brought up to date: {why}")
 
 
 def _check_free(port: int) -> None:
