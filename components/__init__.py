@@ -5,6 +5,7 @@ Rooms, in the order in which data flows. Each imports only from rooms above it:
     errors                             what a user did wrong
     file_names, escaping               names from data -> files; texts from data -> terminals, pages, tables, queries
     addresses                          no secret in a URL, and none shown
+    expansion                          how large a file becomes once it is decoded, known before
     config, paths                      settings; locations
     environment, manifest              what other programs read from the environment; digests
     contract                           what a data set must look like

@@ -30,8 +30,7 @@ def check_no_secret(address: str, setting: str) -> str:
     """`address` itself; UserError that names the `setting` and repeats nothing of a secret that it holds."""
     if holds_secret(address):
         raise UserError(
-            f"{setting} holds a password or another secret; write ${{NAME}} in its place and set that environment "
-            "variable"
+            f"{setting} holds a password or a token; write ${{NAME}} in its place and set that environment variable"
         )
     return address
 

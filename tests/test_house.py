@@ -12,8 +12,8 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *("errors", "file_names", "escaping", "addresses", "config", "paths", "environment", "notify", "manifest"),
-    *("contract", "outputs", "folders", "store", "world", "datasets", "pictures", "features", "interest"),
+    *("errors", "file_names", "escaping", "addresses", "expansion", "config", "paths", "environment", "notify"),
+    *("manifest", "contract", "outputs", "folders", "store", "world", "datasets", "pictures", "features", "interest"),
     *("creatives", "policy", "evaluation", "lock", "tracking", "promotion", "training_log", "pages", "inputs"),
     *("champion", "freshness", "stages", "handoff", "publication", "generation", "cli"),
 ]

@@ -26,6 +26,7 @@ from components.contract.schema import TABLES
 from components.contract.settlements import COLUMNS as SETTLED
 from components.contract.settlements import apply_settlement, is_settlement
 from components.errors import UserError
+from components.expansion import check_parquet
 
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
@@ -243,6 +244,7 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
         _check_whole(file, path, name)
         try:
             parquet = pq.ParquetFile(file)
+            check_parquet(parquet, file, f"{name}: {path}", columns)
             present = parquet.schema_arrow.names
             if len(set(present)) < len(present):
                 raise UserError(f"{name}: {path} has two columns of one name")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from components.config import EvaluationConfig
 from components.errors import UserError
@@ -20,6 +21,7 @@ from components.evaluation.rounding import rounding_of
 from components.evaluation.shoppers import shopper_codes
 from components.evaluation.times import moments
 from components.evaluation.trail import check_shoppers
+from components.expansion import check_parquet
 from components.policy.ragged import row_sums
 
 SUM_TOLERANCE = 1e-5  # of a target's probabilities, and of each of them beyond [0, 1]
@@ -87,7 +89,7 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
             names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
             frame = frame.assign(**names.where(names != ""))
         else:
-            frame = _with_index(pd.read_parquet(path))
+            frame = _with_index(_parquet(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, OSError, UnicodeDecodeError) as error:
@@ -101,6 +103,12 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         if _is_read(name):
             _refuse_nested(frame, name, path)
     return frame.assign(**{name: _text(frame, name, path) for name in ("impression_id", "action") if name in columns})
+
+
+def _parquet(path: str) -> pd.DataFrame:
+    with open(path, "rb") as file:
+        check_parquet(pq.ParquetFile(file), file, path)
+    return pd.read_parquet(path)
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -115,3 +115,33 @@ def test_whole_numbers_keep_every_digit_beside_nulls(values):
     assert [
         None if one is None else int(one) for one in found["whole"].astype(object).where(found["whole"].notna(), None)
     ] == values
+
+
+HOURS = [
+    pa.array(["07:00", "08:00"]),
+    pa.array(["7", "8"]),
+    pa.array(["7", "8"]).dictionary_encode(),
+    pa.array(["7", "8"], pa.large_string()),
+    pa.array([True, False]),
+]
+
+
+@pytest.mark.parametrize("values", HOURS, ids=lambda values: str(values.type))
+def test_a_local_hour_that_is_no_number_is_refused_in_one_sentence(values):
+    table = pa.table({"context_local_hour": values})
+    with pytest.raises(UserError) as caught:
+        conform(table, TABLES["impressions"], "FILE", wanted=["context_local_hour"])
+    said = str(caught.value)
+    assert said.startswith("impressions.context_local_hour: holds ") and "from 0 to below 24" in said
+    renamed = conform(pa.table({"context_clock": values}), TABLES["impressions"], "FILE", wanted=["context_clock"])
+    assert renamed.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "values", [pa.array([7, None], pa.int8()), pa.array([7.5, None]), pa.array([7.5, 8], pa.float32())]
+)
+def test_a_local_hour_may_be_any_number(values):
+    found = conform(
+        pa.table({"context_local_hour": values}), TABLES["impressions"], "FILE", wanted=["context_local_hour"]
+    )
+    assert found["context_local_hour"].to_pylist() == values.to_pylist()
