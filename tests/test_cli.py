@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -175,14 +176,103 @@ def test_a_wrong_prefect_address_is_named(shop):
     assert not (shop.folder / "artifacts").exists()
 
 
+def free_ports(count: int) -> list[int]:
+    ports = []
+    for _ in range(count):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    return ports
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Ports of Prefect and MLflow as `adloom ui` serves them."""
+    import requests
+
+    ports = free_ports(2)
+    command = [
+        sys.executable,
+        "-m",
+        "components",
+        "ui",
+        "--prefect-port",
+        str(ports[0]),
+        "--mlflow-port",
+        str(ports[1]),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ui = subprocess.Popen(
+        command, cwd=tmp_path_factory.mktemp("ui"), env=environment, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    for path, port in (("api/health", ports[0]), ("health", ports[1])):
+        while time.monotonic() < deadline:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/{path}", timeout=5).ok:
+                    break
+            except requests.RequestException:
+                time.sleep(0.5)
+    yield ports
+    ui.send_signal(signal.SIGTERM)
+    ui.wait(timeout=60)
+
+
+FOREIGN = [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}, {"Host": "evil.example:80"}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_a_page_of_another_site_can_do_nothing(pages, headers):
+    import requests
+
+    prefect, mlflow = pages
+    made = requests.post(f"http://127.0.0.1:{prefect}/api/flows/", json={"name": "evil"}, headers=headers, timeout=30)
+    assert made.status_code == 403 and "access-control-allow-origin" not in made.headers
+    read = requests.get(f"http://127.0.0.1:{prefect}/api/csrf-token?client=evil", headers=headers, timeout=30)
+    assert read.status_code == 403
+    asked = {"name": f"evil-{headers}"}
+    url = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments/create"
+    told = requests.post(url, json=asked, headers=headers, timeout=30)
+    assert told.status_code == 403 and "access-control-allow-origin" not in told.headers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["events/in", "events/out"])
+def test_nor_by_a_websocket(pages, path):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{pages[0]}/api/{path}", origin="http://evil.example")
+
+
+@pytest.mark.slow
+def test_the_own_pages_and_programs_work(pages):
+    import mlflow
+    import requests
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    for port in pages:
+        shown = requests.get(f"http://localhost:{port}/", headers={"Origin": f"http://localhost:{port}"}, timeout=30)
+        assert shown.ok and "<html" in shown.text.lower()
+    bare = requests.post(f"http://127.0.0.1:{pages[0]}/api/flows/", json={"name": "bare"}, timeout=30)
+    assert bare.status_code == 403 and "CSRF" in bare.text
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{pages[0]}/api"}),
+        get_client(sync_client=True) as client,
+    ):
+        assert client.read_flow(client.create_flow(flow(lambda: 1, name="own"))).name == "own"
+    client = mlflow.MlflowClient(f"http://127.0.0.1:{pages[1]}")
+    assert client.get_experiment(client.create_experiment("own")).name == "own"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_ending_the_pages_ends_both_servers(tmp_path, ending):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(str(probe.getsockname()[1]))
+    ports = [str(port) for port in free_ports(2)]
     command = [sys.executable, "-m", "components", "ui", "--prefect-port", ports[0], "--mlflow-port", ports[1]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pages = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)

@@ -243,7 +243,7 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
     with path.open("rb") as file:
         _check_whole(file, path, name)
         try:
-            parquet = pq.ParquetFile(file)
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
             check_parquet(parquet, file, f"{name}: {path}", columns)
             present = parquet.schema_arrow.names
             if len(set(present)) < len(present):

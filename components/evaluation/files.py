@@ -3,6 +3,7 @@
 What a file says wrongly is the user's to mend: every fault names the column and an example row.
 """
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def read_files(log: str, target: str, actions: str | None, reward_range: tuple[f
         raise UserError(f"--reward-range {low:g} {high:g}: the first must be below the second, and both finite")
     impressions = _checked_log(_read(log, ("impression_id", "action", "propensity", "reward")), log, reward_range)
     wanted = _checked_target(_read(target, ("impression_id", "action", "probability")), target, impressions, log)
-    findings = _strangers(impressions, wanted, log, target)
+    findings = _strangers(impressions, wanted, log, target) + _absent_context(impressions)
     if "shopper_id" in impressions:
         findings += check_shoppers(impressions["shopper_id"].to_numpy(dtype=object))
     features = _action_features(actions, impressions, wanted)
@@ -84,6 +85,7 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{path}: must end in .parquet or .csv")
     try:
         if suffix == ".csv":
+            _refuse_doubled_names(path)
             frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
             # An action may be called None or NA, which pandas takes for no value in all columns or in none.
             names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
@@ -92,7 +94,7 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
             frame = _with_index(_parquet(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+    except (ValueError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as {suffix[1:]}: {str(error).splitlines()[0]}") from None
     absent = [name for name in columns if name not in frame]
     if absent:
@@ -105,10 +107,19 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame.assign(**{name: _text(frame, name, path) for name in ("impression_id", "action") if name in columns})
 
 
+def _refuse_doubled_names(path: str) -> None:
+    """UserError where two columns have one name: pandas would call the second one `reward.1` and go on."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file), [])
+    doubled = next((name for name in names if name and names.count(name) > 1), None)
+    if doubled is not None:
+        raise UserError(f"{path}: has two columns called {doubled}")
+
+
 def _parquet(path: str) -> pd.DataFrame:
     with open(path, "rb") as file:
         check_parquet(pq.ParquetFile(file), file, path)
-    return pd.read_parquet(path)
+    return pd.read_parquet(path, page_checksum_verification=True)  # where the writer made checksums
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -164,6 +175,11 @@ def _checked_log(frame: pd.DataFrame, path: str, reward_range: tuple[float, floa
     if "position" in frame:
         given["position"] = pd.to_numeric(frame["position"], errors="coerce").astype(float)
         _refuse(frame, given["position"].isna() & frame["position"].notna(), path, "position", "is not a number")
+    for name in _context_names(frame):
+        values = given.get(name, frame[name])
+        if pd.api.types.is_numeric_dtype(values):
+            infinite = np.isinf(values.to_numpy(dtype=float, na_value=np.nan))
+            _refuse(frame, pd.Series(infinite, index=frame.index), path, name, "is not a finite number")
     if "timestamp" in frame:
         given["timestamp"] = moments(
             frame["timestamp"], lambda faulty, what: _refuse(frame, faulty, path, "timestamp", what)
@@ -223,6 +239,22 @@ def _strangers(impressions: pd.DataFrame, target: pd.DataFrame, log: str, path: 
         f"({rows:.1%} of the impressions), so the target never shows them"
     )
     return (Finding("unmatched_actions", "notice", words, rows),)
+
+
+def _absent_context(impressions: pd.DataFrame) -> tuple[Finding, ...]:
+    """What the reward models are told in place of values that are not there."""
+    counts = {name: int(impressions[name].isna().sum()) for name in _context_names(impressions)}
+    absent = {name: count for name, count in counts.items() if count}
+    if not absent:
+        return ()
+    told = ", ".join(f"{name} in {count:,}" for name, count in absent.items())
+    words = f"context is empty in some of the {len(impressions):,} impressions, and counts as 0 or as unknown: {told}"
+    return (Finding("absent_context", "notice", words, max(absent.values()) / len(impressions)),)
+
+
+def _context_names(impressions: pd.DataFrame) -> list[str]:
+    """The columns that become the context of a decision."""
+    return [name for name in impressions if name in ("position", "campaign") or str(name).startswith("context_")]
 
 
 def _examples(names) -> str:
@@ -337,7 +369,7 @@ def _clusters(impressions: pd.DataFrame) -> np.ndarray:
 
 def _numeric_context(impressions: pd.DataFrame) -> np.ndarray:
     """position, campaign and context_* as numbers (text becomes codes, absent values 0): float64 [n, d]."""
-    names = [n for n in impressions if n in ("position", "campaign") or str(n).startswith("context_")]
+    names = _context_names(impressions)
     columns = [
         impressions[name].to_numpy(dtype=float, na_value=np.nan)
         if pd.api.types.is_numeric_dtype(impressions[name])

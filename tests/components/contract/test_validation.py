@@ -351,3 +351,17 @@ def test_the_end_of_the_log_comes_from_the_card():
     early = card(ends_at=card().ends_at - timedelta(days=1))
     with pytest.raises(DataRefused, match="later than the log's end"):
         validate(without(sample(), "candidates"), early, STRICT)
+
+
+NULLABLE = [(name, column.name) for name, table in TABLES.items() for column in table.columns if column.nullable]
+
+
+@pytest.mark.parametrize(("name", "column"), NULLABLE, ids=lambda value: value)
+def test_a_column_that_may_be_null_may_be_absent_and_counts_as_all_null(name, column):
+    nulled = changed(sample(), name, lambda frame: frame.assign(**{column: frame[column].where(False)}))
+    absent = changed(sample(), name, lambda frame: frame.drop(columns=column))
+    found = [validate(tables, card(), LENIENT) for tables in (nulled, absent)]
+    for table in TABLES:
+        due, got = (each.tables[table] for each in found)
+        pd.testing.assert_frame_equal(got[list(due)], due)
+        assert len(found[0].quarantine[table]) == len(found[1].quarantine[table])
