@@ -213,7 +213,8 @@ def foreign_file(folder: Path, random: np.random.Generator) -> Spoiled:
 
 def another_tables_file(folder: Path, random: np.random.Generator) -> Spoiled:
     """One table's file under another's name."""
-    one, other = _some_table(folder, random), _some_table(folder, random)
+    files = sorted(folder.rglob("*.parquet"))
+    one, other = (files[place] for place in random.choice(len(files), 2, replace=False))
     shutil.copyfile(one, other)
     return Spoiled(f"{one.name} as {other.name}")
 
