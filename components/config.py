@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from components.addresses import check_no_secret, hidden
-from components.errors import UserError
+from components.errors import UserError, first_line
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -328,8 +328,8 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run Adloom in the project's folder or pass --params FILE") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {first_line(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: must be a mapping of sections, not {type(document).__name__}")
     return document
@@ -351,8 +351,8 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text}: write section.key=value, such as evaluation.bootstrap=500")
     try:
         nested: Any = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # YAML takes 2026-13-01 for a date, and fails on it
-        raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # YAML takes 2026-13-01 for a date, and fails on it
+        raise UserError(f"--set {text[:200]}: {value[:100]!r} is not a YAML value") from None
     for part in reversed(parts):
         nested = {part: nested}
     return nested

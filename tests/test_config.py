@@ -108,3 +108,11 @@ def test_every_mixture_of_the_two_forms(tmp_path, base, own):
     due = {**({"url": base} if isinstance(base, str) else base), **({"url": own} if isinstance(own, str) else own)}
     assert load_settings(file, "shop").source == SourceConfig(**due)
     assert load_settings(file, "shop", ("source.currency=USD",)).source == SourceConfig(**{**due, "currency": "USD"})
+
+
+def test_settings_nested_beyond_measure_are_one_sentence(tmp_path):
+    (tmp_path / "params.yaml").write_text("[" * 50_000)
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_settings(tmp_path / "params.yaml", "shop")
+    with pytest.raises(UserError, match="is not a YAML value"):
+        load_settings(PARAMS, "shop", ("evaluation.bootstrap=" + "[" * 50_000,))

@@ -67,7 +67,8 @@ def add(name: str, folder: str) -> None:
         [sys.executable, "-m", "dvc", "add", "--quiet", "data"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise UserError(f"{target} is in place, but `dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise UserError(f"{target} is in place, but `dvc add data` failed: {why}")
     click.echo(f"{target}: added; commit data.dvc to keep it")
 
 

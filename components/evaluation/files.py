@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config import EvaluationConfig
-from components.errors import UserError
+from components.errors import UserError, first_line
 from components.evaluation.evaluate import evaluate
 from components.evaluation.integrity import Finding
 from components.evaluation.log import LoggedDecisions
@@ -94,8 +95,17 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
             frame = _with_index(_parquet(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as {suffix[1:]}: {str(error).splitlines()[0]}") from None
+    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as {suffix[1:]}: {first_line(error)}") from None
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+    ) as error:  # what pandas wrote of its own beside the columns
+        raise UserError(
+            f"{path}: cannot be read as {suffix[1:]}: its metadata are damaged: {first_line(error)}"
+        ) from None
     absent = [name for name in columns if name not in frame]
     if absent:
         raise UserError(f"{path}: column {absent[0]} is missing; it has {', '.join(map(str, frame.columns))}")

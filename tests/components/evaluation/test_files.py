@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.config import EvaluationConfig
@@ -208,3 +210,11 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
     (tmp_path / "log.csv").write_text("impression_id,action,propensity,reward,reward\na,x,1.0,0,1\n")
     with pytest.raises(UserError, match="has two columns called reward"):
         read_files(str(tmp_path / "log.csv"), "nowhere.csv", None, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b"{}", b'{"index_columns": 3, "columns": [], "column_indexes": []}'])
+def test_damaged_metadata_of_pandas_are_no_traceback(tmp_path, metadata):
+    table = pa.table({"impression_id": ["a"], "action": ["x"], "propensity": [1.0], "reward": [0.0]})
+    pq.write_table(table.replace_schema_metadata({b"pandas": metadata}), tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"cannot be read as parquet|no such file"):
+        read_files(str(tmp_path / "log.parquet"), str(tmp_path / "nowhere.parquet"), None, (0.0, 1.0))
