@@ -11,7 +11,7 @@ import unicodedata
 from components.errors import UserError
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what spreadsheets take for one; full width, too
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~]")
+_MARKDOWN = re.compile(r"[\\`*<>|~]|\](?=[(\[:]|$)")  # a bracket alone, as of an interval, makes no link
 _WORD_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word means nothing in Markdown
 _LINE_START = re.compile(r"^(\s*\d*)([#+=.)-])(?=\s|$|[#=-])")
 _ENTITY = re.compile(r"&(?=#?\w+;)")

@@ -27,6 +27,7 @@ HOSTILE = [
     *("a | b", "# title", "- item", "1. item", "> quote", "```\ncode", "~~~", "`code`", "*a* _b_ __c__", "&lt;b&gt;"),
     *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("//evil")', 'a,b"c', "---", "===", "\\", "\\|", "\\[x](y)"),
     *("x' OR name LIKE '%", "$name", "${name}", "{0}", "%s", "新品 鞋子", "名称|名", "\x00", "\x7f", "&#60;b&#62;"),
+    *("[x]: //evil/y", "[x][y]", "a [x]", "lift [+0.1, +0.2] clicks", "[![x](//evil/a.png)](//evil)"),
 ]
 
 
