@@ -163,7 +163,7 @@ def test_a_run_leaves_a_rolled_back_version_to_a_person(store, version):
 @pytest.mark.parametrize("exported", [True, False])
 def test_the_export_follows_a_rollback(store, tmp_path, exported):
     """From the registry's files, and without touching the snapshot that a run may be judging against."""
-    name, paths = f"export{exported}", Paths.of(f"export{exported}", workdir=str(tmp_path))
+    name, paths = f"export-{exported:d}", Paths.of(f"export-{exported:d}", workdir=str(tmp_path))
     versions = []
     for number in (1, 2):
         folder = tmp_path / f"package{number}"
