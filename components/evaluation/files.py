@@ -127,9 +127,13 @@ def _refuse_doubled_names(path: str) -> None:
 
 
 def _parquet(path: str) -> pd.DataFrame:
+    """The table in a Parquet file as pandas reads it, its size, checksums and texts looked at before."""
     with open(path, "rb") as file:
-        check_parquet(pq.ParquetFile(file), file, path)
-    return pd.read_parquet(path, page_checksum_verification=True)  # where the writer made checksums
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
+        check_parquet(parquet, file, path)
+        table = parquet.read()
+    table.validate(full=True)  # else text that is no text raises wherever it is first looked at
+    return table.to_pandas()
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -218,3 +218,19 @@ def test_damaged_metadata_of_pandas_are_no_traceback(tmp_path, metadata):
     pq.write_table(table.replace_schema_metadata({b"pandas": metadata}), tmp_path / "log.parquet")
     with pytest.raises(UserError, match=r"cannot be read as parquet|no such file"):
         read_files(str(tmp_path / "log.parquet"), str(tmp_path / "nowhere.parquet"), None, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["log", "target", "actions"])
+def test_text_that_is_no_text_is_refused_by_file(tmp_path, name):
+    ids = pa.array(["a", "b"])
+    bad = pa.array([b"\xff\xfe1", b"\xff\xfe2"], pa.binary())
+    tables = {
+        "log": {"impression_id": ids, "action": ["x", "y"], "propensity": [0.5, 0.5], "reward": [0.0, 1.0]},
+        "target": {"impression_id": ids, "action": ["x", "y"], "probability": [1.0, 1.0]},
+        "actions": {"action": ["x", "y"], "feature_size": [1.0, 2.0]},
+    }
+    tables[name]["action"] = pa.Array.from_buffers(pa.string(), 2, bad.buffers())
+    for each, columns in tables.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{each}.parquet")
+    with pytest.raises(UserError, match=f"{name}.parquet: cannot be read as parquet: .*UTF8"):
+        read_files(*(str(tmp_path / f"{each}.parquet") for each in tables), (0.0, 1.0))
