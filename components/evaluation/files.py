@@ -86,7 +86,7 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{path}: must end in .parquet or .csv")
     try:
         if suffix == ".csv":
-            _refuse_doubled_names(path)
+            _refuse_doubled_names(_csv_names(path), path)
             frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
             # An action may be called None or NA, which pandas takes for no value in all columns or in none.
             names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
@@ -117,10 +117,13 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame.assign(**{name: _text(frame, name, path) for name in ("impression_id", "action") if name in columns})
 
 
-def _refuse_doubled_names(path: str) -> None:
-    """UserError where two columns have one name: pandas would call the second one `reward.1` and go on."""
+def _csv_names(path: str) -> list[str]:
     with open(path, encoding="utf-8-sig", newline="") as file:
-        names = next(csv.reader(file), [])
+        return next(csv.reader(file), [])
+
+
+def _refuse_doubled_names(names: list[str], path: str) -> None:
+    """UserError where two columns have one name: pandas would call the second one `reward.1` and go on."""
     doubled = next((name for name in names if name and names.count(name) > 1), None)
     if doubled is not None:
         raise UserError(f"{path}: has two columns called {doubled}")
@@ -130,6 +133,7 @@ def _parquet(path: str) -> pd.DataFrame:
     """The table in a Parquet file as pandas reads it, its size, checksums and texts looked at before."""
     with open(path, "rb") as file:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
+        _refuse_doubled_names(parquet.schema_arrow.names, path)
         check_parquet(parquet, file, path)
         table = parquet.read()
     table.validate(full=True)  # else text that is no text raises wherever it is first looked at

@@ -212,6 +212,15 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
         read_files(str(tmp_path / "log.csv"), "nowhere.csv", None, (0.0, 1.0))
 
 
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path):
+    columns = [pa.array(["a"]), pa.array(["x"]), pa.array([1.0]), pa.array([0.0]), pa.array(["x"])]
+    pq.write_table(
+        pa.table(columns, ["impression_id", "action", "propensity", "reward", "action"]), tmp_path / "l.parquet"
+    )
+    with pytest.raises(UserError, match="has two columns called action"):
+        read_files(str(tmp_path / "l.parquet"), "nowhere.parquet", None, (0.0, 1.0))
+
+
 @pytest.mark.parametrize("metadata", [b"{", b"[]", b"{}", b'{"index_columns": 3, "columns": [], "column_indexes": []}'])
 def test_damaged_metadata_of_pandas_are_no_traceback(tmp_path, metadata):
     table = pa.table({"impression_id": ["a"], "action": ["x"], "propensity": [1.0], "reward": [0.0]})
