@@ -2,7 +2,11 @@
 
 Rooms, in the order in which data flows. Each imports only from rooms above it:
 
-    errors, config, paths              what a user did wrong; settings; locations
+    errors                             what a user did wrong
+    file_names, escaping               names from data -> files; texts from data -> terminals, pages, tables, queries
+    addresses                          no secret in a URL, and none shown
+    expansion                          how large a file becomes once it is decoded, known before
+    config, paths                      settings; locations
     environment, scratch, manifest     what other programs read; writes aside, leftovers; digests
     contract                           what a data set must look like
     outputs                            what a stage writes: whole files, then its manifest

@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from components.errors import UserError
+from components.addresses import check_no_secret, hidden
+from components.errors import UserError, first_line
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -247,11 +248,6 @@ class SourceConfig(Section):
     conversion_window_days: Annotated[int, Field(ge=0)] = 7
 
 
-def _url_alone(value: Any) -> Any:
-    """`source: postgresql://...` is short for a section with that url."""
-    return {"url": value} if isinstance(value, str) else value
-
-
 class NotifyConfig(Section):
     """Whom to tell by a signed JSON post when a run needs people: see components/notify.py."""
 
@@ -273,7 +269,7 @@ class Settings(Section):
     """All settings of one data set."""
 
     world: WorldConfig = WorldConfig()
-    source: Annotated[SourceConfig, BeforeValidator(_url_alone)] = SourceConfig()
+    source: SourceConfig = SourceConfig()  # `source: postgresql://...` is short for a section with that url
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
     features: FeaturesConfig = FeaturesConfig()
@@ -289,17 +285,40 @@ def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = (
     Raises UserError naming the file or override, the setting and what was expected.
     """
     document = _read(Path(path))
-    sections = {name: value for name, value in document.items() if name != "datasets"}
+    sections = _long({name: value for name, value in document.items() if name != "datasets"})
     per_dataset = (document.get("datasets") or {}).get(dataset) or {}
     if not isinstance(per_dataset, dict):
         raise UserError(f"{path}: datasets.{dataset} must be a mapping of sections, not {per_dataset!r}")
-    merged = merge(sections, per_dataset)
+    merged = merge(sections, _long(per_dataset))
     for text in overrides:
         merged = merge(merged, _parse_override(text))
     try:
-        return Settings.model_validate(_tuples(merged))
+        settings = Settings.model_validate(_tuples(merged))
     except ValidationError as error:
-        raise UserError(_explain(error, str(path) if not overrides else f"{path} with --set")) from None
+        raise UserError(hidden(_explain(error, str(path) if not overrides else f"{path} with --set"))) from None
+    for setting, address in _addresses(settings).items():
+        if address is not None:
+            check_no_secret(address, setting)
+    return settings
+
+
+def _addresses(settings: Settings) -> dict[str, str | None]:
+    """Every setting that may be a URL, and so might hold a secret."""
+    creatives = settings.creatives
+    return {
+        "source.url": settings.source.url,
+        "notify.webhook": settings.notify.webhook,
+        "features.encoder": settings.features.encoder,
+        "creatives.store": creatives.store,
+        "creatives.pretrained": creatives.pretrained,
+        "creatives.text_encoder": creatives.text_encoder,
+    }
+
+
+def _long(sections: dict[str, Any]) -> dict[str, Any]:
+    """`sections` with the short form of `source` as the section that it stands for: it replaces the url alone."""
+    source = sections.get("source")
+    return {**sections, "source": {"url": source}} if isinstance(source, str) else sections
 
 
 def dataset_names(path: str | Path) -> tuple[str, ...]:
@@ -312,8 +331,8 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run Adloom in the project's folder or pass --params FILE") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {first_line(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: must be a mapping of sections, not {type(document).__name__}")
     return document
@@ -335,8 +354,8 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text}: write section.key=value, such as evaluation.bootstrap=500")
     try:
         nested: Any = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # YAML takes 2026-13-01 for a date, and fails on it
-        raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # YAML takes 2026-13-01 for a date, and fails on it
+        raise UserError(f"--set {text[:200]}: {value[:100]!r} is not a YAML value") from None
     for part in reversed(parts):
         nested = {part: nested}
     return nested

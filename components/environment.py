@@ -15,6 +15,7 @@ def defaults(state: Path) -> dict[str, str]:
     return {
         "ADLOOM_STATE": str(state),
         "ADLOOM_ARTIFACT_ROOT": f"{state}/mlartifacts",
+        "ADLOOM_MAX_DECODED_GIB": "1",  # what a file may take in memory, unless it is large itself: expansion.py
         "DVC_NO_ANALYTICS": "1",
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "tensorflow",

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from components.addresses import hidden
 from components.environment import expand
 from components.errors import Unavailable, UserError
 
@@ -159,7 +160,7 @@ def _database_lock(uri: str) -> Iterator[None]:
     from sqlalchemy import text
     from sqlalchemy.engine import make_url
 
-    where = make_url(uri).render_as_string(hide_password=True)
+    where = hidden(make_url(uri).render_as_string(hide_password=True))
     connection = _connect(uri, where)
     try:
         # Not pg_advisory_lock: who waits within a statement holds a snapshot, and CREATE INDEX CONCURRENTLY, of which

@@ -5,6 +5,7 @@ among them.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -62,8 +63,11 @@ class Outputs:
                     self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
 
     def claim(self, name: str) -> UPath:
-        """The place of the file `name`, counted among those that this run writes; the first drops the old manifest."""
-        if not self._written:
+        """The place of the file `name`, counted among those that this run writes; ValueError for one outside."""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in name:
+            raise ValueError(f"{name!r}: no file within {self.folder}; names from data go through file_names.py")
+        if not self._written:  # the first file drops the old manifest
             remove_file(self.folder / NAME)
         self._written.add(name)
         return self.folder / name

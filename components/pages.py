@@ -5,11 +5,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.escaping import Markup, csv_cell, markdown
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)])
+    """A Markdown table; cells that are no Markup are shown as they are."""
+    lines = ["| " + " | ".join(markdown(heading) for heading in headings) + " |", "|" + "---|" * len(headings)]
+    return "\n".join([*lines, *("| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows)])
 
 
 def number(value: float | None, digits: int = 5) -> str:
@@ -24,7 +26,7 @@ def joined(parts: Sequence[str]) -> str:
 
 def items(lines: Sequence[str]) -> str:
     """A Markdown list."""
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
 def interval(found: Mapping[str, float | None] | None) -> str:
@@ -70,7 +72,10 @@ def interest(record: Mapping[str, Any]) -> str:
 
 
 def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
-    """Every estimate as CSV: form, logging_policy, estimator, value, ci_low, ci_high; without those with no value."""
+    """Every estimate as CSV: form, logging_policy, estimator, value, ci_low, ci_high; without those with no value.
+
+    A logging policy's name that a spreadsheet would run as a formula begins with `'` (escaping.csv_cell).
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     bounds = ("value", "ci_low", "ci_high")
@@ -79,9 +84,8 @@ def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
         for log in record["logs"]:
             told = [each for each in log["evaluation"]["estimates"] if each["value"] is not None]
             for each in told:
-                rows.writerow(
-                    (record["form"], log["logging_policy"], each["estimator"], *(each[name] for name in bounds))
-                )
+                figures = (each[name] for name in bounds)
+                rows.writerow(map(csv_cell, (record["form"], log["logging_policy"], each["estimator"], *figures)))
     return text.getvalue()
 
 
@@ -100,7 +104,9 @@ def temperatures(chosen: Mapping[str, float], offered: Mapping[str, Sequence[Map
     rows = [
         (
             form,
-            f"**{each['temperature']:g}**" if each["temperature"] == chosen[form] else f"{each['temperature']:g}",
+            Markup(f"**{each['temperature']:g}**")
+            if each["temperature"] == chosen[form]
+            else f"{each['temperature']:g}",
             number(each["lift"]),
             number(each["standard_error"]),
             f"{each['chance']:.0%}",

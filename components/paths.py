@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from upath import UPath
 
+from components.file_names import check_dataset_name
+
 STAGES = ("validation", "features", "interest", "creatives", "evaluation", "promotion")
 
 
@@ -19,7 +21,11 @@ class Paths:
 
     @classmethod
     def of(cls, dataset: str, data: str | None = None, workdir: str = "artifacts") -> "Paths":
-        """Folders of `dataset`: raw tables in `data` (default `data/<dataset>`), outputs under `workdir`."""
+        """Folders of `dataset`: raw tables in `data` (default `data/<dataset>`), outputs under `workdir`.
+
+        UserError where `dataset` can be no data set's name, so that no folder lies elsewhere.
+        """
+        check_dataset_name(dataset)
         return cls(data=UPath(data or f"data/{dataset}"), artifacts=UPath(workdir) / dataset)
 
     def stage(self, name: str) -> UPath:

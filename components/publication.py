@@ -14,6 +14,7 @@ from upath import UPath
 from components.config import Settings
 from components.contract.tables import read_frame, read_json, write_json
 from components.errors import UserError
+from components.escaping import markdown
 from components.lock import folder_lock, store_lock
 from components.manifest import digest_bytes, digest_file, digest_json, digest_package, digest_tree, read_manifest
 from components.paths import STAGES, Paths
@@ -365,10 +366,10 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        ads = package / "pool" / "ads"
-        for picture in sorted(ads.rglob("*.png")) if ads.exists() else ():
-            write_bytes(picture.read_bytes(), fresh / "pictures" / picture.name)
-            copied[picture.relative_to(package).as_posix()] = digest_file(fresh / "pictures" / picture.name)
+        pictures = _pictures(package)
+        for name in pictures:
+            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "pictures" / name)
+            copied[f"pool/ads/{name}"] = digest_file(fresh / "pictures" / name)
         altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
         if altered:
             raise UserError(
@@ -385,10 +386,19 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             "acts": acts,
             "logging_policy": f"{policy_name(digest)}-{acts}",
             "rule": RULE,
+            "pictures": pictures,
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / "manifest.json")
         replace_folder(fresh, paths.export)
+
+
+def _pictures(package: UPath) -> dict[str, str]:
+    """File name -> creative_id of each ad in `package`; older packages name the file after the id."""
+    names, ads = package / "pool" / "ads.json", package / "pool" / "ads"
+    if names.exists():
+        return dict(read_json(names))
+    return {picture.name: picture.stem for picture in sorted(ads.glob("*.png"))} if ads.exists() else {}
 
 
 def _copy(package: UPath, name: str, folder: UPath) -> None:
@@ -458,4 +468,4 @@ def page(outcome: Mapping) -> str:
     """The outcome of a run as Markdown."""
     champion = "none" if outcome["champion"] is None else f"version {outcome['champion']}"
     lines = [f"# {outcome['dataset']}: {outcome['action']}", "", f"Champion: {champion}", ""]
-    return "\n".join([*lines, *(f"- {reason}" for reason in outcome["reasons"]), ""])
+    return "\n".join([*lines, *(f"- {markdown(reason)}" for reason in outcome["reasons"]), ""])

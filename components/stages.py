@@ -26,6 +26,7 @@ from components.config import (
     ValidationConfig,
 )
 from components.contract.tables import read_frame, read_json, write_text
+from components.escaping import markdown
 from components.freshness import (
     asked_question,
     charged_place,
@@ -119,8 +120,11 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     try:
         checked = validate(tables, card, config)
     except DataRefused as refused:  # the pages show why, and nothing downstream is touched
-        render(refused, paths.docs / "data_docs")
-        raise
+        try:
+            render(refused, paths.docs / "data_docs")
+        except Exception as error:  # the reason counts for more than its pages
+            log.warning("the pages of %s could not be made: %s", paths.docs / "data_docs", error)
+        raise refused from None
     for name, table in checked.tables.items():
         out.table(f"{name}.parquet", table)
     for name, table in checked.quarantine.items():
@@ -177,7 +181,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
     from components.creatives.admission import FILE as BOUNDS
     from components.creatives.audience import audience_score
-    from components.creatives.boards import ads, ads_board, board, caption_board, known_texts
+    from components.creatives.boards import ad_names, ads, ads_board, board, caption_board, known_texts
     from components.creatives.context import wordings
     from components.creatives.encoders import encoder
     from components.creatives.photos import NoNewPictures, training_photos
@@ -244,6 +248,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
             out.table(f"pool/{name}.parquet", getattr(pool, name))
         made = ads(pool, tables["campaigns"])
         out.files("pool/ads", made)
+        out.json("pool/ads.json", ad_names(pool))
         out.files("boards", {"ads.png": ads_board(made)})
     record = {
         "generators": {name: each.to_dict() for name, each in trained.items()},
@@ -307,7 +312,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
         forms[form] = judge(rows, target, charge, config, **about)
         for name, found in forms[form].logs.items():
             known = forms[form].truths[name]
-            report.append(f"# {form}, on what {name} logged\n\n{page(found)}{pages.truth(known)}")
+            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(found)}{pages.truth(known)}")
             drawn[picture_name(form, name)] = picture(found.evaluation, known and known["target"])
     guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
     record = [{"form": form, "guards": guards, **found.to_dict()} for form, found in forms.items()]

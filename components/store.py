@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from upath import UPath
 
+from components.addresses import holds_secret
 from components.contract.tables import write_bytes
 from components.errors import Unavailable, UserError
 from components.manifest import digest_bytes, digest_file
@@ -20,7 +21,7 @@ from components.manifest import digest_bytes, digest_file
 
 def open_store(url: str) -> UPath:
     """The store at `url`, a folder or an fsspec URL; UserError for one that carries a password or cannot be opened."""
-    if "@" in urlsplit(url).netloc:
+    if "@" in urlsplit(url).netloc or holds_secret(url):
         raise UserError("creatives.store: credentials belong in the environment of each worker, not in the URL")
     try:
         return UPath(url)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from upath import UPath
 
 from components.errors import Unavailable, UserError
+from components.escaping import filter_by_name
 from components.lock import migration_lock, sqlite_file, store_lock
 from components.manifest import digest_package
 from components.scratch import replace_folder, scratch_folder
@@ -231,7 +232,7 @@ def digest_of(version: Version) -> str:
 
 def versions_of(client, name: str) -> list[Version]:
     """All versions of `name`, with their tags, oldest first."""
-    found = client.search_model_versions(f"name = '{name}'")
+    found = client.search_model_versions(filter_by_name(name))
     return sorted((_version(version) for version in found), key=lambda version: version.number)
 
 

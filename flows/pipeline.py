@@ -16,7 +16,7 @@ from components.paths import STAGES, Paths
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
-from flows.tasks import RETRIED, dated, locate, run_stage
+from flows.tasks import RETRIED, artifact_key, dated, locate, run_stage
 
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
@@ -76,7 +76,7 @@ def _run(dataset: str, settings: Settings, paths: Paths, given: tuple, publish_a
         export(outcome, paths)
     else:
         outcome = publication.preview(dataset, paths)
-    create_markdown_artifact(key=f"{dataset}-decision".lower(), markdown=publication.page(outcome))
+    create_markdown_artifact(key=artifact_key(dataset, "decision"), markdown=publication.page(outcome))
     return outcome
 
 

@@ -11,6 +11,7 @@ from components import stages
 from components.config import Settings, load_settings
 from components.environment import prepare
 from components.errors import Unavailable, UserError
+from components.manifest import digest_bytes
 from components.paths import STAGES, Paths
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
@@ -77,21 +78,28 @@ def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None
     if not page.exists():
         again = f"adloom stage {name} --dataset {dataset} --force"
         raise UserError(f"{page}: the page of stage {name} is gone; run `{again}`")
-    create_markdown_artifact(key=f"{dataset}-{name}".lower(), markdown=page.read_text(encoding="utf-8"))
+    create_markdown_artifact(key=artifact_key(dataset, name), markdown=page.read_text(encoding="utf-8"))
     for picture in sorted((paths.stage(name) / "pictures").glob("*.png")):
         create_image_artifact(
-            key=_key(f"{dataset}-{picture.stem}"), image_url=_data_url(picture.read_bytes()), description=picture.stem
+            key=artifact_key(dataset, picture.stem), image_url=_data_url(picture.read_bytes()), description=picture.stem
         )
     index = paths.docs / "data_docs" / "index.html"
     if name == "validation" and index.exists():
         create_link_artifact(
-            key=f"{dataset}-data-docs", link=index.resolve().as_uri(), link_text="Data Docs of this run"
+            key=artifact_key(dataset, "data-docs"), link=index.resolve().as_uri(), link_text="Data Docs of this run"
         )
 
 
-def _key(name: str) -> str:
-    """A name as Prefect takes it for an artifact: lower case letters, digits and dashes."""
-    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+def artifact_key(*parts: str) -> str:
+    """A key as Prefect takes it (lower-case letters, digits and dashes), another one for each name.
+
+    A name that Prefect would not take loses its other characters and gains a digest.
+    """
+    name = "-".join(parts)
+    if re.fullmatch("[a-z0-9-]{1,200}", name):
+        return name
+    readable = re.sub("[^a-z0-9]+", "-", name.lower())[:100].strip("-")
+    return f"{readable}-{digest_bytes(name.encode())[:12]}"
 
 
 def _data_url(png: bytes) -> str:

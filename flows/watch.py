@@ -12,6 +12,7 @@ import click
 
 from components.environment import prepare
 from components.errors import UserError
+from components.escaping import terminal
 
 EVERY = 60  # seconds
 SINCE = timedelta(hours=24)
@@ -55,7 +56,7 @@ def tell_unheard(client, told: set[str]) -> None:
             click.echo(str(error), err=True)
             continue
         told.add(notice.id)
-        click.echo(f"{event}: {run.name}: {reason}")
+        click.echo(terminal(f"{event}: {run.name}: {reason}"))
 
 
 def unheard(client, since: datetime) -> Iterator[tuple]:

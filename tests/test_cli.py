@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -176,14 +177,103 @@ def test_a_wrong_prefect_address_is_named(shop):
     assert not (shop.folder / "artifacts").exists()
 
 
+def free_ports(count: int) -> list[int]:
+    ports = []
+    for _ in range(count):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    return ports
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Ports of Prefect and MLflow as `adloom ui` serves them."""
+    import requests
+
+    ports = free_ports(2)
+    command = [
+        sys.executable,
+        "-m",
+        "components",
+        "ui",
+        "--prefect-port",
+        str(ports[0]),
+        "--mlflow-port",
+        str(ports[1]),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ui = subprocess.Popen(
+        command, cwd=tmp_path_factory.mktemp("ui"), env=environment, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    for path, port in (("api/health", ports[0]), ("health", ports[1])):
+        while time.monotonic() < deadline:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/{path}", timeout=5).ok:
+                    break
+            except requests.RequestException:
+                time.sleep(0.5)
+    yield ports
+    ui.send_signal(signal.SIGTERM)
+    ui.wait(timeout=60)
+
+
+FOREIGN = [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}, {"Host": "evil.example:80"}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_a_page_of_another_site_can_do_nothing(pages, headers):
+    import requests
+
+    prefect, mlflow = pages
+    made = requests.post(f"http://127.0.0.1:{prefect}/api/flows/", json={"name": "evil"}, headers=headers, timeout=30)
+    assert made.status_code == 403 and "access-control-allow-origin" not in made.headers
+    read = requests.get(f"http://127.0.0.1:{prefect}/api/csrf-token?client=evil", headers=headers, timeout=30)
+    assert read.status_code == 403
+    asked = {"name": f"evil-{headers}"}
+    url = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments/create"
+    told = requests.post(url, json=asked, headers=headers, timeout=30)
+    assert told.status_code == 403 and "access-control-allow-origin" not in told.headers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["events/in", "events/out"])
+def test_nor_by_a_websocket(pages, path):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{pages[0]}/api/{path}", origin="http://evil.example")
+
+
+@pytest.mark.slow
+def test_the_own_pages_and_programs_work(pages):
+    import mlflow
+    import requests
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    for port in pages:
+        shown = requests.get(f"http://localhost:{port}/", headers={"Origin": f"http://localhost:{port}"}, timeout=30)
+        assert shown.ok and "<html" in shown.text.lower()
+    bare = requests.post(f"http://127.0.0.1:{pages[0]}/api/flows/", json={"name": "bare"}, timeout=30)
+    assert bare.status_code == 403 and "CSRF" in bare.text
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{pages[0]}/api"}),
+        get_client(sync_client=True) as client,
+    ):
+        assert client.read_flow(client.create_flow(flow(lambda: 1, name="own"))).name == "own"
+    client = mlflow.MlflowClient(f"http://127.0.0.1:{pages[1]}")
+    assert client.get_experiment(client.create_experiment("own")).name == "own"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_ending_the_pages_ends_both_servers(tmp_path, ending):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(str(probe.getsockname()[1]))
+    ports = [str(port) for port in free_ports(2)]
     command = [sys.executable, "-m", "components", "ui", "--prefect-port", ports[0], "--mlflow-port", ports[1]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pages = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
@@ -194,3 +284,50 @@ def test_ending_the_pages_ends_both_servers(tmp_path, ending):
     pages.send_signal(ending)
     pages.wait(timeout=60)
     assert not [child for child in children.split() if Path("/proc", child).exists()]
+
+
+HOSTILE_NAMES = ["x' OR name LIKE '%", "../../escaped", "/tmp/escaped", "a\nb", "店", "con", "a" * 300]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["status"], ["promote"], ["rollback"], ["run"], ["data", "verify"], ["data", "pull"], ["data", "build"]),
+        *(["generate", "--out", "ads"], ["stage", "validation", "--dataset"], ["data", "advance", "--days", "1"]),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_data_set_can_have_is_refused_at_the_door(command, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = fails(*command, name)
+    assert "a data set's name" in said or "this name is a device's" in said
+    assert "\x1b" not in said and len(said) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_add_refuses_such_a_name_too(tmp_path):
+    assert "a data set's name" in fails("data", "add", "../escaped", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "reason", ["[/v2] closes nothing", "[bold red]x[/]", "\x1b[2Jgone", ":smiley:", "[link=//evil]x[/link]"]
+)
+@pytest.mark.parametrize("width", [60, 80])
+def test_reasons_are_shown_as_they_are(reason, width, monkeypatch, capsys):
+    from components.cli.summary import print_status, print_summary
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = {"model": reason, "champion": None, "challenger": None, "decision": reason, "lift": None}
+    print_status([{**row, "latest": 1, "reasons": reason}])
+    outcome = {"dataset": reason, "interest": None, "creatives": None, "action": reason, "lift": None, "champion": None}
+    print_summary([{**outcome, "reasons": [reason]}], as_json=False)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert shown.replace("\n", " ").count(reason.replace("\x1b", "\\x1b").split()[0]) >= 4
+
+
+def test_an_error_that_quotes_data_moves_no_cursor(tmp_path):
+    (tmp_path / "a\x1b[2J.csv").write_text("x\n1\n")
+    said = fails("evaluate", "--log", str(tmp_path / "a\x1b[2J.csv"), "--target", "nowhere.csv")
+    assert "\\x1b[2J" in said and "\x1b" not in said

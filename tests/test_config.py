@@ -1,11 +1,12 @@
 """Settings: frozen, typed, and one sentence for each mistake."""
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.config import Settings, dataset_names, load_settings
+from components.config import Settings, SourceConfig, dataset_names, load_settings
 from components.errors import UserError
 from components.manifest import ROOT
 from components.world import scenario_names
@@ -87,3 +88,31 @@ def test_any_override_gives_settings_or_a_user_error(text):
         load_settings(PARAMS, "marketplace", (text,))
     except UserError as error:
         assert str(error)
+
+
+CASE = ROOT / "tests" / "cases" / "source_text_drops_settings" / "params.yaml"
+
+
+def test_a_source_that_is_a_text_sets_the_url_and_keeps_the_rest():
+    assert load_settings(CASE, "bakery").source == SourceConfig(
+        url="postgresql://${U}:${P}@127.0.0.1/shop", naive_times="utc", conversion_window_days=2
+    )
+    assert load_settings(CASE, "other").source == SourceConfig(naive_times="utc", conversion_window_days=2)
+
+
+@pytest.mark.parametrize("base", [{"currency": "CNY", "late_days": 5}, "mysql://db/all", {"url": "mysql://db/all"}])
+@pytest.mark.parametrize("own", ["mysql://db/own", {"url": "mysql://db/own"}, {"batch_rows": 10}])
+def test_every_mixture_of_the_two_forms(tmp_path, base, own):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({"source": base, "datasets": {"shop": {"source": own}}}))
+    due = {**({"url": base} if isinstance(base, str) else base), **({"url": own} if isinstance(own, str) else own)}
+    assert load_settings(file, "shop").source == SourceConfig(**due)
+    assert load_settings(file, "shop", ("source.currency=USD",)).source == SourceConfig(**{**due, "currency": "USD"})
+
+
+def test_settings_nested_beyond_measure_are_one_sentence(tmp_path):
+    (tmp_path / "params.yaml").write_text("[" * 50_000)
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_settings(tmp_path / "params.yaml", "shop")
+    with pytest.raises(UserError, match="is not a YAML value"):
+        load_settings(PARAMS, "shop", ("evaluation.bootstrap=" + "[" * 50_000,))

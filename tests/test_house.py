@@ -12,34 +12,10 @@ from components.manifest import ROOT, imports_of
 from components.paths import STAGES
 
 ROOMS = [
-    *(
-        "errors",
-        "config",
-        "paths",
-        "environment",
-        "notify",
-        "scratch",
-        "manifest",
-        "contract",
-        "outputs",
-        "folders",
-        "store",
-    ),
-    *(
-        "world",
-        "datasets",
-        "pictures",
-        "features",
-        "interest",
-        "creatives",
-        "policy",
-        "evaluation",
-        "lock",
-        "signing",
-        "tracking",
-    ),
-    *("promotion", "training_log", "pages", "inputs", "champion", "freshness", "stages", "handoff", "publication"),
-    *("generation", "cli"),
+    *("errors", "file_names", "escaping", "addresses", "expansion", "config", "paths", "environment", "notify"),
+    *("scratch", "manifest", "contract", "outputs", "folders", "store", "world", "datasets", "pictures", "features"),
+    *("interest", "creatives", "policy", "evaluation", "lock", "signing", "tracking", "promotion", "training_log"),
+    *("pages", "inputs", "champion", "freshness", "stages", "handoff", "publication", "generation", "cli"),
 ]
 MAY_READ_FILES = {
     "config",

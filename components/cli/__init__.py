@@ -4,7 +4,9 @@ import sys
 
 import click
 
+from components.addresses import hidden
 from components.errors import UserError
+from components.escaping import terminal
 
 
 class _Plain(click.Group):
@@ -15,7 +17,7 @@ class _Plain(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"adloom: {error}", err=True)
+            click.echo(f"adloom: {terminal(hidden(str(error)))}", err=True)
             sys.exit(1)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from components.cli.run import SHIPPED
+from components.cli.run import DATASET, SHIPPED
 from components.errors import UserError
 
 
@@ -12,7 +12,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name", required=False, metavar="[DATASET]")
+@click.argument("name", required=False, type=DATASET, metavar="[DATASET]")
 @click.option("--scenario", metavar="FILE", help="A scenario's name or file, for a marketplace of its own.")
 @click.pass_obj
 def build(params: str, name: str | None, scenario: str | None) -> None:
@@ -38,7 +38,7 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
 
 
 @data.command()
-@click.argument("name", required=False, metavar="[DATASET]")
+@click.argument("name", required=False, type=DATASET, metavar="[DATASET]")
 def verify(name: str | None) -> None:
     """Compare the built data sets, file by file, with the digests that come with Adloom."""
     from upath import UPath
@@ -51,7 +51,7 @@ def verify(name: str | None) -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", type=DATASET, metavar="NAME")
 @click.argument("folder", metavar="DIR")
 def add(name: str, folder: str) -> None:
     """Copy a folder with the contract's files to data/NAME and bring it under data.dvc.
@@ -92,7 +92,7 @@ def _dvc_add(target) -> bool:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", type=DATASET, metavar="NAME")
 @click.pass_obj
 def pull(params: str, name: str) -> None:
     """Bring data/NAME up to date from the database that `source` under datasets.NAME in params.yaml names.
@@ -127,7 +127,7 @@ def pull(params: str, name: str) -> None:
 
 
 @data.command()
-@click.argument("name", metavar="DATASET")
+@click.argument("name", type=DATASET, metavar="DATASET")
 @click.option("--days", type=int, required=True, metavar="N", help="How many days.")
 @click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Where runs left the champion.")
 def advance(name: str, days: int, workdir: str) -> None:

@@ -5,6 +5,7 @@ import json
 import click
 
 from components.cli.run import json_option
+from components.escaping import terminal
 
 
 @click.command()
@@ -28,4 +29,4 @@ def evaluate(log: str, target: str, actions: str | None, reward_range: tuple[flo
     if as_json:
         click.echo(json.dumps(evaluation.to_dict(), allow_nan=False))
     else:
-        click.echo(evaluation.to_text())
+        click.echo(terminal(evaluation.to_text()))

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from components.cli.run import DATASET
 from components.errors import UserError
+from components.escaping import terminal
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 @click.option("--text", metavar="TEXT", help="What the picture should show, in English or Chinese.")
 @click.option("--category", metavar="NAME", help="A category of the data set; default: all in turn.")
 @click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
@@ -41,7 +43,7 @@ def generate(dataset, text, category, segment, placement, hour, personalise, cou
     if made.ordinary is not None:
         click.echo(f"{made.written - sum(made.ordinary.values())} of {made.written} pictures are personalised")
         for reason, count in made.ordinary.items():
-            click.echo(f"{count} are ordinary ones; {reason}")
+            click.echo(terminal(f"{count} are ordinary ones; {reason}"))
     if made.unmet:
         click.echo(
             f"{made.unmet} of them still do not show what the text says after {made.attempts} attempts; "

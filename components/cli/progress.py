@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from components.escaping import terminal
+
 
 @contextmanager
 def show_progress() -> Iterator[None]:
@@ -26,4 +28,4 @@ def show_progress() -> Iterator[None]:
 class _SinceStart(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.elapsed = record.relativeCreated / 1000
-        return super().format(record)
+        return terminal(super().format(record))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.cli.run import SHIPPED, json_option, workdir
+from components.cli.run import DATASET, SHIPPED, json_option, workdir
+from components.escaping import terminal
 
 if TYPE_CHECKING:
     from components.paths import Paths
@@ -46,7 +47,7 @@ def _lock(params: str | None, dataset: str) -> str | None:
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=DATASET, required=False)
 @json_option
 def status(dataset: str | None, as_json: bool) -> None:
     """Show champion, challenger, their numbers and the last decision."""
@@ -62,7 +63,7 @@ def status(dataset: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
 @because
 @by_whom
@@ -78,7 +79,7 @@ def promote(params: str | None, dataset: str, force: bool, reason: str | None, b
 
     with _working(dataset, workdir, "promote") as paths:
         outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", force, reason, by)
-        click.echo(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})")
+        click.echo(terminal(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})"))
         _renew(dataset, paths, outcome.champion)
 
 
@@ -92,11 +93,11 @@ def reject(params: str | None, dataset: str, reason: str | None, by: str) -> Non
     from components.promotion.registry import reject as turn_down
 
     outcome = turn_down(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
-    click.echo(f"{dataset}-policy: version {outcome.candidate} is rejected ({outcome.reasons[0]}; {by})")
+    click.echo(terminal(f"{dataset}-policy: version {outcome.candidate} is rejected ({outcome.reasons[0]}; {by})"))
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DATASET)
 @because
 @by_whom
 @workdir

@@ -5,8 +5,22 @@ from pathlib import Path
 import click
 
 from components.errors import UserError
+from components.file_names import check_dataset_name
 
 SHIPPED = ("marketplace", "openbandit")
+
+
+class DatasetName(click.ParamType):
+    """A data set's name; any other text is refused before a folder, a model or a query is made of it."""
+
+    name = "DATASET"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """`value` itself; a UserError says what is wrong with it."""
+        return check_dataset_name(value)
+
+
+DATASET = DatasetName()
 
 setting = click.option(
     "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated."
@@ -16,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Report as on
 
 
 @click.command()
-@click.argument("datasets", nargs=-1, metavar="[DATASET ...]")
+@click.argument("datasets", nargs=-1, type=DATASET, metavar="[DATASET ...]")
 @click.option("--data", "folder", metavar="DIR", help="A data set of your own: a folder with the contract's files.")
 @click.option(
     "--as-of", metavar="DATE", help="Use only what was known at this time (UTC); publishes nothing without --publish."
@@ -79,7 +93,7 @@ def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, 
 
 @click.command()
 @click.argument("name", metavar="STAGE")
-@click.option("--dataset", required=True, help="The data set to run it on.")
+@click.option("--dataset", required=True, type=DATASET, help="The data set to run it on.")
 @click.option("--force", is_flag=True, help="Run even if nothing it depends on has changed.")
 @setting
 @workdir

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import click
 
+from components.escaping import terminal
+
 NEXT = """
 Next:
   adloom status                                 what stands, and why
@@ -36,8 +38,8 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
     _print_rows(console, headings, rows)
     for outcome in outcomes:
         for reason in outcome["reasons"]:
-            console.print(f"{outcome['dataset']}: {reason}", highlight=False)
-    console.print(NEXT, highlight=False)
+            console.print(terminal(f"{outcome['dataset']}: {reason}"))
+    console.print(NEXT)
 
 
 def print_status(rows: Sequence[dict]) -> None:
@@ -57,13 +59,14 @@ def print_status(rows: Sequence[dict]) -> None:
     _print_rows(console, headings, shown)
     for row in rows:
         if row["reasons"]:
-            console.print(f"{row['model']} v{row['latest']}: {row['reasons']}", highlight=False)
+            console.print(terminal(f"{row['model']} v{row['latest']}: {row['reasons']}"))
 
 
 def _console():
+    """A console that takes nothing in a text for markup, an emoji or a colour: reasons quote data."""
     from rich.console import Console
 
-    return Console(width=min(80, Console().width))
+    return Console(width=min(80, Console().width), markup=False, emoji=False, highlight=False)
 
 
 def _print_rows(console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -73,16 +76,16 @@ def _print_rows(console, headings: Sequence[str], rows: Sequence[Sequence[str]])
 
     if console.width < NARROW:
         for first, *rest in rows:
-            console.print(f"\n{first}", highlight=False)
+            console.print(f"\n{terminal(first)}")
             for heading, cell in zip(headings[1:], rest, strict=True):
-                console.print(f"  {heading}: {cell}", highlight=False)
+                console.print(f"  {heading}: {terminal(cell)}")
         console.print()
         return
     table = Table(box=SIMPLE)
     for heading in headings:
         table.add_column(heading, overflow="fold", no_wrap=heading == headings[0])
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(terminal, row))
     console.print(table)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from components.addresses import hidden
 from components.errors import UserError
 
 
@@ -14,7 +15,7 @@ from components.errors import UserError
 @click.option("--prefect-port", type=click.IntRange(1, 65535), default=4200, show_default=True)
 @click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(prefect_port: int, mlflow_port: int) -> None:
-    """Serve the Prefect and MLflow pages on loopback until Ctrl-C."""
+    """Serve the Prefect and MLflow pages on loopback until Ctrl-C. Both refuse requests of other sites' pages."""
     from components.environment import prepare
 
     for port in (prefect_port, mlflow_port):
@@ -23,9 +24,9 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
     _bring_up_to_date()
     # by the environment: a database's password in a command line is there for everybody to read
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"]}
-    prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(prefect_port)]
+    prefect = [sys.executable, "-m", "flows.server", "--port", str(prefect_port)]
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
-    mlflow += ["--workers", "1"]
+    mlflow += ["--workers", "1", *_own_pages_only(mlflow_port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
     # a service manager's stop ends both too; and a shell's background job would ignore SIGINT
     for ending in (signal.SIGINT, signal.SIGTERM):
@@ -44,6 +45,13 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
             server.terminate()
         for server in servers:
             server.wait(timeout=20)
+
+
+def _own_pages_only(port: int) -> list[str]:
+    """MLflow's options against pages of other sites; its own defaults let in those of every port of this machine."""
+    hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
+    origins = [f"http://{host}" for host in hosts]
+    return ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
 
 
 @click.command()
@@ -70,7 +78,8 @@ def _bring_up_to_date() -> None:
         done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
-        raise UserError(f"Prefect's database could not be brought up to date: {said[-1] if said else done.stderr}")
+        why = hidden(said[-1] if said else done.stderr)
+        raise UserError(f"Prefect's database could not be brought up to date: {why}")
 
 
 def _check_free(port: int) -> None:

@@ -5,17 +5,47 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from upath import UPath
 
 from components.config import WorldConfig
 from components.contract.tables import write_text
 from components.errors import UserError
+from components.file_names import dataset_fault
 
 NAME = "dataset.yaml"
+MAX_BYTES = 100_000
 
 Text = Annotated[str, Field(min_length=1)]
 TableName = Literal["campaigns", "creatives", "impressions", "candidates", "products", "images", "events", "shoppers"]
+
+
+def _named(name: str) -> str:
+    fault = dataset_fault(name)
+    if fault:
+        raise ValueError(fault)
+    return name
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines that name each other would become more text than a machine holds."""
+
+    def compose_node(self, parent, index):
+        """The next node; ComposerError for an alias."""
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, "aliases (*name) have no place here", self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 class DatasetCard(BaseModel):
@@ -23,7 +53,7 @@ class DatasetCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # prefixes models, experiments, folders
+    name: Annotated[str, AfterValidator(_named)]  # prefixes models, experiments, folders
     source: Text
     licence: Text
     real: tuple[TableName, ...]
@@ -55,11 +85,13 @@ def read_card(folder: UPath) -> DatasetCard:
     """The card of the data set in `folder`; UserError naming the file, the field and what is wrong with it."""
     path = UPath(folder) / NAME
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes; a card has at most {MAX_BYTES:,}")
+        document = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; every data set has one") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # YAML takes 2026-13-45 for a date, and fails on it
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: must be a mapping of fields, not {type(document).__name__}")
     try:
@@ -67,8 +99,8 @@ def read_card(folder: UPath) -> DatasetCard:
         return DatasetCard.model_validate_json(json.dumps(document, default=_iso))
     except ValidationError as error:
         raise UserError("; ".join(_explain(path, fault) for fault in error.errors())) from None
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: {str(error)[:300]}") from None
 
 
 def write_card(card: DatasetCard, folder: UPath) -> None:
@@ -92,4 +124,4 @@ def _explain(path: UPath, fault: dict) -> str:
         return f"{path}: {field}: unknown field; known here: {', '.join(DatasetCard.model_fields)}"
     if not field:
         return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
-    return f"{path}: {field}: {fault['msg']}, got {fault['input']!r}"
+    return f"{path}: {field}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}"

@@ -47,6 +47,7 @@ def conform(
             values = _cast(values, column, place, source)
         elif declared.is_open(name):
             values = _cast_open(values, place, source)
+            _check_open_number(values.type, declared.open_numbers.get(name), place, source)
         columns[name] = values
     for name in filled:
         columns[name] = pa.nulls(table.num_rows, ARROW[declared.column(name).kind])
@@ -79,6 +80,15 @@ def _cast_open(values: pa.ChunkedArray, name: str, source: str) -> pa.ChunkedArr
             whole = kind == "number" and pa.types.is_integer(values.type)
             return _cast(values, Column(name, "whole" if whole else kind), name, source)
     raise UserError(f"{name}: holds {values.type} in {source}; numbers, text or true/false are due")
+
+
+def _check_open_number(found: pa.DataType, held: str | None, name: str, source: str) -> None:
+    """Raise where an open column that is known to hold numbers (`held` says which) has none."""
+    if held is not None and not _same_meaning(found, "number"):
+        kind = str(found).removeprefix("large_")
+        raise UserError(
+            f"{name}: holds {kind} in {source}; numbers are due ({held}). Under another name it is taken as a category"
+        )
 
 
 def _same_meaning(found: pa.DataType, kind: Kind) -> bool:

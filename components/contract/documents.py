@@ -7,7 +7,6 @@ the reasons that its pages leave out.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from upath import UPath
@@ -16,6 +15,7 @@ from components.contract.report import DataRefused, DataReport, TableReport
 from components.contract.stylesheet import STYLE
 from components.contract.suites import read_suite
 from components.contract.tables import write_text
+from components.escaping import markdown, web
 
 if TYPE_CHECKING:
     from components.contract.validation import Validated
@@ -40,7 +40,7 @@ def page(report: DataReport) -> str:
     lines = ["# Validation", "", "| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     lines += ["| " + " | ".join(_cells(table)) + " |" for table in report.tables]
     for heading, items in _lists(report):
-        lines += ["", f"## {heading}", "", *(f"- {item}" for item in items)]
+        lines += ["", f"## {heading}", "", *(f"- {markdown(item)}" for item in items)]
     return "\n".join(lines) + "\n"
 
 
@@ -82,31 +82,31 @@ def _rows(count: int) -> str:
 def _index_page(found: "Validated | DataRefused") -> str:
     report = found.report
     refused = isinstance(found, DataRefused)
-    verdict = f'<p class="bad">Refused: {escape(str(found))}</p>' if refused else '<p class="ok">Accepted</p>'
+    verdict = f'<p class="bad">Refused: {web(str(found))}</p>' if refused else '<p class="ok">Accepted</p>'
     rows = [(f'<a href="{table.table}.html">{table.table}</a>', *_cells(table)[1:]) for table in report.tables]
-    parts = [f"<h1>Data set {escape(report.dataset)}</h1>", verdict, _table(HEADINGS, rows)]
+    parts = [f"<h1>Data set {web(report.dataset)}</h1>", verdict, _table(HEADINGS, rows)]
     for heading, items in _lists(report):
-        parts.append(f"<h2>{heading}</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>")
+        parts.append(f"<h2>{heading}</h2><ul>{''.join(f'<li>{web(item)}</li>' for item in items)}</ul>")
     return _shell(f"Data set {report.dataset}", "".join(parts))
 
 
 def _table_page(report: DataReport, table: TableReport, records: Sequence[Mapping[str, Any]]) -> str:
     title = f"{report.dataset}: {table.table}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{web(title)}</h1>",
         '<p class="note"><a href="index.html">All tables</a> · rules in '
         f"<code>expectations/{table.table}.json</code></p>",
         _table(HEADINGS[1:], [_cells(table)[1:]]),
     ]
     if table.broken:
         rows = [
-            (escape(rule.reason), f"{rule.rows:,}", escape("; ".join(rule.examples)), _consequence(rule.severity))
+            (web(rule.reason), f"{rule.rows:,}", web("; ".join(rule.examples)), _consequence(rule.severity))
             for rule in table.broken
         ]
         parts.append("<h2>Broken rules</h2>" + _table(("reason", "rows", "examples", "consequence"), rows))
     derived = read_suite(table.table).derived
     if derived:
-        rows = [(f"<code>{name}</code>", escape(meaning)) for name, meaning in derived.items()]
+        rows = [(f"<code>{name}</code>", web(meaning)) for name, meaning in derived.items()]
         parts.append("<h2>Columns derived for the rules</h2>" + _table(("column", "holds"), rows))
     return _shell(title, "".join(parts) + "<h2>Every expectation</h2>" + _sections(table.table, records))
 
@@ -128,13 +128,15 @@ def _number(cell: str) -> str:
 
 def _shell(title: str, body: str) -> str:
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{web(title)}</title>'
         f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
 def _sections(name: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Great Expectations' own rendering of `records`, without the frame of its site."""
+    """Great Expectations' own rendering of `records`, without the frame of its site; a sentence without records."""
+    if not records:
+        return '<p class="note">None was asked: the run stopped at another table before.</p>'
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
     document = ValidationResultsPageRenderer().render(_suite_result(name, records))
@@ -193,7 +195,7 @@ def _suite_result(name: str, records: Sequence[Mapping[str, Any]]) -> Any:
 def _escaped(value: Any) -> Any:
     """`value` with every text in it escaped for HTML."""
     if isinstance(value, str):
-        return escape(value)
+        return web(value)
     if isinstance(value, Mapping):
         return {_escaped(key): _escaped(item) for key, item in value.items()}
     return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value

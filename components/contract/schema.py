@@ -13,8 +13,8 @@ A column's kind fixes its type in Parquet and in pandas:
 (1) `Int64` and `boolean` where the contract lets the column be null, or where a faulty table holds nulls.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
@@ -46,13 +46,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns, the columns that identify a row, and prefixes under which a user may add columns."""
+    """One table: its columns, the columns that identify a row, and prefixes under which a user may add columns.
+
+    open_numbers: open columns that Adloom knows by name and takes for numbers -> what they hold.
+    """
 
     name: str
     needed: bool
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     open_prefixes: tuple[str, ...] = ()
+    open_numbers: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Column | None:
         """The declared column called `name`; None for any other, open ones included."""
@@ -139,6 +143,7 @@ _IMPRESSIONS = Table(
         _null("feedback"),
     ),
     open_prefixes=("context_",),
+    open_numbers={"context_local_hour": "the shopper's own hour, from 0 to below 24"},
 )
 
 _CANDIDATES = Table(

@@ -72,7 +72,8 @@ def read_suite(table: str, folder: UPath | Path = FOLDER) -> Suite:
 
 
 def expand(suite: Suite, frame: pd.DataFrame, derived: Iterable[str] = ()) -> tuple[Rule, ...]:
-    """The rules of `suite` for the columns of `frame`: `feature_*` becomes the open columns that are there.
+    """The rules of `suite` for the columns of `frame`: `feature_*` becomes the open columns that are there, and a rule
+    on one open column is asked where it is there.
 
     `derived` columns stand beside the table's own, so that the rule on the set of columns lets them pass.
     """
@@ -86,7 +87,7 @@ def expand(suite: Suite, frame: pd.DataFrame, derived: Iterable[str] = ()) -> tu
         elif column.endswith("*"):
             numeric = [name for name in opened if not rule.only_numbers or _is_number(frame[name])]
             expanded.extend(_with(rule, column=name) for name in numeric if name.startswith(column[:-1]))
-        else:
+        elif not TABLES[suite.table].is_open(column) or column in opened:
             expanded.append(rule)
     return tuple(expanded)
 

@@ -24,7 +24,8 @@ from components.contract.conform import conform, to_pandas
 from components.contract.schema import TABLES
 from components.contract.settlements import COLUMNS as SETTLED
 from components.contract.settlements import apply_settlement, is_settlement
-from components.errors import UserError
+from components.errors import UserError, first_line
+from components.expansion import check_parquet
 from components.scratch import FILE, hidden_name, hold, sync_folder
 
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
@@ -111,7 +112,7 @@ def read_json(path: UPath) -> Any:
         return json.loads(UPath(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
 
 
@@ -212,7 +213,7 @@ def _joined(pieces: list[pa.Table], files: list[UPath], name: str) -> pa.Table:
     try:
         return pa.concat_tables(pieces, promote_options="permissive")
     except pa.ArrowException as error:
-        clash = _differing_types(pieces, files) or str(error).splitlines()[0]
+        clash = _differing_types(pieces, files) or first_line(error)
         raise UserError(f"{name}: its files do not fit together: {clash}; a column has one type in all files") from None
 
 
@@ -242,7 +243,8 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
     with path.open("rb") as file:
         _check_whole(file, path, name)
         try:
-            parquet = pq.ParquetFile(file)
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
+            check_parquet(parquet, file, f"{name}: {path}", columns)
             present = parquet.schema_arrow.names
             if len(set(present)) < len(present):
                 raise UserError(f"{name}: {path} has two columns of one name")
@@ -252,7 +254,7 @@ def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table
             _ = [kind.tz for kind in table.schema.types if pa.types.is_timestamp(kind)]  # which validate leaves out
             return table
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name}: {path} is damaged and cannot be read: {str(error).splitlines()[0]}") from None
+            raise UserError(f"{name}: {path} is damaged and cannot be read: {first_line(error)}") from None
 
 
 def _check_whole(file: BinaryIO, path: UPath, name: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from components.contract.expect import Outcome
@@ -103,11 +104,24 @@ def _examples_text(examples: tuple[str, ...], rows: int) -> str:
 
 
 def _examples(frame: pd.DataFrame, name: str, outcome: Outcome) -> tuple[str, ...]:
-    """The first rows that break the rule: their key, and what they hold in the columns that the rule reads."""
-    key = TABLES[name].key
+    """The first rows that break the rule: their key, and what they hold in the columns that the rule reads.
+
+    Of rows that share a key those of the first such key come first, with what they differ in.
+    """
+    key, rows = TABLES[name].key, outcome.rows
     read = [column.removesuffix("_known").removesuffix("_kept") for column in outcome.rule.columns]
+    if len(rows) and outcome.rule.stops and set(read) == set(key):
+        same = (frame.loc[rows, list(key)] == frame.loc[rows[0], list(key)]).all(axis=1).to_numpy(dtype=bool)
+        rows = np.concatenate([rows[same], rows[~same]])
+        read += _differing(frame.loc[rows[: same.sum()]])
     shown = [column for column in dict.fromkeys((*key, *read)) if column in frame and frame[column].dtype != object]
-    return tuple(_row_text(frame.loc[row], shown) for row in outcome.rows[:EXAMPLES])
+    return tuple(_row_text(frame.loc[row], shown) for row in rows[:EXAMPLES])
+
+
+def _differing(rows: pd.DataFrame) -> list[str]:
+    """The first columns in which `rows` differ; bytes are not compared."""
+    columns = [column for column in rows if rows[column].dtype != object]
+    return [column for column in columns if len(rows[column].drop_duplicates()) > 1][:EXAMPLES]
 
 
 def _row_text(row: pd.Series, columns: list[str] | tuple[str, ...]) -> str:

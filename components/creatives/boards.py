@@ -15,6 +15,7 @@ from components.creatives.pool import Pool
 from components.creatives.protocol import Generator
 from components.creatives.reading import Wish
 from components.creatives.wishes import MAX_ATTEMPTS, TextToImage
+from components.file_names import file_name
 from components.pictures import decode
 
 COLUMNS = 12  # samples of each category on a board
@@ -59,11 +60,16 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
 
 
 def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
-    """`<creative_id>.png` -> the creative as a 300x250 ad in its campaign's colour."""
+    """File name of the creative's id (see `ad_names`) -> the creative as a 300x250 ad in its campaign's colour."""
     pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
     wording = texts_of(pool.creatives, campaigns)
     rows = zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True)
-    return {f"{name}.png": ad_png(pictures[image], **words) for name, image, words in rows}
+    return {file_name(name, ".png"): ad_png(pictures[image], **words) for name, image, words in rows}
+
+
+def ad_names(pool: Pool) -> dict[str, str]:
+    """File name -> creative_id of each of `ads`: a file's name does not lead back to the id by itself."""
+    return {file_name(name, ".png"): name for name in pool.creatives["creative_id"]}
 
 
 def ads_board(made: Mapping[str, bytes]) -> bytes:

@@ -1,7 +1,6 @@
 """A user's folder of tables -> `data/NAME`, once its card and every table have been seen to be readable."""
 
 import os
-import re
 import shutil
 
 from upath import UPath
@@ -11,10 +10,9 @@ from components.contract.schema import TABLES
 from components.contract.tables import has_table, read_table
 from components.datasets.digests import SHIPPED
 from components.errors import UserError
+from components.file_names import check_dataset_name
 from components.manifest import digest_file
 from components.scratch import clear_leftovers, replace_folder, scratch_folder
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class AlreadyThere(UserError):
@@ -28,9 +26,9 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
     begin like a shipped data set's are refused, so that a later build cannot meet it. AlreadyThere (a UserError) where
     `data_folder/name` is this very copy.
     """
-    source, folder = UPath(source), UPath(data_folder) / name
     check_name(name)
     clear_leftovers(UPath(data_folder))  # of killed commands: `dvc add` takes in all that it finds
+    source, folder = UPath(source), UPath(data_folder) / name
     if folder.exists():
         kind = AlreadyThere if _is_copy(folder, source, name) else UserError
         raise kind(f"{name}: {folder} is there already; choose another name or remove it first")
@@ -72,10 +70,7 @@ def _table_files(folder: UPath) -> dict[str, UPath]:
 
 def check_name(name: str) -> None:
     """UserError for a name that is no data set's, or kept for those that Adloom builds."""
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r}: a data set's name has lower-case letters, digits, - and _, and begins with no - or _"
-        )
+    check_dataset_name(name)
     for shipped in SHIPPED:
         if name == shipped or name.startswith(f"{shipped}-"):
             raise UserError(f"{name}: names that begin with {shipped} are kept for data sets that Adloom builds")

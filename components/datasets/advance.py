@@ -15,6 +15,7 @@ from components.contract.card import DatasetCard, read_card
 from components.contract.validation import load_dataset
 from components.datasets.storage import extend_dataset
 from components.errors import UserError
+from components.file_names import check_dataset_name
 from components.scratch import recover_folder
 from components.world import load_scenario
 from components.world.catalogue import DAY
@@ -50,7 +51,7 @@ class Advanced:
 
 def advance(name: str, data_folder: UPath, days: int, champion: Champion | None) -> Advanced:
     """`days` more days of data set `name`, shown by `champion`, or without one by the shop's own logging policy."""
-    folder = UPath(data_folder) / name
+    folder = UPath(data_folder) / check_dataset_name(name)
     if days < 1:
         raise UserError(f"--days {days}: the world goes on by 1 day or more")
     recover_folder(folder)

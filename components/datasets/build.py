@@ -16,6 +16,7 @@ from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.photos import load_photos
 from components.datasets.storage import write_dataset
 from components.errors import UserError
+from components.file_names import check_dataset_name
 from components.scratch import recover_folder
 from components.world import load_scenario, scenario_names
 from components.world.simulate import ends_at
@@ -69,7 +70,7 @@ def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
 
 
 def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> Built:
-    name = marketplace.name_of(load_scenario(config.scenario))
+    name = check_dataset_name(marketplace.name_of(load_scenario(config.scenario)))
     folder = data_folder / name
     recover_folder(folder)
     _refuse_other_settings(folder, config)

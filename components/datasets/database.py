@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from components.addresses import check_no_secret, hidden
 from components.config import SourceConfig
 from components.contract.schema import ARROW, TABLES
 from components.datasets.sql_columns import EARLIEST, LATEST, SqlColumn, as_utc, is_day, read_infinity, sql_column
@@ -154,8 +155,8 @@ def address(config: SourceConfig) -> Any:
     text = config.url
     if VARIABLE.fullmatch(text):
         text = expand(text)
-    elif _holds_password(text):
-        raise UserError("source.url holds a password; write ${NAME} in its place and set that environment variable")
+    else:
+        check_no_secret(text, "source.url")
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -165,18 +166,14 @@ def address(config: SourceConfig) -> Any:
         raise UserError(f"source.url: {url.get_backend_name()} is not known here; known are {known}")
     written = {part: getattr(url, part) for part in ("username", "password", "host", "database")}
     parts = {part: expand(value) for part, value in written.items() if value}
-    return url.set(drivername=DRIVERS[url.get_backend_name()], **parts)
+    options = {name: expand(value) if isinstance(value, str) else value for name, value in url.query.items()}
+    return url.set(drivername=DRIVERS[url.get_backend_name()], query=options, **parts)
 
 
 def place_of(config: SourceConfig) -> str:
     """Kind, host and database, for the data set's card: no user, no password, no options."""
     url = address(config)
     return f"{url.get_backend_name()}://{url.host or 'local'}/{url.database or ''}"
-
-
-def _holds_password(text: str) -> bool:
-    found = re.search(r"://[^/@]*?:([^@]*)@", text)
-    return bool(found and not VARIABLE.fullmatch(found.group(1))) or "password=" in text.lower()
 
 
 def _opened(place: str, connection: Any, inspector: Any, config: SourceConfig) -> Database:
@@ -245,6 +242,7 @@ def _is_passing(error: Any) -> bool:
 def _without_secrets(error: Exception, url: Any) -> str:
     """The first line of a driver's message without user and password."""
     text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    for secret in filter(None, (url.password, url.username)):
+    options = [value for name, value in url.query.items() if hidden(f"?{name}={value}") != f"?{name}={value}"]
+    for secret in filter(None, (url.password, url.username, *options)):
         text = text.replace(secret, "***")
     return text

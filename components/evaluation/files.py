@@ -3,14 +3,17 @@
 What a file says wrongly is the user's to mend: every fault names the column and an example row.
 """
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.config import EvaluationConfig
-from components.errors import UserError
+from components.errors import UserError, first_line
 from components.evaluation.evaluate import evaluate
 from components.evaluation.integrity import Finding
 from components.evaluation.log import LoggedDecisions
@@ -20,6 +23,7 @@ from components.evaluation.rounding import rounding_of
 from components.evaluation.shoppers import shopper_codes
 from components.evaluation.times import moments
 from components.evaluation.trail import check_shoppers
+from components.expansion import check_parquet
 from components.policy.ragged import row_sums
 
 SUM_TOLERANCE = 1e-5  # of a target's probabilities, and of each of them beyond [0, 1]
@@ -68,7 +72,7 @@ def read_files(log: str, target: str, actions: str | None, reward_range: tuple[f
         raise UserError(f"--reward-range {low:g} {high:g}: the first must be below the second, and both finite")
     impressions = _checked_log(_read(log, ("impression_id", "action", "propensity", "reward")), log, reward_range)
     wanted = _checked_target(_read(target, ("impression_id", "action", "probability")), target, impressions, log)
-    findings = _strangers(impressions, wanted, log, target)
+    findings = _strangers(impressions, wanted, log, target) + _absent_context(impressions)
     if "shopper_id" in impressions:
         findings += check_shoppers(impressions["shopper_id"].to_numpy(dtype=object))
     features = _action_features(actions, impressions, wanted)
@@ -82,16 +86,26 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{path}: must end in .parquet or .csv")
     try:
         if suffix == ".csv":
+            _refuse_doubled_names(_csv_names(path), path)
             frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
             # An action may be called None or NA, which pandas takes for no value in all columns or in none.
             names = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in NAMES)
             frame = frame.assign(**names.where(names != ""))
         else:
-            frame = _with_index(pd.read_parquet(path))
+            frame = _with_index(_parquet(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as {suffix[1:]}: {str(error).splitlines()[0]}") from None
+    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as {suffix[1:]}: {first_line(error)}") from None
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+    ) as error:  # what pandas wrote of its own beside the columns
+        raise UserError(
+            f"{path}: cannot be read as {suffix[1:]}: its metadata are damaged: {first_line(error)}"
+        ) from None
     absent = [name for name in columns if name not in frame]
     if absent:
         raise UserError(f"{path}: column {absent[0]} is missing; it has {', '.join(map(str, frame.columns))}")
@@ -101,6 +115,29 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
         if _is_read(name):
             _refuse_nested(frame, name, path)
     return frame.assign(**{name: _text(frame, name, path) for name in ("impression_id", "action") if name in columns})
+
+
+def _csv_names(path: str) -> list[str]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _refuse_doubled_names(names: list[str], path: str) -> None:
+    """UserError where two columns have one name: pandas would call the second one `reward.1` and go on."""
+    doubled = next((name for name in names if name and names.count(name) > 1), None)
+    if doubled is not None:
+        raise UserError(f"{path}: has two columns called {doubled}")
+
+
+def _parquet(path: str) -> pd.DataFrame:
+    """The table in a Parquet file as pandas reads it, its size, checksums and texts looked at before."""
+    with open(path, "rb") as file:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
+        _refuse_doubled_names(parquet.schema_arrow.names, path)
+        check_parquet(parquet, file, path)
+        table = parquet.read()
+    table.validate(full=True)  # else text that is no text raises wherever it is first looked at
+    return table.to_pandas()
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,6 +193,11 @@ def _checked_log(frame: pd.DataFrame, path: str, reward_range: tuple[float, floa
     if "position" in frame:
         given["position"] = pd.to_numeric(frame["position"], errors="coerce").astype(float)
         _refuse(frame, given["position"].isna() & frame["position"].notna(), path, "position", "is not a number")
+    for name in _context_names(frame):
+        values = given.get(name, frame[name])
+        if pd.api.types.is_numeric_dtype(values):
+            infinite = np.isinf(values.to_numpy(dtype=float, na_value=np.nan))
+            _refuse(frame, pd.Series(infinite, index=frame.index), path, name, "is not a finite number")
     if "timestamp" in frame:
         given["timestamp"] = moments(
             frame["timestamp"], lambda faulty, what: _refuse(frame, faulty, path, "timestamp", what)
@@ -215,6 +257,22 @@ def _strangers(impressions: pd.DataFrame, target: pd.DataFrame, log: str, path: 
         f"({rows:.1%} of the impressions), so the target never shows them"
     )
     return (Finding("unmatched_actions", "notice", words, rows),)
+
+
+def _absent_context(impressions: pd.DataFrame) -> tuple[Finding, ...]:
+    """What the reward models are told in place of values that are not there."""
+    counts = {name: int(impressions[name].isna().sum()) for name in _context_names(impressions)}
+    absent = {name: count for name, count in counts.items() if count}
+    if not absent:
+        return ()
+    told = ", ".join(f"{name} in {count:,}" for name, count in absent.items())
+    words = f"context is empty in some of the {len(impressions):,} impressions, and counts as 0 or as unknown: {told}"
+    return (Finding("absent_context", "notice", words, max(absent.values()) / len(impressions)),)
+
+
+def _context_names(impressions: pd.DataFrame) -> list[str]:
+    """The columns that become the context of a decision."""
+    return [name for name in impressions if name in ("position", "campaign") or str(name).startswith("context_")]
 
 
 def _examples(names) -> str:
@@ -329,7 +387,7 @@ def _clusters(impressions: pd.DataFrame) -> np.ndarray:
 
 def _numeric_context(impressions: pd.DataFrame) -> np.ndarray:
     """position, campaign and context_* as numbers (text becomes codes, absent values 0): float64 [n, d]."""
-    names = [n for n in impressions if n in ("position", "campaign") or str(n).startswith("context_")]
+    names = _context_names(impressions)
     columns = [
         impressions[name].to_numpy(dtype=float, na_value=np.nan)
         if pd.api.types.is_numeric_dtype(impressions[name])

@@ -1,15 +1,15 @@
 """An assessment as a page for people: Markdown, and a picture of all intervals."""
 
-import re
 from collections.abc import Sequence
-from hashlib import sha256
 from io import BytesIO
 
+from components.escaping import fenced, markdown
 from components.evaluation.assess import Assessment
 from components.evaluation.intervals import Interval
 from components.evaluation.parts import Part
 from components.evaluation.result import Evaluation
 from components.evaluation.text import to_text
+from components.file_names import file_name
 
 
 def page(assessment: Assessment, truth: float | None = None) -> str:
@@ -18,7 +18,7 @@ def page(assessment: Assessment, truth: float | None = None) -> str:
     truth: the target's true value where the world knows it; it stands beside the estimates and changes none.
     """
     evaluation = assessment.evaluation
-    parts = ["```", to_text(evaluation), "```"]
+    parts = [fenced(to_text(evaluation))]
     if truth is not None:
         parts += [f"The true value of the target on these impressions is {truth:.6f}."]
     parts += _card(evaluation) + _findings(evaluation) + _metrics(assessment)
@@ -30,7 +30,7 @@ def _card(evaluation: Evaluation) -> list[str]:
     if evaluation.card is None:
         return []
     card = evaluation.card
-    lines = ["", "## Trust card", "", f"{card.clones} simulated copies of this log: {card.redrawn}.", ""]
+    lines = ["", "## Trust card", "", f"{card.clones} simulated copies of this log: {markdown(card.redrawn)}.", ""]
     lines += ["| estimator | expected error | standard error | bias on copies | unexplained bias | coverage |"]
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
     for it in card.expected:
@@ -43,7 +43,7 @@ def _card(evaluation: Evaluation) -> list[str]:
 def _findings(evaluation: Evaluation) -> list[str]:
     if not evaluation.findings:
         return []
-    rows = [f"| {it.kind} | {it.severity} | {it.words} |" for it in evaluation.findings]
+    rows = [f"| {markdown(it.kind)} | {it.severity} | {markdown(it.words)} |" for it in evaluation.findings]
     return ["", "## Log integrity", "", "| check | severity | what it saw |", "| --- | --- | --- |", *rows]
 
 
@@ -59,7 +59,9 @@ def _metrics(assessment: Assessment) -> list[str]:
     ]
     for it in assessment.metrics:
         change = "none" if it.change is None else _share(it.change)
-        lines.append(f"| {it.name} | {_number(it.target)} | {_number(it.baseline)} | {change} | {it.note} |")
+        lines.append(
+            f"| {markdown(it.name)} | {_number(it.target)} | {_number(it.baseline)} | {change} | {markdown(it.note)} |"
+        )
     return lines
 
 
@@ -68,7 +70,9 @@ def _table(title: str, parts: Sequence[Part]) -> list[str]:
         return []
     lines = ["", f"## {title}", "", "Reward per impression; the intervals hold for all rows of a kind together.", ""]
     lines += ["| kind | level | impressions | effect |", "| --- | --- | ---: | --- |"]
-    return lines + [f"| {it.kind} | {it.level} | {it.impressions:,} | {_number(it.effect)} |" for it in parts]
+    return lines + [
+        f"| {markdown(it.kind)} | {markdown(it.level)} | {it.impressions:,} | {_number(it.effect)} |" for it in parts
+    ]
 
 
 def _number(it: Interval | None) -> str:
@@ -80,13 +84,8 @@ def _share(it: Interval) -> str:
 
 
 def picture_name(form: str, logging_policy: str) -> str:
-    """File name of the picture of one form's evaluation on one logging policy's rows; any name gives one, and its own.
-
-    A name too long for a file, or with other characters than letters, digits, dashes and dots, is told by its digest.
-    """
-    if re.fullmatch(r"[A-Za-z0-9.-]{1,60}", logging_policy):
-        return f"intervals-{form}-{logging_policy}.png"
-    return f"intervals-{form}-{sha256(logging_policy.encode()).hexdigest()[:16]}.png"
+    """File name of the picture of one form's evaluation on one logging policy's rows."""
+    return f"intervals-{form}-{file_name(logging_policy, '.png')}"
 
 
 def picture(evaluation: Evaluation, truth: float | None = None) -> bytes:

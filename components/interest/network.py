@@ -17,6 +17,7 @@ import pandas as pd
 
 from components.config import InterestConfig
 from components.errors import UserError
+from components.expansion import check_network
 from components.features import Features
 from components.features.levels import side_by_side
 from components.features.storage import from_npz, to_npz
@@ -72,6 +73,7 @@ class Network:
 
         if MAP not in files or WEIGHTS not in files:
             raise UserError(f"a network interest model needs the files {MAP} and {WEIGHTS}")
+        check_network(files[WEIGHTS], WEIGHTS)
         with TemporaryDirectory() as folder:
             path = Path(folder) / WEIGHTS
             path.write_bytes(files[WEIGHTS])

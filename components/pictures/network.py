@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import UserError
+from components.expansion import check_network
 
 BLOCK = 256  # pictures per call; the last block is padded, so that all are computed alike
 
@@ -77,10 +78,11 @@ class NetworkEncoder:
 def load_network(content: bytes, layers: Mapping[str, type] | None = None) -> Any:
     """Bytes of a `.keras` file -> keras.Model, in Keras's safe mode; `layers`: name -> class of those not Keras's own.
 
-    Raises UserError where the bytes are something else.
+    Raises UserError where the bytes are something else, or would take too much memory (expansion.py).
     """
     import keras
 
+    check_network(content, "this network", layers)
     with tempfile.TemporaryDirectory() as folder:  # Keras reads this format from paths alone
         path = Path(folder) / "network.keras"
         path.write_bytes(content)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from components.config import PromotionConfig
+from components.escaping import markdown
 from components.evaluation.boundaries import Boundary
 from components.evaluation.gate import GateEvidence, gate_reasons
 from components.evaluation.outlook import FIRST, POWER, Outlook, as_logged
@@ -228,15 +229,14 @@ def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> t
 def page(decision: Decision) -> str:
     """The decision as Markdown for people."""
     evidence = decision.evidence
-    lines = [f"# {decision.action}", "", *(f"- {reason}" for reason in decision.reasons), ""]
+    lines = [f"# {decision.action}", "", *(f"- {markdown(reason)}" for reason in decision.reasons), ""]
     lines += ["| form of the policy | verdict |", "|---|---|"]
     lines += [f"| {found.form} | {found.verdict} |" for found in decision.forms]
     lines += ["", "| model | gate | why |", "|---|---|---|"]
     for name, gate in (("interest", evidence.interest), ("creatives", evidence.creatives)):
         verdict = "none" if gate is None else "passed" if gate.passed else "refused"
-        lines.append(
-            f"| {name} | {verdict} | {'; '.join(gate.reasons) if gate else 'no generators: see creatives.md'} |"
-        )
+        why = markdown("; ".join(gate.reasons)) if gate else "no generators: see creatives.md"
+        lines.append(f"| {name} | {verdict} | {why} |")
     log = largest_log(evidence.forms[0])
     if decision.action == "abstain" and log is not None and log["outlook"] is not None:
         lines += _outlook_table(Outlook.from_dict(log["outlook"]), evidence.alpha / len(evidence.forms))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from components.errors import UserError
+from components.escaping import filter_by_name
 from components.tracking import Version, version_of
 
 CHAMPION = "champion"
@@ -102,5 +103,5 @@ def _drop_double(client, name: str) -> None:
 
 def model_tags(client, name: str) -> Mapping[str, str]:
     """Tags of the registered model; none where there is no such model."""
-    found = client.search_registered_models(f"name = '{name}'")
+    found = client.search_registered_models(filter_by_name(name))
     return found[0].tags if found else {}

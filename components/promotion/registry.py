@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import UserError
+from components.escaping import markdown
 from components.evaluation.ledger import share_of
 from components.promotion.decision import Decision, Gate, page
 from components.promotion.moves import CHALLENGER, CHAMPION, Move, commit, history, model_tags, recover
@@ -225,7 +226,8 @@ def apply_gate(client, name: str, version: Version, gate: Gate) -> None:
         number = str(version.number)
         verdict = "passed" if gate.passed else "refused"
         client.set_model_version_tag(name, number, "gate", verdict)
-        client.update_model_version(name, number, "\n".join([f"# {verdict}", "", *(f"- {it}" for it in gate.reasons)]))
+        reasons = [f"- {markdown(reason)}" for reason in gate.reasons]
+        client.update_model_version(name, number, "\n".join([f"# {verdict}", "", *reasons]))
         client.set_model_version_tag(name, number, "reasons", "; ".join(gate.reasons)[:4000])
         champion = version_of(client, name, CHAMPION)
         if gate.passed:

@@ -174,7 +174,14 @@ def _log(rng: np.random.Generator, n: int, offered: int, creatives: pd.DataFrame
         campaign=creatives["campaign"].to_numpy(dtype=object)[campaign],
         creative_id=names[candidate[rows, shown]],
         propensity=propensity[rows, shown],
-    )[[column.name for column in TABLES["impressions"].columns] + ["context_hour", "context_device"]]
+    )[
+        [
+            *(column.name for column in TABLES["impressions"].columns),
+            "context_hour",
+            "context_local_hour",
+            "context_device",
+        ]
+    ]
     candidates = pd.DataFrame(
         {
             "impression_id": impressions["impression_id"].repeat(offered).reset_index(drop=True),
@@ -211,6 +218,7 @@ def _impressions(rng: np.random.Generator, n: int) -> pd.DataFrame:
             "cost": 0.01,
             "feedback": pd.Series(["like", None] * n, dtype="str")[:n],
             "context_hour": at.dt.hour,
+            "context_local_hour": (at.dt.hour + 8) % 24,
             "context_device": "phone",
         }
     )

@@ -68,3 +68,26 @@ def test_no_card_and_no_mapping_are_named(tmp_path):
     (tmp_path / NAME).write_text("- a\n- b\n")
     with pytest.raises(UserError, match="must be a mapping"):
         read_card(UPath(tmp_path))
+
+
+BOMB = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "aliases"),
+        ("[" * 50_000, "not valid YAML"),
+        ("name: " + "x" * 200_000, "at most 100,000"),
+        ("ends_at: 2026-13-45", "not valid YAML"),
+        ("name: ../x", "a data set's name"),
+        ("name: con", "a device's"),
+        (f"name: {'x' * 101}", "at most 100 characters"),
+    ],
+    ids=["aliases", "nested", "long", "no date", "a path", "a device", "a long name"],
+)
+def test_a_card_that_is_an_attack_is_one_sentence(tmp_path, text, words):
+    (tmp_path / "dataset.yaml").write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        read_card(UPath(tmp_path))
+    assert "dataset.yaml" in str(caught.value) and len(str(caught.value)) < 2000

@@ -127,3 +127,33 @@ def test_text_has_64_bit_offsets_wherever_arrow_holds_it():
             assert one["text"].type == one["feature_own"].type == pa.large_string()
         handed_on = pa.Table.from_pandas(to_pandas(again, ANY), preserve_index=False)
         assert handed_on["text"].type == handed_on["feature_own"].type == pa.large_string()
+
+
+HOURS = [
+    pa.array(["07:00", "08:00"]),
+    pa.array(["7", "8"]),
+    pa.array(["7", "8"]).dictionary_encode(),
+    pa.array(["7", "8"], pa.large_string()),
+    pa.array([True, False]),
+]
+
+
+@pytest.mark.parametrize("values", HOURS, ids=lambda values: str(values.type))
+def test_a_local_hour_that_is_no_number_is_refused_in_one_sentence(values):
+    table = pa.table({"context_local_hour": values})
+    with pytest.raises(UserError) as caught:
+        conform(table, TABLES["impressions"], "FILE", wanted=["context_local_hour"])
+    said = str(caught.value)
+    assert said.startswith("impressions.context_local_hour: holds ") and "from 0 to below 24" in said
+    renamed = conform(pa.table({"context_clock": values}), TABLES["impressions"], "FILE", wanted=["context_clock"])
+    assert renamed.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "values", [pa.array([7, None], pa.int8()), pa.array([7.5, None]), pa.array([7.5, 8], pa.float32())]
+)
+def test_a_local_hour_may_be_any_number(values):
+    found = conform(
+        pa.table({"context_local_hour": values}), TABLES["impressions"], "FILE", wanted=["context_local_hour"]
+    )
+    assert found["context_local_hour"].to_pylist() == values.to_pylist()

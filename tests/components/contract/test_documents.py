@@ -1,13 +1,17 @@
 import re
+from html import escape
 
+import numpy as np
+import pandas as pd
 import pytest
 from upath import UPath
 
 from components.config import ValidationConfig
 from components.contract.documents import page, render
 from components.contract.report import DataRefused
+from components.contract.schema import TABLES
 from components.contract.validation import validate
-from tests.components.contract.samples import card, planted, sample, without
+from tests.components.contract.samples import card, changed, planted, sample, without
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -70,3 +74,70 @@ def test_a_refused_data_set_has_its_pages_too(faulty, tmp_path):
     text = index.read_text(encoding="utf-8")
     assert "Refused: " in text
     assert "conditions is not JSON" in text
+
+
+def differing(frame):
+    """One more row that shares its id with the first and differs from it."""
+    again = frame.head(1).copy()
+    new = {
+        "position": 7,
+        "propensity": 0.125,
+        "billing": "x",
+        "origin": "x",
+        "category": "x",
+        "kind": "x",
+        "consent": True,
+    }
+    column = next(name for name in new if name in again)
+    again[column] = new[column]
+    return pd.concat([frame, again], ignore_index=True)
+
+
+BREAKS = {
+    "rows share": differing,
+    "the columns are not the contract's: unexpected extra": lambda frame: frame.assign(extra=1),
+    "the table has no rows": lambda frame: frame.head(0),
+}
+WHOLE = [
+    (name, words)
+    for name in TABLES
+    for words in BREAKS
+    if name != "images" or words != "rows share"  # bytes of pictures are read in another test
+]
+
+
+@pytest.mark.parametrize(("name", "words"), WHOLE, ids=lambda value: value[:20])
+def test_every_rule_on_a_whole_table_has_its_reason_and_its_page(name, words, tmp_path):
+    with pytest.raises(DataRefused) as caught:
+        validate(changed(sample(), name, BREAKS[words]), card(), ValidationConfig(max_quarantined=1.0))
+    reason = str(caught.value)
+    assert reason.startswith(name) and words in reason.replace("their ids", "an id")
+    pages = render(caught.value, UPath(tmp_path)).parent
+    assert set(TABLES) == {path.stem for path in pages.iterdir()} - {"index"}
+    assert escape(reason) in (pages / "index.html").read_text(encoding="utf-8")
+    own = (pages / f"{name}.html").read_text(encoding="utf-8").replace("their ids", "an id")
+    assert escape(words.partition(":")[0]) in own
+
+
+def test_rows_that_share_an_id_are_shown_with_what_they_differ_in():
+    with pytest.raises(DataRefused) as caught:
+        validate(changed(sample(), "impressions", differing), card(), ValidationConfig())
+    assert str(caught.value).endswith(
+        "rows share an id and differ: impression_id=m0 position=1, impression_id=m0 position=7"
+    )
+
+
+HOSTILE_COLUMNS = [SCRIPT, "$column", "a|b", "a'b\"c", "../x", "\x1b[2J", "{{ 7 * 7 }}", "x" * 300, "店", "${a}"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_COLUMNS)
+def test_a_column_may_have_any_name_under_an_open_prefix(name, tmp_path):
+    tables = changed(sample(), "impressions", lambda frame: frame.assign(**{f"context_{name}": 1.0}))
+    tables = planted(tables, "impressions", f"context_{name}", np.inf)
+    found = validate(tables, card(), ValidationConfig(max_quarantined=0.9))
+    assert found.report.table("impressions").quarantined == 1
+    index = render(found, UPath(tmp_path))
+    for path in index.parent.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text and "\x1b" not in text
+    assert escape(name).replace("\x1b", "\\x1b") in (tmp_path / "impressions.html").read_text(encoding="utf-8")

@@ -78,6 +78,8 @@ ON_IMPRESSIONS = (
     Fault("impressions", "revenue", float("-inf"), f"revenue is {BEYOND}"),
     Fault("impressions", "cost", -0.01, f"cost is negative, {BEYOND}"),
     Fault("impressions", "cost", float("inf"), f"cost is negative, {BEYOND}"),
+    Fault("impressions", "context_local_hour", 24, "context_local_hour is not an hour from 0 to below 24"),
+    Fault("impressions", "context_local_hour", -1, "context_local_hour is not an hour from 0 to below 24"),
     Fault("impressions", "context_hour", float("inf"),
           "a number in context_* is infinite or beyond 1e30 (float32 cannot carry it)"),
 )  # fmt: skip

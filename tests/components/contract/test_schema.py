@@ -74,6 +74,7 @@ def test_every_key_and_reference_has_its_rules(name):
         if column.references:
             assert {f"{column.name}_known", f"{column.name}_kept"} <= read
     own = {column.name for column in TABLES[name].columns} | {f"{prefix}*" for prefix in TABLES[name].open_prefixes}
+    own |= set(TABLES[name].open_numbers)
     assert read - own <= set(suite.derived), "a rule reads a column that the suite does not explain"
 
 
@@ -82,7 +83,10 @@ def test_open_rules_spread_over_the_columns_at_hand():
     rules = expand(read_suite("impressions"), frame)
     finite = [rule.columns[0] for rule in rules if "beyond 1e30" in rule.reason]
     filled = [rule.columns[0] for rule in rules if "holds no value" in rule.reason]
-    assert finite == ["context_hour"]
-    assert filled == ["context_hour", "context_device"]
+    assert finite == ["context_hour", "context_local_hour"]
+    assert filled == ["context_hour", "context_local_hour", "context_device"]
+    assert [rule.columns for rule in rules if "not an hour" in rule.reason] == [("context_local_hour",)]
     (columns,) = (rule.kwargs["column_set"] for rule in rules if "column_set" in rule.kwargs)
     assert set(columns) == set(frame.columns)
+    without = expand(read_suite("impressions"), frame.drop(columns="context_local_hour"))
+    assert not [rule for rule in without if "not an hour" in rule.reason]

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.config import EvaluationConfig
 from components.errors import UserError
 from components.evaluation import evaluate_files
-from components.evaluation.files import read_decisions
+from components.evaluation.files import read_decisions, read_files
 from tests.components.evaluation.logs import known_log
 
 QUICK = EvaluationConfig(bootstrap=100, clones=2, clone_impressions=500, reward_models=(), min_ess=100.0)
@@ -171,3 +173,73 @@ def test_missing_column_file_and_format(tmp_path):
 def test_reward_range_must_be_one(tmp_path):
     with pytest.raises(UserError, match="--reward-range 1 0"):
         evaluate_files("log.csv", "target.csv", None, (1.0, 0.0), QUICK)
+
+
+def test_a_damaged_page_is_found_by_its_checksum(tmp_path):
+    names = [f"arm {row % 3}" for row in range(300)]
+    log = pd.DataFrame(
+        {"impression_id": [f"i{row}" for row in range(300)], "action": names, "propensity": 1 / 3, "reward": 0.0}
+    )
+    log.to_parquet(tmp_path / "log.parquet", compression=None, write_page_checksum=True)
+    content = (tmp_path / "log.parquet").read_bytes()
+    (tmp_path / "log.parquet").write_bytes(content.replace(b"i123", b"i99x", 1))
+    with pytest.raises(UserError, match="cannot be read as parquet"):
+        read_decisions(str(tmp_path / "log.parquet"), "nowhere.parquet", None, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("column", ["position", "context_hour"])
+def test_an_infinite_context_is_refused_and_an_empty_one_is_told_of(tmp_path, column, suffix):
+    ids = {"impression_id": ["a", "b"], "action": "x"}
+    target, path = tmp_path / "target.csv", tmp_path / f"log.{suffix}"
+    pd.DataFrame({**ids, "probability": 1.0}).to_csv(target, index=False)
+
+    def read(values):
+        rows = pd.DataFrame({**ids, "propensity": 1.0, "reward": 0.0, column: values})
+        rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
+        return read_files(str(path), str(target), None, (0.0, 1.0))
+
+    with pytest.raises(UserError, match=f"column {column} is not a finite number"):
+        read([1.0, np.inf])
+    assert [found.words for found in read([1.0, np.nan]).findings if found.kind == "absent_context"] == [
+        f"context is empty in some of the 2 impressions, and counts as 0 or as unknown: {column} in 1"
+    ]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "log.csv").write_text("impression_id,action,propensity,reward,reward\na,x,1.0,0,1\n")
+    with pytest.raises(UserError, match="has two columns called reward"):
+        read_files(str(tmp_path / "log.csv"), "nowhere.csv", None, (0.0, 1.0))
+
+
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path):
+    columns = [pa.array(["a"]), pa.array(["x"]), pa.array([1.0]), pa.array([0.0]), pa.array(["x"])]
+    pq.write_table(
+        pa.table(columns, ["impression_id", "action", "propensity", "reward", "action"]), tmp_path / "l.parquet"
+    )
+    with pytest.raises(UserError, match="has two columns called action"):
+        read_files(str(tmp_path / "l.parquet"), "nowhere.parquet", None, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b"{}", b'{"index_columns": 3, "columns": [], "column_indexes": []}'])
+def test_damaged_metadata_of_pandas_are_no_traceback(tmp_path, metadata):
+    table = pa.table({"impression_id": ["a"], "action": ["x"], "propensity": [1.0], "reward": [0.0]})
+    pq.write_table(table.replace_schema_metadata({b"pandas": metadata}), tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"cannot be read as parquet|no such file"):
+        read_files(str(tmp_path / "log.parquet"), str(tmp_path / "nowhere.parquet"), None, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["log", "target", "actions"])
+def test_text_that_is_no_text_is_refused_by_file(tmp_path, name):
+    ids = pa.array(["a", "b"])
+    bad = pa.array([b"\xff\xfe1", b"\xff\xfe2"], pa.binary())
+    tables = {
+        "log": {"impression_id": ids, "action": ["x", "y"], "propensity": [0.5, 0.5], "reward": [0.0, 1.0]},
+        "target": {"impression_id": ids, "action": ["x", "y"], "probability": [1.0, 1.0]},
+        "actions": {"action": ["x", "y"], "feature_size": [1.0, 2.0]},
+    }
+    tables[name]["action"] = pa.Array.from_buffers(pa.string(), 2, bad.buffers())
+    for each, columns in tables.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{each}.parquet")
+    with pytest.raises(UserError, match=f"{name}.parquet: cannot be read as parquet: .*UTF8"):
+        read_files(*(str(tmp_path / f"{each}.parquet") for each in tables), (0.0, 1.0))

@@ -1,0 +1,118 @@
+"""The harness of bad input: a reduced run without a failure, and failures of each kind are seen."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import corruptions
+from benchmarks.corruptions import COMMANDS, KINDS, Figures, Result, Spoiled, forked, make_inputs, summary
+from components.errors import UserError
+from components.manifest import ROOT
+
+
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("valid")
+    make_inputs(folder / "valid")
+    return folder / "valid"
+
+
+@pytest.mark.slow
+def test_spoiled_inputs_are_refused_or_told_of(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.corruptions",
+        "--trials",
+        "45",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["trials"], found["failures"], found["failed"]) == (45, 0, [])
+    assert all(sum(found[command].values()) == 15 for command in COMMANDS)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert json.loads(again.stdout.splitlines()[-1]) == found, "a finished run is not run again"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_changes_a_file_and_the_same_seed_does_the_same(kind, valid, tmp_path):
+    before, spoiled = corruptions._files(valid / "shop"), []
+    for copy in range(2):
+        for seed in range(3):
+            folder = tmp_path / f"{copy}-{seed}"
+            shutil.copytree(valid / "shop", folder)
+            KINDS[kind](folder, np.random.default_rng(seed))
+            spoiled.append(corruptions._files(folder))
+    assert spoiled[:3] == spoiled[3:] and any(files != before for files in spoiled)
+
+
+def acting(monkeypatch, act):
+    monkeypatch.setattr(corruptions, "figures_of", lambda command, inputs, project, form: act(inputs, project))
+    monkeypatch.setitem(KINDS, "plain", lambda folder, random: Spoiled("nowhere"))
+
+
+def outside(inputs, project):
+    (project.parent / "escaped.png").write_text("")
+    raise UserError("refused, too late")
+
+
+def losing(inputs, project):
+    (project / "artifacts" / "shop" / "validation" / "earlier.txt").unlink()
+    raise UserError("refused")
+
+
+def refusing(inputs, project):
+    raise UserError("no such file")
+
+
+def failing(inputs, project):
+    raise KeyError("position")
+
+
+def speechless(inputs, project):
+    raise UserError("")
+
+
+ACTS = [
+    (refusing, "refused"),
+    (failing, "traceback"),
+    (speechless, "traceback"),
+    (outside, "outside"),
+    (losing, "lost"),
+    (lambda inputs, project: Figures("1", "rows"), "same"),
+    (lambda inputs, project: Figures("2", "rows"), "silent"),
+    (lambda inputs, project: Figures("2", "fewer rows"), "told"),
+]
+
+
+@pytest.mark.parametrize(("act", "ended"), ACTS, ids=[ended for _, ended in ACTS])
+def test_every_ending_is_told_apart(act, ended, valid, monkeypatch):
+    acting(monkeypatch, act)
+    baselines = {f"{command} {form}": Figures("1", "rows") for command in COMMANDS for form in ("parquet", "csv")}
+    here = Path.cwd()
+    try:
+        found = corruptions.trial(2, 0, valid, baselines, "plain")
+    finally:
+        os.chdir(here)
+    assert (found.ended, found.command) == (ended, "run")
+    row = {"trial": 2, "command": "run", "kind": "plain", "where": "", "ended": ended}
+    assert summary([row])["failures"] == (ended in corruptions.FAILURES)
+
+
+def test_a_process_that_dies_is_a_result():
+    def die():
+        os._exit(7)
+
+    found = forked(die, lambda ended, said: Result(0, "run", "", "", ended, said))
+    assert (found.ended, found.said) == ("traceback", "the process ended with 7")
