@@ -189,7 +189,8 @@ def test_the_export_follows_a_rollback(store, tmp_path, monkeypatch, exported):
     """From the registry's files, and without touching the snapshot that a run may be judging against."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("{}")
-    name, paths = f"export{exported}", Paths.of(f"export{exported}", workdir=str(tmp_path))
+    name = f"export-{exported:d}"
+    paths = Paths.of(name, workdir=str(tmp_path))
     first, second = (registered(store, name, tmp_path / f"package{number}", number) for number in (1, 2))
     apply(store, first.name, first, judged(store, first))
     apply(store, second.name, second, judged(store, second, first))
