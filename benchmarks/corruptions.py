@@ -69,6 +69,14 @@ HOSTILE_TEXTS = [
     *("<script>alert(1)</script>", "x' OR '1'='1", "$name", "{0}", "\x1b[2J", "\u202e", "", " ", "null", "NaN", "None"),
 ]
 ODD_NUMBERS = [float("nan"), float("inf"), float("-inf"), 1e300, -1.0, -0.5, 2.0, 1e-300]
+# what the contract allows in a number that nothing else in the data can check
+WITHIN: dict[str, Callable[[float | None], bool]] = {
+    "position": lambda value: value is not None and value >= 1,
+    **dict.fromkeys(
+        ("value", "dwell_seconds", "price", "cost", "revenue"),
+        lambda value: value is None or (np.isfinite(value) and value >= 0),
+    ),
+}
 ODD_TIMES = ["1677-09-22", "1900-01-01", "2261-12-31", "2150-06-01"]
 
 
@@ -325,11 +333,13 @@ def _retyped(table, name, random):
 def _valued(table, name, random):
     """Some cells hold what the contract has no place for."""
     values = table.column(name).to_pylist()
-    kind = table.schema.field(name).type
-    for row in random.choice(len(values), min(len(values), int(random.choice([1, 1, 2, 5, 1000]))), replace=False):
+    kind, within = table.schema.field(name).type, WITHIN.get(name, lambda value: False)
+    legal = name == "context_device" or _is_free(kind, name)
+    rows = random.choice(len(values), min(len(values), int(random.choice([1, 1, 2, 5, 1000]))), replace=False)
+    for row in rows:
         values[row] = _odd(kind, values[row], random)
     try:
-        return _with(table, name, pa.array(values, kind)), name == "context_device" or _is_free(kind, name)
+        return _with(table, name, pa.array(values, kind)), legal or all(within(values[row]) for row in rows)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return _with(table, name, pa.array([None if value is None else str(value) for value in values])), True
 
