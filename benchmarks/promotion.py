@@ -53,7 +53,7 @@ def contest(promoters: int, rounds: int, folder: Path) -> Contest:
     barrier, results = context.Barrier(promoters), context.Queue()
     processes = [
         context.Process(
-            target=_promoter,
+            target=_reporting,
             args=(
                 number,
                 rounds,
@@ -70,6 +70,9 @@ def contest(promoters: int, rounds: int, folder: Path) -> Contest:
     told = [results.get() for _ in processes]
     for process in processes:
         process.join()
+    broken = [each for each in told if isinstance(each, str)]
+    if broken:
+        raise RuntimeError(f"{len(broken)} of {promoters} promoters broke off: {broken[0]}")
     won = [[each["won"][place] for each in told] for place in range(rounds)]
     asked = {question for each in told for question in each["asked"]}
     kept = max((each["kept"] for each in told), key=len)
@@ -79,6 +82,15 @@ def contest(promoters: int, rounds: int, folder: Path) -> Contest:
         len(asked - set(kept)),
         max(each["history"] for each in told),
     )
+
+
+def _reporting(number: int, rounds: int, folder: Path, variables: dict, barrier, results) -> None:
+    """`_promoter`; one that breaks off says why, and the others do not wait for it."""
+    try:
+        _promoter(number, rounds, folder, variables, barrier, results)
+    except Exception as error:
+        barrier.abort()
+        results.put(f"promoter {number}: {type(error).__name__}: {error}")
 
 
 def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, results) -> None:

@@ -54,7 +54,14 @@ def policy(first: float) -> PolicyPackage:
             "preference": 0.0,
         }
     )
-    acting = Acting(("table", "per_shopper"), {"table": 0.05, "per_shopper": 0.1}, 0.1, 0.2, 0)
+    acting = Acting(
+        forms=("table", "per_shopper"),
+        temperatures={"table": 0.05, "per_shopper": 0.1},
+        weighing="chi-square",
+        exploration=0.1,
+        new_share=0.2,
+        learned_until=0,
+    )
     return PolicyPackage(acting, decisions, pd.DataFrame({"shopper_id": ["s1"], "segment": ["0"]}), catalogue)
 
 

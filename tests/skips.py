@@ -45,6 +45,12 @@ class Group:
 
 GROUPS = (
     Group(
+        "the other database",
+        r"(MySQL|PostgreSQL) has n|^(mysql|postgresql) has no type",
+        "nothing, the same test runs with the database that has it",
+        lambda: False,
+    ),
+    Group(
         "PostgreSQL",
         r"PostgreSQL",
         "apt-get install postgresql",

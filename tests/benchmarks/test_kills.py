@@ -1,6 +1,7 @@
 """The kill harness: kills come when they are due, lost things are seen, and some kills of the real commands."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,15 @@ def test_a_kill_by_time_takes_the_whole_group(lab):
     assert os.WIFSIGNALED(lab.child(waits, Moment(seconds=0.5))[0])
     child = int((lab.project / "child").read_text())
     state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+    def gone() -> bool:
+        try:
+            return state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    # a killed process may be seen running until it is scheduled once more
+    assert any(gone() or time.sleep(0.1) for _ in range(100))
 
 
 def test_work_that_fails_tells_its_log(lab):

@@ -8,6 +8,9 @@ import pytest
 
 from components import stages
 from components.config import load_settings
+from components.contract.tables import write_json
+from components.escaping import markdown
+from components.manifest import digest_tree, read_manifest
 from components.paths import STAGES, Paths
 from components.pictures import encode_png
 from tests.flows.conftest import copied
@@ -17,9 +20,11 @@ ANY_PASSES = ("creatives.min_cas=0.0", "creatives.min_asked=0.0", "creatives.min
 
 
 def spoil(paths: Paths, table: str, change) -> None:
-    """Validated rows of `table` after `change`."""
-    file = paths.stage("validation") / f"{table}.parquet"
+    """Validated rows of `table` after `change`, as if validation had written them."""
+    folder = paths.stage("validation")
+    file = folder / f"{table}.parquet"
     change(pd.read_parquet(file)).to_parquet(file)
+    write_json({**read_manifest(folder).to_dict(), "outputs": digest_tree(folder)}, folder / "manifest.json")
 
 
 def placeholder(images: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +41,8 @@ def creatives_of(paths: Paths, built_shop, *overrides: str) -> dict:
     settings = load_settings(built_shop.params, "marketplace", overrides)
     stages.creatives(settings.creatives, paths)
     record = json.loads((paths.stage("creatives") / "metrics.json").read_text())
-    assert all(remark in (paths.docs / "creatives.md").read_text() for remark in record["remarks"])
+    page = (paths.docs / "creatives.md").read_text()
+    assert all(markdown(remark) in page for remark in record["remarks"])
     return record
 
 
