@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from PIL import features
+
 CI = "ADLOOM_CI"  # environment variable: this run is to run all that the machine can
 MAY_MOUNT = 1 << 21  # CAP_SYS_ADMIN of Linux's capability.h
 
@@ -46,7 +48,7 @@ class Group:
 GROUPS = (
     Group(
         "the other database",
-        r"(MySQL|PostgreSQL) has n|^(mysql|postgresql) has no type",
+        r"(MySQL|PostgreSQL) has n|^\w+ has no type",
         "nothing, the same test runs with the database that has it",
         lambda: False,
     ),
@@ -67,6 +69,12 @@ GROUPS = (
         r"moto|s3fs|dvc_s3|extra s3",
         "install the extras dev and s3, as make setup does",
         lambda: _has("moto", "s3fs", "dvc_s3"),
+    ),
+    Group(
+        "shaped scripts",
+        r"FriBiDi",
+        "apt-get install libfribidi0",
+        lambda: features.check("raqm"),
     ),
     Group("small disk", r"small disk", "run as root, in a container with the right to mount", _may_mount),
 )
