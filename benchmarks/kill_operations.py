@@ -216,7 +216,7 @@ def renew() -> None:
 def database() -> Iterator[str | None]:
     """Run a PostgreSQL with a shop of some days, known to the environment; why there is none where there is none."""
     from tests.components.datasets.servers import READER, create, missing
-    from tests.components.datasets.test_pull import SAMPLE, Shop, declared
+    from tests.components.datasets.shop import SAMPLE, Shop, declared
 
     reason = missing("postgresql")
     if reason:

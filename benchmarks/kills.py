@@ -330,8 +330,32 @@ def _database(names: tuple[str, ...]) -> Iterator[bool]:
         yield missing is None
 
 
+def measure(
+    kills: int,
+    names: tuple[str, ...],
+    folder: Path | None = None,
+    file: Path = RESULTS,
+    *,
+    seed: int = 20261,
+    processes: int = 1,
+) -> dict:
+    """Kill, run again, print a line per operation and every fault; how many of how many operations came through."""
+    with _folder(folder) as root, _database(names) as there:
+        names = names if there else tuple(name for name in names if name != PULL)
+        rows = run_kills(kills, names, seed, root, file, processes)
+    sound = {}
+    for name in names:
+        own = [row for row in rows if row["operation"] == name]
+        sound[name] = [sum(not row["faults"] for row in own), len(own)]
+        print(f"{name:<14}{sound[name][0]:>4} of {sound[name][1]}")
+        for row in own:
+            for fault in row["faults"]:
+                print(f"  kill {row['number']} at {row['moment']}: {fault}")
+    return {"kills": len(rows), "recovered": sum(not row["faults"] for row in rows), "operations": sound}
+
+
 def main() -> None:
-    """Run, print a line per operation and the line of JSON."""
+    """`measure`, then the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=1)
@@ -341,20 +365,15 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per kill; done ones are kept")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
-    names = tuple(options.operations)
-    with _folder(options.folder) as root, _database(names) as there:
-        names = names if there else tuple(name for name in names if name != PULL)
-        rows = run_kills(options.kills, names, options.seed, root, options.rows, options.processes)
-    sound = {}
-    for name in names:
-        own = [row for row in rows if row["operation"] == name]
-        sound[name] = [sum(not row["faults"] for row in own), len(own)]
-        print(f"{name:<14}{sound[name][0]:>4} of {sound[name][1]}")
-        for row in own:
-            for fault in row["faults"]:
-                print(f"  kill {row['number']} at {row['moment']}: {fault}")
-    good = sum(not row["faults"] for row in rows)
-    line = json.dumps({"benchmark": "kills", "kills": len(rows), "recovered": good, "operations": sound})
+    found = measure(
+        options.kills,
+        tuple(options.operations),
+        options.folder,
+        options.rows,
+        seed=options.seed,
+        processes=options.processes,
+    )
+    line = json.dumps({"benchmark": "kills", **found})
     if options.out:
         options.out.write_text(line + "\n")
     print(line)

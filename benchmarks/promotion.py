@@ -1,13 +1,15 @@
-"""Does exactly one of many promoters win, and is every kind of tampering refused before anything is read?
+"""Does one of many promoters win, is tampering refused before anything is read, is nothing lost to a kill?
 
-    python -m benchmarks.promotion [--promoters 8] [--rounds 100] [--kinds 50] [--out FOLDER]
+    python -m benchmarks.promotion [--promoters 8] [--rounds 100] [--kinds 50] [--kills 200] [--out FOLDER]
 
 Promoters: that many processes, in turn of two clones with a state folder each, share one SQLite. Each round all judge
 a candidate of their own against the present champion, wait for each other, and apply their decisions at once: exactly
 one may become champion, the others are told that it changed. No entry of the ledger may be lost.
 
 Tampering: the kinds of benchmarks/promotion_tampering.py, each refused in words, with no loader called and no alias
-moved. Ends with one line of JSON.
+moved.
+
+Kills: benchmarks/kills.py; those that an earlier run finished are not done again. Ends with one line of JSON.
 """
 
 import argparse
@@ -18,6 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.kill_operations import OPERATIONS
+from benchmarks.kills import measure
 from benchmarks.promotion_shop import enter, environment, judge
 from components.errors import UserError
 
@@ -153,11 +157,12 @@ def tamper(kinds: int, folder: Path) -> list:
 
 
 def main() -> None:
-    """Both parts, and the line of JSON."""
+    """All three parts, and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--promoters", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--kinds", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--out", type=Path, help="keep the registries in this folder")
     args = parser.parse_args()
     begun = time.monotonic()
@@ -167,6 +172,7 @@ def main() -> None:
         for each in tried:
             print(f"{'refused' if each.refused else 'NOT REFUSED'}: {each.kind}: {each.said} {' '.join(each.loaded)}")
         found = contest(args.promoters, args.rounds, folder / "contest")
+    survived = measure(args.kills, tuple(OPERATIONS))
     print(
         json.dumps(
             {
@@ -178,6 +184,8 @@ def main() -> None:
                 "lost_ledger_entries": found.lost_questions,
                 "tampering": len(tried),
                 "tampering_refused": sum(each.refused for each in tried),
+                "kills": survived["kills"],
+                "recovered": survived["recovered"],
                 "seconds": round(time.monotonic() - begun),
             }
         )
