@@ -48,15 +48,16 @@ import pyarrow.parquet as pq
 import yaml
 from upath import UPath
 
-from components import datasets, stages
-from components.config import EvaluationConfig, Settings, WorldConfig
+from components import datasets
 from components.contract.card import read_card, write_card
-from components.contract.tables import read_frame, read_json, read_table, write_table
+from components.contract.files.tables import read_frame, read_json, read_table, write_table
 from components.datasets.marketplace import build_tables
-from components.errors import UserError
 from components.evaluation import evaluate_files
-from components.paths import Paths
-from components.world import Photos
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import EvaluationConfig, Settings, WorldConfig
+from components.simulator import Photos
+from components.workflow import stages
 
 RESULTS = Path("benchmarks/results/corruptions.jsonl")
 SECONDS = 120  # of one trial

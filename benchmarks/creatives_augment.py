@@ -12,20 +12,20 @@ import json
 
 import numpy as np
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 PLANS = ((), ("mirror",), ("shift",), ("mirror", "shift"))
 
 
 def measure(course, few, family: str, ways: tuple[str, ...], steps: int, seed: int) -> dict:
     """One training on `few` photos and their versions -> its figures."""
-    from components.config import CreativesConfig
-    from components.creatives.admission import Manifold
-    from components.creatives.preprocessing import augment
-    from components.creatives.quality import assess
-    from components.creatives.review import DIMENSIONS
-    from components.creatives.train import start_training
-    from components.pictures import PictureEncoder
+    from components.generators.build_training import start_training
+    from components.generators.photos.preprocessing import augment
+    from components.generators.quality.photo_manifold import Manifold
+    from components.generators.quality.quality_report import assess
+    from components.generators.quality.quality_review import DIMENSIONS
+    from components.images import PictureEncoder
+    from components.settings.sections import CreativesConfig
 
     lessons = augment(few, ways)
     config = getattr(CreativesConfig(), family).model_copy(update={"steps": steps, "max_seconds": 1e6})

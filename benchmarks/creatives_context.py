@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.creatives_personalised import interval
-from components.environment import prepare
+from components.settings.environment import prepare
 
 HOURS = (3, 9, 15, 21)  # one in each of the law's four bins
 AVERAGE = 30  # combinations drawn, whose mean stands for the average
@@ -37,11 +37,11 @@ class Cell:
 
 def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     """A run's artifacts -> all cells, the creatives that they name, and the impressions' features."""
-    from components.creatives.context import Chooser, Context, combinations, wordings
-    from components.inputs import built_features, files_in
+    from components.ads.copy_choice import Chooser, Context, combinations, wordings
+    from components.images import decode
     from components.interest import CalibratedModel
-    from components.interest.audience import draw_audience
-    from components.pictures import decode
+    from components.interest.segment_scores import draw_audience
+    from components.workflow.stage_inputs import built_features, files_in
 
     model, built = built_features(paths)
     segments = int(built.impressions["segment"].max()) + 1
@@ -76,7 +76,7 @@ def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
 
 def judge(cells: list[Cell], made: pd.DataFrame, later: pd.DataFrame, tables, world) -> pd.DataFrame:
     """True relative gain of every cell's choice over the average and over the unaware choice: a row per cell."""
-    from components.world import truth
+    from components.simulator import truth
 
     everything = {**tables, "creatives": pd.concat([tables["creatives"], made], ignore_index=True)}
     log, laws, rows = tables["impressions"], {}, []
@@ -100,8 +100,8 @@ def main() -> None:
     parser.add_argument("--workdir", default="artifacts", help="where a run of marketplace lies")
     arguments = parser.parse_args()
     prepare()
-    from components.inputs import validated
-    from components.paths import Paths
+    from components.settings.paths import Paths
+    from components.workflow.stage_inputs import validated
 
     paths = Paths.of("marketplace", workdir=arguments.workdir)
     tables, card = validated(paths)

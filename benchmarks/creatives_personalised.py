@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 AVERAGE = 30  # pictures of the first round whose mean is the category's average picture
 AUDIENCE, JUDGES = 60, 200  # impressions of a segment that a picture is scored on, and judged on
@@ -55,7 +55,7 @@ class Scene:
     def score(self, interest, base: pd.DataFrame, segment: int):
         """Pictures -> expected click-through among `segment`, each in the place of the picture of the ad `base`."""
         from components.features import creative_features
-        from components.interest.audience import draw_audience, segment_scores
+        from components.interest.segment_scores import draw_audience, segment_scores
 
         own = self.built.impressions[self.built.impressions["segment"] == segment].assign(segment=0)
         audience = draw_audience(replace(self.built, impressions=own), 1, AUDIENCE, seed=0)
@@ -70,7 +70,7 @@ class Scene:
 
 def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One creative of people's and pictures -> creatives that differ from it by their picture, and their images."""
-    from components.pictures import encode_png
+    from components.images import encode_png
 
     ids = [f"{prefix}-{number}" for number in range(len(pictures))]
     creatives = base.iloc[np.zeros(len(pictures), int)].assign(creative_id=ids, image_id=ids, origin="tried-1")
@@ -80,11 +80,11 @@ def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.D
 
 def open_scene(workdir: str) -> tuple[Scene, object]:
     """What a finished run left, with two models of interest trained anew; and the data set's card."""
-    from components.contract.tables import read_json
-    from components.creatives.generator import NetworkGenerator
-    from components.creatives.photos import training_photos
-    from components.inputs import built_features, files_in, validated
-    from components.paths import Paths
+    from components.contract.files.tables import read_json
+    from components.generators.keras_generator import NetworkGenerator
+    from components.generators.photos.training_photos import training_photos
+    from components.settings.paths import Paths
+    from components.workflow.stage_inputs import built_features, files_in, validated
 
     paths = Paths.of("marketplace", workdir=workdir)
     tables, card = validated(paths)
@@ -97,12 +97,12 @@ def open_scene(workdir: str) -> tuple[Scene, object]:
 
 def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
     """A shop of its own by the settings of params.yaml, in another world; and its card."""
-    from components.config import load_settings
-    from components.creatives.photos import training_photos
-    from components.creatives.train import start_training
+    from components.datasets.fashion_mnist import load_photos
     from components.datasets.marketplace import build_tables
-    from components.datasets.photos import load_photos
     from components.features import build_features, fit_features
+    from components.generators.build_training import start_training
+    from components.generators.photos.training_photos import training_photos
+    from components.settings.sections import load_settings
 
     chosen = (f"world.scenario={scenario}", f"world.impressions={impressions}")
     settings = load_settings("params.yaml", "marketplace", chosen)
@@ -119,11 +119,11 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
 
 def scene_of(tables, model, built, generator, photos) -> Scene:
     """The parts of a scene, and what is found from them: models of the shoppers' halves, bounds of the photos."""
-    from components.config import InterestConfig
-    from components.creatives.admission import Bounds
-    from components.creatives.review import DIMENSIONS
+    from components.generators.quality.photo_manifold import Bounds
+    from components.generators.quality.quality_review import DIMENSIONS
+    from components.images import PictureEncoder
     from components.interest import train_halves
-    from components.pictures import PictureEncoder
+    from components.settings.sections import InterestConfig
 
     bounds = Bounds.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
     climbed, watching = train_halves(built, InterestConfig())
@@ -132,7 +132,7 @@ def scene_of(tables, model, built, generator, photos) -> Scene:
 
 def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, rounds: int, seed: int) -> Search:
     """All rounds of one search, and where the guard would have ended it."""
-    from components.creatives.personalise import personalise, search
+    from components.ads.personalise import personalise, search
 
     climbed, watching = (scene.score(model, base, segment) for model in (scene.climbed, scene.watching))
     code = scene.generator.categories.index(category)
@@ -145,7 +145,7 @@ def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, ro
 
 def judge(scene: Scene, card, searches: list[Search], bases: dict[str, pd.DataFrame]) -> list[np.ndarray]:
     """True click-through of every search's pictures among later impressions of its segment: float64 [pictures] each."""
-    from components.world import truth
+    from components.simulator import truth
 
     made = [rows_of(bases[each.category], each.pictures, f"made-{number}") for number, each in enumerate(searches)]
     tables = {

@@ -15,7 +15,7 @@ import json
 import os
 from pathlib import Path
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 OURS = "flow"
 
@@ -24,7 +24,7 @@ def run(name: str, course, budget: float, seed: int, precision: str, kept: Path,
     """One model, one seed -> its curve and final figures. What was trained stays in `kept`, to be judged from there."""
     from benchmarks.creatives.grid import write_grid
     from benchmarks.creatives.race import generators
-    from components.creatives.generator import NetworkGenerator
+    from components.generators.keras_generator import NetworkGenerator
 
     card = kept / "training.json"
     if card.exists():

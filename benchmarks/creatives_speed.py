@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 WARM = 5  # steps that compile or fill caches
 SETTINGS = {"flow": (512, 128), "vae": (128, 32), "wgan": (128, 32)}  # batch, latent
@@ -23,8 +23,8 @@ SETTINGS = {"flow": (512, 128), "vae": (128, 32), "wgan": (128, 32)}  # batch, l
 
 def training_rate(family: str, photos, precision: str, steps: int, batch: int | None) -> dict:
     """Photos per second that training takes in; `batch` None: the family's own."""
-    from components.config import GeneratorConfig
-    from components.creatives.train import start_training
+    from components.generators.build_training import start_training
+    from components.settings.sections import GeneratorConfig
 
     usual, latent = SETTINGS[family]
     batch = batch or usual

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 
 def chosen(captions, count: int, seed: int) -> list:
@@ -52,14 +52,14 @@ def main() -> None:
     from benchmarks.creatives.grid import save_rows
     from benchmarks.creatives.race import generators
     from benchmarks.creatives.shelf import shelf
-    from components.config import CreativesConfig
-    from components.creatives.attributes import Scales
-    from components.creatives.classifier import train_classifier
-    from components.creatives.encoders import encoder
-    from components.creatives.generator import NetworkGenerator
-    from components.creatives.reading import train_reader
-    from components.creatives.wishes import TextToImage
-    from components.folders import taken
+    from components.generators.keras_generator import NetworkGenerator
+    from components.generators.photos.photo_attributes import Scales
+    from components.generators.quality.photo_classifier import train_classifier
+    from components.generators.text_to_image.caption_parser import train_reader
+    from components.generators.text_to_image.text_encoders import encoder
+    from components.generators.text_to_image.text_to_image import TextToImage
+    from components.settings.sections import CreativesConfig
+    from components.workflow.local_folders import taken
 
     words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", encoder)
     if arguments.generator:

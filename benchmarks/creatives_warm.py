@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 KNOWN = 0.8  # share of the photos that the earlier version was trained on
 JUDGE_PHOTOS, SAMPLES = 15_000, 2_000
@@ -22,8 +22,8 @@ JUDGE_PHOTOS, SAMPLES = 15_000, 2_000
 
 def train(photos, steps: int, seed: int, earlier=None):
     """A trained flow -> (training, its first and last losses, CPU-seconds)."""
-    from components.config import CreativesConfig
-    from components.creatives.train import start_training
+    from components.generators.build_training import start_training
+    from components.settings.sections import CreativesConfig
 
     config = CreativesConfig().flow.model_copy(update={"steps": steps, "max_seconds": 1e6})
     begun = time.process_time()
@@ -41,10 +41,10 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare()
     from benchmarks.creatives.shelf import shelf
-    from components.creatives import warm
-    from components.creatives.classifier import train_classifier
-    from components.creatives.distances import frechet
-    from components.creatives.quality import draw
+    from components.generators import warm_start
+    from components.generators.quality.distances import frechet
+    from components.generators.quality.photo_classifier import train_classifier
+    from components.generators.quality.quality_report import draw
 
     photos, test = shelf()
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
@@ -63,7 +63,7 @@ def main() -> None:
         return training
 
     known = photos.take(np.sort(order[: int(KNOWN * len(order))]))
-    kept = warm.read(measure("earlier", known, arguments.earlier).weights(), "earlier")
+    kept = warm_start.read(measure("earlier", known, arguments.earlier).weights(), "earlier")
     measure("cold", photos, arguments.steps)
     measure("warm", photos, arguments.steps, kept)
     print(json.dumps({"seed": arguments.seed, "rows": rows}, sort_keys=True))

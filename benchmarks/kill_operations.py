@@ -44,17 +44,24 @@ TINY = {
 PHOTOS = (40, 20)  # of each category: train, test
 SECOND = ("evaluation.policy.temperatures=[0.05]",)  # settings of the version that displaces the first
 LIGHT = ("pandas", "pyarrow.compute", "components.cli.data", "components.datasets")
-VALIDATES = (*LIGHT, "great_expectations", "components.stages", "components.contract.validation")
+VALIDATES = (*LIGHT, "great_expectations", "components.workflow.stages", "components.contract.validation.validate")
 LEARNS = (*VALIDATES, "sklearn.linear_model", "components.features", "components.interest")
 DRAWS = (
     *LEARNS,
     "tensorflow",
     "keras",
-    "components.creatives.train",
-    "components.creatives.review",
+    "components.generators.build_training",
+    "components.generators.quality.quality_review",
     "matplotlib.pyplot",
 )
-REGISTERS = (*DRAWS, "mlflow", "mlflow.pyfunc", "sqlalchemy", "components.publication", "components.promotion.registry")
+REGISTERS = (
+    *DRAWS,
+    "mlflow",
+    "mlflow.pyfunc",
+    "sqlalchemy",
+    "components.workflow.publication",
+    "components.registry.promotion",
+)
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,9 @@ def adloom(*arguments: str) -> None:
 
 def settings(overrides: tuple[str, ...] = ()):
     """The settings and folders of the project's data set."""
-    from components.config import load_settings
-    from components.environment import prepare
-    from components.paths import Paths
+    from components.settings.environment import prepare
+    from components.settings.paths import Paths
+    from components.settings.sections import load_settings
 
     prepare()
     return load_settings("params.yaml", NAME, overrides), Paths.of(NAME)
@@ -102,11 +109,11 @@ def build() -> None:
 
     import numpy as np
 
+    from components.datasets.dataset_files import write_dataset
+    from components.datasets.fashion_mnist import load_photos
     from components.datasets.marketplace import build_tables
-    from components.datasets.photos import load_photos
-    from components.datasets.storage import write_dataset
-    from components.manifest import ROOT
-    from components.world import Photos
+    from components.settings.paths import ROOT
+    from components.simulator import Photos
 
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section, values in TINY.items():
@@ -134,9 +141,9 @@ def build() -> None:
 
 def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None:
     """The pipeline's steps up to the decision, without Prefect."""
-    from components import publication
-    from components.paths import STAGES
-    from components.stages import run
+    from components.settings.paths import STAGES
+    from components.workflow import publication
+    from components.workflow.stages import run
 
     chosen, paths = settings(overrides)
     publication.snapshot(NAME, chosen, paths)
@@ -148,7 +155,7 @@ def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None
 
 def publish(overrides: tuple[str, ...] = ()) -> None:
     """The whole pipeline, without Prefect: stages that are done are not run again."""
-    from components import publication
+    from components.workflow import publication
 
     learn(overrides)
     chosen, paths = settings(overrides)
@@ -167,7 +174,7 @@ def rollback() -> None:
 
 def _champion() -> int | None:
     """The number of the champion policy's version."""
-    from components.tracking import open_store, version_of
+    from components.registry.mlflow_store import open_store, version_of
 
     settings()
     version = version_of(open_store(), f"{NAME}-policy", "champion")
@@ -181,7 +188,7 @@ def _unless_moved(move: Callable[[], None], champion: int) -> Callable[[], None]
         if _champion() != champion:
             move()
             return
-        from components import publication
+        from components.workflow import publication
 
         publication.snapshot(NAME, *settings())
         renew()
@@ -198,8 +205,8 @@ def second() -> None:
 
 def moved() -> None:
     """Rolled back in the registry, and the export still to follow."""
-    from components.promotion.registry import rollback as move
-    from components.tracking import open_store
+    from components.registry.mlflow_store import open_store
+    from components.registry.promotion import rollback as move
 
     settings()
     move(open_store(), f"{NAME}-policy", "a trial", "tester")
@@ -207,7 +214,7 @@ def moved() -> None:
 
 def renew() -> None:
     """The export follows the registry's champion."""
-    from components.publication import renew_export
+    from components.workflow.publication import renew_export
 
     renew_export(NAME, settings()[1])
 
@@ -226,7 +233,7 @@ def database() -> Iterator[str | None]:
 
     import sqlalchemy
 
-    from components.config import SourceConfig
+    from components.settings.sections import SourceConfig
 
     with tempfile.TemporaryDirectory(prefix="adloom-kills-") as folder:
         os.chmod(folder, 0o755)  # the server is another user
@@ -251,7 +258,7 @@ def look_at_data(name: str) -> Callable[[], dict]:
     """The files of a data set, and what DVC says of them."""
 
     def look() -> dict:
-        from components.manifest import digest_tree
+        from components.contract.files.digests import digest_tree
 
         record = Path("data.dvc")
         return {"files": digest_tree(UPath("data") / name, skip=()), "dvc": record.exists() and record.read_text()}
@@ -263,8 +270,8 @@ def look_at_stage(name: str) -> Callable[[], dict]:
     """The files of a stage and its manifest; whether its page is there."""
 
     def look() -> dict:
-        from components.manifest import digest_tree
-        from components.paths import Paths
+        from components.contract.files.digests import digest_tree
+        from components.settings.paths import Paths
 
         paths = Paths.of(NAME)
         page = (paths.docs / f"{name}.md").exists()
@@ -275,10 +282,10 @@ def look_at_stage(name: str) -> Callable[[], dict]:
 
 def look_at_registry() -> dict:
     """Every version with its digest, aliases and tags that a rerun repeats; the ledger; the export."""
-    from components.contract.tables import read_json
-    from components.manifest import digest_tree
-    from components.promotion.registry import questions
-    from components.tracking import open_store
+    from components.contract.files.digests import digest_tree
+    from components.contract.files.tables import read_json
+    from components.registry.mlflow_store import open_store
+    from components.registry.promotion import questions
 
     _, paths = settings()
     client = open_store()

@@ -41,7 +41,7 @@ from benchmarks.kill_operations import (
     stated,
 )
 from benchmarks.ope_parallel import resumed
-from components.environment import apply, defaults
+from components.settings.environment import apply, defaults
 
 RESULTS = Path("benchmarks/results/kills.jsonl")
 BY_EVENT = 0.75  # share of kills at a counted event; the others come after a share of the time
@@ -300,7 +300,7 @@ def _next_start() -> None:
     """What any next command does first, where the killed one was complete already."""
     from upath import UPath
 
-    from components.scratch import clear_leftovers, recover_folder
+    from components.contract.files.atomic_files import clear_leftovers, recover_folder
 
     for name in (NAME, OWN, PULLED):
         recover_folder(UPath("data") / name)

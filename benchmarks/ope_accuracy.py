@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.ope_logs import Arena, arena
 from benchmarks.ope_parallel import resumed, wilson
-from components.config import EvaluationConfig, load_settings
 from components.evaluation import evaluate
+from components.settings.sections import EvaluationConfig, load_settings
 
 RESULTS = Path("benchmarks/results/ope_accuracy.jsonl")
 SCENARIOS = ("baseline", "confounded", "low-overlap", "drift")

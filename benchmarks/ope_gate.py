@@ -29,13 +29,13 @@ import numpy as np
 from scipy.stats import norm
 
 from benchmarks.ope_parallel import replicate, wilson
-from components.evaluation.boundaries import Boundary, lower_bound
-from components.evaluation.explained_noise import JudgedRows
-from components.evaluation.gate import gate_evidence, gate_reasons
-from components.evaluation.leakage import check_leakage
-from components.evaluation.ledger import Ledger
-from components.evaluation.lift_bound import LiftRows, LiftSums, lift_sums, lower_lift
-from components.evaluation.log import Covered, LoggedDecisions
+from components.evaluation.gate.boundaries import Boundary, lower_bound
+from components.evaluation.gate.evidence import gate_evidence, gate_reasons
+from components.evaluation.gate.ledger import Ledger
+from components.evaluation.gate.lift_bound import LiftRows, LiftSums, lift_sums, lower_lift
+from components.evaluation.intervals.explained_noise import JudgedRows
+from components.evaluation.log_checks.leakage import check_leakage
+from components.evaluation.logged_decisions import Covered, LoggedDecisions
 
 ALPHA, CLICK_RATE, ACTIONS = 0.05, 0.02, 10
 FIRST = Ledger(ALPHA).ask("it")[0]

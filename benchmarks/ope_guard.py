@@ -2,7 +2,7 @@
 
     python -m benchmarks.ope_guard [--runs 200] [--impressions 30000 100000 300000] [--processes 2] [--out FILE]
 
-In the marketplace one headline style annoys: the law (equations 9 to 11 of components/world/law.py) multiplies the
+In the marketplace one headline style annoys: equations 9 to 11 of components/simulator/click_law.py multiply the
 chances of `hide` and `report` by a known factor. The target policy moves impressions to that style until, by the law,
 ill feedback per impression worsens by exactly the wanted share on the log's own rows. The gate judges it with the
 settings of `params.yaml`. Where the worsening is at most the guard's bound, a refusal is false; above it, the share of
@@ -19,17 +19,17 @@ import numpy as np
 
 from benchmarks.ope_logs import JUDGES, Rows, draw_rows
 from benchmarks.ope_parallel import resumed, wilson
-from components.config import EvaluationConfig, WorldConfig, load_settings
-from components.datasets.photos import load_photos
-from components.evaluation.gate import GUARDS, gate_evidence
-from components.evaluation.log import LoggedDecisions, cover, pairs_of
+from components.datasets.fashion_mnist import load_photos
+from components.evaluation.gate.evidence import GUARDS, gate_evidence
+from components.evaluation.logged_decisions import LoggedDecisions, cover, pairs_of
 from components.evaluation.outcomes import Outcomes, metrics
-from components.policy.ragged import row_sums
-from components.world import load_scenario
-from components.world.day import HIDE, draw_feedback
-from components.world.law import Law, annoyance_factor, ill_feedback_probability
-from components.world.market import Market, open_market
-from components.world.randomness import generator
+from components.policies.ragged_rows import row_sums
+from components.settings.sections import EvaluationConfig, WorldConfig, load_settings
+from components.simulator import load_scenario
+from components.simulator.ad_day import HIDE, draw_feedback
+from components.simulator.click_law import Law, annoyance_factor, ill_feedback_probability
+from components.simulator.market import Market, open_market
+from components.simulator.randomness import generator
 
 RESULTS = Path("benchmarks/results/ope_guard.jsonl")
 SHARE = 0.5  # of impressions that the target gives to the style where it annoys nobody

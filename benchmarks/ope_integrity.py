@@ -27,10 +27,10 @@ from benchmarks.ope_logs import Arena, Trial, arena
 from benchmarks.ope_parallel import resumed, wilson
 from benchmarks.sound_logs import KINDS, sound_log
 from components.evaluation import evaluate_files
-from components.evaluation.integrity import Finding, check_propensities, check_weights
-from components.evaluation.log import LoggedDecisions, pairs_of
-from components.evaluation.trail import bot_like, check_trail, trail_of
-from components.policy.ragged import row_sums, spread
+from components.evaluation.log_checks.integrity import Finding, check_propensities, check_weights
+from components.evaluation.log_checks.row_checks import bot_like, check_trail, trail_of
+from components.evaluation.logged_decisions import LoggedDecisions, pairs_of
+from components.policies.ragged_rows import row_sums, spread
 
 RESULTS = Path("benchmarks/results/ope_integrity.jsonl")
 SOUND_RESULTS = Path("benchmarks/results/ope_integrity_sound.jsonl")

@@ -19,8 +19,8 @@ import pandas as pd
 
 from benchmarks.ope_logs import JUDGES, LEARNS, Arena, arena
 from benchmarks.ope_parallel import resumed, wilson
-from components.evaluation.leakage import leakage_findings
-from components.world.day import NOTHING_SHOWN, simulate_ads
+from components.evaluation.log_checks.leakage import leakage_findings
+from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 
 RESULTS = Path("benchmarks/results/ope_leakage.jsonl")
 SCENARIOS = ("baseline", "null")

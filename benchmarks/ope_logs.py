@@ -10,17 +10,17 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from components.config import WorldConfig
-from components.datasets.photos import load_photos
-from components.evaluation.log import LoggedDecisions
-from components.policy import Softmax
-from components.policy.ragged import row_sums
-from components.world import load_scenario, vocabulary
-from components.world.day import NOTHING_SHOWN, Decided, Exposures, decide, simulate_ads
-from components.world.law import Situation, click_probability, exposures_before
-from components.world.logging_policy import MILLION
-from components.world.market import Market, open_market
-from components.world.randomness import IMPRESSIONS, generator
+from components.datasets.fashion_mnist import load_photos
+from components.evaluation.logged_decisions import LoggedDecisions
+from components.policies import Softmax
+from components.policies.ragged_rows import row_sums
+from components.settings.sections import WorldConfig
+from components.simulator import load_scenario, vocabulary
+from components.simulator.ad_day import NOTHING_SHOWN, Decided, Exposures, decide, simulate_ads
+from components.simulator.click_law import Situation, click_probability, exposures_before
+from components.simulator.logging_policy import MILLION
+from components.simulator.market import Market, open_market
+from components.simulator.randomness import IMPRESSIONS, generator
 
 LEARNS, JUDGES = range(0, 14), range(14, 28)
 TRAINING_SEED = 7_000_000  # of the target policy's own log; replicates use small seeds

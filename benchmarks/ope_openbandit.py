@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from upath import UPath
 
-from components.config import EvaluationConfig
-from components.contract.tables import read_table
-from components.datasets.fetch import DEFAULT_CACHE
+from components.contract.files.tables import read_table
 from components.datasets.openbandit import CAMPAIGNS, KNOWN_CLICK_RATE, bts_prior, load_wheel
+from components.datasets.package_download import DEFAULT_CACHE
 from components.evaluation import evaluate
-from components.evaluation.log import LoggedDecisions, logged_decisions
+from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
 from components.evaluation.trust import UNBIASED
-from components.policy import eligible_pairs, pair_offsets
-from components.policy.ragged import spread
+from components.policies import eligible_pairs, pair_offsets
+from components.policies.ragged_rows import spread
+from components.settings.sections import EvaluationConfig
 
 POSITIONS = 3
 OTHER = {"random": "bts", "bts": "random"}

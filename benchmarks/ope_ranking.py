@@ -14,9 +14,9 @@ import json
 import numpy as np
 
 from benchmarks.ope_parallel import replicate
-from components.evaluation.analysis import analyse
-from components.evaluation.intervals import bootstrap, difference, value_of
-from components.evaluation.log import LoggedDecisions
+from components.evaluation.estimators.analysis import analyse
+from components.evaluation.intervals.resampling import bootstrap, difference, value_of
+from components.evaluation.logged_decisions import LoggedDecisions
 
 IMPRESSIONS = 100_000
 RATE = {"keen": 0.04, "other": 0.01}

@@ -24,14 +24,14 @@ from upath import UPath
 
 from benchmarks.ope_openbandit import load, target_policy, thompson
 from benchmarks.ope_parallel import THREADS
-from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.openbandit import bts_prior, load_wheel
-from components.evaluation.chunks import Chunk, evaluate_chunks
-from components.evaluation.estimators import ESTIMATORS, WeightedRows
-from components.evaluation.intervals import bootstrap, value_of
-from components.evaluation.log import LoggedDecisions
-from components.policy import Softmax
-from components.policy.ragged import draw
+from components.datasets.package_download import DEFAULT_CACHE
+from components.evaluation.estimators.chunks import Chunk, evaluate_chunks
+from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.intervals.resampling import bootstrap, value_of
+from components.evaluation.logged_decisions import LoggedDecisions
+from components.policies import Softmax
+from components.policies.ragged_rows import draw
 
 SIX = ("ips", "snips", "dm", "dr", "sndr", "switch_dr")
 ACTIONS, CHUNK = 50, 100_000

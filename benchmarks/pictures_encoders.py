@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.environment import prepare
+from components.settings.environment import prepare
 
 NOISE = 5.0  # grey levels
 FURTHER = {"looks": 16, "admission": 64}  # principal components that Adloom uses for either
@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare()
     from benchmarks.creatives.shelf import shelf
-    from components.pictures import NetworkEncoder
+    from components.images import NetworkEncoder
 
     photos, test = shelf()
     content = options.encoder.read_bytes() if options.encoder else train_encoder(photos, options.seed)
@@ -52,8 +52,8 @@ def main() -> None:
 
 def train_encoder(photos, seed: int) -> bytes:
     """The encoder of a VAE trained with the default settings, as its file."""
-    from components.config import CreativesConfig
-    from components.creatives.train import start_training
+    from components.generators.build_training import start_training
+    from components.settings.sections import CreativesConfig
 
     config = CreativesConfig().vae.model_copy(update={"max_seconds": 1e6})
     training = start_training("vae", photos, config, seed)
@@ -84,7 +84,7 @@ def alterations(pictures: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarr
 
 def repeats(taught: np.ndarray, held_out: np.ndarray, network, options: argparse.Namespace) -> dict:
     """Encoder -> alteration -> `found` and `auc`, and `all` over them."""
-    from components.pictures import PictureEncoder, nearest
+    from components.images import PictureEncoder, nearest
 
     lengths = sorted({network.dimensions, *FURTHER.values()})
     encoders = {f"components {length}": PictureEncoder.fit(taught, length) for length in lengths}
@@ -118,10 +118,10 @@ def auc(near: np.ndarray, far: np.ndarray) -> float:
 
 def interest(network, workdir: str) -> dict:
     """Looks by -> log loss on later days, and by how much it is lower than without looks and than by the default."""
-    from components.config import load_settings
-    from components.inputs import validated
-    from components.interest.measures import mean_by_shopper
-    from components.paths import Paths
+    from components.interest.metrics import mean_by_shopper
+    from components.settings.paths import Paths
+    from components.settings.sections import load_settings
+    from components.workflow.stage_inputs import validated
 
     settings = load_settings("params.yaml", "marketplace")
     tables, card = validated(Paths.of("marketplace", workdir=workdir))
@@ -150,9 +150,9 @@ def interest(network, workdir: str) -> dict:
 def later_losses(tables, config, ends_at, encoder, interest) -> tuple[np.ndarray, np.ndarray]:
     """Tables -> log loss in nats of each evaluation impression by the logistic model, and its shopper, both [n]."""
     from components.features import build_features, fit_features
-    from components.features.splits import JUDGE
+    from components.features.time_splits import JUDGE
     from components.interest import logged_pairs, train_interest
-    from components.interest.measures import log_losses
+    from components.interest.metrics import log_losses
 
     model = fit_features(tables, config, ends_at, encoder)
     built = build_features(model, tables, config)

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.kill_operations import OPERATIONS
 from benchmarks.kills import measure
 from benchmarks.promotion_shop import enter, environment, judge
-from components.errors import UserError
+from components.settings.errors import UserError
 
 NAME = "contest-policy"
 CHANGED = "the champion changed while this candidate was being judged"
@@ -101,9 +101,9 @@ def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, 
     """One process with two versions of its own; every round it puts one forward that is not the champion."""
     key = folder / "clone0" / "signing.key"  # both clones sign with one key
     with environment(**{**variables, "ADLOOM_SIGNING_KEY": str(key) if number else ""}):
-        from components.promotion.moves import history
-        from components.promotion.registry import CHAMPION, apply, questions
-        from components.tracking import open_store, version_of
+        from components.registry.alias_moves import history
+        from components.registry.mlflow_store import open_store, version_of
+        from components.registry.promotion import CHAMPION, apply, questions
 
         if number == 0:
             _first(folder)
@@ -131,8 +131,8 @@ def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, 
 
 def _first(folder: Path) -> None:
     """Make the database and the key, before the others begin."""
-    from components.signing import sign
-    from components.tracking import open_store
+    from components.registry.mlflow_store import open_store
+    from components.registry.signing import sign
 
     open_store()
     (folder / "any").mkdir()

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.config import PromotionConfig
-from components.environment import defaults
-from components.evaluation.gate import GateEvidence
-from components.evaluation.ledger import share_of
-from components.evaluation.lift_bound import LiftRows, lift_sums
-from components.policy.decision_table import ANY, CELL
-from components.policy.package import Acting, PolicyPackage
-from components.promotion.decision import Decision, Evidence, Gate, decide
-from components.promotion.registry import charge
-from components.tracking import ModelRecord, Version, register
+from components.evaluation.gate.evidence import GateEvidence
+from components.evaluation.gate.ledger import share_of
+from components.evaluation.gate.lift_bound import LiftRows, lift_sums
+from components.policies.decision_table import ANY, CELL
+from components.policies.policy_package import Acting, PolicyPackage
+from components.registry.decision import Decision, Evidence, Gate, decide
+from components.registry.mlflow_store import ModelRecord, Version, register
+from components.registry.promotion import charge
+from components.settings.environment import defaults
+from components.settings.sections import PromotionConfig
 
 ROWS = 20_000
 PASSED = Gate(True, ("calibrated",))

@@ -16,19 +16,19 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.promotion_shop import enter, environment, judge
-from components.champion import read_champion
-from components.config import Settings
-from components.errors import UserError
-from components.manifest import digest_package
-from components.paths import Paths
-from components.promotion.record import log_decision, tags_of
-from components.promotion.registry import CHALLENGER, CHAMPION, QUESTION, apply, promote, rollback
-from components.publication import renew_export, snapshot
-from components.signing import sign
-from components.tracking import Version, open_store, version_of
+from components.contract.files.digests import digest_package
+from components.registry.decision_records import log_decision, tags_of
+from components.registry.mlflow_store import Version, open_store, version_of
+from components.registry.promotion import CHALLENGER, CHAMPION, QUESTION, apply, promote, rollback
+from components.registry.signing import sign
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import Settings
+from components.workflow.deployed_policy import read_champion
+from components.workflow.publication import renew_export, snapshot
 
 LOADERS = (  # whatever makes objects of a package's bytes
-    "components.policy.package.PolicyPackage.from_files",
+    "components.policies.policy_package.PolicyPackage.from_files",
     "components.interest.CalibratedModel.from_files",
     "components.features.FeatureModel.from_files",
     "pyarrow.parquet.read_table",

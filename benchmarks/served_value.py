@@ -28,10 +28,10 @@ NEW_PER_CAMPAIGN = 12
 
 def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     """One seed: every form as judged and as served."""
-    from components import stages
-    from components.config import load_settings
-    from components.contract.tables import read_json, write_json
-    from components.paths import Paths
+    from components.contract.files.tables import read_json, write_json
+    from components.settings.paths import Paths
+    from components.settings.sections import load_settings
+    from components.workflow import stages
 
     seed, workdir, overrides = task
     begun = time.process_time()
@@ -53,10 +53,10 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
 
 
 def _build(settings, paths) -> None:
+    from components.datasets.dataset_files import write_dataset
+    from components.datasets.fashion_mnist import load_photos
     from components.datasets.marketplace import build_tables
-    from components.datasets.photos import load_photos
-    from components.datasets.storage import write_dataset
-    from components.manifest import ROOT
+    from components.settings.paths import ROOT
 
     shutil.rmtree(paths.artifacts, ignore_errors=True)
     tables, card = build_tables(settings.world, load_photos(cache=ROOT / ".adloom" / "cache"))
@@ -65,9 +65,9 @@ def _build(settings, paths) -> None:
 
 def _stand_in_pool(settings, paths) -> None:
     """What the stage creatives leaves behind: a gate that passed, and a pool."""
-    from components import stages
-    from components.inputs import validated
-    from components.outputs import Outputs
+    from components.workflow import stages
+    from components.workflow.stage_inputs import validated
+    from components.workflow.stage_outputs import Outputs
 
     tables, _ = validated(paths)
     people = tables["creatives"].groupby("campaign").head(NEW_PER_CAMPAIGN).reset_index(drop=True)
@@ -82,14 +82,14 @@ def _stand_in_pool(settings, paths) -> None:
 
 def _values(paths, decision: dict) -> dict:
     """Per form: probabilities as judged and as served, and what the law says of both."""
-    from components import publication
-    from components.contract.tables import read_frame
+    from components.contract.files.digests import digest_package
+    from components.contract.files.tables import read_frame
     from components.evaluation.held_out import JUDGE, held_out
-    from components.inputs import built_features, files_in, validated
-    from components.manifest import digest_package
-    from components.policy.package import FORMS, PolicyPackage
-    from components.policy.ragged import row_maxima, row_sums, spread
-    from components.world import truth
+    from components.policies.policy_package import FORMS, PolicyPackage
+    from components.policies.ragged_rows import row_maxima, row_sums, spread
+    from components.simulator import truth
+    from components.workflow import publication
+    from components.workflow.stage_inputs import built_features, files_in, validated
 
     tables, card = validated(paths)
     _, built = built_features(paths)
@@ -130,7 +130,7 @@ def _values(paths, decision: dict) -> dict:
 
 def _served_table(paths, rows) -> np.ndarray:
     """From the export alone, as the simulated shop does it: float64 [n_pairs]."""
-    from components.publication import exported_policy
+    from components.workflow.publication import exported_policy
 
     asked = rows.impressions[["shopper_id", "placement", "campaign"]]
     return exported_policy(paths).decide(asked, rows.pairs[["creative_id"]], rows.offsets)
@@ -138,11 +138,11 @@ def _served_table(paths, rows) -> np.ndarray:
 
 def _served_per_shopper(package, tables, rows) -> np.ndarray:
     """From the package alone: its features, its model, its policy: float64 [n_pairs]."""
-    from components.config import FeaturesConfig
     from components.features import FeatureModel, build_features
-    from components.inputs import files_in
     from components.interest import CalibratedModel, predict_pairs
-    from components.policy.package import PER_SHOPPER, PolicyPackage
+    from components.policies.policy_package import PER_SHOPPER, PolicyPackage
+    from components.settings.sections import FeaturesConfig
+    from components.workflow.stage_inputs import files_in
 
     policy = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
     features = build_features(
@@ -155,7 +155,7 @@ def _served_per_shopper(package, tables, rows) -> np.ndarray:
 
 
 def _bound(record: dict, alpha: float) -> float | None:
-    from components.evaluation.gate import GateEvidence
+    from components.evaluation.gate.evidence import GateEvidence
 
     return None if record["gate"] is None else 1000 * GateEvidence.from_dict(record["gate"]).lower_bound(alpha)
 
@@ -171,10 +171,10 @@ def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
     The shop's own policy shows the better one to 70 %; the new one, which sees the context, to 90 %. Averaged over a
     cell it shows both alike, which is worse than what the shop does. Both forms, and what the gate says of them.
     """
-    from components.config import PromotionConfig
-    from components.evaluation.gate import gate_evidence
-    from components.evaluation.log import LoggedDecisions, cover
-    from components.promotion.decision import Evidence, Gate, decide
+    from components.evaluation.gate.evidence import gate_evidence
+    from components.evaluation.logged_decisions import LoggedDecisions, cover
+    from components.registry.decision import Evidence, Gate, decide
+    from components.settings.sections import PromotionConfig
 
     generator = np.random.default_rng(seed)
     context = generator.integers(0, 2, impressions)

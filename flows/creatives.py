@@ -6,8 +6,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from components import handoff
-from components.lock import folder_lock
+from components.registry.locks import folder_lock
+from components.workflow import remote_stage
 from flows.notices import tell_failure
 from flows.tasks import locate, run_stage
 
@@ -25,7 +25,7 @@ def creatives(
     data: str | None = None,
     workdir: str = "artifacts",
     overrides: tuple[str, ...] = (),
-    order: handoff.Order | None = None,
+    order: remote_stage.Order | None = None,
 ) -> State | None:
     """Train the generators of `dataset` and fill its pool of new creatives.
 
@@ -37,4 +37,4 @@ def creatives(
         if order is None:
             run_stage("creatives", dataset, settings, paths)
             return None
-        return Completed(message=handoff.carry_out(order, settings, paths))
+        return Completed(message=remote_stage.carry_out(order, settings, paths))

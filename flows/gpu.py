@@ -9,18 +9,18 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
-from components import handoff
-from components.config import Settings
-from components.errors import UserError
-from components.paths import Paths
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import Settings
+from components.workflow import remote_stage
 from flows.tasks import RETRIED
 
 DEPLOYMENT = "creatives/gpu"
 ATTEMPTS = 3  # a worker that dies is no reason to give the night up; one that dies each time is
 POLL_SECONDS = 2.0
 
-hand_over = task(handoff.hand_over, name="hand-over", **RETRIED)
-take_over = task(handoff.take_over, name="take-over", **RETRIED)
+hand_over = task(remote_stage.hand_over, name="hand-over", **RETRIED)
+take_over = task(remote_stage.take_over, name="take-over", **RETRIED)
 
 
 def creatives_on_gpu(dataset: str, settings: Settings, paths: Paths, params: str, overrides: tuple[str, ...]) -> None:
@@ -28,7 +28,7 @@ def creatives_on_gpu(dataset: str, settings: Settings, paths: Paths, params: str
 
     A run there that crashes is ordered again; its checkpoints let the worker go on where it was.
     """
-    if not handoff.is_due(settings, paths):
+    if not remote_stage.is_due(settings, paths):
         return
     order = hand_over(settings, paths)
     given = {"dataset": dataset, "params": params, "overrides": list(overrides), "order": order.model_dump()}

@@ -3,9 +3,9 @@
 from prefect.client.schemas.objects import State
 from prefect.logging import get_logger
 
-from components.config import NotifyConfig, load_settings
-from components.errors import UserError
-from components.notify import Notice, post_aside
+from components.settings.errors import UserError
+from components.settings.sections import NotifyConfig, load_settings
+from components.workflow.notices import Notice, post_aside
 from flows.tasks import IN_STAGE
 
 TOLD = {"refuse": "refused", "abstain": "abstained", "wait": "waiting"}  # actions of an outcome, and their events

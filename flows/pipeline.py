@@ -8,11 +8,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-from components import publication
-from components.config import Settings
-from components.errors import UserError
-from components.lock import folder_lock
-from components.paths import STAGES, Paths
+from components.registry.locks import folder_lock
+from components.settings.errors import UserError
+from components.settings.paths import STAGES, Paths
+from components.settings.sections import Settings
+from components.workflow import publication
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome

@@ -9,7 +9,7 @@ import os
 
 import click
 
-from components.environment import apply, prepare
+from components.settings.environment import apply, prepare
 
 LOCAL = ("127.0.0.1", "localhost")
 

@@ -7,12 +7,12 @@ from prefect import task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from components import stages
-from components.config import Settings, load_settings
-from components.environment import prepare
-from components.errors import Unavailable, UserError
-from components.manifest import digest_bytes
-from components.paths import STAGES, Paths
+from components.contract.files.digests import digest_bytes
+from components.settings.environment import prepare
+from components.settings.errors import Unavailable, UserError
+from components.settings.paths import STAGES, Paths
+from components.settings.sections import Settings, load_settings
+from components.workflow import stages
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
 

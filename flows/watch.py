@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from components.environment import prepare
-from components.errors import UserError
-from components.escaping import terminal
+from components.contract.escaping import terminal
+from components.settings.environment import prepare
+from components.settings.errors import UserError
 
 EVERY = 60  # seconds
 SINCE = timedelta(hours=24)
@@ -43,7 +43,7 @@ def watch(once: bool, every: int) -> None:
 
 def tell_unheard(client, told: set[str]) -> None:
     """Post a notice of each run that `unheard` finds and `told` does not hold, and add it there once it was taken."""
-    from components.notify import Notice, post
+    from components.workflow.notices import Notice, post
     from flows.notices import notify_settings
 
     for run, event, reason in unheard(client, datetime.now(UTC) - SINCE):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from upath import UPath
 
-from components.environment import defaults
-from components.manifest import ROOT
+from components.settings.environment import defaults
+from components.settings.paths import ROOT
 from tests.skips import CI, skipped
 
 SMALL = {
@@ -68,8 +68,8 @@ def quiet_environment(tmp_path_factory):
 @pytest.fixture(scope="session")
 def few_photos():
     """Some hundred of the real photos, the same of each category."""
-    from components.datasets.photos import load_photos
-    from components.world import Photos
+    from components.datasets.fashion_mnist import load_photos
+    from components.simulator import Photos
 
     photos = load_photos(cache=ROOT / ".adloom" / "cache")
     rows = []
@@ -84,9 +84,9 @@ def few_photos():
 @pytest.fixture(scope="session")
 def built_shop(tmp_path_factory, few_photos) -> Shop:
     """The small shop as built, for reading only."""
-    from components.config import load_settings
+    from components.datasets.dataset_files import write_dataset
     from components.datasets.marketplace import build_tables
-    from components.datasets.storage import write_dataset
+    from components.settings.sections import load_settings
 
     folder = tmp_path_factory.mktemp("shop")
     document = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from components.datasets.storage import write_dataset
-from components.manifest import digest_tree
+from components.contract.files.digests import digest_tree
+from components.datasets.dataset_files import write_dataset
 from tests.components.contract import samples
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}

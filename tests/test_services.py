@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.environment import defaults
-from components.manifest import ROOT
+from components.settings.environment import defaults
+from components.settings.paths import ROOT
 from tests.postgres import PASSWORD, postgres
 
 EXAMPLE = (ROOT / "infra" / "services.env.example").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from components.manifest import ROOT
+from components.settings.paths import ROOT
 from tests import skips
 from tests.skips import CI, GROUPS, Group
 

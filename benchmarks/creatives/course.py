@@ -19,8 +19,8 @@ class Course:
 
     def distance(self, generator, seed: int) -> dict[str, float]:
         """Frechet, KID and coverage of a few pictures: a point of the curve."""
-        from components.creatives.distances import density_coverage, frechet, kernel_distance
-        from components.creatives.quality import draw
+        from components.generators.quality.distances import density_coverage, frechet, kernel_distance
+        from components.generators.quality.quality_report import draw
 
         made = self.classifier.features(draw(generator, self.photos, CURVE_SAMPLES, seed).pictures)
         real = self.classifier.features(self.test.pictures)
@@ -29,14 +29,14 @@ class Course:
 
     def judge(self, generator, seed: int) -> dict[str, float]:
         """The whole quality report, CAS among it."""
-        from components.creatives.quality import assess
+        from components.generators.quality.quality_report import assess
 
         quality = assess(generator, self.photos, self.test, self.classifier, self.manifold, self.samples, seed)
         return quality.metrics()
 
     def floor(self) -> dict[str, float]:
         """What real photos score."""
-        from components.creatives.quality import floor
+        from components.generators.quality.quality_report import floor
 
         return floor(self.photos, self.test, self.classifier, self.manifold).metrics()
 
@@ -44,11 +44,11 @@ class Course:
 def lay_out(samples: int, folder: Path) -> Course:
     """The course; its classifier is kept in `folder`, so that models raced one by one are judged by the same one."""
     from benchmarks.creatives.shelf import shelf
-    from components.creatives.admission import Manifold
-    from components.creatives.classifier import Classifier, train_classifier
-    from components.creatives.generator import network_bytes, network_from_bytes
-    from components.creatives.review import DIMENSIONS
-    from components.pictures import PictureEncoder
+    from components.generators.keras_generator import network_bytes, network_from_bytes
+    from components.generators.quality.photo_classifier import Classifier, train_classifier
+    from components.generators.quality.photo_manifold import Manifold
+    from components.generators.quality.quality_review import DIMENSIONS
+    from components.images import PictureEncoder
 
     photos, test = shelf()
     kept = folder / CLASSIFIER

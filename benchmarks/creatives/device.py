@@ -51,7 +51,7 @@ def step_operations(training) -> float:
     import jax
     import numpy as np
 
-    from components.creatives.step_jax import dispatch_of
+    from components.generators.training.gradient_step_jax import dispatch_of
 
     recipe = training.inner.recipe
     batch = {name: np.asarray(values)[None] for name, values in training.inner.batches.at(0).items()}

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.creatives.photos import Photos
-from components.pictures import PictureEncoder
+from components.generators.photos.training_photos import Photos
+from components.images import PictureEncoder
 
 COMPONENTS = 100
 
 
 @dataclass(frozen=True)
 class Gaussians:
-    """See `components.creatives.protocol.Generator`; means float64 [k, d], roots float64 [k, d, d]."""
+    """See `components.generators.generator_protocol.Generator`; means float64 [k, d], roots float64 [k, d, d]."""
 
     encoder: PictureEncoder
     means: np.ndarray

@@ -7,12 +7,12 @@ enters as one-hot channels of the critic's input and beside the painter's noise,
 import keras
 from keras import layers, ops
 
-from components.config import GeneratorConfig
-from components.creatives.batches import Noise
-from components.creatives.families import Bench
-from components.creatives.photos import Photos
-from components.creatives.recipe import Player, Recipe
-from components.creatives.step import input_gradient
+from components.generators.generator_kinds import Bench
+from components.generators.photos.training_photos import Photos
+from components.generators.training.gradient_step import input_gradient
+from components.generators.training.recipe import Player, Recipe
+from components.generators.training.training_batches import Noise
+from components.settings.sections import GeneratorConfig
 
 LATENT, CRITIC_TURNS, PENALTY = 128, 3, 10.0
 

@@ -3,11 +3,11 @@
 import keras
 from keras import layers, ops
 
-from components.config import GeneratorConfig
-from components.creatives.batches import Noise
-from components.creatives.families import Bench
-from components.creatives.photos import Photos
-from components.creatives.recipe import Player, Recipe
+from components.generators.generator_kinds import Bench
+from components.generators.photos.training_photos import Photos
+from components.generators.training.recipe import Player, Recipe
+from components.generators.training.training_batches import Noise
+from components.settings.sections import GeneratorConfig
 
 LATENT = 16
 

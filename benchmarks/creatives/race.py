@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from components.config import GeneratorConfig
+from components.settings.sections import GeneratorConfig
 
 MARKS = (0.1, 0.2, 0.35, 0.5, 0.75)  # shares of the budget at which the curve is taken
 PROBE = (5, 25)  # steps between which a model's speed is taken,
@@ -22,7 +22,7 @@ class Contender:
 def contenders(precision: str) -> dict[str, Contender]:
     """Name -> model: ours first, which work in `precision`, then the baselines, which work in float32."""
     from benchmarks.creatives import keras_wgan, plain_vae
-    from components.creatives.families import FAMILIES
+    from components.generators.generator_kinds import FAMILIES
 
     ours = {"precision": precision}
     return {
@@ -55,7 +55,7 @@ def generators(
 
 
 def _train(name: str, contender: Contender, photos, budget: float, seed: int) -> Iterator[tuple[float, object]]:
-    from components.creatives.generator import NetworkGenerator
+    from components.generators.keras_generator import NetworkGenerator
 
     steps = _affordable(contender, photos, budget, seed)
     begun = time.process_time()
@@ -86,9 +86,9 @@ def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
 
 
 def _set_up(contender: Contender, photos, steps: int, seed: int):
-    from components.creatives.batches import Batches
-    from components.creatives.families import precision
-    from components.creatives.training import Training
+    from components.generators.generator_kinds import precision
+    from components.generators.training.training_batches import Batches
+    from components.generators.training.training_loop import Training
 
     config = contender.settings.model_copy(update={"steps": steps})
     with precision(config.precision):

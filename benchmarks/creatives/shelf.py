@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from components.creatives.photos import Photos
-from components.datasets.photos import load_photos
-from components.world.vocabulary import CATEGORIES
+from components.datasets.fashion_mnist import load_photos
+from components.generators.photos.training_photos import Photos
+from components.simulator.vocabulary import CATEGORIES
 
 
 def shelf(categories: tuple[str, ...] = CATEGORIES) -> tuple[Photos, Photos]:

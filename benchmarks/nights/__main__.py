@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.nights.plot import draw
 from benchmarks.nights.shop import build
-from components.environment import prepare
+from components.settings.environment import prepare
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from benchmarks.nights.shop import NAME
-from components.paths import Paths
+from components.settings.paths import Paths
 from flows.pipeline import pipeline
 
 
@@ -56,16 +56,16 @@ def go_on(folder: str, paths: Paths) -> tuple[str, str]:
     """One more day of the shop; who showed the ads, and the day."""
     from upath import UPath
 
-    from components import datasets
-    from components.publication import exported_policy
+    from components.workflow.advance import advance
+    from components.workflow.publication import exported_policy
 
-    done = datasets.advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
+    done = advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
     return done.policy, f"{done.ends_at:%Y-%m-%d}"
 
 
 def look_back(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
     """The night's figures beside the world's truth."""
-    from components.contract.tables import read_json
+    from components.contract.files.tables import read_json
 
     record = read_json(paths.stage("evaluation") / "evaluation.json")["forms"][0]
     form, evaluated = record["form"], record["logs"][0]
@@ -92,8 +92,8 @@ def look_back(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
 
 def _day_value(paths: Paths) -> tuple[float, float, float]:
     """Of the log's last day, per impression: true value as shown and as shown uniformly, and counted clicks."""
-    from components.contract.validation import load_dataset
-    from components.world import truth
+    from components.contract.validation.validate import load_dataset
+    from components.simulator import truth
 
     tables, card = load_dataset(paths.data)
     log = tables["impressions"]

@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from upath import UPath
 
-from components.manifest import ROOT
+from components.settings.paths import ROOT
 
 NAME = "marketplace"
 SCENARIO = Path(__file__).with_name("strong.yaml")
@@ -37,9 +37,9 @@ PHOTOS_PER_CATEGORY = {0: 100, 1: 30}  # train, test
 
 def build(folder: Path, seed: int) -> None:
     """`folder/params.yaml` and `folder/data/marketplace`, drawn with `seed`."""
-    from components.config import load_settings
+    from components.datasets.dataset_files import write_dataset
     from components.datasets.marketplace import build_tables
-    from components.datasets.storage import write_dataset
+    from components.settings.sections import load_settings
 
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     del document["datasets"]
@@ -52,8 +52,8 @@ def build(folder: Path, seed: int) -> None:
 
 
 def _few_photos():
-    from components.datasets.photos import load_photos
-    from components.world import Photos
+    from components.datasets.fashion_mnist import load_photos
+    from components.simulator import Photos
 
     photos = load_photos(cache=ROOT / ".adloom" / "cache")
     rows = [

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from components.addresses import hidden
-from components.errors import UserError
-from components.escaping import terminal
+from components.contract.escaping import terminal
+from components.settings.addresses import hidden
+from components.settings.errors import UserError
 
 
 class _Plain(click.Group):

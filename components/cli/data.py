@@ -3,7 +3,7 @@
 import click
 
 from components.cli.run import DATASET, SHIPPED
-from components.errors import UserError
+from components.settings.errors import UserError
 
 
 @click.group()
@@ -21,8 +21,8 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
 
     from components import datasets
     from components.cli.progress import show_progress
-    from components.config import load_settings
-    from components.environment import prepare
+    from components.settings.environment import prepare
+    from components.settings.sections import load_settings
 
     if name and name not in SHIPPED:
         raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(SHIPPED)}")
@@ -104,8 +104,8 @@ def pull(params: str, name: str) -> None:
 
     from components import datasets
     from components.cli.progress import show_progress
-    from components.config import load_settings
-    from components.environment import prepare
+    from components.settings.environment import prepare
+    from components.settings.sections import load_settings
 
     source = load_settings(params, name).source
     prepare()
@@ -138,13 +138,13 @@ def advance(name: str, days: int, workdir: str) -> None:
     """
     from upath import UPath
 
-    from components import datasets
-    from components.paths import Paths
-    from components.publication import exported_policy
+    from components.settings.paths import Paths
+    from components.workflow.advance import advance as advance_days
+    from components.workflow.publication import exported_policy
 
     champion = exported_policy(Paths.of(name, workdir=workdir))
     try:
-        done = datasets.advance(name, UPath("data"), days, champion)
+        done = advance_days(name, UPath("data"), days, champion)
     except OSError as error:
         raise UserError(
             f"{name}: nothing has changed, for {error.filename} cannot be written: {error.strerror}"

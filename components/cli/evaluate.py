@@ -5,7 +5,7 @@ import json
 import click
 
 from components.cli.run import json_option
-from components.escaping import terminal
+from components.contract.escaping import terminal
 
 
 @click.command()

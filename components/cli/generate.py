@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from components.cli.run import DATASET
-from components.errors import UserError
-from components.escaping import terminal
+from components.contract.escaping import terminal
+from components.settings.errors import UserError
 
 
 @click.command()
@@ -24,13 +24,13 @@ def generate(dataset, text, category, segment, placement, hour, personalise, cou
     """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
     if Path(out).is_file():
         raise UserError(f"--out {out}: is a file, not a folder")
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     prepare()
     from upath import UPath
 
-    from components.generation import Order
-    from components.generation import generate as make
+    from components.workflow.generate import Order
+    from components.workflow.generate import generate as make
 
     made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour, personalise))
     click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.escaping import terminal
+from components.contract.escaping import terminal
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from components.cli.run import DATASET, SHIPPED, json_option, workdir
-from components.escaping import terminal
+from components.contract.escaping import terminal
 
 if TYPE_CHECKING:
-    from components.paths import Paths
+    from components.settings.paths import Paths
 
 
 def _login() -> str:
@@ -31,17 +31,17 @@ by_whom = click.option(
 
 
 def _open(lock: str | None = None):
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     prepare()
-    from components.tracking import open_store
+    from components.registry.mlflow_store import open_store
 
     return open_store(lock)
 
 
 def _lock(params: str | None, dataset: str) -> str | None:
     """`promotion.lock` of the settings file."""
-    from components.config import load_settings
+    from components.settings.sections import load_settings
 
     return load_settings(params or "params.yaml", dataset).promotion.lock
 
@@ -52,7 +52,7 @@ def _lock(params: str | None, dataset: str) -> str | None:
 def status(dataset: str | None, as_json: bool) -> None:
     """Show champion, challenger, their numbers and the last decision."""
     from components.cli.summary import print_status
-    from components.promotion.history import standing
+    from components.registry.standing import standing
 
     client = _open()
     rows = [row for name in ((dataset,) if dataset else SHIPPED) for row in standing(client, name)]
@@ -75,7 +75,7 @@ def promote(params: str | None, dataset: str, force: bool, reason: str | None, b
     Its files are checked, and its decision is made again from the evidence that was kept. The export in the working
     directory follows.
     """
-    from components.promotion.registry import promote as move
+    from components.registry.promotion import promote as move
 
     with _working(dataset, workdir, "promote") as paths:
         outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", force, reason, by)
@@ -90,7 +90,7 @@ def promote(params: str | None, dataset: str, force: bool, reason: str | None, b
 @click.pass_obj
 def reject(params: str | None, dataset: str, reason: str | None, by: str) -> None:
     """Turn the challenger policy of DATASET down: it no longer waits, and no run proposes this version again."""
-    from components.promotion.registry import reject as turn_down
+    from components.registry.promotion import reject as turn_down
 
     outcome = turn_down(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
     click.echo(terminal(f"{dataset}-policy: version {outcome.candidate} is rejected ({outcome.reasons[0]}; {by})"))
@@ -108,7 +108,7 @@ def rollback(params: str | None, dataset: str, reason: str | None, by: str, work
     Repeated, it goes one champion further back each time. The export in the working directory follows. No run promotes
     the version that loses the place, or one made by the same settings and code, until `adloom promote` does.
     """
-    from components.promotion.registry import rollback as move
+    from components.registry.promotion import rollback as move
 
     with _working(dataset, workdir, "rollback") as paths:
         outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
@@ -126,8 +126,8 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
 
     Their files have to be those of their digests. Where they come from is your word, and is kept with the versions.
     """
-    from components.promotion.history import MODELS
-    from components.promotion.registry import vouch
+    from components.registry.promotion import vouch
+    from components.registry.standing import MODELS
 
     client = _open(_lock(params, dataset))
     signed = [vouch(client, f"{dataset}-{kind}", reason, by) for kind in MODELS]
@@ -140,8 +140,8 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
 @contextmanager
 def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
     """The folders of `dataset`, with nobody else at work in its artifacts."""
-    from components.lock import folder_lock
-    from components.paths import Paths
+    from components.registry.locks import folder_lock
+    from components.settings.paths import Paths
 
     paths = Paths.of(dataset, workdir=workdir)
     with folder_lock(Path(paths.artifacts), f"`adloom {command}`"):
@@ -149,7 +149,7 @@ def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
 
 
 def _renew(dataset: str, paths: "Paths", version: int) -> None:
-    from components.publication import renew_export
+    from components.workflow.publication import renew_export
 
     if renew_export(dataset, paths):
         click.echo(f"{paths.export}: holds version {version} now")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from components.errors import UserError
-from components.file_names import check_dataset_name
+from components.settings.errors import UserError
+from components.settings.file_names import check_dataset_name
 
 SHIPPED = ("marketplace", "openbandit")
 
@@ -45,7 +45,7 @@ def run(params: str, datasets, folder, as_of, publish, overrides, workdir, as_js
 
     With no name: marketplace, then openbandit.
     """
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     names = _names(datasets, folder)
     if as_of:
@@ -80,8 +80,8 @@ def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
 
 
 def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, ...]):
-    from components.config import dataset_names, load_settings
-    from components.scratch import recover_folder
+    from components.contract.files.atomic_files import recover_folder
+    from components.settings.sections import dataset_names, load_settings
 
     if folder is None:
         recover_folder(Path("data", name))
@@ -103,18 +103,18 @@ def stage(params: str, name, dataset, force, overrides, workdir) -> None:
 
     Stages, in order: validation, features, interest, creatives, evaluation, promotion.
     """
-    from components.paths import STAGES
+    from components.settings.paths import STAGES
 
     if name not in STAGES:
         raise UserError(f"{name}: no such stage; stages are {', '.join(STAGES)}")
     settings = _settings(params, dataset, None, overrides)
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     prepare()
-    from components import stages
     from components.cli.progress import show_progress
-    from components.lock import folder_lock
-    from components.paths import Paths
+    from components.registry.locks import folder_lock
+    from components.settings.paths import Paths
+    from components.workflow import stages
 
     paths = Paths.of(dataset, workdir=workdir)
     with show_progress(), folder_lock(Path(paths.artifacts), f"`adloom stage {name}`"):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from components.escaping import terminal
+from components.contract.escaping import terminal
 
 NEXT = """
 Next:

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from components.addresses import hidden
-from components.errors import UserError
+from components.settings.addresses import hidden
+from components.settings.errors import UserError
 
 
 @click.command()
@@ -16,7 +16,7 @@ from components.errors import UserError
 @click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(prefect_port: int, mlflow_port: int) -> None:
     """Serve the Prefect and MLflow pages on loopback until Ctrl-C. Both refuse requests of other sites' pages."""
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     for port in (prefect_port, mlflow_port):
         _check_free(port)
@@ -60,7 +60,7 @@ def databases() -> None:
 
     Safe on several machines at once: the migrations of both race otherwise. The settings say where the databases are.
     """
-    from components.environment import prepare
+    from components.settings.environment import prepare
 
     prepare()
     _bring_up_to_date()
@@ -68,8 +68,8 @@ def databases() -> None:
 
 
 def _bring_up_to_date() -> None:
-    from components.lock import migration_lock
-    from components.tracking import open_store
+    from components.registry.locks import migration_lock
+    from components.registry.mlflow_store import open_store
 
     open_store()
     own = f"sqlite:///{os.environ['PREFECT_HOME']}/prefect.db"

@@ -17,10 +17,10 @@ from pydantic import (
 )
 from upath import UPath
 
-from components.config import WorldConfig
-from components.contract.tables import write_text
-from components.errors import UserError
-from components.file_names import dataset_fault
+from components.contract.files.tables import write_text
+from components.settings.errors import UserError
+from components.settings.file_names import dataset_fault
+from components.settings.sections import WorldConfig
 
 NAME = "dataset.yaml"
 MAX_BYTES = 100_000

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.contract.schema import ARROW, Column, Kind, Table
-from components.errors import UserError
+from components.settings.errors import UserError
 
 DUE: dict[Kind, str] = {
     "text": "text (ids are strings)",

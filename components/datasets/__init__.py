@@ -1,8 +1,7 @@
 """Builds the data sets that come with Adloom, checks them, and brings in others: a folder, a database, more days."""
 
 from components.datasets.add import AlreadyThere, add
-from components.datasets.advance import Advanced, Champion, advance
 from components.datasets.build import Built, build, verify
 from components.datasets.pull import Pulled, pull
 
-__all__ = ["Advanced", "AlreadyThere", "Built", "Champion", "Pulled", "add", "advance", "build", "pull", "verify"]
+__all__ = ["AlreadyThere", "Built", "Pulled", "add", "build", "pull", "verify"]

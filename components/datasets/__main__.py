@@ -4,7 +4,7 @@ import sys
 
 from upath import UPath
 
-from components.datasets.digests import SHIPPED, due_digests, record
+from components.datasets.shipped_digests import SHIPPED, due_digests, record
 
 record(UPath(sys.argv[1]))
 for shipped in SHIPPED:

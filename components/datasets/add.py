@@ -6,13 +6,13 @@ import shutil
 from upath import UPath
 
 from components.contract.card import read_card, write_card
+from components.contract.files.atomic_files import clear_leftovers, replace_folder, scratch_folder
+from components.contract.files.digests import digest_file
+from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
-from components.contract.tables import has_table, read_table
-from components.datasets.digests import SHIPPED
-from components.errors import UserError
-from components.file_names import check_dataset_name
-from components.manifest import digest_file
-from components.scratch import clear_leftovers, replace_folder, scratch_folder
+from components.datasets.shipped_digests import SHIPPED
+from components.settings.errors import UserError
+from components.settings.file_names import check_dataset_name
 
 
 class AlreadyThere(UserError):

@@ -7,19 +7,19 @@ from pathlib import Path
 import yaml
 from upath import UPath
 
-from components.config import WorldConfig
 from components.contract.card import NAME as CARD
 from components.contract.card import read_card
+from components.contract.files.atomic_files import recover_folder
 from components.datasets import marketplace, openbandit
-from components.datasets.digests import SHIPPED, differences, due_digests
-from components.datasets.fetch import DEFAULT_CACHE
-from components.datasets.photos import load_photos
-from components.datasets.storage import write_dataset
-from components.errors import UserError
-from components.file_names import check_dataset_name
-from components.scratch import recover_folder
-from components.world import load_scenario, scenario_names
-from components.world.simulate import ends_at
+from components.datasets.dataset_files import write_dataset
+from components.datasets.fashion_mnist import load_photos
+from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.shipped_digests import SHIPPED, differences, due_digests
+from components.settings.errors import UserError
+from components.settings.file_names import check_dataset_name
+from components.settings.sections import WorldConfig
+from components.simulator import load_scenario, scenario_names
+from components.simulator.simulate import ends_at
 
 SCENARIO = "scenario.yaml"  # a user's own scenario, kept with the data that it made
 COPY_OF_PHOTOS = "ADLOOM_FASHION_MNIST"  # environment variable that names a folder with the four files

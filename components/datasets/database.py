@@ -15,12 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.addresses import check_no_secret, hidden
-from components.config import SourceConfig
 from components.contract.schema import ARROW, TABLES
 from components.datasets.sql_columns import EARLIEST, LATEST, SqlColumn, as_utc, is_day, read_infinity, sql_column
-from components.environment import expand
-from components.errors import UserError
+from components.settings.addresses import check_no_secret, hidden
+from components.settings.environment import expand
+from components.settings.errors import UserError
+from components.settings.sections import SourceConfig
 
 DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql", "postgresql": "postgresql+psycopg"}
 SESSION = {

@@ -2,16 +2,16 @@
 
 import pandas as pd
 
-from components.config import WorldConfig
 from components.contract.card import DatasetCard
-from components.datasets.photos import LICENCE
-from components.world import Photos, Scenario, load_scenario, simulate
-from components.world.catalogue import CURRENCY
-from components.world.simulate import ends_at
+from components.datasets.fashion_mnist import LICENCE
+from components.settings.sections import WorldConfig
+from components.simulator import Photos, Scenario, load_scenario, simulate
+from components.simulator.catalogue import CURRENCY
+from components.simulator.simulate import ends_at
 
 NAME = "marketplace"
 SHIPPED = "baseline"  # the scenario that the plain name stands for
-SOURCE = "Fashion-MNIST photos (Zalando Research); shoppers, ads and clicks simulated by components/world"
+SOURCE = "Fashion-MNIST photos (Zalando Research); shoppers, ads and clicks simulated by components/simulator"
 
 
 def name_of(scenario: Scenario) -> str:

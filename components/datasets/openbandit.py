@@ -27,8 +27,8 @@ import pandas as pd
 import yaml
 
 from components.contract.card import DatasetCard
-from components.datasets.fetch import check, download_wheel
-from components.errors import UserError
+from components.datasets.package_download import check, download_wheel
+from components.settings.errors import UserError
 
 NAME = "openbandit"
 REQUIREMENT = "obp==0.4.1"

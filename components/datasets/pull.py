@@ -24,20 +24,20 @@ import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
-from components.config import SourceConfig
-from components.contract.arrivals import late_name
 from components.contract.card import NAME as CARD
 from components.contract.card import DatasetCard, read_card, write_card
 from components.contract.conform import to_pandas
+from components.contract.files.atomic_files import recover_folder
+from components.contract.files.late_rows import late_name
+from components.contract.files.settlements import COLUMNS, FILLED, PREFIX
+from components.contract.files.tables import has_table, read_frame, read_table, write_batches, write_table
 from components.contract.schema import ARROW, TABLES
-from components.contract.settlements import COLUMNS, FILLED, PREFIX
-from components.contract.tables import has_table, read_frame, read_table, write_batches, write_table
-from components.contract.window import attribute, settle
+from components.contract.time_window import attribute, settle
 from components.datasets.add import check_name
 from components.datasets.database import Database, DatabaseFailed, place_of, snapshot
-from components.datasets.storage import extending
-from components.errors import UserError
-from components.scratch import recover_folder
+from components.datasets.dataset_files import extending
+from components.settings.errors import UserError
+from components.settings.sections import SourceConfig
 
 DAY = timedelta(days=1)
 SMALL = ("campaigns", "creatives", "products", "shoppers")

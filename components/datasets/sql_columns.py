@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from components.contract.conform import DUE
 from components.contract.schema import ARROW, Column, Kind, Table
-from components.errors import UserError
+from components.settings.errors import UserError
 
 OPEN_TYPES = {int: pa.int64(), float: pa.float64(), Decimal: pa.float64(), str: pa.string(), bool: pa.bool_()}
 NUMBERS = (int, float, Decimal)

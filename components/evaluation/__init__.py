@@ -2,9 +2,9 @@
 
 from components.evaluation.assess import Assessment, assess
 from components.evaluation.evaluate import evaluate
-from components.evaluation.files import evaluate_files
-from components.evaluation.intervals import Interval
-from components.evaluation.log import LoggedDecisions, logged_decisions
+from components.evaluation.intervals.resampling import Interval
+from components.evaluation.log_files import evaluate_files
+from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
 from components.evaluation.result import Estimate, Evaluation
 
 __all__ = [

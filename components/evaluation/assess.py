@@ -5,17 +5,17 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from components.config import EvaluationConfig
+from components.evaluation.breakdowns import Part, element_effects, segment_lifts
 from components.evaluation.evaluate import evaluate
-from components.evaluation.gate import GUARDS, GateEvidence, gate_evidence
-from components.evaluation.integrity import Finding
-from components.evaluation.log import LoggedDecisions, cover
+from components.evaluation.gate.evidence import GUARDS, GateEvidence, gate_evidence
+from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.row_checks import check_trail, trail_of
+from components.evaluation.log_checks.traffic import Traffic, traffic_of
+from components.evaluation.logged_decisions import LoggedDecisions, cover
 from components.evaluation.outcomes import Metric, metrics, outcomes_of
-from components.evaluation.parts import Part, element_effects, segment_lifts
 from components.evaluation.result import Evaluation
-from components.evaluation.traffic import Traffic, traffic_of
-from components.evaluation.trail import check_trail, trail_of
-from components.policy.ragged import spread
+from components.policies.ragged_rows import spread
+from components.settings.sections import EvaluationConfig
 
 ELEMENTS = ("template", "headline", "call_to_action", "palette", "origin")
 MOST_LEVELS = 30  # an element with more levels (a headline per creative, say) teaches nothing per level

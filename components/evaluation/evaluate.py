@@ -4,17 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.config import EvaluationConfig
-from components.evaluation.analysis import Analysis, analyse
-from components.evaluation.estimators import ESTIMATORS, UNBIASED, effective_sample_size
-from components.evaluation.finite import finite_sample
-from components.evaluation.integrity import Finding, check_propensities, check_weights
-from components.evaluation.intervals import Interval, bootstrap, difference, relative, value_of
-from components.evaluation.log import Covered, LoggedDecisions, cover
-from components.evaluation.outlook import FIRST, outlook
+from components.evaluation.abstention import doubts, hopeless, notices
+from components.evaluation.estimators.analysis import Analysis, analyse
+from components.evaluation.estimators.estimators import ESTIMATORS, UNBIASED, effective_sample_size
+from components.evaluation.gate.sample_size import FIRST, outlook
+from components.evaluation.intervals.finite_sample_bounds import finite_sample
+from components.evaluation.intervals.resampling import Interval, bootstrap, difference, relative, value_of
+from components.evaluation.log_checks.integrity import Finding, check_propensities, check_weights
+from components.evaluation.logged_decisions import Covered, LoggedDecisions, cover
 from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import trust_card
-from components.evaluation.verdict import doubts, hopeless, notices
+from components.settings.sections import EvaluationConfig
 
 NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
 ALL_ALIKE = "mips has no value: the features of the actions (feature_* columns) tell no two of one impression apart"

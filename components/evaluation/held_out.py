@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from components.features import Features
-from components.features.splits import CALIBRATE, JUDGE, SELECT, TRAIN
-from components.policy.eligible import pair_offsets, rows_of
-from components.policy.proposal import Selecting
-from components.policy.ragged import spread
-from components.policy.temperature import Outcome
+from components.features.time_splits import CALIBRATE, JUDGE, SELECT, TRAIN
+from components.policies.eligible import pair_offsets, rows_of
+from components.policies.proposal import Selecting
+from components.policies.ragged_rows import spread
+from components.policies.temperature import Outcome
 
 # impressions, their pairs -> the baseline's probability of each pair, float64 [n_pairs]
 Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from components.config import EvaluationConfig
 from components.evaluation.assess import Assessment, assess, gate_on
-from components.evaluation.gate import GateEvidence
+from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.held_out import HeldOut
-from components.evaluation.integrity import Finding
-from components.evaluation.logs import pooled_log, split_logs
-from components.evaluation.trail import bot_like, trail_of
+from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.row_checks import bot_like, trail_of
+from components.evaluation.split_by_policy import pooled_log, split_logs
+from components.settings.sections import EvaluationConfig
 
 CRITICAL = "critical"
 Truth = Callable[[pd.DataFrame], np.ndarray]  # pairs (impression_id, creative_id) -> float64 [n_pairs]

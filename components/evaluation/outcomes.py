@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.evaluation.intervals import Interval, Ratios, bootstrap, relative
-from components.evaluation.log import LoggedDecisions
+from components.evaluation.intervals.resampling import Interval, Ratios, bootstrap, relative
+from components.evaluation.logged_decisions import LoggedDecisions
 
 NEGATIVE = ("hide", "report")  # kinds of feedback
 FEWEST_EVENTS = 30  # in the numerator, or the metric is not shown

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from components.evaluation.integrity import Finding
-from components.evaluation.intervals import Interval
-from components.evaluation.outlook import Outlook
+from components.evaluation.gate.sample_size import Outlook
+from components.evaluation.intervals.resampling import Interval
+from components.evaluation.log_checks.integrity import Finding
 from components.evaluation.trust import TrustCard
 
 
@@ -70,7 +70,7 @@ class Evaluation:
 
     def to_text(self) -> str:
         """The same for a person at a terminal."""
-        from components.evaluation.text import to_text
+        from components.evaluation.reports.wording import to_text
 
         return to_text(self)
 

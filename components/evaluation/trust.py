@@ -18,14 +18,14 @@ from math import comb
 
 import numpy as np
 
-from components.config import EvaluationConfig
-from components.evaluation.analysis import Analysis
-from components.evaluation.clones import behaviour_on_clones
-from components.evaluation.estimators import UNBIASED
-from components.evaluation.intervals import difference, value_of
-from components.evaluation.log import Covered
-from components.evaluation.reward_models import LOGISTIC, RewardModel
-from components.evaluation.shrinkage import beyond_chance
+from components.evaluation.estimators.analysis import Analysis
+from components.evaluation.estimators.estimators import UNBIASED
+from components.evaluation.estimators.reward_models import LOGISTIC, RewardModel
+from components.evaluation.estimators.shrinkage import beyond_chance
+from components.evaluation.intervals.resampling import difference, value_of
+from components.evaluation.logged_decisions import Covered
+from components.evaluation.simulated_logs import behaviour_on_clones
+from components.settings.sections import EvaluationConfig
 
 LEVEL = 0.95  # of the intervals
 TOO_RARE = 0.005  # chance that an honest 95 % interval misses as often on the clones; below it, it is not believed

@@ -1,6 +1,6 @@
 """Events, products and creatives -> tables that are correct as of each impression's time."""
 
-from components.features.build import Features, build_features, creative_features
-from components.features.model import FeatureModel, fit_features
+from components.features.feature_model import FeatureModel, fit_features
+from components.features.feature_tables import Features, build_features, creative_features
 
 __all__ = ["FeatureModel", "Features", "build_features", "creative_features", "fit_features"]

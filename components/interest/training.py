@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from components.config import InterestConfig
-from components.errors import UserError
 from components.features import Features
-from components.features.splits import CALIBRATE, SELECT, TRAIN
-from components.interest.calibrated import CalibratedModel
+from components.features.time_splits import CALIBRATE, SELECT, TRAIN
+from components.interest.calibrated_model import CalibratedModel
 from components.interest.calibration import fit_platt
-from components.interest.kinds import KINDS, kind_of
-from components.interest.measures import Estimate, calibration_error, log_losses, mean_by_shopper
-from components.interest.protocol import InterestModel, Pairs
-from components.interest.scoring import logged_pairs
+from components.interest.metrics import Estimate, calibration_error, log_losses, mean_by_shopper
+from components.interest.model_kinds import KINDS, kind_of
+from components.interest.model_protocol import InterestModel, Pairs
+from components.interest.predictions import logged_pairs
+from components.settings.errors import UserError
+from components.settings.sections import InterestConfig
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks import corruptions
 from benchmarks.corruptions import COMMANDS, KINDS, Figures, Result, Spoiled, forked, make_inputs, summary
-from components.errors import UserError
-from components.manifest import ROOT
+from components.settings.errors import UserError
+from components.settings.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import pytest
 
 from benchmarks.ope_guard import SHARE, Plant, annoyed, first_rows, plant, refused, unannoyed
 from benchmarks.ope_logs import JUDGES, draw_rows
-from components.config import EvaluationConfig, WorldConfig
-from components.datasets.photos import load_photos
-from components.policy.ragged import row_sums
-from components.world import load_scenario
-from components.world import vocabulary as words
-from components.world.law import ill_feedback_probability
-from components.world.market import open_market
+from components.datasets.fashion_mnist import load_photos
+from components.policies.ragged_rows import row_sums
+from components.settings.sections import EvaluationConfig, WorldConfig
+from components.simulator import load_scenario
+from components.simulator import vocabulary as words
+from components.simulator.click_law import ill_feedback_probability
+from components.simulator.market import open_market
 
 OFTEN = {"hide": 0.02, "report": 0.01}  # ten times and more the default rates, so that a small log is enough
 

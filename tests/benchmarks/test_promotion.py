@@ -30,4 +30,4 @@ def test_what_was_not_tampered_with_is_read_and_the_watch_sees_it(tmp_path):
     with environment(ADLOOM_STATE=str(tmp_path), **variables):
         tried = try_kind(Kind("nothing", lambda scene: None), 0, tmp_path)
     assert tried.said is None and tried.stayed
-    assert "components.policy.package.PolicyPackage.from_files" in tried.loaded
+    assert "components.policies.policy_package.PolicyPackage.from_files" in tried.loaded

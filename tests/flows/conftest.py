@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from components.paths import Paths
+from components.settings.paths import Paths
 
 
 @pytest.fixture(scope="session")
 def finished_shop(built_shop, tmp_path_factory):
     """The small shop after `adloom run marketplace`: (shop, outcome). For reading only."""
-    from components.manifest import ROOT
+    from components.settings.paths import ROOT
     from tests.conftest import Shop
 
     folder = tmp_path_factory.mktemp("finished") / "shop"
@@ -29,8 +29,8 @@ def finished_shop(built_shop, tmp_path_factory):
 @pytest.fixture(scope="session")
 def ready(built_shop, tmp_path_factory) -> Paths:
     """The small shop before its creatives stage, by default settings. For reading only."""
-    from components import stages
-    from components.config import load_settings
+    from components.settings.sections import load_settings
+    from components.workflow import stages
 
     paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
     for name in ("validation", "features", "interest"):

@@ -8,15 +8,14 @@ import pytest
 import yaml
 from upath import UPath
 
-from components import stages
-from components.config import load_settings
 from components.contract.card import read_card
-from components.contract.report import DataRefused
+from components.contract.files.tables import read_frame, read_json
 from components.contract.schema import TABLES
-from components.contract.tables import read_frame, read_json
-from components.errors import UserError
-from components.manifest import ROOT
-from components.paths import Paths
+from components.contract.validation.data_report import DataRefused
+from components.settings.errors import UserError
+from components.settings.paths import ROOT, Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
 
 CASES = ROOT / "tests" / "cases"
 QUICK = (

@@ -10,12 +10,12 @@ import yaml
 from PIL import Image
 from upath import UPath
 
-from components import stages
-from components.config import load_settings
-from components.creatives.generator import NetworkGenerator
-from components.inputs import files_in
-from components.paths import STAGES, Paths
-from components.pictures import decode, encode_png
+from components.generators.keras_generator import NetworkGenerator
+from components.images import decode, encode_png
+from components.settings.paths import STAGES, Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
+from components.workflow.stage_inputs import files_in
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from components.manifest import ROOT
+from components.settings.paths import ROOT
 
 DECLARED = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 DEPLOYMENTS = {each["name"]: each for each in DECLARED["deployments"]}

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from components import stages
-from components.config import load_settings
-from components.contract.tables import read_frame, read_json
-from components.errors import UserError
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_frame, read_json
 from components.features import FeatureModel
-from components.inputs import files_in
-from components.manifest import digest_tree
-from components.paths import Paths
-from components.pictures import NetworkEncoder, decode_all
-from tests.components.pictures.sketches import dense_encoder
+from components.images import NetworkEncoder, decode_all
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
+from components.workflow.stage_inputs import files_in
+from tests.components.images.sketches import dense_encoder
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow

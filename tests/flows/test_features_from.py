@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pandas as pd
 
-from components import stages
-from components.config import load_settings
-from components.contract.tables import read_frame, write_table
-from components.inputs import built_features
-from components.paths import Paths
+from components.contract.files.tables import read_frame, write_table
+from components.settings.paths import Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
+from components.workflow.stage_inputs import built_features
 
 
 def test_stages_hand_on_what_an_impression_may_see_of_a_creative(built_shop, tmp_path):

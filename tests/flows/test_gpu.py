@@ -12,10 +12,10 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Crashed, Failed
 
-from components import handoff
-from components.config import load_settings
-from components.errors import UserError
-from components.manifest import ROOT
+from components.settings.errors import UserError
+from components.settings.paths import ROOT
+from components.settings.sections import load_settings
+from components.workflow import remote_stage
 from flows.gpu import DEPLOYMENT, creatives_on_gpu
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ class Worker(threading.Thread):
             while self.answers:
                 for run in client.read_flow_runs(limit=20):
                     if run.deployment_id == deployment.id and run.state.is_scheduled() and self.answers:
-                        self.orders.append(handoff.Order.model_validate(run.parameters["order"]))
+                        self.orders.append(remote_stage.Order.model_validate(run.parameters["order"]))
                         client.set_flow_run_state(run.id, self.answer(), force=True)
                 time.sleep(0.2)
 
@@ -94,13 +94,13 @@ def test_a_run_that_crashes_is_ordered_again_and_its_outputs_taken_over(finished
     settings = gpu_settings(finished_shop, tmp_path)
     worker = Worker(
         lambda order: Crashed(message="no sign of life"),
-        lambda order: Completed(message=handoff.carry_out(order, settings, there)),
+        lambda order: Completed(message=remote_stage.carry_out(order, settings, there)),
     )
     worker.start()
     night(settings, here)
     assert len(worker.orders) == 2
     assert worker.orders[0] == worker.orders[1]
-    assert not handoff.is_due(settings, here)
+    assert not remote_stage.is_due(settings, here)
     night(settings, here)  # nothing has changed, so nobody is asked: no worker is there to answer
 
 

@@ -6,13 +6,14 @@ import shutil
 import pytest
 from upath import UPath
 
-from components import handoff, stages
-from components.config import CreativesConfig, Settings, load_settings
-from components.contract.tables import write_bytes
-from components.errors import UserError
-from components.manifest import Manifest, digest_tree
-from components.paths import Paths
-from components.store import open_store, send
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import write_bytes
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import CreativesConfig, Settings, load_settings
+from components.workflow import remote_stage, stages
+from components.workflow.manifests import Manifest
+from components.workflow.object_store import open_store, send
 
 pytestmark = pytest.mark.slow
 
@@ -30,12 +31,12 @@ def with_store(finished_shop, url: str):
 def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(kind, finished_shop, here, there, request):
     url = request.getfixturevalue("s3") if kind == "s3" else str(request.getfixturevalue("tmp_path") / "store")
     settings = with_store(finished_shop, url)
-    assert handoff.is_due(settings, here)
-    order = handoff.hand_over(settings, here)
-    outputs = handoff.carry_out(order, settings, there)
-    handoff.take_over(outputs, order, settings, here)
+    assert remote_stage.is_due(settings, here)
+    order = remote_stage.hand_over(settings, here)
+    outputs = remote_stage.carry_out(order, settings, there)
+    remote_stage.take_over(outputs, order, settings, here)
     assert digest_tree(here.stage("creatives"), skip=()) == digest_tree(there.stage("creatives"), skip=())
-    assert not handoff.is_due(settings, here)
+    assert not remote_stage.is_due(settings, here)
     assert not stages.run("creatives", settings, here)
     assert (here.docs / "creatives.md").read_text() == (there.docs / "creatives.md").read_text()
 
@@ -46,13 +47,13 @@ def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(kind, fini
 def test_a_worker_of_another_code_or_other_settings_trains_nothing(
     settings, here, there, override, kind, finished_shop
 ):
-    order = handoff.hand_over(settings, here)
+    order = remote_stage.hand_over(settings, here)
     before = digest_tree(there.stage("creatives"), skip=())
     others = load_settings(finished_shop[0].params, "marketplace", (override,) if override else ())
     if override is None:
         order = order.model_copy(update={"code": "0" * 64})
     with pytest.raises(UserError, match=f"the {kind} of stage creatives on this worker differ"):
-        handoff.carry_out(order, others, there)
+        remote_stage.carry_out(order, others, there)
     assert digest_tree(there.stage("creatives"), skip=()) == before
 
 
@@ -70,7 +71,7 @@ def test_what_an_earlier_order_left_on_the_worker_is_no_part_of_this_ones_inputs
     own = [there.artifacts / name for name in ("creatives/metrics.json", "docs/creatives.md", "checkpoints/vae.npz")]
     for file in own:
         write_bytes(b"the worker's own", file)
-    handoff.carry_out(handoff.hand_over(settings, here), settings, there)
+    remote_stage.carry_out(remote_stage.hand_over(settings, here), settings, there)
     for stage in read:
         assert digest_tree(there.stage(stage), skip=()) == digest_tree(here.stage(stage), skip=())
     assert all(file.read_bytes() == b"the worker's own" for file in own)
@@ -80,55 +81,55 @@ def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
     """Or moving to a GPU pool would train everything again."""
     done = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts"))
     moved = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu", "creatives.store=elsewhere"))
-    assert not handoff.is_due(moved, done)
+    assert not remote_stage.is_due(moved, done)
 
 
 def test_a_tampered_output_is_refused_and_nothing_is_touched(settings, here, there):
-    order = handoff.hand_over(settings, here)
-    outputs = handoff.carry_out(order, settings, there)
+    order = remote_stage.hand_over(settings, here)
+    outputs = remote_stage.carry_out(order, settings, there)
     digest = digest_tree(there.stage("creatives"))["metrics.json"]
     place = open_store(order.store) / "objects" / digest
     place.write_bytes(place.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"creatives/metrics\.json was altered or cut off"):
-        handoff.take_over(outputs, order, settings, here)
+        remote_stage.take_over(outputs, order, settings, here)
     assert not here.stage("creatives").exists()
 
 
 def test_outputs_of_other_work_are_refused_and_nothing_is_touched(settings, here, there):
-    order = handoff.hand_over(settings, here)
-    handoff.carry_out(order, settings, there)
+    order = remote_stage.hand_over(settings, here)
+    remote_stage.carry_out(order, settings, there)
     manifest = there.stage("creatives") / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "code": "0" * 64}))
     names = [f"creatives/{name}" for name in digest_tree(there.stage("creatives"), skip=())]
     outputs = send(there.artifacts, names, open_store(order.store))
     with pytest.raises(UserError, match="not the outcome of stage creatives on these inputs"):
-        handoff.take_over(outputs, order, settings, here)
+        remote_stage.take_over(outputs, order, settings, here)
     assert not here.stage("creatives").exists()
 
 
 def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(settings, here, there, monkeypatch):
-    order = handoff.hand_over(settings, here)
-    outputs = handoff.carry_out(order, settings, there)
+    order = remote_stage.hand_over(settings, here)
+    outputs = remote_stage.carry_out(order, settings, there)
 
     def dies(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("components.outputs.Outputs.finish", dies)
+        patch.setattr("components.workflow.stage_outputs.Outputs.finish", dies)
         with pytest.raises(KeyboardInterrupt):
-            handoff.take_over(outputs, order, settings, here)
-    assert handoff.is_due(settings, here)
-    handoff.take_over(outputs, order, settings, here)
-    assert not handoff.is_due(settings, here)
+            remote_stage.take_over(outputs, order, settings, here)
+    assert remote_stage.is_due(settings, here)
+    remote_stage.take_over(outputs, order, settings, here)
+    assert not remote_stage.is_due(settings, here)
 
 
 def test_a_gpu_pool_without_a_store_says_what_is_missing(finished_shop, here):
     without = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu",))
     with pytest.raises(UserError, match=r"creatives\.store must name the folder or bucket"):
-        handoff.hand_over(without, here)
+        remote_stage.hand_over(without, here)
 
 
 def test_stage_inputs_that_are_gone_are_named(settings, here):
     shutil.rmtree(UPath(here.stage("features")))
     with pytest.raises(UserError, match="needs stage features"):
-        handoff.hand_over(settings, here)
+        remote_stage.hand_over(settings, here)

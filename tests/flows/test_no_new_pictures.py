@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components import stages
-from components.config import load_settings
-from components.contract.tables import write_json
-from components.escaping import markdown
-from components.manifest import digest_tree, read_manifest
-from components.paths import STAGES, Paths
-from components.pictures import encode_png
+from components.contract.escaping import markdown
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import write_json
+from components.images import encode_png
+from components.settings.paths import STAGES, Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
+from components.workflow.manifests import read_manifest
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow

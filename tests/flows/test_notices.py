@@ -9,10 +9,10 @@ import pytest
 import yaml
 from upath import UPath
 
-from components.datasets.storage import write_dataset
-from components.errors import UserError
-from components.manifest import ROOT
-from components.notify import SECRET
+from components.datasets.dataset_files import write_dataset
+from components.settings.errors import UserError
+from components.settings.paths import ROOT
+from components.workflow.notices import SECRET
 from tests.components.contract import samples
 from tests.receiver import receiver
 

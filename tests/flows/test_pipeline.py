@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from components import stages
-from components.config import load_settings
 from components.contract.card import read_card
-from components.contract.tables import read_frame, write_json, write_table
-from components.errors import UserError
-from components.manifest import ROOT, digest_tree, read_manifest
-from components.paths import STAGES, Paths
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_frame, write_json, write_table
+from components.settings.errors import UserError
+from components.settings.paths import ROOT, STAGES, Paths
+from components.settings.sections import load_settings
+from components.workflow import stages
+from components.workflow.manifests import read_manifest
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow
@@ -84,8 +85,8 @@ def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
 
 def test_a_second_run_imports_neither_tensorflow_nor_great_expectations(finished):
     code = (
-        "import sys; from components import stages; from components.config import load_settings; "
-        "from components.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
+        "import sys; from components import stages; from components.settings.sections import load_settings; "
+        "from components.settings.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
         "assert not any(stages.run(n, s, Paths.of('marketplace')) for n in STAGES); "
         "assert not {'tensorflow', 'keras', 'great_expectations'} & set(sys.modules), sys.modules.keys()"
     )
@@ -135,8 +136,8 @@ def test_a_stage_drops_its_manifest_before_its_first_file(finished, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("components.outputs.write_json", killed)
-        patch.setattr("components.outputs.write_bytes", killed)
+        patch.setattr("components.workflow.stage_outputs.write_json", killed)
+        patch.setattr("components.workflow.stage_outputs.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):  # one table is new, the model is not
             stages.run("features", settings, paths, force=True)
     assert read_manifest(folder) is None
@@ -162,8 +163,8 @@ def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
 
 
 def test_the_registry_holds_versions_with_reasons(finished_shop):
-    from components.promotion.history import standing
-    from components.tracking import open_store
+    from components.registry.mlflow_store import open_store
+    from components.registry.standing import standing
 
     rows = {row["model"]: row for row in standing(open_store(), "marketplace")}
     assert rows["marketplace-interest"]["latest"] == 1
@@ -172,8 +173,8 @@ def test_the_registry_holds_versions_with_reasons(finished_shop):
 
 
 def test_the_generators_keep_an_audience_and_name_the_model_that_scored_their_pool(finished_shop):
-    from components.contract.tables import read_frame
-    from components.tracking import find_version, open_store
+    from components.contract.files.tables import read_frame
+    from components.registry.mlflow_store import find_version, open_store
 
     stage = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts")).stage("creatives")
     about = json.loads((stage / "model" / "about.json").read_text())
@@ -187,7 +188,7 @@ def test_the_generators_keep_an_audience_and_name_the_model_that_scored_their_po
 
 
 def test_the_policys_mlflow_run_shows_the_trust_card_and_all_intervals(finished_shop):
-    from components.tracking import open_store
+    from components.registry.mlflow_store import open_store
 
     client = open_store()
     run = client.search_model_versions("name = 'marketplace-policy'")[0].run_id

@@ -5,17 +5,17 @@ import shutil
 import pytest
 from upath import UPath
 
-from components import handoff, stages
-from components.config import GeneratorConfig, load_settings
-from components.contract.tables import read_frame, read_json
-from components.creatives.photos import training_photos
-from components.creatives.train import start_training
-from components.errors import UserError
-from components.generation import Order, _read, make
-from components.inputs import built_features, validated
-from components.manifest import digest_tree
-from components.paths import Paths
-from tests.components.creatives import tiny
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_frame, read_json
+from components.generators.build_training import start_training
+from components.generators.photos.training_photos import training_photos
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import GeneratorConfig, load_settings
+from components.workflow import remote_stage, stages
+from components.workflow.generate import Order, _read, make
+from components.workflow.stage_inputs import built_features, validated
+from tests.components.generators import tiny
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
@@ -104,17 +104,17 @@ def test_the_package_draws_what_is_said_without_the_folders(done, text, category
 
 def test_what_lies_in_the_folders_counts_and_not_where_they_lie(done, given, own):
     moved = given(place=own)
-    assert not handoff.is_due(moved, done)
+    assert not remote_stage.is_due(moved, done)
     (own / "flow" / "README.md").write_text("of no account")
-    assert not handoff.is_due(moved, done)
+    assert not remote_stage.is_due(moved, done)
     for file in ("flow/generator.json", "flow/generator.keras", "words/tokenizer.json", "words/onnx/model.onnx"):
         whole = (own / file).read_bytes()
         (own / file).write_bytes(whole + b" ")
-        assert handoff.is_due(moved, done), file
+        assert remote_stage.is_due(moved, done), file
         (own / file).write_bytes(whole)
-    assert not handoff.is_due(moved, done)
+    assert not remote_stage.is_due(moved, done)
     for name, _ in PLACES:
-        assert handoff.is_due(given(f"creatives.{name}=null"), done)
+        assert remote_stage.is_due(given(f"creatives.{name}=null"), done)
 
 
 def spoiled(folder, file: str, old: str, new: str) -> None:
@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(here, given, ow
     def never(*_):
         raise AssertionError("it trained")
 
-    monkeypatch.setattr("components.training_log.train", never)
+    monkeypatch.setattr("components.workflow.checkpointed_training.train", never)
     with pytest.raises(UserError, match=words) as told:
         stages.run("creatives", given(place=own), here)
     assert "\n" not in str(told.value)
@@ -176,17 +176,17 @@ def test_a_worker_needs_the_same_folders(here, given, own, tmp_path, monkeypatch
     there = Paths.of("marketplace", workdir=str(tmp_path / "there"))
     there.docs.mkdir(parents=True)
     (there.docs / "creatives.md").touch()
-    order = handoff.hand_over(due, here)
+    order = remote_stage.hand_over(due, here)
     ran = []
     monkeypatch.setattr(stages, "run", lambda *_: ran.append(True))
-    handoff.carry_out(order, due, there)
+    remote_stage.carry_out(order, due, there)
     assert ran == [True]
     (own / "words" / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"creatives\.text_encoder does not name the same files on this worker"):
-        handoff.carry_out(order, due, there)
+        remote_stage.carry_out(order, due, there)
     with pytest.raises(UserError, match=r"creatives\.pretrained does not name the same files on this worker"):
-        handoff.carry_out(order, given("creatives.pretrained=null", "creatives.text_encoder=null"), there)
+        remote_stage.carry_out(order, given("creatives.pretrained=null", "creatives.text_encoder=null"), there)
     shutil.rmtree(own)
     with pytest.raises(UserError, match=r"creatives\.pretrained: \S+/flow: there is no such folder on this machine"):
-        handoff.carry_out(order, due, there)
+        remote_stage.carry_out(order, due, there)
     assert ran == [True]

@@ -3,7 +3,7 @@
 import pytest
 from prefect.states import Failed
 
-from components.errors import Unavailable, UserError
+from components.settings.errors import Unavailable, UserError
 from flows.tasks import _worth_retrying, artifact_key, not_a_mistake
 
 

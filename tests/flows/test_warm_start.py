@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from components import handoff, stages
-from components.config import load_settings
-from components.contract.tables import read_json
-from components.errors import UserError
-from components.manifest import digest_tree
-from components.paths import Paths
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_json
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import load_settings
+from components.workflow import remote_stage, stages
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
@@ -71,6 +71,6 @@ def test_the_worker_gets_the_champion_that_the_run_knows_and_no_other(here, sett
     there.docs.mkdir()
     (there.docs / "creatives.md").touch()
     monkeypatch.setattr(stages, "run", lambda *_: None)  # what it would read is what is looked at
-    handoff.carry_out(handoff.hand_over(due, here), due, there)
+    remote_stage.carry_out(remote_stage.hand_over(due, here), due, there)
     assert digest_tree(there.champion_generators) == digest_tree(here.champion_generators)
     assert stages.expected("creatives", due, there) == stages.expected("creatives", due, here)

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 from upath import UPath
 
-from components.config import WorldConfig
 from components.contract.card import NAME, read_card, write_card
-from components.errors import UserError
+from components.settings.errors import UserError
+from components.settings.sections import WorldConfig
 from tests.components.contract.samples import card
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import ARROW, TABLES, Column, Table
-from components.errors import UserError
+from components.settings.errors import UserError
 
 KINDS = ("text", "timestamp", "number", "whole", "flag", "bytes")
 ANY = Table(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.contract.photos import MAX_PIXELS, PhotoFacts, inspect, photo_facts
-from components.contract.plain_png import BEGINS, plain_png
-from components.world.photos import encode_png
+from components.contract.validation.image_headers import MAX_PIXELS, PhotoFacts, inspect, photo_facts
+from components.contract.validation.plain_png import BEGINS, plain_png
+from components.simulator.product_photos import encode_png
 from tests.components.contract.samples import bomb, png
 
 SIGNATURE = BEGINS[:8]
@@ -103,5 +103,5 @@ def test_the_facts_of_a_table_are_those_of_pillow_alone(monkeypatch):
     Image.new("P", (4, 4)).save(stream, format="PNG")
     images = pd.Series([png(), png(mode="RGB"), png(kind="JPEG"), stream.getvalue(), b"x", png()[:50], None])
     quick = photo_facts(images)
-    monkeypatch.setattr("components.contract.photos.plain_png", lambda *_: None)
+    monkeypatch.setattr("components.contract.validation.image_headers.plain_png", lambda *_: None)
     pd.testing.assert_frame_equal(photo_facts(images), quick)

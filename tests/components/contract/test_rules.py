@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import ValidationConfig
 from components.contract.schema import TABLES
-from components.contract.suites import read_suite
-from components.contract.validation import validate
+from components.contract.validation.suites import read_suite
+from components.contract.validation.validate import validate
+from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import BEGINS, ENDS, bomb, card, png, sample
 
 DAY = timedelta(days=1)

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from components.contract.schema import TABLES, arrow_schema
-from components.contract.suites import expand, read_suite
+from components.contract.validation.suites import expand, read_suite
 from tests.components.contract.samples import sample
 
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from components.contract.settlements import COLUMNS
-from components.contract.tables import read_table, write_table
-from components.errors import UserError
+from components.contract.files.settlements import COLUMNS
+from components.contract.files.tables import read_table, write_table
+from components.settings.errors import UserError
 from tests.components.contract import samples
 
 

@@ -4,8 +4,8 @@ import pytest
 from upath import UPath
 
 from components.contract.schema import TABLES
-from components.contract.suites import FOLDER, read_suite
-from components.errors import UserError
+from components.contract.validation.suites import FOLDER, read_suite
+from components.settings.errors import UserError
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from components.contract import tables as module
-from components.contract.schema import TABLES
-from components.contract.tables import (
+from components.contract.files import tables as module
+from components.contract.files.tables import (
     has_table,
     read_frame,
     read_json,
@@ -25,8 +24,9 @@ from components.contract.tables import (
     write_table,
     write_text,
 )
-from components.errors import UserError
-from components.manifest import ROOT
+from components.contract.schema import TABLES
+from components.settings.errors import UserError
+from components.settings.paths import ROOT
 from tests.components.contract.samples import sample
 
 
@@ -312,7 +312,7 @@ def test_a_write_killed_before_its_rename_leaves_the_old_file(tmp_path, monkeypa
 def test_a_process_killed_mid_write_leaves_no_file_of_that_name(tmp_path):
     target = UPath(tmp_path) / "images.parquet"
     code = (
-        "import os, sys; from upath import UPath; from components.contract.tables import write_table; "
+        "import os, sys; from upath import UPath; from components.contract.files.tables import write_table; "
         "from tests.components.contract.samples import sample; os.replace = lambda *arguments: os._exit(9); "
         "write_table(sample()['images'], UPath(sys.argv[1]))"
     )

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from components.config import ValidationConfig
 from components.contract.card import write_card
-from components.contract.derived import Seen
-from components.contract.findings import Findings, look_at
-from components.contract.report import DataRefused
+from components.contract.files.tables import read_frame, write_json, write_table
 from components.contract.schema import TABLES
-from components.contract.suites import read_suite
-from components.contract.tables import read_frame, write_json, write_table
-from components.contract.validation import _is_unique, load_dataset, validate
-from components.contract.verdict import stop_at_bad_share, stop_at_bad_table
-from components.errors import UserError
+from components.contract.validation.data_report import DataRefused
+from components.contract.validation.derived_columns import Seen
+from components.contract.validation.findings import Findings, look_at
+from components.contract.validation.refusal import stop_at_bad_share, stop_at_bad_table
+from components.contract.validation.suites import read_suite
+from components.contract.validation.validate import _is_unique, load_dataset, validate
+from components.settings.errors import UserError
+from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import card, changed, planted, sample, without
 
 LENIENT = ValidationConfig(max_quarantined=0.99)

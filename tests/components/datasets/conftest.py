@@ -5,9 +5,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import sqlalchemy as sa
 
-from components.config import SourceConfig, WorldConfig
+from components.datasets.fashion_mnist import load_photos
 from components.datasets.marketplace import build_tables
-from components.datasets.photos import load_photos
+from components.settings.sections import SourceConfig, WorldConfig
 from tests.components.datasets.servers import READER, Server, create, missing
 from tests.components.datasets.shop import SAMPLE, Shop, declared
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import sqlalchemy as sa
 
-from components.config import SourceConfig
 from components.contract.schema import TABLES
+from components.settings.sections import SourceConfig
 from tests.components.contract import samples
 from tests.components.datasets.servers import Server
 

@@ -10,10 +10,10 @@ from upath import UPath
 
 from components.cli.data import data as data_command
 from components.contract.card import read_card
-from components.contract.validation import load_dataset
+from components.contract.validation.validate import load_dataset
 from components.datasets import AlreadyThere, add
-from components.datasets.storage import write_dataset
-from components.errors import UserError
+from components.datasets.dataset_files import write_dataset
+from components.settings.errors import UserError
 
 
 @pytest.fixture

@@ -4,16 +4,16 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from components import stages
-from components.config import ValidationConfig, WorldConfig
-from components.contract.arrivals import late_name
 from components.contract.card import read_card
-from components.contract.tables import read_frame, read_table, write_table
-from components.datasets import advance
+from components.contract.files.late_rows import late_name
+from components.contract.files.tables import read_frame, read_table, write_table
+from components.datasets.dataset_files import write_dataset
 from components.datasets.marketplace import build_tables
-from components.datasets.storage import write_dataset
-from components.manifest import read_manifest
-from components.paths import Paths
+from components.settings.paths import Paths
+from components.settings.sections import ValidationConfig, WorldConfig
+from components.workflow import stages
+from components.workflow.advance import advance
+from components.workflow.manifests import read_manifest
 
 NAME = "marketplace"
 WEEK = WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=2100, days=7)

@@ -7,15 +7,15 @@ import pytest
 from upath import UPath
 
 from components.contract.card import read_card
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_table
 from components.contract.schema import TABLES
-from components.contract.tables import read_table
-from components.contract.validation import load_dataset
-from components.datasets import Built, build, storage, verify
-from components.datasets.digests import due_digests
-from components.datasets.storage import write_dataset
-from components.errors import UserError
-from components.manifest import digest_tree
-from components.world import load_scenario
+from components.contract.validation.validate import load_dataset
+from components.datasets import Built, build, dataset_files, verify
+from components.datasets.dataset_files import write_dataset
+from components.datasets.shipped_digests import due_digests
+from components.settings.errors import UserError
+from components.simulator import load_scenario
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_build_that_dies_leaves_what_was_there(tiny, tmp_path, monkeypatch):
     folder = UPath(tmp_path / "marketplace")
     write_dataset(tables, card, folder)
     before = digest_tree(folder)
-    real, written = storage.write_table, []
+    real, written = dataset_files.write_table, []
 
     def dies(table, path):
         if len(written) == 5:
@@ -109,7 +109,7 @@ def test_a_build_that_dies_leaves_what_was_there(tiny, tmp_path, monkeypatch):
         written.append(path)
         real(table, path)
 
-    monkeypatch.setattr(storage, "write_table", dies)
+    monkeypatch.setattr(dataset_files, "write_table", dies)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tables, card, folder)
     assert digest_tree(folder) == before
@@ -143,7 +143,7 @@ def test_verify_names_what_differs(tmp_path, tiny_config):
 @pytest.mark.slow
 def test_the_default_marketplace_is_as_committed(tmp_path):
     """The whole build at its default size, against the committed digests: the same bytes on every machine."""
-    from components.config import WorldConfig
+    from components.settings.sections import WorldConfig
 
     built = build("marketplace", UPath(tmp_path), WorldConfig())
     assert built.fresh

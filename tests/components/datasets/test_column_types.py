@@ -10,12 +10,12 @@ from sqlalchemy.dialects import postgresql
 from upath import UPath
 
 from components import cli
-from components.config import ValidationConfig
-from components.contract.tables import read_table
-from components.contract.validation import load_dataset, validate
+from components.contract.files.tables import read_table
+from components.contract.validation.validate import load_dataset, validate
 from components.datasets.database import DatabaseFailed, snapshot
 from components.datasets.pull import pull
-from components.errors import UserError
+from components.settings.errors import UserError
+from components.settings.sections import ValidationConfig
 from tests.components.datasets.servers import READER, Server
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop
 

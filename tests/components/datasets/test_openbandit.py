@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from components.config import ValidationConfig
-from components.datasets.fetch import DEFAULT_CACHE
 from components.datasets.openbandit import KNOWN_CLICK_RATE, bts_prior, build_tables, load_wheel
-from components.errors import UserError
+from components.datasets.package_download import DEFAULT_CACHE
+from components.settings.errors import UserError
+from components.settings.sections import ValidationConfig
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_keys_hold_and_features_are_labels(tables):
 
 @pytest.mark.slow
 def test_validation_has_nothing_to_quarantine(wheel):
-    from components.contract.validation import validate
+    from components.contract.validation.validate import validate
 
     tables, card = build_tables(wheel)
     validated = validate(tables, card, ValidationConfig())

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 from upath import UPath
 
-from components.config import SourceConfig, ValidationConfig, load_settings
+from components.contract.files.digests import digest_tree
+from components.contract.files.tables import read_table
 from components.contract.schema import TABLES
-from components.contract.tables import read_table
-from components.contract.validation import load_dataset, validate
-from components.contract.window import settle
+from components.contract.time_window import settle
+from components.contract.validation.validate import load_dataset, validate
 from components.datasets.pull import pull
-from components.errors import UserError
-from components.manifest import digest_tree
+from components.settings.errors import UserError
+from components.settings.sections import SourceConfig, ValidationConfig, load_settings
 from tests.components.contract import samples
 from tests.components.datasets.servers import READER
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop
@@ -257,7 +257,7 @@ def test_a_shipped_or_added_data_set_is_not_pulled_over(tmp_path):
     source = SourceConfig(url="postgresql://db/shop")
     with pytest.raises(UserError, match="kept for data sets that Adloom builds"):
         pull("marketplace", source, UPath(tmp_path))
-    from components.datasets.storage import write_dataset
+    from components.datasets.dataset_files import write_dataset
 
     write_dataset(SAMPLE, samples.card(), UPath(tmp_path / "sample"))
     with pytest.raises(UserError, match="is not from postgresql://db/shop"):

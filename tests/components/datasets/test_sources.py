@@ -5,18 +5,18 @@ import shutil
 import numpy as np
 import pytest
 
-from components.datasets import fetch, photos
+from components.datasets import fashion_mnist, package_download
 from components.datasets.openbandit import load_wheel
-from components.errors import UserError
+from components.settings.errors import UserError
 
 
 @pytest.fixture
 def copy(all_photos, tmp_path):
     """A user's own folder with the four right files."""
-    source = photos.find_files(None, fetch.DEFAULT_CACHE)
+    source = fashion_mnist.find_files(None, package_download.DEFAULT_CACHE)
     folder = tmp_path / "copy"
     folder.mkdir()
-    for name in photos.FILES:
+    for name in fashion_mnist.FILES:
         shutil.copy(source / name, folder / name)
     return folder
 
@@ -24,13 +24,13 @@ def copy(all_photos, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch, tmp_path):
     """No system package, no apt, no Keras download."""
-    monkeypatch.setattr(photos, "SYSTEM_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", tmp_path / "nowhere")
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def no_keras(cache):
         raise UserError("keras.datasets could not download it: no network")
 
-    monkeypatch.setattr(photos, "_from_keras", no_keras)
+    monkeypatch.setattr(fashion_mnist, "_from_keras", no_keras)
 
 
 def test_all_photos_are_there_in_their_splits_and_categories(all_photos):
@@ -41,19 +41,19 @@ def test_all_photos_are_there_in_their_splits_and_categories(all_photos):
 
 
 def test_an_existing_copy_goes_first_and_needs_nothing_else(copy, cut_off, tmp_path):
-    assert photos.find_files(copy, tmp_path / "cache") == copy
+    assert fashion_mnist.find_files(copy, tmp_path / "cache") == copy
 
 
 def test_a_copy_with_wrong_bytes_is_refused_by_its_digest(copy, cut_off, tmp_path):
     path = copy / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte.gz has SHA-256 .* but 8d3605d1.* is due"):
-        photos.find_files(copy, tmp_path / "cache")
+        fashion_mnist.find_files(copy, tmp_path / "cache")
 
 
 def test_without_any_source_the_error_says_how_to_get_the_photos(cut_off, tmp_path):
     with pytest.raises(UserError) as error:
-        photos.find_files(None, tmp_path / "cache")
+        fashion_mnist.find_files(None, tmp_path / "cache")
     message = str(error.value)
     assert "apt-get install dataset-fashion-mnist" in message
     assert "ADLOOM_FASHION_MNIST" in message
@@ -63,7 +63,7 @@ def test_without_any_source_the_error_says_how_to_get_the_photos(cut_off, tmp_pa
 
 def test_a_named_folder_that_lacks_files_is_said(cut_off, tmp_path):
     with pytest.raises(UserError, match=r"lacks train-images"):
-        photos.find_files(tmp_path, tmp_path / "cache")
+        fashion_mnist.find_files(tmp_path, tmp_path / "cache")
 
 
 def test_a_downloaded_package_is_unpacked_without_root_and_kept(copy, cut_off, monkeypatch, tmp_path):
@@ -75,21 +75,21 @@ def test_a_downloaded_package_is_unpacked_without_root_and_kept(copy, cut_off, m
         target = folder / "nowhere"
         shutil.copytree(copy, target)
 
-    monkeypatch.setattr(photos, "SYSTEM_FOLDER", photos.Path("/nowhere"))
-    monkeypatch.setattr(photos, "download_debian_package", package)
-    monkeypatch.setattr(photos, "unpack_debian_package", unpack)
-    kept = photos.find_files(None, tmp_path / "cache")
+    monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", fashion_mnist.Path("/nowhere"))
+    monkeypatch.setattr(fashion_mnist, "download_debian_package", package)
+    monkeypatch.setattr(fashion_mnist, "unpack_debian_package", unpack)
+    kept = fashion_mnist.find_files(None, tmp_path / "cache")
     assert kept == tmp_path / "cache" / "fashion-mnist"
-    monkeypatch.setattr(photos, "download_debian_package", lambda name, folder: pytest.fail("downloaded twice"))
-    assert photos.find_files(None, tmp_path / "cache") == kept
+    monkeypatch.setattr(fashion_mnist, "download_debian_package", lambda name, folder: pytest.fail("downloaded twice"))
+    assert fashion_mnist.find_files(None, tmp_path / "cache") == kept
 
 
 def test_package_managers_that_fail_are_quoted(tmp_path):
     with pytest.raises(UserError, match="no-such-package-of-adloom: apt-get could not download it"):
-        fetch.download_debian_package("no-such-package-of-adloom", tmp_path, update=False)
+        package_download.download_debian_package("no-such-package-of-adloom", tmp_path, update=False)
     (tmp_path / "broken.deb").write_bytes(b"not a package")
     with pytest.raises(UserError, match=r"broken\.deb: could not be unpacked"):
-        fetch.unpack_debian_package(tmp_path / "broken.deb", tmp_path)
+        package_download.unpack_debian_package(tmp_path / "broken.deb", tmp_path)
 
 
 def test_a_wheel_with_wrong_bytes_is_refused(tmp_path):

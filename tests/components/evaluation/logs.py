@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation import LoggedDecisions
-from components.policy import Softmax
-from components.policy.ragged import draw, row_sums
+from components.policies import Softmax
+from components.policies.ragged_rows import draw, row_sums
 
 
 @dataclass(frozen=True)

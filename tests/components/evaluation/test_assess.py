@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import EvaluationConfig
 from components.evaluation import assess
-from components.evaluation.log import logged_decisions
+from components.evaluation.breakdowns import element_effects, segment_lifts
+from components.evaluation.logged_decisions import logged_decisions
 from components.evaluation.outcomes import metrics, outcomes_of
-from components.evaluation.parts import element_effects, segment_lifts
-from components.evaluation.report import page, picture
+from components.evaluation.reports.evaluation_report import page, picture
+from components.settings.sections import EvaluationConfig
 from tests.components.evaluation.logs import KnownLog, known_log
 
 QUICK = EvaluationConfig(bootstrap=200, clones=3, clone_impressions=1000, reward_models=(), min_ess=100.0)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from components.config import PromotionConfig, load_settings
-from components.errors import UserError
-from components.evaluation.boundaries import RESERVE, Boundary, checkpoints, lower_bound, planned_lower
-from components.evaluation.gate import GateEvidence, gate_evidence, gate_reasons
-from components.evaluation.ledger import Ledger
-from components.evaluation.lift_bound import SCALE_ROWS, LiftRows, Moments, lift_sums
-from components.evaluation.log import cover
-from components.manifest import ROOT
+from components.evaluation.gate.boundaries import RESERVE, Boundary, checkpoints, lower_bound, planned_lower
+from components.evaluation.gate.evidence import GateEvidence, gate_evidence, gate_reasons
+from components.evaluation.gate.ledger import Ledger
+from components.evaluation.gate.lift_bound import SCALE_ROWS, LiftRows, Moments, lift_sums
+from components.evaluation.logged_decisions import cover
+from components.settings.errors import UserError
+from components.settings.paths import ROOT
+from components.settings.sections import PromotionConfig, load_settings
 from tests.components.evaluation.logs import known_log
 
 ALPHA = 0.025

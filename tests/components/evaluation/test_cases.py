@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import EvaluationConfig
-from components.errors import UserError
 from components.evaluation import evaluate_files
-from components.evaluation.files import read_decisions
+from components.evaluation.log_files import read_decisions
 from components.evaluation.result import Evaluation
+from components.settings.errors import UserError
+from components.settings.sections import EvaluationConfig
 
 CASES = Path(__file__).parents[2] / "cases"
 QUICK = EvaluationConfig(bootstrap=100, clones=4, clone_impressions=1000, reward_models=(), min_ess=100.0)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from components.evaluation.chunks import LIGHT, Chunk, evaluate_chunks
-from components.evaluation.estimators import ESTIMATORS, WeightedRows
-from components.evaluation.log import pairs_of
-from components.evaluation.shrinkage import tune
+from components.evaluation.estimators.chunks import LIGHT, Chunk, evaluate_chunks
+from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.estimators.shrinkage import tune
+from components.evaluation.logged_decisions import pairs_of
 from tests.components.evaluation.logs import known_log
 
 

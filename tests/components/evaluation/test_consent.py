@@ -6,19 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import EvaluationConfig, FeaturesConfig, InterestConfig
-from components.creatives.photos import training_photos
-from components.evaluation.embedding import embed
+from components.evaluation.estimators.action_embedding import embed
+from components.evaluation.estimators.reward_models import best, fit_reward_models
 from components.evaluation.evaluate import evaluate
-from components.evaluation.log import logged_decisions
-from components.evaluation.reward_models import best, fit_reward_models
+from components.evaluation.logged_decisions import logged_decisions
 from components.features import build_features, fit_features
-from components.features.audience import segment_shares
+from components.features.shoppers.image_segments import segment_shares
+from components.generators.photos.training_photos import training_photos
 from components.interest import predict_pairs, train_halves
-from components.interest.audience import draw_audience
+from components.interest.segment_scores import draw_audience
 from components.interest.training import train_calibrated
-from components.policy.eligible import eligible_pairs, pair_offsets
-from components.policy.ragged import spread
+from components.policies.eligible import eligible_pairs, pair_offsets
+from components.policies.ragged_rows import spread
+from components.settings.sections import EvaluationConfig, FeaturesConfig, InterestConfig
 from tests.components.evaluation.logs import known_log
 from tests.components.features.shop import shop
 

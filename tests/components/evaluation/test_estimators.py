@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from components.evaluation.analysis import analyse
-from components.evaluation.estimators import ESTIMATORS, WeightedRows, effective_sample_size, on_policy
-from components.evaluation.shrinkage import TUNED, mean_squared_errors, tune
+from components.evaluation.estimators.analysis import analyse
+from components.evaluation.estimators.estimators import (
+    ESTIMATORS,
+    WeightedRows,
+    effective_sample_size,
+    on_policy,
+)
+from components.evaluation.estimators.shrinkage import TUNED, mean_squared_errors, tune
 from tests.components.evaluation.logs import known_log
 
 # Three impressions: weights 2, 0.5, 4; rewards 1, 0, 1; q 0.5, 0.2, 0.25; q_pi 0.4, 0.3, 0.5.
@@ -105,7 +110,7 @@ def test_mips_needs_and_uses_an_embedding_that_says_all():
 
 def test_reward_model_sees_no_reward_of_its_own_fold():
     """Changing a fold's rewards must not move that fold's predictions."""
-    from components.evaluation.reward_models import fit_reward_models
+    from components.evaluation.estimators.reward_models import fit_reward_models
 
     known = known_log(3)
     inputs, models = fit_reward_models(known.log, (known.target,), ("boosted",), 2, 0)
@@ -122,8 +127,8 @@ def test_logistic_matches_a_general_optimiser():
     """Same penalised likelihood, minimised by scipy."""
     from scipy.optimize import minimize
 
-    from components.evaluation.design import design
-    from components.evaluation.logistic import EFFECT_PENALTY, SLOPE_PENALTY, fit_logistic
+    from components.evaluation.estimators.logistic_reward import EFFECT_PENALTY, SLOPE_PENALTY, fit_logistic
+    from components.evaluation.estimators.reward_features import design
 
     known = known_log(1, n=800)
     inputs = design(known.log, (known.target,), 2, 0)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.config import EvaluationConfig
 from components.evaluation import evaluate
-from components.evaluation.estimators import ESTIMATORS, WeightedRows
-from components.evaluation.finite import finite_sample
-from components.evaluation.log import pairs_of
-from components.policy import Uniform
+from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.intervals.finite_sample_bounds import finite_sample
+from components.evaluation.logged_decisions import pairs_of
+from components.policies import Uniform
+from components.settings.sections import EvaluationConfig
 from tests.components.evaluation.logs import known_log
 
 QUICK = EvaluationConfig(bootstrap=200, clones=4, clone_impressions=2000, reward_models=(), min_ess=300.0)

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from components.evaluation.explained_noise import Cells, JudgedRows, evidence, like, like_values, like_words
+from components.evaluation.intervals.explained_noise import (
+    Cells,
+    JudgedRows,
+    evidence,
+    like,
+    like_values,
+    like_words,
+)
 
 
 def drawn(seed, units=60, n=6000, spread=0.3, rate=0.05):

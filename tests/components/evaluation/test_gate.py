@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from components.evaluation.gate import GateEvidence, gate_evidence, gate_reasons
-from components.evaluation.intervals import Interval
-from components.evaluation.ledger import Ledger, shares
-from components.evaluation.lift_bound import LiftRows, lift_sums, lower_lift
-from components.evaluation.log import cover
+from components.evaluation.gate.evidence import GateEvidence, gate_evidence, gate_reasons
+from components.evaluation.gate.ledger import Ledger, shares
+from components.evaluation.gate.lift_bound import LiftRows, lift_sums, lower_lift
+from components.evaluation.intervals.confidence_sequences import lower_sequence, mean_interval
+from components.evaluation.intervals.resampling import Interval
+from components.evaluation.logged_decisions import cover
 from components.evaluation.outcomes import Metric
-from components.evaluation.sequences import lower_sequence, mean_interval
 from tests.components.evaluation.logs import known_log
 from tests.components.evaluation.rates import fails_at
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.implied import implied_logging
-from components.evaluation.integrity import check_propensities, check_weights
-from components.evaluation.log import LoggedDecisions
-from components.evaluation.rounding import rounding_of
-from components.evaluation.trail import Trail, bot_like, check_shoppers, check_trail
+from components.evaluation.log_checks.implied_propensities import implied_logging
+from components.evaluation.log_checks.integrity import check_propensities, check_weights
+from components.evaluation.log_checks.rounding import rounding_of
+from components.evaluation.log_checks.row_checks import Trail, bot_like, check_shoppers, check_trail
+from components.evaluation.logged_decisions import LoggedDecisions
 from tests.components.evaluation.logs import KnownLog, known_log
 
 
@@ -158,7 +158,7 @@ def test_lost_rows_of_some_arms():
     known = known_log(0, n=10_000)
     shown = known.log.action[known.log.logged]
     kept = np.flatnonzero((shown >= 6) | (np.random.default_rng(0).random(10_000) < 0.8))
-    from components.evaluation.log import pairs_of
+    from components.evaluation.logged_decisions import pairs_of
 
     lost = replace(known, log=known.log.rows(kept), target=known.target[pairs_of(known.log.offsets, kept)])
     assert "sample_ratio" in critical(lost)
@@ -166,7 +166,7 @@ def test_lost_rows_of_some_arms():
 
 def test_an_arm_that_never_arrives():
     known = known_log(0, n=10_000)
-    from components.evaluation.log import pairs_of
+    from components.evaluation.logged_decisions import pairs_of
 
     kept = np.flatnonzero(known.log.action[known.log.logged] != 3)
     lost = replace(known, log=known.log.rows(kept), target=known.target[pairs_of(known.log.offsets, kept)])

@@ -5,9 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from components.evaluation import intervals
-from components.evaluation.estimators import Contributions
-from components.evaluation.intervals import (
+from components.evaluation.estimators.estimators import Contributions
+from components.evaluation.intervals import resampling
+from components.evaluation.intervals.resampling import (
     MAX_BAGS,
     Ratios,
     bootstrap,
@@ -108,7 +108,7 @@ def naive_interval(quantity: Ratios, cluster: np.ndarray, replicates: int, seed:
 @pytest.mark.parametrize("block", [2048, 7])
 def test_blocks_of_replicates_and_quantities_are_the_naive_bootstrap(block, monkeypatch):
     """With blocks of 7 there are 15 of replicates, and every quantity is a group of its own."""
-    monkeypatch.setattr(intervals, "BLOCK", block)
+    monkeypatch.setattr(bootstrap, "BLOCK", block)
     generator = np.random.default_rng(0)
     cluster = generator.integers(0, 60, 400)
     columns = [generator.lognormal(size=400) for _ in range(8)]
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_replicates_or_with_quantities_made_one_at_a_t
             yield str(part), Ratios(((1.0, weight * inside, weight),))
 
     tracemalloc.start()
-    found = bootstrap(quantities(), cluster, 3 * intervals.BLOCK, 0)
+    found = bootstrap(quantities(), cluster, 3 * resampling.BLOCK, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == parts

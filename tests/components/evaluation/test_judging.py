@@ -8,10 +8,10 @@ import pytest
 
 from components.evaluation.assess import gate_on
 from components.evaluation.held_out import HeldOut, consenting, later_than, without
-from components.evaluation.integrity import Finding
 from components.evaluation.judging import bots_before, judge
-from components.features.splits import Splits
-from components.policy.ragged import row_sums, spread
+from components.evaluation.log_checks.integrity import Finding
+from components.features.time_splits import Splits
+from components.policies.ragged_rows import row_sums, spread
 from tests.components.evaluation.logs import KnownLog, known_log
 from tests.components.evaluation.test_assess import QUICK, impressions
 

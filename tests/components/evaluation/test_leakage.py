@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.leakage import leakage_findings
+from components.evaluation.log_checks.leakage import leakage_findings
 
 START = pd.Timestamp("2026-03-01", tz="UTC")
 CREATIVES, SHOPPERS, N = 240, 4000, 24_000

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import binom, norm
 
-from components.evaluation.gate import gate_evidence
-from components.evaluation.lift_bound import (
+from components.evaluation.gate.evidence import gate_evidence
+from components.evaluation.gate.lift_bound import (
     LOG_PRIOR,
     MOST_STAKE,
     SCALE_ROWS,
@@ -20,7 +20,7 @@ from components.evaluation.lift_bound import (
     lower_lift,
     outcomes,
 )
-from components.evaluation.log import Covered, LoggedDecisions, cover
+from components.evaluation.logged_decisions import Covered, LoggedDecisions, cover
 from tests.components.evaluation.logs import known_log
 from tests.components.evaluation.rates import fails_at, limits
 from tests.components.evaluation.test_boundaries import two_actions

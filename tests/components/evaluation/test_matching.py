@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.evaluation.matching import likely_cause, unmatched
+from components.evaluation.log_checks.matching import likely_cause, unmatched
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.evaluation.rounding import rounding_of
+from components.evaluation.log_checks.rounding import rounding_of
 
 VALUES = np.random.default_rng(0).dirichlet(np.full(8, 3.0), 500).ravel()
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.analysis import analyse
-from components.evaluation.clones import behaviour_on_clones, draw_rewards
-from components.evaluation.log import Covered
-from components.evaluation.reward_models import LOGISTIC
-from components.evaluation.shrinkage import SURPRISING, beyond_chance
+from components.evaluation.estimators.analysis import analyse
+from components.evaluation.estimators.reward_models import LOGISTIC
+from components.evaluation.estimators.shrinkage import SURPRISING, beyond_chance
+from components.evaluation.logged_decisions import Covered
+from components.evaluation.simulated_logs import behaviour_on_clones, draw_rewards
 from components.evaluation.trust import Gap
-from components.policy.ragged import row_sums
+from components.policies.ragged_rows import row_sums
 from tests.components.evaluation.logs import known_log
 
 

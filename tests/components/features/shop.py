@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from components.pictures import encode_png
+from components.images import encode_png
 
 START = pd.Timestamp("2026-03-01", tz="UTC")
 DAYS = 20

@@ -5,14 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import FeaturesConfig
-from components.errors import UserError
 from components.features import FeatureModel, build_features, creative_features, fit_features
-from components.features.splits import TRAIN
-from components.pictures import NetworkEncoder, decode
+from components.features.time_splits import TRAIN
+from components.images import NetworkEncoder, decode
+from components.settings.errors import UserError
+from components.settings.sections import FeaturesConfig
 from tests.components.features import oracle
 from tests.components.features.shop import shop
-from tests.components.pictures.sketches import dense_encoder
+from tests.components.images.sketches import dense_encoder
 
 CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
 SECOND = pd.Timedelta(seconds=1)

@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import FeaturesConfig
-from components.features.history import Timeline
-from components.features.levels import Levels, PriceBands
-from components.features.segments import Segments
-from components.features.splits import Splits
-from components.features.taste import MOST_KAPPA, Taste, Touched, centred
-from components.features.text import TextSpace, terms
+from components.features.categoricals import Levels, PriceBands
+from components.features.products.text_space import TextSpace, terms
+from components.features.shoppers.segments import Segments
+from components.features.shoppers.shrunken_average import MOST_KAPPA, Taste, Touched, centred
+from components.features.time_splits import Splits
+from components.features.timeline import Timeline
+from components.settings.sections import FeaturesConfig
 
 
 @pytest.mark.parametrize(

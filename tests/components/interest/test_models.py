@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import FeaturesConfig, InterestConfig
 from components.features import build_features, fit_features
-from components.features.splits import SELECT
+from components.features.time_splits import SELECT
 from components.interest import CalibratedModel, predict_pairs, train_interest
-from components.interest.kinds import KINDS
-from components.interest.scoring import logged_pairs
+from components.interest.model_kinds import KINDS
+from components.interest.predictions import logged_pairs
+from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
 FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3, select_share=0.39)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from components.interest import measures
+from components.interest import metrics
 from components.interest.calibration import fit_platt, sigmoid
-from components.interest.evidence import informative_rows, maximise_evidence
-from components.interest.measures import calibration_error, log_losses, mean_by_shopper
+from components.interest.metrics import calibration_error, log_losses, mean_by_shopper
+from components.interest.models.prior_variance import informative_rows, maximise_evidence
 
 
 def drawn(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
@@ -80,9 +80,9 @@ def test_resamples_in_blocks_are_those_drawn_at_once(monkeypatch, shoppers_at_on
 
     whole = found()
     held = []
-    monkeypatch.setattr(measures, "BLOCK", 400 * shoppers_at_once)
-    blocks = measures._draws
-    monkeypatch.setattr(measures, "_draws", lambda *args: (held.append(len(each)) or each for each in blocks(*args)))
+    monkeypatch.setattr(metrics, "BLOCK", 400 * shoppers_at_once)
+    blocks = metrics._draws
+    monkeypatch.setattr(metrics, "_draws", lambda *args: (held.append(len(each)) or each for each in blocks(*args)))
     np.testing.assert_allclose(found(), whole, rtol=1e-12)
     assert max(held) == shoppers_at_once and sum(held) == 2 * 101
 

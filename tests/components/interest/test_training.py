@@ -5,14 +5,14 @@ from subprocess import run
 import numpy as np
 import pytest
 
-from components.config import FeaturesConfig, InterestConfig
-from components.errors import UserError
 from components.features import build_features, fit_features
-from components.features.splits import JUDGE, SELECT, TRAIN
+from components.features.time_splits import JUDGE, SELECT, TRAIN
 from components.interest import CalibratedModel, predict_pairs, train_interest
-from components.interest.measures import Estimate
-from components.interest.scoring import logged_pairs
+from components.interest.metrics import Estimate
+from components.interest.predictions import logged_pairs
 from components.interest.training import Candidate, choose, gate
+from components.settings.errors import UserError
+from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
 # figures are of the select slice, and this small shop has few rows: nearly all that is left after calibration

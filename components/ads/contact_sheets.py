@@ -1,0 +1,129 @@
+"""Generators and pools -> pictures for people: a board of samples per generator, and each creative as an ad."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from components.ads.compose import compose
+from components.ads.pool import Pool
+from components.ads.text_fitting import fit_text, spelled
+from components.contract.origins import PEOPLE
+from components.generators.generator_protocol import Generator
+from components.generators.text_to_image.caption_parser import Wish
+from components.generators.text_to_image.captions import examples
+from components.generators.text_to_image.text_to_image import MAX_ATTEMPTS, TextToImage
+from components.images import decode
+from components.settings.file_names import file_name
+
+COLUMNS = 12  # samples of each category on a board
+ZOOM = 2
+ADS, ADS_ACROSS, GAP = 12, 3, 8  # on the board of ads; the gap in pixels
+MARGIN = 110  # pixels for the labels
+
+
+def board(generator: Generator, seed: int = 0) -> bytes:
+    """PNG: a row of samples per category, segments in turn from left to right."""
+    rows = len(generator.categories)
+    category = np.repeat(np.arange(rows), COLUMNS)
+    segment = np.tile(np.arange(COLUMNS) % max(generator.segments, 1), rows)
+    made = generator.sample(category, segment, seed)  # (rows * COLUMNS, h, w, c)
+    return _sheet(made, generator.categories)
+
+
+def caption_board(maker: TextToImage, seed: int = 0, attempts: int = MAX_ATTEMPTS) -> bytes:
+    """PNG: a row of pictures per example caption, English and Chinese in turn, redrawn as for any caption."""
+    captions = examples(maker.generator.categories)
+    # taken as they are meant: a reader that was hardly taught must not stop a run
+    wishes = [Wish(each.category, each.tone, each.build, 1.0) for each in captions for _ in range(COLUMNS)]
+    segment = np.full(len(wishes), maker.generator.segments)
+    return _sheet(maker.grant(wishes, segment, seed, attempts).pictures, [each.text for each in captions])
+
+
+def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
+    """uint8 [rows * COLUMNS, h, w, c] and a label per row -> PNG."""
+    rows, (_, high, wide, channels) = len(labels), made.shape
+    sheet = made.reshape(rows, COLUMNS, high, wide, channels).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * high, COLUMNS * wide, channels).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    margin = np.full((len(sheet), MARGIN, channels), 255, np.uint8)
+    whole = np.concatenate([margin, sheet], axis=1)
+    image = Image.fromarray(whole[..., 0] if channels == 1 else whole)
+    pen = ImageDraw.Draw(image)
+    for row, label in enumerate(labels):
+        words = fit_text(spelled(label), MARGIN - 8, high * ZOOM, largest=13, smallest=8)
+        for place, line in enumerate(words.lines):
+            top = int((row + 0.5) * high * ZOOM - words.height / 2) + place * words.line_height
+            words.draw(pen, (4, top), line, 0 if channels == 1 else (0, 0, 0))
+    return _png(image)
+
+
+def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
+    """File name of the creative's id (see `ad_names`) -> the creative as a 300x250 ad in its campaign's colour."""
+    pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
+    wording = texts_of(pool.creatives, campaigns)
+    rows = zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True)
+    return {file_name(name, ".png"): ad_png(pictures[image], **words) for name, image, words in rows}
+
+
+def ad_names(pool: Pool) -> dict[str, str]:
+    """File name -> creative_id of each of `ads`: a file's name does not lead back to the id by itself."""
+    return {file_name(name, ".png"): name for name in pool.creatives["creative_id"]}
+
+
+def ads_board(made: Mapping[str, bytes]) -> bytes:
+    """PNG: some of the ads side by side, taken evenly from all of them, so that each campaign shows."""
+    names = sorted(made)
+    shown = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, ADS).astype(int))]
+    ads = [np.asarray(Image.open(BytesIO(made[name])).convert("RGB")) for name in shown]
+    high, wide, _ = ads[0].shape
+    rows = -(-len(ads) // ADS_ACROSS)
+    sheet = np.full((rows * (high + GAP) - GAP, ADS_ACROSS * (wide + GAP) - GAP, 3), 255, np.uint8)
+    for place, ad in enumerate(ads):
+        top, left = place // ADS_ACROSS * (high + GAP), place % ADS_ACROSS * (wide + GAP)
+        sheet[top : top + high, left : left + wide] = ad
+    return picture_png(sheet)
+
+
+def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:
+    """What stands around each creative's picture: headline, call_to_action, palette, template, brand_color."""
+    colours = campaigns.set_index("campaign")["brand_color"]
+    names = ("headline", "call_to_action", "palette", "template")
+    return [
+        {**{name: _text(getattr(row, name)) for name in names}, "brand_color": _text(colours.get(row.campaign))}
+        for row in creatives.itertuples()
+    ]
+
+
+def known_texts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, str | None]]:
+    """Each pair of headline and call to action that people wrote for a campaign, once, with what stood around it."""
+    people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
+    return texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
+
+
+def ad_png(
+    picture: np.ndarray,
+    headline: str | None,
+    call_to_action: str | None,
+    palette: str | None,
+    template: str | None,
+    brand_color: str | None,
+) -> bytes:
+    """uint8 [h, w, c] and its texts -> the 300x250 ad as PNG."""
+    return picture_png(compose(picture, headline, call_to_action, palette, template, brand_color=brand_color))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def picture_png(picture: np.ndarray) -> bytes:
+    """Compressed, unlike stored pictures: these are for eyes and downloads."""
+    return _png(Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture))
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()

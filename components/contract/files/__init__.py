@@ -1,0 +1,1 @@
+"""Reading and writing: tables, atomic writes, bounds on decoded sizes, digests."""

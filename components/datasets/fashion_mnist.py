@@ -1,0 +1,124 @@
+"""Fashion-MNIST, 70,000 real article photos by Zalando (MIT licence) -> Photos, from the first source that has them."""
+
+import gzip
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from components.datasets.package_download import (
+    DEFAULT_CACHE,
+    check,
+    download_debian_package,
+    unpack_debian_package,
+)
+from components.settings.errors import UserError
+from components.simulator.product_photos import Photos, photo_id
+
+PACKAGE = "dataset-fashion-mnist"
+SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+LICENCE = "MIT (Zalando SE)"
+SIDE = 28
+
+# File -> SHA-256 of its compressed bytes, which are the same from every source.
+FILES = {
+    "train-images-idx3-ubyte.gz": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+    "train-labels-idx1-ubyte.gz": "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+    "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+    "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+}
+
+HOW_TO_GET = (
+    f"install it with `apt-get install {PACKAGE}`, or put the four files {', '.join(FILES)} into a folder and name it "
+    f"in the environment variable ADLOOM_FASHION_MNIST"
+)
+
+
+def load_photos(existing: Path | None = None, cache: Path = DEFAULT_CACHE) -> Photos:
+    """All 70,000 photos, train then test. Sources in order: `existing` (a copy that the user names), the cache, the
+    system's package, that package downloaded, Keras. Every file is checked by SHA-256, whatever its source."""
+    folder = find_files(existing, cache)
+    pictures, labels = [], []
+    for split in ("train", "t10k"):
+        pictures.append(_read_idx(folder / f"{split}-images-idx3-ubyte.gz"))
+        labels.append(_read_idx(folder / f"{split}-labels-idx1-ubyte.gz"))
+    counts = [len(part) for part in labels]
+    return Photos(
+        ids=tuple(photo_id(split, index) for split, count in enumerate(counts) for index in range(count)),
+        pictures=np.concatenate(pictures),
+        category=np.concatenate(labels).astype(np.int64),
+        split=np.repeat([0, 1], counts),
+    )
+
+
+def find_files(existing: Path | None, cache: Path) -> Path:
+    """The folder of the first source that has the four files, right by SHA-256; UserError if no source has them.
+
+    A copy with wrong bytes stops the search: silently going on would hide a damaged disk or a foreign file.
+    """
+    refusals = []
+    for source in _sources(existing, cache):
+        try:
+            folder = source()
+        except UserError as error:
+            refusals.append(str(error))
+            continue
+        if folder is not None and all((folder / name).is_file() for name in FILES):
+            for name, due in FILES.items():
+                check(folder / name, due, "Fashion-MNIST")
+            return folder
+    raise UserError(f"Fashion-MNIST is not to be had here ({'; '.join(refusals)}): {HOW_TO_GET}")
+
+
+def _sources(existing: Path | None, cache: Path) -> Iterator[Callable[[], Path | None]]:
+    if existing is not None:
+        yield lambda: _named(existing)
+    yield lambda: cache / "fashion-mnist"
+    yield lambda: SYSTEM_FOLDER
+    yield lambda: _from_debian(cache)
+    yield lambda: _from_keras(cache)
+
+
+def _named(existing: Path) -> Path:
+    missing = [name for name in FILES if not (existing / name).is_file()]
+    if missing:
+        raise UserError(f"{existing} lacks {', '.join(missing)}")
+    return existing
+
+
+def _from_debian(cache: Path) -> Path:
+    package = download_debian_package(PACKAGE, cache / "packages")
+    unpacked = cache / "packages" / PACKAGE
+    unpack_debian_package(package, unpacked)
+    return _keep(unpacked / SYSTEM_FOLDER.relative_to("/"), cache)
+
+
+def _from_keras(cache: Path) -> Path:
+    import keras  # late: this costs seconds and is the last resort
+
+    try:
+        keras.datasets.fashion_mnist.load_data()
+    except Exception as error:
+        raise UserError(f"keras.datasets could not download it: {str(error).splitlines()[0]}") from None
+    return _keep(Path(keras.config.keras_home()) / "datasets" / "fashion-mnist", cache)
+
+
+def _keep(folder: Path, cache: Path) -> Path:
+    """Copies right files into the cache, so that later builds need no network; a wrong one is refused here."""
+    kept = cache / "fashion-mnist"
+    kept.mkdir(parents=True, exist_ok=True)
+    for name, due in FILES.items():
+        content = check(folder / name, due, "Fashion-MNIST").read_bytes()
+        partial = kept / f".{name}.partial"
+        partial.write_bytes(content)
+        partial.replace(kept / name)
+    return kept
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An IDX file of unsigned bytes -> uint8 array of the shape that its header gives."""
+    content = gzip.decompress(path.read_bytes())
+    dimensions = content[3]
+    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

@@ -1,0 +1,1 @@
+"""Off-policy estimators and the reward models that they lean on."""

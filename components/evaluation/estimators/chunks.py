@@ -1,0 +1,67 @@
+"""Logs too large for memory: estimates and intervals from chunks that are read once and forgotten.
+
+Every estimate is a function of sums over shoppers, so a chunk leaves behind nothing but what it adds to the sums of a
+few thousand bags of shoppers. Rewards are predicted by a model fitted elsewhere; shrinkage is tuned on the first chunk.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.estimators.shrinkage import tune
+from components.evaluation.intervals.resampling import MAX_BAGS, Interval, Ratios, bootstrap
+from components.evaluation.logged_decisions import LoggedDecisions
+
+LIGHT = ("dm", "ips", "clipped_ips", "snips", "dr", "sndr", "switch_dr", "dros")  # mips needs the whole log's actions
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some impressions of a log, with the target's probability and the predicted reward of each pair [n_pairs].
+
+    `log.cluster` must name the same shopper by the same number in every chunk.
+    """
+
+    log: LoggedDecisions
+    target: np.ndarray
+    predicted: np.ndarray
+
+
+def evaluate_chunks(
+    chunks: Iterable[Chunk], replicates: int, seed: int, estimators: tuple[str, ...] = LIGHT
+) -> dict[str, Interval]:
+    """Every estimator's value and bootstrap interval over all chunks; memory does not grow with their number."""
+    sums: dict[str, np.ndarray] = {}
+    shrinkage: dict[str, float] = {}
+    for chunk in chunks:
+        rows = _rows(chunk)
+        bag = _bag(chunk.log.cluster, seed)
+        for name in estimators:
+            if name not in shrinkage:
+                shrinkage[name], sums[name] = tune(name, rows), np.zeros((4, MAX_BAGS))
+            it = ESTIMATORS[name](rows, shrinkage[name])
+            parts = (it.direct, np.ones_like(it.direct), it.residual, it.mass)
+            sums[name] += np.stack([np.bincount(bag, part, MAX_BAGS) for part in parts])
+    quantities = {
+        name: Ratios(((1.0, direct, ones), (1.0, residual, mass)))
+        for name, (direct, ones, residual, mass) in sums.items()
+    }
+    return bootstrap(quantities, np.arange(MAX_BAGS), replicates, seed)
+
+
+def _rows(chunk: Chunk) -> WeightedRows:
+    log = chunk.log
+    return WeightedRows(
+        weight=log.weight(chunk.target),
+        reward=log.reward,
+        predicted=chunk.predicted[log.logged],
+        predicted_target=log.expected(chunk.predicted, chunk.target),
+    )
+
+
+def _bag(cluster: np.ndarray, seed: int) -> np.ndarray:
+    """A bag for every shopper, the same in every chunk: multiplicative hashing (Knuth 6.4), int64 [n]."""
+    mixed = (cluster.astype(np.uint64) + np.uint64(seed) + np.uint64(1)) * np.uint64(11400714819323198485)
+    return (mixed >> np.uint64(65 - MAX_BAGS.bit_length())).astype(np.int64)  # MAX_BAGS is a power of two

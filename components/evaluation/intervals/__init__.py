@@ -1,0 +1,1 @@
+"""Confidence intervals: resampling, finite-sample bounds, confidence sequences."""

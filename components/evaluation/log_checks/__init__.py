@@ -1,0 +1,1 @@
+"""Checks of a log: are its propensities, actions, rows and columns what they claim to be?"""

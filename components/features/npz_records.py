@@ -1,0 +1,80 @@
+"""A frozen record of arrays, numbers, names and bytes <-> the bytes of one npz file: no pickle, and repeatable."""
+
+import io
+import types
+import typing
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+
+from components.settings.errors import UserError
+
+
+def to_npz(record: object) -> bytes:
+    """A frozen dataclass, nested as deep as it likes -> npz bytes."""
+    stream = io.BytesIO()
+    np.savez(stream, **dict(_arrays("", record)))
+    return stream.getvalue()
+
+
+def from_npz(kind: type, content: bytes):
+    """What `to_npz` wrote -> a record of class `kind`. Raises UserError where the bytes are something else."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return _restore(kind, "", {name: stored[name] for name in stored.files})
+    except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
+        raise UserError(f"this is no saved {kind.__name__}: {error}") from None
+
+
+def _arrays(name: str, value: object):
+    """Yields (dotted name, array) for every leaf; a tuple of records also writes its length, None its absence."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from _arrays(f"{name}.{field.name}", getattr(value, field.name))
+    elif value is None:
+        yield f"{name}.none", np.array(True)
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        yield f"{name}.length", np.array(len(value))
+        for number, item in enumerate(value):
+            yield from _arrays(f"{name}.{number}", item)
+    elif isinstance(value, bytes):
+        yield name, np.frombuffer(value, np.uint8)  # an array of bytes would lose the zeros at their end
+    else:
+        yield name, np.array(value) if not isinstance(value, tuple) else _names(value)
+
+
+def _names(value: tuple) -> np.ndarray:
+    return np.array(value, dtype=np.int64 if value and isinstance(value[0], int) else np.str_)
+
+
+def _restore(kind, name: str, stored: dict[str, np.ndarray]):
+    if isinstance(kind, types.UnionType):
+        if f"{name}.none" in stored:
+            return None
+        kind = _stored_kind(kind, name, stored)
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(
+            **{field.name: _restore(hints[field.name], f"{name}.{field.name}", stored) for field in fields(kind)}
+        )
+    if typing.get_origin(kind) is tuple:
+        return _restore_tuple(typing.get_args(kind)[0], name, stored)
+    if kind is bytes:
+        return stored[name].tobytes()
+    return stored[name] if kind is np.ndarray else kind(stored[name].item())
+
+
+def _stored_kind(union: types.UnionType, name: str, stored: dict[str, np.ndarray]) -> type:
+    """The option that was written: of several records, the one whose first field is there."""
+    options = [option for option in typing.get_args(union) if option is not types.NoneType]
+    firsts = {fields(option)[0].name: option for option in options if is_dataclass(option)}
+    written = {key.removeprefix(f"{name}.").split(".")[0] for key in stored if key.startswith(f"{name}.")}
+    return next((option for first, option in firsts.items() if first in written), options[0])
+
+
+def _restore_tuple(item, name: str, stored: dict[str, np.ndarray]) -> tuple:
+    if is_dataclass(item):
+        # an empty tuple of records is written as an empty array, for its items cannot tell what they are
+        length = int(stored.get(f"{name}.length", np.array(0)))
+        return tuple(_restore(item, f"{name}.{number}", stored) for number in range(length))
+    return tuple(item(value) for value in stored[name].tolist())

@@ -1,0 +1,1 @@
+"""What is known of products and creatives as of a moment."""

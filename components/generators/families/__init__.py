@@ -1,0 +1,1 @@
+"""The families of generators: their networks, losses and samplers."""

@@ -1,0 +1,85 @@
+"""Conditional Wasserstein GAN with gradient penalty (Gulrajani 2017), projection critic (Miyato & Koyama 2018)."""
+
+import keras
+from keras import layers, ops
+
+from components.generators.families.networks import (
+    SPOKEN,
+    Conditions,
+    Shape,
+    asked,
+    condition,
+    convolve_down,
+    convolve_up,
+    whole,
+)
+from components.generators.families.vae import to_unit
+from components.generators.training.gradient_step import input_gradient
+from components.generators.training.recipe import Average, Player, Recipe
+from components.generators.training.training_batches import Noise
+from components.interest.models.keras_init import draw_start
+
+WIDTH = 32  # channels after the first halving
+PENALTY = 10.0  # weight of the gradient penalty; the paper's value
+CRITIC_TURNS = 2  # critic updates per generator update; the paper's 5 costs more than it gains at this size
+DECAY = 0.995  # of the generator's average, which is what samples
+
+
+def painter(shape: Shape, conditions: Conditions, latent: int, width: int, name: str) -> keras.Model:
+    """z (B, latent), category, segment, traits -> pictures (B, H, W, C) in (-1, 1)."""
+    code = keras.Input((latent,), name="z")
+    wished, embedded = condition(conditions)
+    hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
+    painted = layers.Activation("tanh", dtype="float32")(convolve_up(hidden, shape, width, shape[2]))
+    return keras.Model([code, *wished], painted, name=name)
+
+
+def critic(shape: Shape, conditions: Conditions, width: int) -> keras.Model:
+    """Pictures (B, H, W, C), category, segment, traits -> score (B, 1), higher for what looks real and as asked."""
+    pictures = keras.Input(shape, name="pictures")
+    wished, embedded = condition(conditions)
+    features = layers.Dense(128)(convolve_down(pictures, width))
+    features = layers.LeakyReLU(0.2)(features)
+    match = layers.Dot(axes=1)([features, layers.Dense(128, use_bias=False)(embedded)])
+    return keras.Model([pictures, *wished], whole(layers.Add()([layers.Dense(1)(features), match])), name="critic")
+
+
+def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, seed: int) -> Recipe:
+    """The GAN in training: the critic's turns, then the painter's; the painter's slow average is kept for sampling."""
+    paint, judge = painter(shape, conditions, latent, width, "painter"), critic(shape, conditions, width)
+    slow = painter(shape, conditions, latent, width, "average")
+    draw_start(seed, paint, judge)
+    slow.set_weights(paint.get_weights())
+
+    def critic_loss(batch):
+        wished = asked(batch)
+        real, made = to_unit(batch["pictures"]), paint([batch["z"], *wished])
+        gap = ops.mean(judge([made, *wished])) - ops.mean(judge([real, *wished]))
+        share = ops.reshape(batch["between"], (-1, 1, 1, 1))
+        slopes = input_gradient(lambda pictures: judge([pictures, *wished]), share * real + (1.0 - share) * made)
+        steepness = ops.sqrt(ops.sum(slopes**2, axis=(1, 2, 3)) + 1e-12)
+        penalty = ops.mean((steepness - 1.0) ** 2)
+        return gap + PENALTY * penalty, {"wasserstein": -gap, "penalty": penalty}
+
+    def painter_loss(batch):
+        wished = asked(batch)
+        return -ops.mean(judge([paint([batch["z"], *wished]), *wished])), {}
+
+    judging, painting = (
+        Player(name, tuple(network.trainable_variables), _optimizer(network, learning_rate), loss)
+        for name, network, loss in (("critic_loss", judge, critic_loss), ("painter_loss", paint, painter_loss))
+    )
+    step = keras.Variable(0, dtype="int32", trainable=False, name="average_step")
+    average = Average(tuple(paint.variables), tuple(slow.variables), DECAY, step)
+    return Recipe(
+        networks={"painter": paint, "average": slow, "critic": judge},
+        turns=(judging,) * CRITIC_TURNS + (painting,),
+        noises=(Noise("z", (latent,)), Noise("between", (), uniform=True), SPOKEN),
+        averages=(average,),
+    )
+
+
+def _optimizer(network: keras.Model, learning_rate) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9)  # the paper's momenta are 0 and 0.9
+    optimizer.build(network.trainable_variables)
+    return optimizer

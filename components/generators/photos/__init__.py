@@ -1,0 +1,1 @@
+"""Photos that generators learn from: read, measured, prepared."""

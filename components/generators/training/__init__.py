@@ -1,0 +1,1 @@
+"""The training loop: batches, gradient steps of each Keras backend, checkpoints."""

@@ -1,0 +1,20 @@
+"""Images as arrays: decoding what users send, embedding it, finding near-duplicates."""
+
+from components.images.decoding import decode, decode_all, encode_png, fit_all, header
+from components.images.encoder_protocol import Encoder
+from components.images.neighbours import first_duplicates, nearest
+from components.images.network_encoder import NetworkEncoder
+from components.images.pca_encoder import PictureEncoder
+
+__all__ = [
+    "Encoder",
+    "NetworkEncoder",
+    "PictureEncoder",
+    "decode",
+    "decode_all",
+    "encode_png",
+    "first_duplicates",
+    "fit_all",
+    "header",
+    "nearest",
+]

@@ -1,0 +1,1 @@
+"""The models of interest, one file each, and what they share."""

@@ -1,0 +1,82 @@
+"""Feature tables -> named blocks of float32 columns, scaled so that one prior variance per block makes sense."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.features.categoricals import Levels
+from components.settings.errors import UserError
+
+FEWEST = 1e-6  # a column that varies less than this in training is left at its mean: dividing by it would only shout
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Columns (x - mean) / scale, first through sign(x) log(1 + |x|) where `logged`; beyond `cap` they are cut off.
+
+    mean, scale: float64 [k].
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    logged: bool
+    mean: np.ndarray
+    scale: np.ndarray
+    cap: float = 6.0
+
+    @classmethod
+    def fit(
+        cls, name: str, columns: tuple[str, ...], table: pd.DataFrame, logged: bool = False, pooled: bool = False
+    ) -> "Numbers":
+        """Rows [n] -> block; 0/1 columns stay as they are. pooled: one scale for all, as befits shares and vectors."""
+        values = _values(table, columns, logged)
+        binary = np.isin(values, (0.0, 1.0)).all(axis=0)
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        if pooled and len(columns):
+            deviation = np.full(len(columns), np.sqrt((deviation**2).mean()))
+        scale = np.where(binary | (deviation < FEWEST), 1.0, deviation)
+        return cls(name, columns, logged, np.round(np.where(binary, 0.0, mean), 9), np.round(scale, 9))
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.columns)
+
+    def encode(self, table: pd.DataFrame) -> np.ndarray:
+        """table [n] -> float32 [n, k]. Raises UserError where it lacks one of the columns."""
+        scaled = (_values(table, self.columns, self.logged) - self.mean) / self.scale
+        return np.clip(scaled, -self.cap, self.cap).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """One column of ids or codes -> 0/1 columns, one per level known in training; an unknown one is all zeros."""
+
+    name: str
+    column: str
+    levels: Levels
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.levels.levels)
+
+    def codes(self, table: pd.DataFrame) -> np.ndarray:
+        """table [n] -> int64 [n], -1 for unknown."""
+        return self.levels.codes(table[self.column])
+
+    def encode(self, table: pd.DataFrame) -> np.ndarray:
+        """table [n] -> float32 [n, levels]."""
+        return self.levels.encode(table[self.column])
+
+
+def _values(table: pd.DataFrame, columns: tuple[str, ...], logged: bool) -> np.ndarray:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise UserError(
+            f"the features lack column {missing[0]} (and {len(missing) - 1} more) that this interest model was trained "
+            "with: build them with the feature model that is stored beside it"
+        )
+    values = table[list(columns)].to_numpy(dtype=np.float64)
+    return np.sign(values) * np.log1p(np.abs(values)) if logged else values

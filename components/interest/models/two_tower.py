@@ -1,0 +1,286 @@
+"""A two-tower network: what a linear map of crosses cannot say. Written on Keras 3, so any of its backends trains it.
+
+    logit(x, z) = a(x) + b(z) + c[creative] + s(x) . t(z) + sum_k m_k x_k z_k + r.repeats
+
+s and t are small perceptrons into one space (two-tower retrieval: Covington et al. 2016; Yi et al. 2019), m weighs the
+coordinates in which a shopper's taste and a creative share a name. Both towers can be run once per row, not per pair.
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from components.contract.files.decoded_size import check_network
+from components.contract.files.deterministic_archives import stable_keras
+from components.features import Features
+from components.features.categoricals import side_by_side
+from components.features.npz_records import from_npz, to_npz
+from components.interest.model_protocol import CHUNK, Pairs, Tower, meet
+from components.interest.models.keras_init import draw_start
+from components.interest.models.pair_design import ALONG, MATCH, PairMap
+from components.settings.errors import UserError
+from components.settings.sections import InterestConfig
+
+MAP, WEIGHTS = "pairs.npz", "network.keras"
+HELD_OUT = 0.1  # the last tenth of the training rows tells when to stop; then its epoch's weights are kept
+SPACE = 16  # length of a tower's vector
+DROPOUT = 0.2
+
+
+@dataclass(frozen=True)
+class EpochStep:
+    """One pass over the training rows: mean log loss on them while learning, and on the held-out last tenth after."""
+
+    epoch: int
+    train_loss: float
+    held_out_loss: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """pairs: how rows become inputs; model: the keras model of the equation above, its towers layers of it."""
+
+    pairs: PairMap
+    model: object
+    name: str = "network"
+
+    def logits(self, pairs: Pairs) -> np.ndarray:
+        """n pairs -> log-odds of a click, float64 [n]."""
+        left = _run(self.model.get_layer("person"), _person_inputs(self.pairs, pairs.impressions))
+        right = _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, pairs.creatives))
+        logits = meet(left, right, pairs.row, pairs.column)
+        if pairs.repeats.shape[1]:
+            slopes = self.model.get_layer("repeats").get_weights()[0][:, 0]
+            logits += pairs.repeats @ slopes.astype(np.float64)
+        return logits
+
+    def files(self) -> dict[str, bytes]:
+        """The pair map as npz, the network in Keras' own format."""
+        with TemporaryDirectory() as folder:  # Keras writes to a path only
+            path = Path(folder) / WEIGHTS
+            self.model.save(path)
+            return {MAP: to_npz(self.pairs), WEIGHTS: stable_keras(path.read_bytes())}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "Network":
+        """What `files` wrote -> model. Raises UserError where a file is missing or is something else."""
+        import keras
+
+        if MAP not in files or WEIGHTS not in files:
+            raise UserError(f"a network interest model needs the files {MAP} and {WEIGHTS}")
+        check_network(files[WEIGHTS], WEIGHTS)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / WEIGHTS
+            path.write_bytes(files[WEIGHTS])
+            try:
+                return cls(from_npz(PairMap, files[MAP]), keras.saving.load_model(path, compile=False, safe_mode=True))
+            except (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile) as error:
+                raise UserError(f"{WEIGHTS} is no network interest model: {error}") from None
+
+
+def train_network(
+    features: Features, taught: Pairs, click: np.ndarray, config: InterestConfig
+) -> Iterator[tuple[EpochStep, Network]]:
+    """The training pairs in order of time, and their clicks 0/1 [n] -> after each epoch its record and the best so far.
+
+    Stops after `config.epochs`, or when two epochs in a row have not made the held-out loss smaller.
+    """
+    import keras
+
+    pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
+    learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
+    told = click[: len(learn.row)]
+    model = build_network(pairs, float(told.mean()), config)
+    draw_start(config.seed, model)
+    model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
+    inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
+    rng = np.random.default_rng(config.seed)
+    start = best = model.get_weights()
+    base = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
+    waited = 0
+    for epoch in range(1, config.epochs + 1):
+        train_loss = _one_pass(model, inputs, told, config.batch_size, rng)
+        losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
+        better = losses.mean() < best_losses.mean()
+        best, best_losses, waited = (model.get_weights(), losses, 0) if better else (best, best_losses, waited + 1)
+        stop = waited == 2 or epoch == config.epochs
+        if stop:
+            model.set_weights(best if _surely_better(best_losses, base) else start)
+        yield EpochStep(epoch, train_loss, float(losses.mean())), Network(pairs, model)
+        if stop:
+            return
+
+
+def build_network(pairs: PairMap, base_rate: float, config: InterestConfig):
+    """The keras model of the equation above, starting at the base rate for every pair."""
+    import keras
+    from keras import layers
+
+    shared = _namesakes(pairs)
+    person = keras.Model(*_person(pairs, shared, config), name="person")
+    advert = keras.Model(*_advert(pairs, shared, base_rate, config), name="advert")
+    s, a = person(person.inputs)  # (n, SPACE + shared), (n, 1)
+    t, b = advert(advert.inputs)
+    logit = layers.Add(name="logit")([layers.Dot(axes=1, name="meeting")([s, t]), a, b])  # (n, 1)
+    inputs = [*person.inputs, *advert.inputs]
+    if pairs.repeats:
+        repeats = keras.Input((pairs.repeats,), name="pair_repeats")
+        slopes = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="repeats")
+        logit = layers.Add(name="logit_repeats")([logit, slopes(repeats)])
+        inputs.append(repeats)
+    return keras.Model(inputs, logit, name="interest")
+
+
+def _person(pairs: PairMap, shared: tuple[tuple[str, str], ...], config: InterestConfig):
+    import keras
+    from keras import layers
+
+    x = keras.Input((sum(block.width for block in (*pairs.left.numbers, *pairs.left.codes)),), name="person_x")
+    likes = keras.Input((sum(pairs.left.width(left) for left, _ in shared),), name="person_likes")
+    vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config), likes])
+    return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
+
+
+def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: float, config: InterestConfig):
+    import keras
+    from keras import layers
+
+    width = sum(pairs.right.width(right) for _, right in shared)
+    z = keras.Input((sum(block.width for block in pairs.right.numbers),), name="advert_z")
+    shows = keras.Input((width,), name="advert_shows")
+    start = keras.initializers.Constant(float(np.log(base_rate / (1 - base_rate))))
+    bias = [layers.Dense(1, bias_initializer=start, name="advert_bias", **_small(config))(z)]
+    ids = []
+    for block in pairs.right.codes:  # an id's own effect, row 0 for one never seen
+        code = keras.Input((), dtype="int32", name=f"advert_{block.name}")
+        bias.append(
+            layers.Embedding(
+                block.width + 1,
+                1,
+                embeddings_initializer="zeros",
+                embeddings_regularizer=_l2(config),
+                name=f"bias_{block.name}",
+            )(code)
+        )
+        ids.append(code)
+    weigh = layers.EinsumDense(
+        "nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config), name="namesakes"
+    )
+    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config), weigh(shows)])
+    return [z, shows, *ids], [vector, layers.Add(name="advert_sum")(bias) if len(bias) > 1 else bias[0]]
+
+
+def _perceptron(x, tower: str, config: InterestConfig):
+    """[n, k] -> [n, SPACE]. Every layer is named, for Keras' own counters differ between runs of one process."""
+    from keras import layers
+
+    for depth, width in enumerate(config.hidden):
+        x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config), name=f"{tower}_hidden{depth}")(x)
+        x = layers.Dropout(DROPOUT, seed=config.seed + depth, name=f"{tower}_dropout{depth}")(x)
+    # one tower starts at 0, so that the first products are 0; the other must not, or neither would ever move
+    start = "zeros" if tower == "person" else "glorot_uniform"
+    return layers.Dense(SPACE, kernel_initializer=start, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
+
+
+def _small(config: InterestConfig) -> dict:
+    """What every linear part shares: it starts at no effect and is held near it."""
+    return {"kernel_initializer": "zeros", "kernel_regularizer": _l2(config)}
+
+
+def _l2(config: InterestConfig):
+    import keras
+
+    return keras.regularizers.L2(config.l2)
+
+
+def _loss():
+    import keras
+
+    return keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Distinct rows' inputs of each tower, and which rows make a pair."""
+
+    person: tuple[np.ndarray, ...]
+    advert: tuple[np.ndarray, ...]
+    pairs: Pairs
+
+    def batch(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Numbers of pairs [b] -> the model's inputs, each [b, ...]."""
+        person = [array[self.pairs.row[rows]] for array in self.person]
+        advert = [array[self.pairs.column[rows]] for array in self.advert]
+        repeats = [self.pairs.repeats[rows]] if self.pairs.repeats.shape[1] else []
+        return [*person, *advert, *repeats]
+
+
+def _one_pass(model, inputs: _Inputs, click: np.ndarray, batch_size: int, rng: np.random.Generator) -> float:
+    """One shuffled epoch, changing `model` -> its mean loss; batches of one size, so that a step is compiled once."""
+    size = min(batch_size, len(click))
+    order = rng.permutation(len(click))
+    losses = []
+    for start in range(0, len(click) - size + 1, size):
+        rows = order[start : start + size]
+        target = click[rows].astype(np.float32)[:, None]
+        losses.append(float(model.train_on_batch(inputs.batch(rows), target)))
+    return float(np.mean(losses))
+
+
+def _surely_better(losses: np.ndarray, base: np.ndarray) -> bool:
+    """Whether the losses lie more than a standard error below those of the base rate, where the network starts.
+
+    The best of several epochs is a little better by chance even where there is nothing to learn (the one-standard-error
+    rule: Breiman et al. 1984, 3.4.3).
+    """
+    gain = base - losses
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
+def _held_out_losses(network: Network, held_out: Pairs, click: np.ndarray) -> np.ndarray:
+    """Log loss of each held-out pair, float64 [n]."""
+    probability = 1.0 / (1.0 + np.exp(-network.logits(held_out)))
+    probability = np.clip(probability, 1e-9, 1 - 1e-9)
+    return -np.where(click > 0, np.log(probability), np.log1p(-probability))
+
+
+def _split(pairs: Pairs, at: int) -> tuple[Pairs, Pairs]:
+    """Pairs whose rows stand in order of time -> the first `at` and the rest."""
+    first = Pairs(pairs.impressions, pairs.creatives, pairs.row[:at], pairs.column[:at], pairs.repeats[:at])
+    rest = Pairs(pairs.impressions, pairs.creatives, pairs.row[at:], pairs.column[at:], pairs.repeats[at:])
+    return first, rest
+
+
+def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
+    """Blocks of both sides whose coordinates mean the same."""
+    return tuple(dict.fromkeys((term.left, term.right) for term in pairs.terms if term.how in (ALONG, MATCH)))
+
+
+def _person_inputs(pairs: PairMap, rows: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    names = tuple(block.name for block in (*pairs.left.numbers, *pairs.left.codes))
+    x = pairs.left.encode(rows, names)
+    likes = side_by_side([x[left] for left, _ in _namesakes(pairs)], len(rows))
+    return side_by_side([x[name] for name in names], len(rows)), likes
+
+
+def _advert_inputs(pairs: PairMap, creatives: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    names = tuple(block.name for block in pairs.right.numbers)
+    z = pairs.right.encode(creatives, names)
+    shows = side_by_side([z[right] for _, right in _namesakes(pairs)], len(creatives))
+    ids = [(block.codes(creatives) + 1).astype(np.int32) for block in pairs.right.codes]
+    return side_by_side([z[name] for name in names], len(creatives)), shows, *ids
+
+
+def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:
+    """A keras tower over its rows, a chunk at a time."""
+    vectors, bias = [], []
+    for start in range(0, len(inputs[0]), CHUNK):
+        vector, own = tower.predict_on_batch([array[start : start + CHUNK] for array in inputs])
+        vectors.append(np.asarray(vector))
+        bias.append(np.asarray(own)[:, 0].astype(np.float64))
+    return Tower(np.concatenate(vectors), np.concatenate(bias))

@@ -1,1 +1,0 @@
-"""Evidence -> decision -> registry: `decide` is pure, `apply` moves the alias."""

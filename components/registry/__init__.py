@@ -1,0 +1,1 @@
+"""The MLflow registry: signed packages, champion and challenger, promotion and rollback."""

@@ -1,0 +1,251 @@
+"""Evidence -> decision: a pure function, so that every decision can be replayed from its record.
+
+A policy has forms, which share one error probability by Holm's procedure (Holm 1979): of m forms one has to pass at
+alpha / m, then the rest share alpha among m - 1, and so on. So any useless form passes with a chance of at most alpha.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from components.contract.escaping import markdown
+from components.evaluation.gate.boundaries import Boundary
+from components.evaluation.gate.evidence import GateEvidence, gate_reasons
+from components.evaluation.gate.sample_size import FIRST, POWER, Outlook, as_logged
+from components.settings.sections import PromotionConfig
+
+Action = Literal["promote", "refuse", "abstain", "keep", "preview"]
+PASSED, REFUSED, ABSTAINED, NOT_ASKED = "passed", "refused", "abstained", "not asked"
+UNCHARGED = (
+    "the figures are a preview on the select slice: the ledger was not charged for a look at the judged rows. "
+    "`adloom run` charges it and decides"
+)
+NO_ROWS = (
+    "no impression is later than all that the policies learned from, so none can judge: run again with a longer log"
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether one model passed its own gate, and why (at least one reason, in words)."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> "Gate | None":
+        """A gate from its JSON form; None stays None."""
+        return None if record is None else cls(record["passed"], tuple(record["reasons"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The gate as plain JSON values."""
+        return {"passed": self.passed, "reasons": list(self.reasons)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a decision rests on.
+
+    interest, creatives: the verdicts on the two models that the policy uses (creatives: None without photos).
+    new_creatives: whether the policy would show new creatives. forms: the record of each form of the policy from
+    evaluation.json, the one that is to act first: `form` (its name), `logs` (assessments, the largest log
+    first), `gate` (the sums behind the anytime-valid bound and any evidence of harm; None where no number can be told)
+    and `broken` (critical findings). question, alpha: the ledger's key of the question and its error probability; alpha
+    is None where the ledger was not charged. candidate, champion: digests of the two policies; champion is None where
+    there is none yet.
+    """
+
+    interest: Gate
+    creatives: Gate | None
+    new_creatives: bool
+    forms: tuple[Mapping[str, Any], ...]
+    question: str
+    alpha: float | None
+    candidate: str
+    champion: str | None
+
+    def record(self, form: str | None) -> Mapping[str, Any]:
+        """The record of `form`; None: of the first one."""
+        return next(record for record in self.forms if form in (None, record["form"]))
+
+
+def largest_log(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A form's assessment on the log with the most rows; None where there is no row."""
+    return record["logs"][0] if record["logs"] else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one form: passed, refused, abstained or not asked, and why."""
+
+    form: str
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of the candidate policy, and why. `margin` and `lift` are clicks per impression.
+
+    forms: the verdict on each; only those that passed are exported and may act. acts: the first of them, the form that
+    a promoted policy acts in; None where none passed. margin, alpha, boundary, planned_impressions: the settings that
+    it was made by, so that it can be made again from its evidence.
+    """
+
+    action: Action
+    reasons: tuple[str, ...]
+    margin: float
+    alpha: float  # of the whole ledger; `evidence.alpha` is this question's part
+    boundary: str
+    planned_impressions: int | None
+    forms: tuple[Verdict, ...]
+    evidence: Evidence
+
+    @property
+    def acts(self) -> str | None:
+        """The form in which the policy acts."""
+        return next(iter(self.passed), None)
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """The forms that passed, in the order in which they were judged."""
+        return tuple(found.form for found in self.forms if found.verdict == PASSED)
+
+    @property
+    def lift(self) -> Mapping[str, float] | None:
+        """Estimated lift of the form that acts, or of the first one: value, ci_low, ci_high; None: not known."""
+        log = largest_log(self.evidence.record(self.acts))
+        return log and log["evaluation"]["lift"]
+
+    def replays(self) -> bool:
+        """Whether `decide` says the same of the same evidence by the same settings, whatever words it uses."""
+        rules = {name: getattr(self, name) for name in ("margin", "alpha", "boundary", "planned_impressions")}
+        again = decide(self.evidence, PromotionConfig(**rules))
+        verdicts = [[(found.form, found.verdict) for found in decision.forms] for decision in (self, again)]
+        return self.action == again.action and verdicts[0] == verdicts[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record: plain JSON values, with no ids, times or paths in it."""
+        return {**asdict(self), "acts": self.acts}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Decision":
+        """A decision from its record."""
+        kept = record["evidence"]
+        gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
+        evidence = Evidence(**{**kept, **gates, "forms": tuple(kept["forms"])})
+        forms = tuple(Verdict(it["form"], it["verdict"], tuple(it["reasons"])) for it in record["forms"])
+        told = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
+        return cls(**told, reasons=tuple(record["reasons"]), forms=forms, evidence=evidence)
+
+
+def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
+    """The policy's gate: promote only when the log can be trusted and the lift's lower bound clears the margin.
+
+    `keep`: the candidate is the champion already. `preview`: the ledger was not charged, so nothing is decided.
+    `abstain`: the log can carry a judgement of no form. `refuse`: it can, and no form's lower bound clears
+    `config.margin` without evidence of harm, or a model that the policy uses failed its own gate.
+    """
+    action, reasons, forms = _judge(evidence, config)
+    rules = config.margin, config.alpha, config.boundary, config.planned_impressions
+    return Decision(action, reasons, *rules, forms, evidence)
+
+
+def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...], tuple[Verdict, ...]]:
+    unasked = tuple(Verdict(record["form"], NOT_ASKED, ()) for record in evidence.forms)
+    if evidence.champion == evidence.candidate:
+        return "keep", ("the candidate is the champion",), unasked
+    if evidence.alpha is None:
+        return "preview", (UNCHARGED,), unasked
+    forms, faults = _holm(evidence, config), _failed_models(evidence)
+    verdicts = {found.verdict for found in forms}
+    if faults and verdicts != {ABSTAINED}:
+        return "refuse", faults, unasked
+    reasons = tuple(f"{found.form}: {reason}" for found in forms for reason in found.reasons)
+    action: Action = "promote" if PASSED in verdicts else "refuse" if REFUSED in verdicts else "abstain"
+    return action, (*reasons, *faults), forms
+
+
+def _holm(evidence: Evidence, config: PromotionConfig) -> tuple[Verdict, ...]:
+    """The verdict on each form, in their order; those that have not passed yet share the error probability evenly."""
+    passed: dict[str, Verdict] = {}
+    while True:
+        left = [record for record in evidence.forms if record["form"] not in passed]
+        found = {record["form"]: _verdict(record, evidence, config, evidence.alpha / len(left)) for record in left}
+        news = {form: verdict for form, verdict in found.items() if verdict.verdict == PASSED}
+        passed |= news
+        if not news or len(passed) == len(evidence.forms):
+            return tuple({**found, **passed}[record["form"]] for record in evidence.forms)
+
+
+def _failed_models(evidence: Evidence) -> tuple[str, ...]:
+    """Refused gates of models that the policy uses."""
+    used = {"interest": evidence.interest, "creatives": evidence.creatives if evidence.new_creatives else None}
+    return tuple(
+        f"the {name} model, which the policy uses, did not pass its gate: {'; '.join(gate.reasons)}"
+        for name, gate in used.items()
+        if gate is not None and not gate.passed
+    )
+
+
+def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionConfig, alpha: float) -> Verdict:
+    form, log = record["form"], largest_log(record)
+    if log is None:
+        return Verdict(form, ABSTAINED, (NO_ROWS,))
+    evaluation = log["evaluation"]
+    if evaluation["verdict"] != "trust" or record["gate"] is None:
+        return Verdict(form, ABSTAINED, tuple(record["broken"]) or _at_own_alpha(log, alpha))
+    against = "the logging policy" if evidence.champion is None else "the champion"
+    lift, gate = evaluation["lift"], GateEvidence.from_dict(record["gate"])
+    passed, reasons = gate_reasons(gate, alpha, config.margin, Boundary.of(config))
+    if not passed and not gate.harms:
+        reasons += _patience(gate, lift["value"], alpha, config.margin)
+    estimate = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
+    return Verdict(form, PASSED if passed else REFUSED, (estimate, *reasons))
+
+
+def _at_own_alpha(log: Mapping[str, Any], alpha: float) -> tuple[str, ...]:
+    """Evaluation's reasons; what would settle it is told at this question's error probability."""
+    reasons = log["evaluation"]["reasons"]
+    if log["outlook"] is None:
+        return tuple(reasons)
+    settles = Outlook.from_dict(log["outlook"])
+    said, due = settles.sentence(FIRST), settles.sentence(alpha)
+    return tuple(due if reason == said else reason for reason in reasons)
+
+
+def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> tuple[str, ...]:
+    """How many impressions like these would carry the estimated `lift` above the margin, if it is the true one."""
+    scaled = lift / gate.reward_scale, alpha, margin / gate.reward_scale
+    needed = as_logged(gate).impressions(*scaled) if lift > margin else None
+    if needed is None:
+        return ()
+    return (
+        f"if the estimate is the truth, {needed:,} impressions like these ({needed / gate.impressions:.1f} times as "
+        f"many) prove it with probability {POWER:.0%}",
+    )
+
+
+def page(decision: Decision) -> str:
+    """The decision as Markdown for people."""
+    evidence = decision.evidence
+    lines = [f"# {decision.action}", "", *(f"- {markdown(reason)}" for reason in decision.reasons), ""]
+    lines += ["| form of the policy | verdict |", "|---|---|"]
+    lines += [f"| {found.form} | {found.verdict} |" for found in decision.forms]
+    lines += ["", "| model | gate | why |", "|---|---|---|"]
+    for name, gate in (("interest", evidence.interest), ("creatives", evidence.creatives)):
+        verdict = "none" if gate is None else "passed" if gate.passed else "refused"
+        why = markdown("; ".join(gate.reasons)) if gate else "no generators: see creatives.md"
+        lines.append(f"| {name} | {verdict} | {why} |")
+    log = largest_log(evidence.forms[0])
+    if decision.action == "abstain" and log is not None and log["outlook"] is not None:
+        lines += _outlook_table(Outlook.from_dict(log["outlook"]), evidence.alpha / len(evidence.forms))
+    return "\n".join(lines) + "\n"
+
+
+def _outlook_table(outlook: Outlook, alpha: float) -> list[str]:
+    lines = ["", "## What would settle it", ""]
+    lines += [f"Impressions that prove a lift of {outlook.relative_lift:+.0%} with probability {POWER:.0%}:", ""]
+    lines += ["| explored uniformly | impressions |", "|---:|---:|"]
+    needs = outlook.needs(alpha).items()
+    return lines + [f"| {share:.0%} | {'never' if needed is None else f'{needed:,}'} |" for share, needed in needs]

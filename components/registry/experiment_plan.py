@@ -1,0 +1,159 @@
+"""A policy that passed -> the plan of the online A/B test that would confirm it: who sees what, how many, how long.
+
+Size: two click rates p and p (1 + d) are told apart at LEVEL (two-sided) with probability POWER by
+
+    n = D ( z_(1 - LEVEL / 2) sqrt(2 m (1 - m)) + z_POWER sqrt(p (1 - p) + q (1 - q)) )^2 / (q - p)^2               (1)
+
+impressions in each arm, q = p (1 + d), m = (p + q) / 2 (Fleiss, Levin & Paik 2003, equation 4.14), D the design effect
+of drawing whole shoppers.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import ceil, sqrt
+from typing import Any
+
+LEVEL = 0.05
+POWER = 0.8
+TREATED = 0.5  # share of the shoppers
+WEEK = 7  # days: arms are compared over whole weeks, for weekdays differ
+EXAMPLES = ("shopper-1", "shopper-2", "shopper-3")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What it takes to see a relative lift: impressions in each arm, and whole weeks at the log's traffic."""
+
+    relative_lift: float
+    impressions_per_arm: int
+    days: int
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """What ends the experiment early: `metric` worse than `bound` (relative for metrics, clicks for segments)."""
+
+    metric: str
+    harmful: str  # up or down
+    bound: float
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """An A/B test of `treatment` against `control` (digests of policies; control None: the logging policy).
+
+    planned: for the estimated lift. at_most: for the lower end of its interval; None where that is not above 0.
+    settling_days: after the last impression, until its conversions are final.
+    """
+
+    salt: str
+    treatment: str
+    control: str | None
+    click_rate: float
+    design_effect: float
+    planned: Size
+    at_most: Size | None
+    settling_days: int
+    guardrails: tuple[Guardrail, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, the rule of assignment and examples to check an implementation by among them."""
+        assignment = {
+            "unit": "shopper_id",
+            "rule": "treatment if the first 8 bytes of SHA-256(salt + ':' + shopper_id), big-endian, are below "
+            "treated_share * 2^64, else control",
+            "salt": self.salt,
+            "treated_share": TREATED,
+            "examples": {shopper: arm(self.salt, shopper) for shopper in EXAMPLES},
+        }
+        return {**asdict(self), "level": LEVEL, "power": POWER, "assignment": assignment}
+
+
+def arm(salt: str, shopper_id: str) -> str:
+    """`treatment` or `control`: always the same for one shopper and salt, independent between salts."""
+    number = int.from_bytes(hashlib.sha256(f"{salt}:{shopper_id}".encode()).digest()[:8], "big")
+    return "treatment" if number < TREATED * 2**64 else "control"
+
+
+def plan_experiment(
+    candidate: str, champion: str | None, record: Mapping[str, Any], settling_days: int
+) -> ExperimentPlan:
+    """The plan for policy `candidate` against `champion` (package digests), from evaluation's record of its form."""
+    assessed = record["logs"][0]  # the largest log
+    lift, traffic = assessed["evaluation"]["lift"], assessed["traffic"]
+    rate = assessed["evaluation"]["baseline"]["value"]  # the control's, which need not be the log's
+    return ExperimentPlan(
+        salt=f"adloom-{candidate[:16]}",
+        treatment=candidate,
+        control=champion,
+        click_rate=rate,
+        design_effect=traffic["design_effect"],
+        planned=_size(rate, lift["value"] / rate, traffic),
+        at_most=_size(rate, lift["ci_low"] / rate, traffic) if lift["ci_low"] > 0 else None,
+        settling_days=settling_days,
+        guardrails=_guardrails(assessed, record["guards"]),
+    )
+
+
+def impressions_per_arm(click_rate: float, relative_lift: float, design_effect: float = 1.0) -> int:
+    """Equation (1)."""
+    from scipy.stats import norm
+
+    p, q = click_rate, click_rate * (1 + relative_lift)
+    middle = (p + q) / 2
+    spread = norm.ppf(1 - LEVEL / 2) * sqrt(2 * middle * (1 - middle)) + norm.ppf(POWER) * sqrt(
+        p * (1 - p) + q * (1 - q)
+    )
+    return ceil(design_effect * (spread / (q - p)) ** 2)
+
+
+def _size(click_rate: float, relative_lift: float, traffic: Mapping[str, float]) -> Size:
+    n = impressions_per_arm(click_rate, relative_lift, traffic["design_effect"])
+    return Size(relative_lift, n, WEEK * ceil(2 * n / traffic["impressions_per_day"] / WEEK))
+
+
+def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float]) -> tuple[Guardrail, ...]:
+    """The gate's own, of the metrics that this log can tell."""
+    from components.evaluation.gate.evidence import GUARDS
+
+    told = {metric["name"] for metric in assessed["metrics"] if metric["change"] is not None}
+    rails = [
+        Guardrail(name, "up" if direction > 0 else "down", bounds["guard_bound"])
+        for name, direction in GUARDS.items()
+        if name in told
+    ]
+    segments = [Guardrail("clicks per impression of any segment", "down", bounds["segment_bound"])]
+    return tuple(rails + (segments if assessed["segments"] else []))
+
+
+def experiment_page(plan: ExperimentPlan) -> str:
+    """The plan as Markdown for people."""
+    it = plan.planned
+    lines = [
+        "## Experiment plan",
+        "",
+        "What the log says, an online A/B test can confirm:",
+        "",
+        f"- Who: each shopper by a hash of `{plan.salt}:<shopper_id>`, {TREATED:.0%} to the new policy, for good.",
+        f"- Against: {'the logging policy' if plan.control is None else 'the champion, ' + plan.control[:16]}.",
+        f"- How many: {it.impressions_per_arm:,} impressions in each arm see a relative lift of "
+        f"{it.relative_lift:+.1%} with probability {POWER:.0%} (two-sided, {LEVEL:.0%}; click rate "
+        f"{plan.click_rate:.2%}, design effect of whole shoppers {plan.design_effect:.2f}).",
+        f"- How long: {it.days} days at the log's traffic, in whole weeks; then {plan.settling_days} days until the "
+        "last conversions are final.",
+    ]
+    if plan.at_most is not None:
+        most = plan.at_most
+        lines.append(
+            f"- At most: {most.impressions_per_arm:,} in each arm, {most.days} days, should the lift be no more than "
+            f"{most.relative_lift:+.1%}, the lower end of its interval."
+        )
+    lines += ["- Compare the arms once, at the end. Stop early only for a guardrail:", ""]
+    lines += ["| guardrail | harmful when it goes | by surely more than |", "|---|---|---|"]
+    lines += [f"| {rail.metric} | {rail.harmful} | {_bound(rail)} |" for rail in plan.guardrails]
+    return "\n".join(lines) + "\n"
+
+
+def _bound(rail: Guardrail) -> str:
+    return f"{rail.bound:g}" if "segment" in rail.metric else f"{rail.bound:.0%}"

@@ -1,0 +1,98 @@
+"""Package files -> the same model in its framework's own MLflow flavour, for the registry to describe and serve.
+
+Adloom itself loads the package, whose digest it checks; these are for the tools around MLflow. A flow's layer is
+Adloom's own: `import components.generators.families.ode_sampler` before `mlflow.keras.load_model`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from upath import UPath
+
+
+def log_interest(folder: UPath) -> str:
+    """Log the interest model in `folder` within the active run; its URI."""
+    from components.interest import CalibratedModel
+
+    model = CalibratedModel.from_files(read_files(folder / "interest")).model
+    return _log_estimator(model.estimator) if model.name == "logistic" else _log_network(model.model)
+
+
+def _log_estimator(estimator) -> str:
+    import mlflow.sklearn
+
+    sample = np.zeros((1, estimator.n_features_in_), dtype=np.float32)
+    logged = mlflow.sklearn.log_model(
+        estimator,
+        name="model",
+        signature=_signature(sample, estimator.predict_proba(sample)),
+        serialization_format="skops",
+        skops_trusted_types=[],
+        pyfunc_predict_fn="predict_proba",
+        pip_requirements=_requirements("scikit-learn", "skops"),
+    )
+    return logged.model_uri
+
+
+def _log_network(network, name: str = "model") -> str:
+    import mlflow.keras
+
+    sample = [np.zeros((1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in network.inputs]
+    made = np.asarray(network(sample, training=False))
+    inputs = {tensor.name: array for tensor, array in zip(network.inputs, sample, strict=True)}
+    requirements = _requirements("keras", "tensorflow")
+    logged = mlflow.keras.log_model(
+        network, name=name, signature=_signature(inputs, made), pip_requirements=requirements
+    )
+    return logged.model_uri
+
+
+def log_generators(folder: UPath) -> str:
+    """Log every generator in `folder`, one sub-folder each; the URI of the one that about.json calls the best."""
+    from components.generators.keras_generator import NETWORK, NetworkGenerator
+
+    uris = {}
+    for name in sorted(path.name for path in folder.iterdir() if (path / NETWORK).exists()):
+        generator = NetworkGenerator.from_files(read_files(folder / name))
+        uris[name] = _log_network(generator.network, name=name)
+    return uris[json.loads((folder / "about.json").read_text(encoding="utf-8"))["best"]]
+
+
+def log_policy(package: Path) -> str:
+    """Log the policy's decisions as a model that answers segment, placement, campaign -> creative, probability."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    decisions = pd.read_parquet(package / "decisions.parquet")
+    cell = [ColSpec("string", "segment"), ColSpec("string", "placement"), ColSpec("string", "campaign")]
+    answer = [ColSpec("string", "creative_id"), ColSpec("double", "probability"), ColSpec("double", "impressions")]
+    logged = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name("decision_lookup.py")),
+        artifacts={"decisions": str(package / "decisions.parquet")},
+        signature=ModelSignature(Schema(cell), Schema([*cell, *answer])),
+        input_example=decisions[[column.name for column in cell]].head(1),
+        pip_requirements=_requirements("pandas", "pyarrow", "mlflow"),
+    )
+    return logged.model_uri
+
+
+def read_files(folder: UPath) -> Mapping[str, bytes]:
+    """Relative name -> bytes for all files below `folder`."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _signature(inputs, outputs):
+    from mlflow.models import infer_signature
+
+    return infer_signature(inputs, outputs)
+
+
+def _requirements(*names: str) -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in names]

@@ -1,0 +1,182 @@
+"""Seed, sizes and real photos -> the tables `campaigns`, `products`, `creatives` and `shoppers` of the marketplace."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from components.settings.sections import WorldConfig
+from components.simulator import vocabulary as words
+from components.simulator.population import PRODUCTS_PER_CAMPAIGN, Shoppers, campaign_locale
+from components.simulator.product_photos import Photos
+from components.simulator.randomness import CATALOGUE, generator, standardised
+from components.simulator.scenario import Scenario
+
+START = np.datetime64("2026-01-05T00:00:00", "us")  # a Monday
+DAY = np.timedelta64(1, "D")
+RUNS_FOR_DAYS = 365  # campaigns outlive the log, so that the world can go on
+CREATIVES_PER_PRODUCT = 3
+CATEGORIES_PER_CAMPAIGN = 5
+CURRENCY = "EUR"
+# price = exp(LOG_PRICE + SPREAD * z): z is the price in the law, and its fifths are the price bands.
+LOG_PRICE, SPREAD = np.log(40.0), 0.6
+_BANDS = np.array([-0.8416, -0.2533, 0.2533, 0.8416])
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tables of things, in the contract's columns."""
+
+    campaigns: pd.DataFrame
+    products: pd.DataFrame
+    creatives: pd.DataFrame
+    shoppers: pd.DataFrame
+
+
+def text(values) -> pd.Series:
+    """Strings (or None) -> a pandas `str` column, by way of Arrow, which is fast at millions."""
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(list(values), pa.large_string())
+    return pd.Series(pd.array(array, dtype="str"))
+
+
+def times(offsets: np.ndarray) -> pd.Series:
+    """Microseconds since START, int64 -> timestamps in UTC."""
+    return pd.Series(START + offsets.astype("timedelta64[us]")).dt.tz_localize("UTC")
+
+
+def draw_catalogue(config: WorldConfig, scenario: Scenario, photos: Photos, shoppers: Shoppers) -> Catalogue:
+    """The shop's things. Creatives know nothing of the law but `feature_prior`, which `rescore` fills in."""
+    rng = generator(config.seed, CATALOGUE)
+    campaigns = _campaigns(config, rng)
+    products = _products(config, photos, rng)
+    return Catalogue(campaigns, products, _creatives(config, scenario, products, rng), _shoppers(shoppers))
+
+
+def _campaigns(config: WorldConfig, rng: np.random.Generator) -> pd.DataFrame:
+    n = config.campaigns
+    billing = np.arange(n) % 2
+    bid = np.where(billing == 0, rng.uniform(2, 6, n), rng.uniform(0.15, 0.4, n))  # per 1000 impressions; per click
+    return pd.DataFrame(
+        {
+            "campaign": text(f"c{row:02d}" for row in range(n)),
+            "advertiser_id": text(f"adv{row // 2:02d}" for row in range(n)),
+            "objective": text(("click", "conversion", "revenue")[row % 3] for row in range(n)),
+            "starts_at": times(np.zeros(n)),
+            "ends_at": times(np.full(n, RUNS_FOR_DAYS * (DAY // np.timedelta64(1, "us")))),
+            "billing": text(("cpm", "cpc")[code] for code in billing),
+            "locale": text(words.LOCALES[code] for code in campaign_locale(n)),
+            "budget": np.full(n, 50_000.0),
+            "bid": bid.round(2),
+            "frequency_cap": pd.array([pd.NA] * n, dtype="Int64"),
+            "brand_color": text("#" + bytes(rng.integers(40, 216, 3).tolist()).hex() for _ in range(n)),
+        }
+    )
+
+
+def _products(config: WorldConfig, photos: Photos, rng: np.random.Generator) -> pd.DataFrame:
+    """120 products per campaign in five categories and four brands of its own; the first ones get advertised."""
+    n = config.campaigns * PRODUCTS_PER_CAMPAIGN
+    category, brand = np.empty(n, np.int64), np.empty(n, np.int64)
+    for campaign in range(config.campaigns):
+        rows = slice(campaign * PRODUCTS_PER_CAMPAIGN, (campaign + 1) * PRODUCTS_PER_CAMPAIGN)
+        own = rng.permutation(len(words.CATEGORIES))[:CATEGORIES_PER_CAMPAIGN]
+        brands = rng.permutation(len(words.BRANDS))[:4]
+        # In turn rather than at random: even an advertiser of four products then has four categories.
+        category[rows] = np.resize(own, PRODUCTS_PER_CAMPAIGN)
+        brand[rows] = brands[rng.integers(0, 4, PRODUCTS_PER_CAMPAIGN)]
+    price_z = rng.standard_normal(n)
+    band = np.searchsorted(_BANDS, price_z)
+    locale = np.repeat(campaign_locale(config.campaigns), PRODUCTS_PER_CAMPAIGN)
+    return pd.DataFrame(
+        {
+            "product_id": text(f"p{row:05d}" for row in range(n)),
+            "category": text(words.CATEGORIES[code] for code in category),
+            "title": text(map(_title, locale, category, brand, band)),
+            "brand": text(words.BRANDS[code] for code in brand),
+            "description": text(map(_description, locale, category, brand, band)),
+            "price": np.exp(LOG_PRICE + SPREAD * price_z).round(2),
+            "image_id": text(_photos_of(category, photos, rng)),
+        }
+    )
+
+
+def _title(locale: int, category: int, brand: int, band: int) -> str:
+    word, adjective = words.CATEGORY_WORDS[locale][category][0], words.ADJECTIVES[locale][band]
+    return f"{words.BRANDS[brand]} {adjective} {word}" if locale == 0 else f"{words.BRANDS[brand]}{adjective}{word}"
+
+
+def _description(locale: int, category: int, brand: int, band: int) -> str:
+    return words.DESCRIPTIONS[locale].format(
+        adjective=words.ADJECTIVES[locale][band],
+        word=words.CATEGORY_WORDS[locale][category][0],
+        brand=words.BRANDS[brand],
+    )
+
+
+def _photos_of(category: np.ndarray, photos: Photos, rng: np.random.Generator) -> list[str]:
+    """A train photo of each product's own category; two products may share one only when photos run out."""
+    chosen: list[str] = [""] * len(category)
+    for code in np.unique(category):
+        pool = np.flatnonzero((photos.category == code) & (photos.split == 0))
+        rows = np.flatnonzero(category == code)
+        for row, photo in zip(rows, np.resize(rng.permutation(pool), len(rows)), strict=True):
+            chosen[row] = photos.ids[photo]
+    return chosen
+
+
+def _creatives(
+    config: WorldConfig, scenario: Scenario, products: pd.DataFrame, rng: np.random.Generator
+) -> pd.DataFrame:
+    per, n = config.creatives_per_campaign, config.campaigns * config.creatives_per_campaign
+    campaign = np.repeat(np.arange(config.campaigns), per)
+    advertised = min(PRODUCTS_PER_CAMPAIGN, -(-per // CREATIVES_PER_PRODUCT))
+    product = campaign * PRODUCTS_PER_CAMPAIGN + np.tile(np.arange(per) % advertised, config.campaigns)
+    locale = campaign_locale(config.campaigns)[campaign]
+    style, wording = rng.integers(0, len(words.HEADLINE_STYLES), n), rng.integers(0, 3, n)
+    call = rng.integers(0, len(words.CALLS_TO_ACTION[0]), n)
+    shown = products.iloc[product]
+    return pd.DataFrame(
+        {
+            "creative_id": text(f"cr{row:05d}" for row in range(n)),
+            "campaign": text(f"c{code:02d}" for code in campaign),
+            "origin": text(["people"] * n),
+            "active_from": _late(rng, n, per, scenario),
+            "active_until": times(np.zeros(n)).where(np.zeros(n, bool)),
+            "product_id": shown["product_id"].reset_index(drop=True),
+            "image_id": shown["image_id"].reset_index(drop=True),
+            "template": text(words.TEMPLATES[code] for code in rng.integers(0, len(words.TEMPLATES), n)),
+            "headline": text(map(lambda at, code, which: words.HEADLINES[at][code][which], locale, style, wording)),
+            "call_to_action": text(map(lambda at, code: words.CALLS_TO_ACTION[at][code], locale, call)),
+            "palette": text(words.PALETTES[code] for code in rng.integers(0, len(words.PALETTES), n)),
+            "seed": pd.array([pd.NA] * n, dtype="Int64"),
+            "conditions": text([None] * n),
+            "feature_prior": rng.standard_normal(n),
+        }
+    )
+
+
+def _late(rng: np.random.Generator, n: int, per: int, scenario: Scenario) -> pd.Series:
+    """`active_from`: midnight of `from_day` for the given share of each campaign's creatives, null for the others."""
+    order = np.argsort(rng.random((n // per, per)), axis=1).argsort(axis=1).ravel()
+    late = order < int(scenario.cold_start.creatives * per)
+    return times(np.full(n, scenario.cold_start.from_day * 86_400_000_000)).where(late)
+
+
+def rescore(creatives: pd.DataFrame, quality: np.ndarray, accuracy: float) -> pd.DataFrame:
+    """Creatives with `feature_prior`, last season's score: it correlates with `quality` [n] as `accuracy` says."""
+    noise = standardised(creatives["feature_prior"].to_numpy())
+    prior = accuracy * standardised(quality) + np.sqrt(1 - accuracy**2) * noise
+    return creatives.assign(feature_prior=prior.round(4))
+
+
+def _shoppers(shoppers: Shoppers) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "shopper_id": text(shoppers.ids),
+            "consent": shoppers.consent,
+            "feature_age_band": text(words.AGE_BANDS[code] for code in shoppers.age_band),
+            "feature_locale": text(words.LOCALES[code] for code in shoppers.locale),
+            "feature_member": shoppers.member,
+        }
+    )

@@ -1,0 +1,121 @@
+"""The tables `creatives`, `products`, `images` -> what the law sees of each creative (or product), as arrays.
+
+The same function serves the simulation and the truth, so it reads only what a data set holds; a generated creative is
+judged exactly as one of the world's own. What a creative lacks, or the world never saw, gets code -1: no effect.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.settings.errors import UserError
+from components.simulator import vocabulary as words
+from components.simulator.catalogue import LOG_PRICE, SPREAD
+from components.simulator.image_look import Look, canonical
+from components.simulator.product_photos import decode_grey
+
+
+@dataclass(frozen=True)
+class Traits:
+    """One row per creative or product. Codes int64 [m] (-1: none), `price` float64 [m] in sd of log price, `look`
+    float64 [m, 4], `penalty` float64 [m] in [0, 3]. `subject` is what a shopper tires of: the product, or else the
+    creative itself (then beyond the number of products)."""
+
+    category: np.ndarray
+    brand: np.ndarray
+    price: np.ndarray
+    look: np.ndarray
+    penalty: np.ndarray
+    product: np.ndarray
+    template: np.ndarray
+    headline: np.ndarray
+    call: np.ndarray
+    palette: np.ndarray
+    subject: np.ndarray
+
+
+def creative_traits(creatives: pd.DataFrame, products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
+    """Traits of each row of `creatives`; a picture of its own goes before the product's."""
+    product = _position(creatives["product_id"], products["product_id"])
+    own_picture = creatives["image_id"].where(
+        creatives["image_id"].notna(), _gather(products["image_id"].to_numpy(object), product, None)
+    )
+    category = codes(_gather(products["category"].to_numpy(object), product, None), words.CATEGORIES)
+    pictured = _category_of(own_picture, images)
+    looks, penalty = _looks(own_picture, images, look)
+    return Traits(
+        category=np.where(category >= 0, category, pictured),
+        brand=codes(_gather(products["brand"].to_numpy(object), product, None), words.BRANDS),
+        price=_gather(_price(products), product, 0.0).astype(np.float64),
+        look=looks,
+        penalty=penalty,
+        product=product,
+        template=codes(creatives["template"], words.TEMPLATES),
+        headline=np.array([words.headline_style(value) for value in creatives["headline"]], np.int64),
+        call=np.array([words.call_code(value) for value in creatives["call_to_action"]], np.int64),
+        palette=codes(creatives["palette"], words.PALETTES),
+        subject=np.where(product >= 0, product, len(products) + np.arange(len(creatives))),
+    )
+
+
+def product_traits(products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
+    """Traits of each row of `products`, as shoppers meet them outside of ads: no template, headline or palette."""
+    nothing = np.full(len(products), -1)
+    looks, penalty = _looks(products["image_id"], images, look)
+    return Traits(
+        category=codes(products["category"], words.CATEGORIES),
+        brand=codes(products["brand"], words.BRANDS),
+        price=_price(products),
+        look=looks,
+        penalty=penalty,
+        product=np.arange(len(products)),
+        template=nothing,
+        headline=nothing,
+        call=nothing,
+        palette=nothing,
+        subject=np.arange(len(products)),
+    )
+
+
+def codes(values, names: tuple[str, ...]) -> np.ndarray:
+    """Position of each value in `names`, int64; -1 where it is null or unknown."""
+    return pd.Index(names).get_indexer(pd.Index(values, dtype=object)).astype(np.int64)
+
+
+def _position(ids: pd.Series, keys: pd.Series) -> np.ndarray:
+    known = pd.Index(keys.to_numpy(object)).get_indexer(pd.Index(ids.to_numpy(object)))
+    dangling = ids[(known < 0) & ids.notna().to_numpy()]
+    if len(dangling):
+        raise UserError(f"{ids.name}: {dangling.iloc[0]!r} is not in {keys.name}")
+    return known.astype(np.int64)
+
+
+def _gather(values: np.ndarray, position: np.ndarray, missing) -> np.ndarray:
+    return np.append(values, missing)[position]
+
+
+def _price(products: pd.DataFrame) -> np.ndarray:
+    price = products["price"].to_numpy(np.float64)
+    return np.where(np.isfinite(price), (np.log(np.maximum(price, 0.01)) - LOG_PRICE) / SPREAD, 0.0)
+
+
+def _category_of(image_ids: pd.Series, images: pd.DataFrame) -> np.ndarray:
+    used = images[images["image_id"].isin(set(image_ids.dropna()))]
+    category = dict(zip(used["image_id"], codes(used["category"], words.CATEGORIES), strict=True))
+    return np.array([category.get(image_id, -1) for image_id in image_ids], np.int64)
+
+
+def _looks(image_ids: pd.Series, images: pd.DataFrame, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """Look [m, 4] and penalty [m] of each row's picture; a row without one has the average look and no penalty."""
+    wanted = set(image_ids.dropna())
+    used = images[images["image_id"].isin(wanted)]
+    if missing := wanted - set(used["image_id"]):
+        raise UserError(f"images: no picture {min(missing)!r}, which a creative or product names")
+    if used.empty:
+        return np.zeros((len(image_ids), 4)), np.zeros(len(image_ids))
+    pictures = [canonical(decode_grey(row.image, row.image_id)) for row in used.itertuples()]
+    looks, penalty = look.project(np.stack(pictures))
+    row_of = {image_id: row for row, image_id in enumerate(used["image_id"])}
+    rows = np.array([row_of.get(image_id, -1) for image_id in image_ids], np.int64)
+    return np.vstack([looks, np.zeros((1, looks.shape[1]))])[rows], np.append(penalty, 0.0)[rows]

@@ -1,0 +1,106 @@
+"""Config, scenario and photos -> a marketplace that stands still: its latent law, its things and their traits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.settings.sections import WorldConfig
+from components.simulator import vocabulary as words
+from components.simulator.catalogue import DAY, START, Catalogue, draw_catalogue, rescore
+from components.simulator.click_law import Law, plain_appeal, quality
+from components.simulator.image_look import SAMPLE, Look, fit_look
+from components.simulator.law_traits import Traits, codes, creative_traits, product_traits
+from components.simulator.logging_policy import LoggingPolicy, logging_policy
+from components.simulator.population import draw_preferences, draw_shoppers
+from components.simulator.product_photos import ID_PREFIX, SPLITS, Photos, decode_grey, images_table
+from components.simulator.scenario import Scenario
+from components.simulator.shopper_events import Shelves, stock_shelves
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a day of the marketplace needs. `traits` are the creatives', `campaign` [m] their campaign's code, and
+    `first_day`, `last_day` [m] the days on which they are active, both included."""
+
+    config: WorldConfig
+    law: Law
+    catalogue: Catalogue
+    images: pd.DataFrame
+    traits: Traits
+    campaign: np.ndarray
+    first_day: np.ndarray
+    last_day: np.ndarray
+    product_traits: Traits
+    shelves: Shelves
+    policy: LoggingPolicy
+
+
+def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Market:
+    """The marketplace of `config.seed` before its first day."""
+    law = latent_law(config, scenario)
+    look = fit_look(photos.pictures[photos.split == 0])
+    images = images_table(photos)
+    things = draw_catalogue(config, scenario, photos, law.shoppers)
+    traits = creative_traits(things.creatives, things.products, images, look)
+    # The shop's own score knows something of what pleases everybody, and nothing of anybody's taste.
+    effects = scenario.effects
+    pleasing = effects.quality * quality(law.preferences[0], traits) + plain_appeal(effects, traits)
+    creatives = rescore(things.creatives, pleasing, scenario.logging.prior_accuracy)
+    stocked = Catalogue(things.campaigns, things.products, creatives, things.shoppers)
+    return _market(config, law, stocked, images, traits, look)
+
+
+def reopen_market(config: WorldConfig, scenario: Scenario, tables: Mapping[str, pd.DataFrame]) -> Market:
+    """The marketplace that made `tables`, with the creatives that have joined since; it needs no photos beside them."""
+    look = look_of(tables["images"])
+    things = Catalogue(tables["campaigns"], tables["products"], tables["creatives"], tables["shoppers"])
+    traits = creative_traits(things.creatives, things.products, tables["images"], look)
+    return _market(config, latent_law(config, scenario), things, tables["images"], traits, look)
+
+
+def _market(
+    config: WorldConfig, law: Law, things: Catalogue, images: pd.DataFrame, traits: Traits, look: Look
+) -> Market:
+    creatives = things.creatives
+    first, last = _active_days(creatives)
+    on_shelf = product_traits(things.products, images, look)
+    of_campaign = codes(things.campaigns["locale"], words.LOCALES)
+    product_locale = np.repeat(of_campaign, len(things.products) // config.campaigns)
+    prior = creatives["feature_prior"].fillna(0.0).to_numpy()  # a new creative has no last season: an average one
+    return Market(
+        config=config,
+        law=law,
+        catalogue=things,
+        images=images,
+        traits=traits,
+        campaign=codes(creatives["campaign"], tuple(things.campaigns["campaign"])),
+        first_day=first,
+        last_day=last,
+        product_traits=on_shelf,
+        shelves=stock_shelves(product_locale, on_shelf.category),
+        policy=logging_policy(config.seed, law.scenario.logging, prior, traits.template, law.shoppers),
+    )
+
+
+def latent_law(config: WorldConfig, scenario: Scenario) -> Law:
+    """The law regenerated from seed and scenario alone; it is in no data set."""
+    shoppers = draw_shoppers(config, scenario)
+    return Law(scenario, shoppers, tuple(draw_preferences(config, shoppers, epoch) for epoch in (0, 1)))
+
+
+def look_of(images: pd.DataFrame) -> Look:
+    """The look as `open_market` fitted it, from the real train photos that a data set's `images` table holds."""
+    real = images["image_id"].str.startswith(ID_PREFIX) & (images["split"] == SPLITS[0])
+    rows = images[real].sort_values("image_id").head(SAMPLE)
+    pictures = [decode_grey(row.image, row.image_id) for row in rows.itertuples()]
+    return fit_look(np.rint(np.stack(pictures) * 255).astype(np.uint8))
+
+
+def _active_days(creatives: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """First and last active day of each creative (both int64 [m]); windows begin and end at midnight."""
+    start = pd.Timestamp(START).tz_localize("UTC")
+    first = (creatives["active_from"] - start) // pd.Timedelta(DAY)
+    last = (creatives["active_until"] - start) // pd.Timedelta(DAY) - 1
+    return first.fillna(0).to_numpy(np.int64), last.fillna(2**31).to_numpy(np.int64)

@@ -1,0 +1,155 @@
+"""Seed and scenario -> the latent shoppers and what moves their clicks. Nothing here is ever written to a data set.
+
+A shopper belongs to one of six segments. A segment shifts tastes, hours, age and the mix of events, so that it can be
+inferred from behaviour; age band and membership are logged (`shoppers.feature_*`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.settings.sections import WorldConfig
+from components.simulator import vocabulary as words
+from components.simulator.image_look import ATOMS
+from components.simulator.randomness import PREFERENCES, SHOPPERS, generator, standardised
+from components.simulator.scenario import Scenario
+
+SEGMENTS = 6
+PRODUCTS_PER_CAMPAIGN = 120
+HOUR_BINS = 4  # night, morning, afternoon, evening: six hours each
+# Probability of each age band in each segment; rows sum to 1.
+_AGE_OF_SEGMENT = np.array(
+    [
+        [0.60, 0.25, 0.08, 0.05, 0.02],
+        [0.15, 0.55, 0.20, 0.07, 0.03],
+        [0.05, 0.20, 0.50, 0.18, 0.07],
+        [0.03, 0.10, 0.22, 0.50, 0.15],
+        [0.02, 0.05, 0.13, 0.25, 0.55],
+        [0.30, 0.30, 0.20, 0.12, 0.08],
+    ]
+)
+_SEGMENT_SHARE = np.array([0.2, 0.2, 0.18, 0.15, 0.12, 0.15])
+
+
+@dataclass(frozen=True)
+class Shoppers:
+    """Who shops, by position in `ids`. int64 codes and float64 values, all [n] unless the shape is given.
+
+    `readiness` is the click effect common to all creatives (unit variance over people); `campaign_share` [n, C] says
+    which campaigns target a shopper; `first_day` is 0 except for those who join later.
+    """
+
+    ids: tuple[str, ...]
+    locale: np.ndarray
+    segment: np.ndarray
+    age_band: np.ndarray
+    member: np.ndarray
+    mobile_share: np.ndarray
+    readiness: np.ndarray
+    traffic: np.ndarray
+    bot: np.ndarray
+    consent: np.ndarray
+    first_day: np.ndarray
+    campaign_share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What moves clicks. Rows of the first four are shoppers; unit variance each. Tables end in a zero row and column
+    for things the world never saw, at code -1.
+
+    `category` [n, 11], `brand` [n, 13], `price` [n], `look` [n, 4]; `template` [6], `headline` [7], `call` [5],
+    `palette` [6], `product` [p + 1] and `look_quality` [4] are qualities to everybody; `segment_template` [7, 6],
+    `segment_headline` [7, 7], `palette_hour` [6, 5].
+    """
+
+    category: np.ndarray
+    brand: np.ndarray
+    price: np.ndarray
+    look: np.ndarray
+    template: np.ndarray
+    headline: np.ndarray
+    call: np.ndarray
+    palette: np.ndarray
+    look_quality: np.ndarray
+    product: np.ndarray
+    segment_template: np.ndarray
+    segment_headline: np.ndarray
+    palette_hour: np.ndarray
+
+
+def campaign_locale(campaigns: int) -> np.ndarray:
+    """Locale codes int64 [campaigns]: three in eight Chinese, both languages from two campaigns on."""
+    return (np.arange(campaigns) % 8 % 3 == 1).astype(np.int64)
+
+
+def draw_shoppers(config: WorldConfig, scenario: Scenario) -> Shoppers:
+    """All shoppers of the marketplace, those who join later included."""
+    rng = generator(config.seed, SHOPPERS)
+    n = config.shoppers
+    segment = rng.choice(SEGMENTS, size=n, p=_SEGMENT_SHARE)
+    age_band = (rng.random(n)[:, None] > _AGE_OF_SEGMENT[segment].cumsum(axis=1)[:, :-1]).sum(axis=1)
+    member = (rng.random(n) < 0.3 + 0.1 * (age_band >= 2)).astype(np.int64)
+    bot = rng.random(n) < scenario.bots.share
+    locales = campaign_locale(config.campaigns)
+    locale = (rng.random(n) < locales.mean()).astype(np.int64)
+    return Shoppers(
+        ids=tuple(f"s{row:06d}" for row in range(n)),
+        locale=locale,
+        segment=segment,
+        age_band=age_band,
+        member=member,
+        mobile_share=rng.beta(4 - 0.5 * age_band, 1 + 0.4 * age_band),
+        readiness=_readiness(rng, age_band, member, scenario.logging.confounding),
+        traffic=np.exp(0.8 * rng.standard_normal(n)) * np.where(bot, scenario.bots.traffic, 1.0),
+        bot=bot,
+        consent=rng.random(n) >= scenario.consent_refused,
+        first_day=np.where(rng.random(n) < scenario.cold_start.shoppers, scenario.cold_start.from_day, 0),
+        campaign_share=_targeting(rng, locale, locales),
+    )
+
+
+def _readiness(rng: np.random.Generator, age_band: np.ndarray, member: np.ndarray, explained: float) -> np.ndarray:
+    logged = standardised(-1.0 * age_band + 0.5 * member)  # the young and the members click more
+    return np.sqrt(explained) * logged + np.sqrt(1 - explained) * rng.standard_normal(len(age_band))
+
+
+def _targeting(rng: np.random.Generator, locale: np.ndarray, locales: np.ndarray) -> np.ndarray:
+    """Shares float64 [n, C] of campaigns of the shopper's language, rows sum to 1; few campaigns get most of it."""
+    weight = rng.gamma(0.5, size=(len(locale), len(locales))) + 1e-6
+    weight *= locale[:, None] == locales[None, :]
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def draw_preferences(config: WorldConfig, shoppers: Shoppers, epoch: int) -> Preferences:
+    """Tastes of all shoppers and qualities of all things. Epoch 1 is what epoch 0 turns into under drift."""
+    rng = generator(config.seed, PREFERENCES, epoch)
+    n, segment = len(shoppers.ids), shoppers.segment
+
+    def taste(dimensions: int, of_segment: float) -> np.ndarray:  # (n, dimensions), part segment, part one's own
+        common = rng.standard_normal((SEGMENTS, dimensions))[segment]
+        return np.sqrt(of_segment) * common + np.sqrt(1 - of_segment) * rng.standard_normal((n, dimensions))
+
+    def quality(things: int) -> np.ndarray:
+        return np.append(standardised(rng.standard_normal(things)), 0.0)
+
+    def interaction(rows: int, columns: int) -> np.ndarray:
+        table = rng.standard_normal((rows, columns))
+        table = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+        return np.pad(standardised(table), (0, 1))
+
+    return Preferences(
+        category=np.pad(standardised(taste(len(words.CATEGORIES), 0.5), axis=1), ((0, 0), (0, 1))),
+        brand=np.pad(standardised(taste(len(words.BRANDS), 0.3), axis=1), ((0, 0), (0, 1))),
+        price=standardised(taste(1, 0.5)[:, 0]),
+        look=standardised(taste(len(ATOMS), 0.5), axis=0),
+        template=quality(len(words.TEMPLATES)),
+        headline=quality(len(words.HEADLINE_STYLES)),
+        call=quality(len(words.CALLS_TO_ACTION[0])),
+        palette=quality(len(words.PALETTES)),
+        look_quality=standardised(rng.standard_normal(len(ATOMS))) / np.sqrt(len(ATOMS)),
+        product=quality(config.campaigns * PRODUCTS_PER_CAMPAIGN),
+        segment_template=interaction(SEGMENTS, len(words.TEMPLATES)),
+        segment_headline=interaction(SEGMENTS, len(words.HEADLINE_STYLES)),
+        palette_hour=interaction(len(words.PALETTES), HOUR_BINS),
+    )

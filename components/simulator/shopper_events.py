@@ -1,0 +1,207 @@
+"""Latent tastes -> what shoppers do on the shop's pages: the table `events`, one day at a time.
+
+A session belongs to one shopper and mostly to one category, drawn by taste:
+
+    P(category | s) ~ exp(kappa C_s[category])                          kappa = scenario.event_taste          (1)
+    product: of 12 drawn at random from that category and the shopper's language, the one with the largest
+             kappa (B_s[brand] + p_s z + <l_s, look> / 2) + Gumbel noise                                     (2)
+
+So views, searches and baskets reveal the tastes that move clicks on ads (law.py), as noisily as kappa says.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from components.simulator import vocabulary as words
+from components.simulator.catalogue import text, times
+from components.simulator.click_law import Law, tastes_on
+from components.simulator.law_traits import Traits
+from components.simulator.population import Preferences
+from components.simulator.randomness import EVENTS, generator
+
+KINDS = ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase")
+# Mix of kinds per segment: bargain hunters buy, the young like and share. Rows are normalised.
+_MIX = np.array(
+    [
+        [50, 12, 12, 12, 2.0, 3.0, 0.5, 6, 2.5],
+        [55, 14, 12, 6, 1.0, 1.0, 1.0, 7, 3.0],
+        [52, 12, 18, 3, 0.5, 0.5, 1.0, 9, 4.0],
+        [58, 10, 20, 2, 0.5, 0.5, 1.5, 5, 2.5],
+        [60, 8, 22, 1, 0.5, 0.2, 2.0, 4, 2.3],
+        [45, 16, 10, 8, 1.5, 2.0, 1.0, 11, 5.5],
+    ]
+)
+# Relative traffic of the 24 local hours.
+HOURS = np.array(
+    [1.5, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.2, 3.8, 4.2, 4.6,
+     5.0, 4.8, 4.4, 4.3, 4.6, 5.2, 6.0, 6.8, 7.2, 6.6, 4.8, 2.9]
+)  # fmt: skip
+CONSIDERED = 12
+FOCUS = 0.8  # share of a session's events in its own category
+HOUR_OFFSET = np.array([0, 8])  # local time of each language's shoppers, hours ahead of UTC
+_DAY, _HOUR, _SECOND = 86_400_000_000, 3_600_000_000, 1_000_000
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A day's events in order of time, int64 [n] each: rows of shopper and product, microseconds since START, codes."""
+
+    shopper: np.ndarray
+    moment: np.ndarray
+    product: np.ndarray
+    category: np.ndarray
+    kind: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """Products by (language, category): `rows` int64, grouped, with `start` and `count` [2, 10] of each group."""
+
+    rows: np.ndarray
+    start: np.ndarray
+    count: np.ndarray
+
+
+def stock_shelves(locale: np.ndarray, category: np.ndarray) -> Shelves:
+    """Groups products by their language and category codes, int64 [p] each."""
+    group = locale * len(words.CATEGORIES) + category
+    order = np.argsort(group, kind="stable")
+    groups = len(words.LOCALES) * len(words.CATEGORIES)
+    count = np.bincount(group, minlength=groups)
+    start = np.concatenate([[0], count.cumsum()[:-1]])
+    shape = (len(words.LOCALES), len(words.CATEGORIES))
+    return Shelves(order, start.reshape(shape), count.reshape(shape))
+
+
+def daily_moments(locale: np.ndarray, day: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """For shoppers of these languages: microseconds since START within `day`, and the local hour; int64 [n] each."""
+    hour = draw_weighted(HOURS, len(locale), rng)
+    utc = (hour - HOUR_OFFSET[locale]) % 24
+    return day * _DAY + utc * _HOUR + rng.integers(0, _HOUR, len(locale)), hour
+
+
+def draw_weighted(weight: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """`n` positions drawn with probability proportional to `weight`, int64."""
+    edges = weight.cumsum()
+    return np.searchsorted(edges, rng.random(n) * edges[-1], side="right").clip(max=len(weight) - 1)
+
+
+def draw_by_row(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One column per row of `weight` [n, k], with probability proportional to it: int64 [n]."""
+    edges = weight.cumsum(axis=1)
+    chosen = (rng.random(len(weight))[:, None] * edges[:, -1:] >= edges).sum(axis=1)
+    return chosen.clip(max=weight.shape[1] - 1)
+
+
+def quota(total: int, days: int, day: int) -> int:
+    """How many of `total` in `days` fall on `day`: even, whole, and the same beyond the log's end."""
+    return (day + 1) * total // days - day * total // days
+
+
+def draw_events(
+    law: Law, shelves: Shelves, traits: Traits, products: pd.DataFrame, seed: int, day: int, count: int
+) -> pd.DataFrame:
+    """`count` events of one day in the contract's columns, in order of time."""
+    rng = generator(seed, EVENTS, day)
+    likes = tastes_on(law, day)
+    shopper, moment, first, own = _sessions(law, likes, shelves, day, count, rng)
+    category = _categories(law, likes, shelves, shopper, own, rng)
+    product = _products(law, likes, shelves, traits, shopper, category, rng)
+    kind = draw_by_row((_MIX / _MIX.sum(axis=1, keepdims=True))[law.shoppers.segment[shopper]], rng)
+    kind = np.where(first & (rng.random(count) < 0.4), KINDS.index("search"), kind)
+    order = np.argsort(moment, kind="stable")
+    drawn = _Drawn(*(values[order] for values in (shopper, moment, product, category, kind)))
+    return _table(law, products, day, drawn, rng)
+
+
+def _sessions(
+    law: Law, likes: Preferences, shelves: Shelves, day: int, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per event: shopper, moment, whether it opens its session, and the session's category."""
+    present = law.shoppers.traffic * (law.shoppers.first_day <= day)
+    size = 1 + rng.poisson(3.0, count)  # more sessions than needed, for each has at least one event
+    sessions = int(np.searchsorted(size.cumsum(), count)) + 1
+    shopper = draw_weighted(present, sessions, rng)
+    start, _ = daily_moments(law.shoppers.locale[shopper], day, rng)
+    category = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
+    of = np.repeat(np.arange(sessions), size[:sessions])[:count]
+    step = np.arange(count) - np.searchsorted(of, of)  # place within the session
+    gap = rng.integers(10 * _SECOND, 90 * _SECOND, count)
+    moment = np.minimum(start[of] + step * 60 * _SECOND + gap, (day + 1) * _DAY - 1)
+    return shopper[of], moment, step == 0, category[of]
+
+
+def _category_weight(law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
+    """Equation (1) over the categories that the shopper's language has: float64 [n, 10]."""
+    liking = likes.category[shopper, : len(words.CATEGORIES)]
+    return np.exp(law.scenario.event_taste * liking) * (shelves.count[law.shoppers.locale[shopper]] > 0)
+
+
+def _categories(
+    law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray, own: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    strays = rng.random(len(shopper)) >= FOCUS
+    other = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
+    return np.where(strays, other, own)
+
+
+def _products(
+    law: Law,
+    likes: Preferences,
+    shelves: Shelves,
+    traits: Traits,
+    shopper: np.ndarray,
+    category: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Equation (2): the product row of each event, int64 [n]."""
+    sharpness = law.scenario.event_taste
+    locale = law.shoppers.locale[shopper]
+    start, size = shelves.start[locale, category], shelves.count[locale, category]
+    seen = shelves.rows[start[:, None] + (rng.random((len(shopper), CONSIDERED)) * size[:, None]).astype(np.int64)]
+    who = shopper[:, None]
+    looks = np.einsum("nkj,nj->nk", traits.look[seen], likes.look[shopper]) / np.sqrt(traits.look.shape[1])
+    liking = likes.brand[who, traits.brand[seen]] + likes.price[who] * traits.price[seen] + looks
+    chosen = (sharpness * liking + rng.gumbel(size=seen.shape)).argmax(axis=1)
+    return seen[np.arange(len(seen)), chosen]
+
+
+def _table(law: Law, products: pd.DataFrame, day: int, drawn: _Drawn, rng: np.random.Generator) -> pd.DataFrame:
+    n = len(drawn.kind)
+    is_kind = {name: drawn.kind == code for code, name in enumerate(KINDS)}
+    price = products["price"].to_numpy()[drawn.product]
+    names = products["product_id"].to_numpy(object)[drawn.product]
+    seconds = np.exp(2.5 + 0.8 * rng.standard_normal(n)).round(1)
+    seconds = np.where(law.shoppers.bot[drawn.shopper], 0.3, seconds)  # programs do not dwell
+    return pd.DataFrame(
+        {
+            "event_id": text(f"e{day:03d}-{row:06d}" for row in range(n)),
+            "timestamp": times(drawn.moment),
+            "shopper_id": text(np.array(law.shoppers.ids, object)[drawn.shopper]),
+            "kind": text(np.array(KINDS, object)[drawn.kind]),
+            "product_id": text(np.where(is_kind["search"], None, names)),
+            "text": text(_texts(law, products, drawn, rng)),
+            "dwell_seconds": np.where(is_kind["view"], seconds, np.nan),
+            "value": np.where(is_kind["cart"] | is_kind["purchase"], price, np.nan),
+        }
+    )
+
+
+def _texts(law: Law, products: pd.DataFrame, drawn: _Drawn, rng: np.random.Generator) -> list[str | None]:
+    """A query for a search (of what the shopper then would look at), words on the product for reviews and comments."""
+    brand = products["brand"].to_numpy(object)[drawn.product]
+    locale = law.shoppers.locale[drawn.shopper]
+    word, form = rng.integers(0, 3, len(drawn.kind)), rng.random(len(drawn.kind))
+    wrote = np.isin(drawn.kind, [KINDS.index("review"), KINDS.index("comment")])
+    texts: list[str | None] = [None] * len(drawn.kind)
+    for row in np.flatnonzero((drawn.kind == KINDS.index("search")) | wrote):
+        at, thing = locale[row], words.CATEGORY_WORDS[locale[row]][drawn.category[row]]
+        if wrote[row]:
+            texts[row] = words.REVIEWS[at][word[row]].format(word=thing[0])
+        elif form[row] < 0.5:
+            texts[row] = thing[word[row]]
+        else:
+            texts[row] = f"{brand[row]}{' ' if at == 0 else ''}{thing[word[row]]}"
+    return texts

@@ -1,0 +1,72 @@
+"""Config, scenario and photos -> every table of the marketplace, generated day by day.
+
+Each day draws from generators of its own, so day d is the same however long the log is, and the world can go on after
+the log's end with another policy choosing (`simulate_ads` with another Chooser).
+"""
+
+import numpy as np
+import pandas as pd
+
+from components.contract.time_window import settle
+from components.settings.sections import WorldConfig
+from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
+from components.simulator.catalogue import START
+from components.simulator.market import Market, open_market
+from components.simulator.product_photos import Photos
+from components.simulator.scenario import Scenario
+from components.simulator.shopper_events import draw_events, quota
+
+_DAY_MS = 86_400_000
+
+
+def simulate(config: WorldConfig, scenario: Scenario, photos: Photos) -> dict[str, pd.DataFrame]:
+    """All tables of the contract, in its columns. Equal arguments give equal tables."""
+    market = open_market(config, scenario, photos)
+    things = market.catalogue
+    impressions, candidates = simulate_log(market)
+    return {
+        "campaigns": things.campaigns,
+        "creatives": things.creatives,
+        "impressions": settle(impressions, ends_at(config), scenario.conversion.window_days),
+        "candidates": candidates,
+        "products": things.products,
+        "images": market.images,
+        "events": simulate_events(market),
+        "shoppers": things.shoppers,
+    }
+
+
+def simulate_log(market: Market) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`impressions` (not yet settled) and `candidates` of the configured days, chosen by the logging policy."""
+    window = market.law.scenario.exposure.fatigue_window_days * _DAY_MS
+    shown, days = NOTHING_SHOWN, []
+    for day in range(market.config.days):
+        if not quota(market.config.impressions, market.config.days, day):
+            continue
+        ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
+        shown = shown.then(ads.shown).since((day + 1) * _DAY_MS - window)
+        days.append(ads)
+    return _stack([ads.impressions for ads in days]), _stack([ads.candidates for ads in days])
+
+
+def simulate_events(market: Market) -> pd.DataFrame:
+    """`events` of the configured days."""
+    config = market.config
+    counts = [quota(config.events, config.days, day) for day in range(config.days)]
+    products = market.catalogue.products
+    return _stack(
+        [
+            draw_events(market.law, market.shelves, market.product_traits, products, config.seed, day, count)
+            for day, count in enumerate(counts)
+            if count
+        ]
+    )
+
+
+def ends_at(config: WorldConfig) -> pd.Timestamp:
+    """The end of the configured log: midnight after its last day."""
+    return pd.Timestamp(START + np.timedelta64(config.days, "D")).tz_localize("UTC")
+
+
+def _stack(days: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(days, ignore_index=True)

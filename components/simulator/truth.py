@@ -1,0 +1,76 @@
+"""A marketplace's tables -> what its law says of any (impression, creative), for checking estimates and nothing else.
+
+Latents are regenerated from the seed and scenario; traits, times and exposures come from the logged tables, so a
+generated creative is judged by its own picture and words, in each impression's logged state and time.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.settings.errors import UserError
+from components.settings.sections import WorldConfig
+from components.simulator.catalogue import DAY, START
+from components.simulator.click_law import (
+    Law,
+    Situation,
+    click_probability,
+    exposures_before,
+    ill_feedback_probability,
+)
+from components.simulator.law_traits import Traits, creative_traits
+from components.simulator.market import latent_law, look_of
+from components.simulator.scenario import load_scenario
+
+Truth = Callable[[pd.DataFrame], np.ndarray]
+
+
+def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
+    """The click law of the marketplace of `config`, as pairs -> probability.
+
+    `tables` are those of the data set (validated or not; generated creatives and images may be added to them). The
+    result takes a DataFrame with `impression_id` and `creative_id` [n_pairs] and gives float64 [n_pairs] in (0, 1).
+    """
+    return _judge(config, tables, click_probability)
+
+
+def ill_feedback_truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
+    """As `truth`, for the probability that the impression is hidden or reported: float64 [n_pairs] in [0, 1)."""
+    return _judge(config, tables, ill_feedback_probability)
+
+
+def _judge(
+    config: WorldConfig, tables: dict[str, pd.DataFrame], chance: Callable[[Law, Traits, Situation], np.ndarray]
+) -> Truth:
+    """`chance` of the law as pairs -> probability."""
+    scenario = load_scenario(config.scenario)
+    law = latent_law(config, scenario)
+    creatives, log = tables["creatives"], tables["impressions"]
+    traits = creative_traits(creatives, tables["products"], tables["images"], look_of(tables["images"]))
+    shopper = positions(log["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
+    elapsed = (log["timestamp"].dt.tz_convert(None) - pd.Timestamp(START)).dt.as_unit("us").to_numpy().astype(np.int64)
+    moment = elapsed // 1000
+    shown = shopper, traits.subject[positions(log["creative_id"], creatives["creative_id"], "creative_id")], moment
+    position, hour = log["position"].to_numpy(np.int64), log["context_local_hour"].to_numpy(np.int64)
+    day = elapsed // (DAY // np.timedelta64(1, "us"))
+
+    def probability(pairs: pd.DataFrame) -> np.ndarray:
+        row = positions(pairs["impression_id"], log["impression_id"], "impression_id")
+        creative = positions(pairs["creative_id"], creatives["creative_id"], "creative_id")
+        asked = shopper[row], traits.subject[creative], moment[row]
+        exposures = exposures_before(shown, asked, scenario.exposure.fatigue_window_days)
+        return chance(law, traits, Situation(shopper[row], creative, position[row], hour[row], day[row], exposures))
+
+    return probability
+
+
+def positions(values: pd.Series, keys: pd.Series | pa.Array, name: str) -> np.ndarray:
+    """Row of each value in `keys`, int64; Arrow hashes millions of strings in a second, an object Index in ten."""
+    found = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
+    if found.null_count:
+        stranger = values.iloc[int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])]
+        raise UserError(f"{name} {stranger!r} is not of this marketplace, whose seed and scenario are given")
+    return found.to_numpy().astype(np.int64)

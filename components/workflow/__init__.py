@@ -1,0 +1,1 @@
+"""The six stages, their caching, and what runs around them: publication, other machines, new days."""

@@ -1,0 +1,478 @@
+"""Stage outputs -> registered versions, a moved (or unmoved) alias, and the files an ad server takes.
+
+Only a run and a deployment publish; `dvc repro` stops at decision.json, and so does a run as of an earlier time unless
+it is told to publish. Publishing twice changes nothing. Nothing is registered, and nothing is exported, but files that
+were judged.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from upath import UPath
+
+from components.contract.escaping import markdown
+from components.contract.files.atomic_files import replace_folder, scratch_folder
+from components.contract.files.digests import (
+    digest_bytes,
+    digest_file,
+    digest_json,
+    digest_package,
+    digest_tree,
+)
+from components.contract.files.tables import read_frame, read_json, write_json
+from components.registry.locks import folder_lock, store_lock
+from components.registry.signing import beside, verify
+from components.settings.errors import UserError
+from components.settings.paths import STAGES, Paths
+from components.settings.sections import Settings
+from components.workflow.manifests import read_manifest
+
+POLICY = "policy"
+EXPERIMENT = ("experiment.json", "experiment.md")
+POOL = ("creatives", "images")  # tables of a package that join the shop when it acts
+
+
+RUN = "`adloom run`"  # what the lock of a data set's artifacts says of a run
+UNPUBLISHED = "a run as of an earlier time publishes nothing; `--publish` makes it charge the ledger, register and move"
+
+
+def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
+    """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
+    those of the champion generators too, where warm starts are asked for.
+
+    Moves that were cut off are ended first. UserError where no lock could be held later, so before any work is done.
+    """
+    from components.registry.mlflow_store import open_store
+    from components.registry.promotion import mend, questions
+
+    lock = store_lock(settings.promotion.lock)
+    client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
+    with folder_lock(Path(paths.artifacts), RUN):
+        with lock:
+            for kind in ("interest", "creatives", POLICY):
+                mend(client, f"{dataset}-{kind}")
+        write_json(list(questions(client, name)), paths.ledger)
+        champion = _fetch_champion(client, name, paths.champion)
+        if champion is None:
+            paths.champion_record.unlink(missing_ok=True)
+        else:
+            package = {"model": champion.name, "package": champion.tags["package_digest"]}
+            write_json({"version": champion.number, **package, **_forms_of(champion)}, paths.champion_record)
+        if settings.creatives.warm_start:
+            _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
+
+
+def charge(dataset: str, settings: Settings, paths: Paths) -> str:
+    """Charge the ledger for the look at the judged rows that evaluation is about to take; the question's key.
+
+    A question that was charged before costs nothing again. The ledger's snapshot follows.
+    """
+    from components.registry import promotion
+    from components.registry.mlflow_store import open_store
+    from components.workflow.stages import question
+
+    asked = question(settings, paths)
+    client = open_store(settings.promotion.lock)
+    write_json(list(promotion.charge(client, f"{dataset}-{POLICY}", asked)), paths.ledger)
+    return asked
+
+
+def _forms_of(version) -> dict:
+    """The forms of a registered policy that may act, and the one that does, by its signed decision; the package's own
+    order where a person forced a policy through that passed in none."""
+    from components.registry.decision_records import passed_decision
+
+    decision = passed_decision(version)
+    return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
+
+
+def _fetch_champion(client, name: str, folder: UPath):
+    """Sync `folder` with the files of the champion of `name`, and give its version; None and no folder without one."""
+    from components.registry.mlflow_store import fetch_package, version_of
+    from components.registry.promotion import CHAMPION
+
+    version = version_of(client, name, CHAMPION)
+    if version is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        beside(Path(folder)).unlink(missing_ok=True)
+    elif not _is_fetched(version, Path(folder)):
+        fetch_package(version, Path(folder))
+    return version
+
+
+def _is_fetched(version, folder: Path) -> bool:
+    """Whether `folder` holds the files of `version`, signed."""
+    from components.registry.mlflow_store import digest_of
+
+    if not folder.exists() or digest_package(folder) != digest_of(version):
+        return False
+    try:
+        verify(folder, version.name, beside(folder), str(folder))
+    except UserError:  # it is fetched anew, and checked then
+        return False
+    return True
+
+
+def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
+    """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome.
+
+    UserError, with nothing registered, where a stage's files are not those that the decision was made about.
+    """
+    from components.registry.decision import Decision
+    from components.registry.mlflow_store import digest_of, open_store, register, version_of
+    from components.registry.promotion import CHAMPION, apply, apply_gate
+
+    with folder_lock(Path(paths.artifacts), RUN):
+        client = open_store(settings.promotion.lock)
+        decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
+        _check_judged(decision, paths)
+        gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
+        tags = {"flow_run_id": flow_run_id, "dataset": dataset}
+        pins = {"recipe": _recipe(settings, paths)}
+        for record in _models(dataset, settings, paths, gates, tags):
+            version = register(client, record)
+            kind = record.name.removeprefix(f"{dataset}-")
+            pins[f"{kind}_version"] = str(version.number)
+            apply_gate(client, record.name, version, gates[kind])
+        name = f"{dataset}-{POLICY}"
+        candidate = register(client, _policy(dataset, settings, paths, {**tags, **pins}))
+        outcome = apply(client, name, candidate, decision, settings.promotion.approval)
+        champion = version_of(client, name, CHAMPION)
+        return {
+            **_outcome(dataset, decision, outcome.action, outcome.reasons),
+            "champion": outcome.champion,
+            "candidate": outcome.candidate,
+            "acting": _forms_of(champion) if champion else None,
+            "package": digest_of(champion) if champion else None,
+        }
+
+
+def preview(dataset: str, paths: Paths) -> dict:
+    """The outcome of a run that publishes nothing: what was decided, and the champion that it was judged against."""
+    from components.registry.decision import Decision
+
+    decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
+    record = read_json(paths.champion_record) if paths.champion_record.exists() else None
+    return {
+        **_outcome(dataset, decision, "preview", (*decision.reasons, UNPUBLISHED)),
+        "champion": record and record["version"],
+        "candidate": None,
+        "acting": record and {name: record[name] for name in ("acts", "forms")},
+        "package": record and record["package"],
+    }
+
+
+def _outcome(dataset: str, decision, action: str, reasons: Sequence[str]) -> dict:
+    """What a run says of the decision, whatever it moved."""
+    gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
+    return {
+        "dataset": dataset,
+        "action": action,
+        "reasons": list(reasons),
+        "lift": decision.lift,
+        "forms": {found.form: found.verdict for found in decision.forms},
+        **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
+    }
+
+
+def _check_judged(decision, paths: Paths) -> None:
+    """UserError unless the stages' folders hold, to the byte, what the decision was made about."""
+    made = read_manifest(paths.stage("promotion"))
+    standing = {name: read_manifest(paths.stage(name)) for name in STAGES if made and name in made.inputs}
+    altered = [
+        name
+        for name, manifest in {**standing, "promotion": made}.items()
+        if manifest is None or digest_tree(paths.stage(name)) != dict(manifest.outputs)
+    ]
+    altered += [
+        name
+        for name, manifest in standing.items()
+        if name not in altered and made.inputs[name] != digest_json(dict(manifest.outputs))
+    ]
+    if not altered and digest_package(paths.stage("promotion") / POLICY) != decision.evidence.candidate:
+        altered = [POLICY]
+    if altered:
+        raise UserError(
+            f"{paths.artifacts}: the files of {', '.join(altered)} are not those that were judged; nothing was "
+            f"registered or moved. `adloom run {paths.artifacts.name}` makes them anew"
+        )
+
+
+def _recipe(settings: Settings, paths: Paths) -> str:
+    """Digest of the settings and the code that make a policy, seeds left out: equal where only the data differ."""
+    shaping = {
+        "features": settings.features,
+        "interest": settings.interest,
+        "creatives": settings.creatives,
+        "evaluation": settings.evaluation.policy,
+    }
+    code = {name: read_manifest(paths.stage(name)).code for name in shaping}
+    return digest_json([code, {name: _seedless(config.model_dump(mode="json")) for name, config in shaping.items()}])
+
+
+def _seedless(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _seedless(item) for key, item in value.items() if key != "seed"}
+    return [_seedless(item) for item in value] if isinstance(value, list) else value
+
+
+def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:
+    """The records of the interest model and, where there are photos, of the generators."""
+    from components.registry.mlflow_flavours import log_generators, log_interest
+    from components.registry.mlflow_store import ModelRecord
+
+    interest, creatives = paths.stage("interest"), paths.stage("creatives")
+    yield ModelRecord(
+        name=f"{dataset}-interest",
+        package=Path(interest / "model"),
+        log_native=lambda: log_interest(interest / "model"),
+        dataset=dataset,
+        data_digest=_data_digest(paths),
+        params=flat(settings.interest.model_dump(mode="json")),
+        metrics=numbers(read_json(interest / "metrics.json")),
+        tags=tags,
+        reports=_report(paths, "interest"),
+    )
+    if gates["creatives"] is not None:
+        yield ModelRecord(
+            name=f"{dataset}-creatives",
+            package=Path(creatives / "model"),
+            log_native=lambda: log_generators(creatives / "model"),
+            dataset=dataset,
+            data_digest=_data_digest(paths),
+            params=flat(settings.creatives.model_dump(mode="json")),
+            metrics=numbers(read_json(creatives / "metrics.json")),
+            tags=tags,
+            pictures=(Path(creatives / "boards"),),
+            reports=_report(paths, "creatives"),
+        )
+
+
+def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, str]):
+    from components.registry.mlflow_flavours import log_policy
+    from components.registry.mlflow_store import ModelRecord
+
+    package = paths.stage("promotion") / POLICY
+    pictures = Path(paths.stage("evaluation") / "pictures"), Path(paths.stage("creatives") / "boards")
+    return ModelRecord(
+        name=f"{dataset}-{POLICY}",
+        package=Path(package),
+        log_native=lambda: log_policy(Path(package)),
+        dataset=dataset,
+        data_digest=_data_digest(paths),
+        params=flat({"evaluation": settings.evaluation.model_dump(mode="json"), **settings.promotion.model_dump()}),
+        metrics=numbers(_estimates(read_json(paths.stage("promotion") / "decision.json")["evidence"]["forms"])),
+        tags=tags,
+        pictures=tuple(folder for folder in pictures if folder.exists()),
+        reports={**_report(paths, "evaluation"), **_report(paths, "promotion")},
+    )
+
+
+def _estimates(forms: Sequence[Mapping]) -> dict:
+    """Of each form, the evaluation on its largest log."""
+    return {record["form"]: record["logs"][0]["evaluation"] for record in forms if record["logs"]}
+
+
+def _data_digest(paths: Paths) -> str:
+    return read_manifest(paths.stage("validation")).inputs["data"]
+
+
+def _report(paths: Paths, stage: str) -> dict[str, str]:
+    page = paths.docs / f"{stage}.md"
+    return {f"{stage}.md": page.read_text(encoding="utf-8")} if page.exists() else {}
+
+
+def flat(value: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings and lists -> dotted name and leaf."""
+    if isinstance(value, dict):
+        parts = [flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [flat(item, f"{prefix}.{place}") for place, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    return {name: leaf for part in parts for name, leaf in part.items()}
+
+
+def numbers(value: object) -> dict[str, float]:
+    """The numeric leaves of a JSON value, by dotted name: what MLflow takes as metrics."""
+    leaves = flat(value).items()
+    return {name: float(leaf) for name, leaf in leaves if isinstance(leaf, int | float) and not isinstance(leaf, bool)}
+
+
+def export(outcome: Mapping, paths: Paths) -> None:
+    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new pictures,
+    the plan of the experiment that would confirm it, and a manifest.
+
+    The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
+    UserError, with the export as it was, where they are not the registered ones.
+    """
+    if outcome["champion"] is None:
+        return
+    with folder_lock(Path(paths.artifacts), RUN):
+        own = outcome["champion"] == outcome["candidate"]
+        if not own:
+            verify(
+                Path(paths.champion),
+                f"{outcome['dataset']}-{POLICY}",
+                beside(Path(paths.champion)),
+                str(paths.champion),
+            )
+        _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)
+
+
+def renew_export(dataset: str, paths: Paths) -> bool:
+    """Write what is exported anew, of the champion that the registry has now; whether anything was exported here.
+
+    A first export is written too, where the data set's runs are made: where there is a candidate. The champion's files
+    are fetched aside, for a run that is under way is judging against those in the snapshot.
+    """
+    from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
+    from components.registry.promotion import CHAMPION
+
+    if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
+        return False
+    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    with (
+        folder_lock(Path(paths.artifacts), "an export"),
+        scratch_folder(paths.champion) as scratch,
+    ):
+        package = scratch / POLICY
+        fetch_package(champion, Path(package))
+        acting, digest = _forms_of(champion), digest_of(champion)
+        told = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+        _export(told, package, paths)
+    return True
+
+
+# What a server needs of each form beside policy.json and the catalogue: files and folders of the package.
+FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
+RULE = (
+    "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
+    "and campaign in decisions.parquet; with no such cell, that of segment `any`; then that of placement `any` too. "
+    "Keep the creatives that are eligible and active now by catalogue.parquet; their probabilities, divided by their "
+    "sum, get (1 - exploration), and the rest is shared evenly among them. Of new creatives (`new`), those that are "
+    "eligible share new_share evenly, and the others keep the rest."
+)
+
+
+def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
+    """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
+    from components.contract.files.tables import write_bytes
+    from components.policies.logging_preference import policy_name
+
+    acting, files = outcome["acting"], digest_tree(package)
+    if digest_json(files) != outcome["package"]:
+        raise UserError(
+            f"{package}: these are not the files of version {outcome['champion']} as they were registered; nothing was "
+            f"exported. `adloom run {outcome['dataset']}` makes or fetches them anew"
+        )
+    acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
+    with scratch_folder(paths.export) as fresh:
+        forms = acting["forms"] or [acts]
+        for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
+            _copy(package, name, fresh)
+        copied = digest_tree(fresh)
+        pictures = _pictures(package)
+        for name in pictures:
+            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "pictures" / name)
+            copied[f"pool/ads/{name}"] = digest_file(fresh / "pictures" / name)
+        altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
+        if altered:
+            raise UserError(
+                f"{package}: {', '.join(altered)} changed while it was being exported; nothing was exported"
+            )
+        for name, content in _experiment(outcome, paths).items():
+            write_bytes(content, fresh / name)
+        digest = outcome["package"]
+        manifest = {
+            "policy_version": outcome["champion"],
+            "dataset": outcome["dataset"],
+            "package": digest,
+            "forms": forms,
+            "acts": acts,
+            "logging_policy": f"{policy_name(digest)}-{acts}",
+            "rule": RULE,
+            "pictures": pictures,
+            "files": digest_tree(fresh),
+        }
+        write_json(manifest, fresh / "manifest.json")
+        replace_folder(fresh, paths.export)
+
+
+def _pictures(package: UPath) -> dict[str, str]:
+    """File name -> creative_id of each ad in `package`; older packages name the file after the id."""
+    names, ads = package / "pool" / "ads.json", package / "pool" / "ads"
+    if names.exists():
+        return dict(read_json(names))
+    return {picture.name: picture.stem for picture in sorted(ads.glob("*.png"))} if ads.exists() else {}
+
+
+def _copy(package: UPath, name: str, folder: UPath) -> None:
+    from components.contract.files.tables import write_bytes
+
+    source = package / name
+    files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
+    for file in files:
+        write_bytes(file.read_bytes(), folder / file.relative_to(package).as_posix())
+
+
+def exported_policy(paths: Paths):
+    """The champion as the last run exported it, for the simulated shop to act on; None where no run has.
+
+    UserError where the package that the export came from is gone, or the form that acts needs a server.
+    """
+    from components.policies.policy_package import TABLE, PolicyPackage
+    from components.workflow.advance import Champion
+
+    if not (paths.export / "manifest.json").exists():
+        return None
+    manifest = read_json(paths.export / "manifest.json")
+    if manifest.get("acts") != TABLE:
+        raise UserError(
+            f"{paths.export}: the champion acts as {manifest.get('acts')}, for its table did not pass, and the "
+            "simulated shop can look up a table only. `adloom data advance` goes on when a table has passed, or where "
+            "nothing is exported"
+        )
+    package = _package_of(manifest, paths)
+    files = {file.name: file.read_bytes() for file in paths.export.iterdir() if file.is_file()}
+    judged = digest_tree(package)
+    altered = sorted(name for name in files if name in judged and digest_bytes(files[name]) != judged[name])
+    if altered:
+        raise UserError(f"{paths.export}: {', '.join(altered)} differ from the package; {_again(paths)}")
+    table = PolicyPackage.from_files(files).table
+    pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
+    return Champion(manifest["logging_policy"], table.probabilities, pool)
+
+
+def _package_of(manifest: Mapping, paths: Paths) -> UPath:
+    for package in (paths.stage("promotion") / POLICY, paths.champion):
+        if package.exists() and digest_package(package) == manifest["package"]:
+            return package
+    raise UserError(
+        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; {_again(paths)}"
+    )
+
+
+def _again(paths: Paths) -> str:
+    return f"`adloom run {paths.artifacts.name}` brings it back"
+
+
+def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
+    """The champion's experiment plan: of the run that promoted it, carried on by later ones; none where it is lost."""
+    earlier = paths.export / "manifest.json"
+    carried = earlier.exists() and read_json(earlier)["policy_version"] == outcome["champion"]
+    plan = paths.stage("promotion") / EXPERIMENT[0]
+    own = plan.exists() and (
+        outcome["champion"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
+    )
+    folder = paths.stage("promotion") if own else paths.export if carried else None
+    files = [] if folder is None else [folder / name for name in EXPERIMENT]
+    return {file.name: file.read_bytes() for file in files if file.exists()}
+
+
+def page(outcome: Mapping) -> str:
+    """The outcome of a run as Markdown."""
+    champion = "none" if outcome["champion"] is None else f"version {outcome['champion']}"
+    lines = [f"# {outcome['dataset']}: {outcome['action']}", "", f"Champion: {champion}", ""]
+    return "\n".join([*lines, *(f"- {markdown(reason)}" for reason in outcome["reasons"]), ""])

@@ -1,0 +1,74 @@
+"""What a stage writes: the old manifest goes, then come whole files, and the new manifest is last.
+
+So a folder with a manifest holds all files of one run, wherever another run was killed; nothing of an earlier run stays
+among them.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pandas as pd
+from upath import UPath
+
+from components.contract.files.digests import MANIFEST, digest_file
+from components.contract.files.tables import remove_file, write_bytes, write_json, write_table, write_text
+from components.workflow.manifests import Manifest
+
+
+class Outputs:
+    """The files that one run of a stage writes into `folder`; `finish` drops the others and writes the manifest.
+
+    A run that fails before its first file leaves the folder as it was.
+    """
+
+    def __init__(self, folder: UPath) -> None:
+        self.folder = folder
+        self._written: set[str] = set()
+
+    def table(self, name: str, table: pd.DataFrame) -> None:
+        """Write `table` as Parquet under the relative file name `name`."""
+        write_table(table, self.claim(name))
+
+    def json(self, name: str, value: Any) -> None:
+        """Write `value` as JSON with sorted keys; NaN and Infinity are errors."""
+        write_json(value, self.claim(name))
+
+    def text(self, name: str, text: str) -> None:
+        """Write `text` as UTF-8."""
+        write_text(text, self.claim(name))
+
+    def files(self, folder: str, contents: Mapping[str, bytes]) -> None:
+        """Write each of `contents` (relative name -> bytes) below `folder`."""
+        for name, content in contents.items():
+            write_bytes(content, self.claim(f"{folder}/{name}"))
+
+    def finish(self, due: Manifest) -> None:
+        """Remove what this run did not write, then write `due` with the digests of what it did, as the last file."""
+        for path in sorted(self.folder.rglob("*"), key=lambda path: -len(path.parts)):
+            name = path.relative_to(self.folder).as_posix()
+            if path.is_file() and name not in self._written:
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        outputs = {name: digest_file(self.folder / name) for name in sorted(self._written)}
+        write_json({**due.to_dict(), "outputs": outputs}, self.folder / MANIFEST)
+
+    def copy(self, source: UPath, name: str) -> None:
+        """Copy the file or folder `source`, where it exists, to the relative name `name`."""
+        if source.is_file():
+            write_bytes(source.read_bytes(), self.claim(name))
+        elif source.is_dir():
+            for path in source.rglob("*"):
+                if path.is_file():
+                    self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
+
+    def claim(self, name: str) -> UPath:
+        """The place of the file `name`, counted among those that this run writes; ValueError for one outside."""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in name:
+            raise ValueError(f"{name!r}: no file within {self.folder}; names from data go through file_names.py")
+        if not self._written:  # the first file drops the old manifest
+            remove_file(self.folder / MANIFEST)
+        self._written.add(name)
+        return self.folder / name

@@ -1,0 +1,77 @@
+"""Ads under ids that no file system would take: every file in its folder, and each leads back to its creative."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from upath import UPath
+
+from components.ads.contact_sheets import ad_names, ads, ads_board
+from components.ads.pool import Pool
+from components.images import encode_png
+from components.settings.paths import ROOT
+from components.workflow.manifests import Manifest
+from components.workflow.publication import _pictures
+from components.workflow.stage_outputs import Outputs
+
+CAMPAIGNS = [
+    "../brand",
+    "/etc/brand",
+    "con",
+    "a\0b",
+    ".",
+    "x" * 300,
+    "品" * 100,
+    "Sale",
+    "sale",
+    "s/le",
+    "s-le",
+    "plain",
+]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    ids = [f"{campaign}-made-0123456789ab" for campaign in CAMPAIGNS[:-1]] + ["con", "..", "plain-made-0123456789ab"]
+    picture = encode_png(np.full((8, 8, 1), 120, np.uint8))
+    creatives = pd.DataFrame(
+        {
+            "creative_id": ids,
+            "campaign": [*CAMPAIGNS[:-1], "con", "con", "plain"],
+            "image_id": [f"image-{name}" for name in ids],
+            **dict.fromkeys(("headline", "call_to_action", "palette", "template")),
+        }
+    )
+    return Pool(
+        creatives, pd.DataFrame({"image_id": creatives["image_id"], "image": [picture] * len(ids)}), None, 0, {}
+    )
+
+
+def test_every_ad_lies_in_its_folder_and_leads_back_to_its_creative(pool, tmp_path):
+    out = Outputs(UPath(tmp_path / "work" / "creatives"))
+    made = ads(pool, pd.DataFrame({"campaign": CAMPAIGNS, "brand_color": None}))
+    out.files("pool/ads", made)
+    out.json("pool/ads.json", ad_names(pool))
+    out.finish(Manifest(stage="creatives", settings="", code="", inputs={}, outputs={}))
+    written = {path.name for path in (tmp_path / "work" / "creatives" / "pool" / "ads").iterdir()}
+    assert len({name.lower() for name in written}) == len(pool.creatives)
+    assert {path.name for path in tmp_path.iterdir()} == {"work"}
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"creatives"}
+    named = _pictures(UPath(tmp_path / "work" / "creatives"))
+    assert set(named) == written
+    assert sorted(named.values()) == sorted(pool.creatives["creative_id"])
+    assert len(ads_board(made)) > 0
+
+
+def test_an_older_package_names_its_ads_after_their_ids(tmp_path):
+    folder = tmp_path / "pool" / "ads"
+    folder.mkdir(parents=True)
+    (folder / "c1-made-1.png").write_bytes(b"")
+    assert _pictures(UPath(tmp_path)) == {"c1-made-1.png": "c1-made-1"}
+    assert _pictures(UPath(ROOT / "tests" / "flows")) == {}
+
+
+@pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/x.png", "", "a\0b"])
+def test_no_stage_writes_outside_its_folder(name, tmp_path):
+    with pytest.raises(ValueError, match="no file within"):
+        Outputs(UPath(tmp_path / "stage")).text(name, "")
+    assert not (tmp_path / "x.png").exists()

@@ -1,0 +1,52 @@
+"""Two models that share no shopper."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.features.time_splits import TRAIN
+from components.interest import half, train_halves
+from components.interest.predictions import logged_pairs
+from components.settings.sections import FeaturesConfig, InterestConfig
+from tests.components.features.shop import shop
+
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = InterestConfig(bootstrap=20)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return shop(seed=3, impressions=2000, liking=1.0)
+
+
+def test_halves_share_no_shopper_and_leave_no_impression_out(features):
+    one, other = (half(features, which).impressions for which in (0, 1))
+    assert not set(one["shopper_id"]) & set(other["shopper_id"])
+    assert sorted([*one["impression_id"], *other["impression_id"]]) == sorted(features.impressions["impression_id"])
+    assert min(len(one), len(other)) > 0.3 * len(features.impressions)
+
+
+def test_both_learn_and_one_does_not_feel_the_others_clicks(features):
+    """Clicks of half 1 turned round leave the model of half 0 as it was, to the bit."""
+    rows = features.impressions
+    turned = rows.assign(
+        click=rows["click"].where(
+            ~rows["shopper_id"].isin(half(features, 1).impressions["shopper_id"]), 1 - rows["click"]
+        )
+    )
+    before, after = train_halves(features, CONFIG), train_halves(replace(features, impressions=turned), CONFIG)
+    assert before[0].files() == after[0].files() and before[1].files() != after[1].files()
+    pairs, click = logged_pairs(features, TRAIN)
+    for model in before:
+        guess = model.probabilities(pairs)
+        assert guess[click == 1].mean() > guess[click == 0].mean()
+
+
+def test_a_half_without_clicks_leaves_no_models(features):
+    rows = features.impressions
+    mine = rows["shopper_id"].isin(half(features, 1).impressions["shopper_id"])
+    silent = replace(
+        features, impressions=rows.assign(click=np.where(mine, 0, rows["click"]).astype(rows["click"].dtype))
+    )
+    assert train_halves(silent, CONFIG) == ()

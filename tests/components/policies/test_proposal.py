@@ -1,0 +1,152 @@
+"""The policy that a run proposes: fixed before the judged rows, worth something by the shop's own law."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.evaluation.held_out import SELECT, consenting, held_out
+from components.features import build_features, fit_features
+from components.features.time_splits import JUDGE
+from components.interest import predict_pairs
+from components.interest.training import train_calibrated
+from components.policies import eligible_pairs
+from components.policies.decision_table import ANY
+from components.policies.policy_package import FORMS
+from components.policies.proposal import Learned, propose
+from components.policies.ragged_rows import row_sums
+from components.settings.sections import FeaturesConfig, InterestConfig, PolicyConfig
+from tests.components.features.shop import START, shop
+
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = PolicyConfig(temperatures=(0.1, 0.5), segments=4, contexts=20, exploration=0.1, new_share=0.05)
+
+
+def tables_of(seed: int = 3) -> dict[str, pd.DataFrame]:
+    tables = shop(seed=seed, impressions=3000, liking=1.5)
+    until = START + pd.Timedelta(days=90)
+    campaigns = tables["campaigns"].assign(starts_at=START, ends_at=until)
+    never = pd.Series([pd.NaT] * len(tables["creatives"]), dtype="datetime64[us, UTC]")
+    soon = never.copy()
+    soon[0] = START + pd.Timedelta(days=30)
+    return {
+        **tables,
+        "campaigns": campaigns,
+        "creatives": tables["creatives"].assign(active_from=never, active_until=soon),
+    }
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return tables_of()
+
+
+def learn(tables) -> tuple[Learned, pd.DataFrame]:
+    """Models, and the scored pairs of the rows that select and judge."""
+    model = fit_features(tables, FEATURES)
+    features = build_features(model, tables, FEATURES)
+    interest = train_calibrated(features, "logistic", InterestConfig(bootstrap=20))
+    pairs = eligible_pairs(tables, features.held_out())
+    return Learned(model, features, interest), pairs.assign(p_click=predict_pairs(interest, features, pairs))
+
+
+def proposed(tables, pool=None):
+    learned, pairs = learn(tables)
+    rows = consenting(held_out(tables, learned.features, pairs, SELECT, None))
+    return (*propose(learned, tables, pool, rows.selecting(1000), CONFIG), learned, pairs)
+
+
+@pytest.fixture(scope="module")
+def proposal(tables):
+    return proposed(tables)
+
+
+def test_nothing_that_happens_from_the_first_judged_row_on_changes_a_byte(tables, proposal):
+    policy, _, learned, _ = proposal
+    judging = learned.features.impressions["split"] == JUDGE
+    clicks = tables["impressions"]["click"]
+    flipped = tables["impressions"].assign(click=clicks.where(~judging.to_numpy(), 1 - clicks))
+    events = tables["events"]
+    late = events["timestamp"] >= learned.model.splits.starts(JUDGE)
+    assert late.any() and judging.any()
+    other, *_ = proposed({**tables, "impressions": flipped, "events": events[~late].reset_index(drop=True)})
+    assert other.files() == policy.files()
+
+
+def test_only_consenting_shoppers_with_a_past_are_in_the_map(tables, proposal):
+    policy, *_ = proposal
+    consent = tables["shoppers"].set_index("shopper_id")["consent"]
+    assert len(policy.segments) > 50 and policy.segments["shopper_id"].is_unique
+    assert consent[policy.segments["shopper_id"]].all()
+    assert policy.segments["segment"].nunique() == CONFIG.segments
+
+
+def test_who_refused_consent_changes_no_byte(tables, proposal):
+    policy, *_ = proposal
+    refusing = set(tables["shoppers"].loc[~tables["shoppers"]["consent"], "shopper_id"])
+    without = {name: tables[name] for name in tables}
+    for name in ("impressions", "events", "shoppers"):
+        rows = tables[name]
+        without[name] = rows[~rows["shopper_id"].isin(refusing)].reset_index(drop=True)
+    ends, kept = (each["impressions"]["timestamp"].agg(["min", "max"]).tolist() for each in (tables, without))
+    assert kept == ends, "or the log's time would be cut elsewhere: by moments, which teach nothing"
+    other, *_ = proposed(without)
+    assert other.files() == policy.files()
+
+
+def test_every_cell_is_a_distribution_and_the_fallback_is_whole(tables, proposal):
+    policy, *_ = proposal
+    sums = policy.decisions.groupby(["segment", "placement", "campaign"])["probability"].sum()
+    np.testing.assert_allclose(sums, 1.0)
+    for campaign in tables["campaigns"]["campaign"]:
+        assert (ANY, ANY, campaign) in sums.index
+        for placement in ("home", "search"):
+            assert (ANY, placement, campaign) in sums.index
+
+
+def test_each_form_takes_its_own_temperature_of_those_offered(proposal):
+    policy, promised, *_ = proposal
+    assert set(promised) == set(FORMS)
+    for form in FORMS:
+        assert [each.temperature for each in promised[form]] == [0.1, 0.5]
+        assert policy.acting.temperatures[form] in (0.1, 0.5)
+
+
+def test_both_forms_earn_more_than_uniform_choice_by_the_shops_law(tables, proposal):
+    policy, _, learned, pairs = proposal
+    rows = held_out(tables, learned.features, pairs, JUDGE, None)
+    category = (
+        tables["creatives"]
+        .set_index("creative_id")["product_id"]
+        .map(tables["products"].set_index("product_id")["category"])
+    )
+    touched = tables["events"].merge(tables["products"][["product_id", "category"]], on="product_id")
+    favourite = touched.groupby("shopper_id")["category"].agg(lambda seen: seen.value_counts().index[0])
+    shopper = np.repeat(rows.impressions["shopper_id"].to_numpy(), np.diff(rows.offsets))
+    liked = category[rows.pairs["creative_id"]].to_numpy() == favourite.reindex(shopper).to_numpy()
+    rate = 1 / (1 + 9 * np.exp(-np.where(liked, 1.5, -0.5)))
+    even = row_sums(rate, rows.offsets) / np.diff(rows.offsets)
+    for form in FORMS:
+        shown, charge = policy.acts(form, rows.impressions, rows.pairs, rows.offsets)
+        assert (charge == 0).all()
+        assert row_sums(shown * rate, rows.offsets).mean() > 1.1 * even.mean(), form
+
+
+def test_a_pool_is_in_the_catalogue_with_its_campaigns_dates_and_gets_its_share(tables):
+    pool = tables["creatives"].head(2).assign(creative_id=["new1", "new2"], origin="flow-1", active_until=pd.NaT)
+    policy, _, learned, pairs = proposed(tables, pool)
+    known = policy.catalogue.set_index("creative_id")
+    assert policy.new == {"new1", "new2"} and known.loc["new1", "preference"] == 0.0
+    ends = tables["campaigns"]["ends_at"].iloc[0]
+    assert known.loc["new1", "active_until"] == ends and known.loc["new1", "active_from"] == START
+    first = tables["creatives"]["creative_id"].iloc[0]
+    assert known.loc[first, "active_until"] == START + pd.Timedelta(days=30), "its own end comes before the campaign's"
+    rows = held_out(tables, learned.features, pairs, JUDGE, None)
+    _, charge = policy.acts("table", rows.impressions, rows.pairs, rows.offsets)
+    campaigns = set(pool["campaign"])
+    np.testing.assert_allclose(charge, np.where(rows.impressions["campaign"].isin(campaigns), 0.05, 0.0))
+
+
+def test_without_events_everyone_gets_the_fallback(tables):
+    bare = {name: table for name, table in tables.items() if name != "events"}
+    policy, *_ = proposed(bare)
+    assert policy.segments.empty and set(policy.decisions["segment"]) == {ANY}

@@ -1,0 +1,212 @@
+"""publish() to a promotion and an export: the stages' files as they were judged, or nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.contract.files.digests import digest_json, digest_package, digest_tree
+from components.contract.files.tables import read_json, write_json
+from components.evaluation.gate.ledger import share_of
+from components.registry.decision import Gate, decide
+from components.registry.mlflow_store import git_commit, open_store, version_of
+from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.settings.sections import PromotionConfig, Settings
+from components.workflow.manifests import Manifest
+from components.workflow.publication import export, exported_policy, preview, publish, renew_export, snapshot
+from tests.components.policies.packages import package, write
+from tests.components.registry.test_decision import evidence
+from tests.fixtures.packages.make import FOLDER
+
+NAME = "shop-policy"
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/state/mlflow.db")
+    monkeypatch.setenv("ADLOOM_ARTIFACT_ROOT", str(tmp_path / "state" / "artifacts"))
+    monkeypatch.setenv("ADLOOM_STATE", str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    return open_store()
+
+
+@pytest.fixture
+def paths(tmp_path) -> Paths:
+    return Paths.of("shop", workdir=str(tmp_path / "artifacts"))
+
+
+def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> None:
+    """What the six stages leave, in small: a real model of interest, no photos, a policy, and its decision."""
+    snapshot("shop", SETTINGS, paths)
+    interest = paths.stage("interest")
+    shutil.copytree(FOLDER / "0.1.0" / "interest", Path(interest / "model"), dirs_exist_ok=True)
+    write_json({"passed": True, "reasons": ["calibrated"]}, interest / "metrics.json")
+    write_json({"gate": None}, paths.stage("creatives") / "metrics.json")
+    policy = paths.stage("promotion") / "policy"
+    write(Path(policy), package(first=first))
+    inputs = {}
+    for name in ("validation", "features", "interest", "creatives", "evaluation"):
+        inputs[name] = finish(name, paths, {"data": "0" * 64})
+    champion = digest_package(paths.champion) if paths.champion.exists() else None
+    candidate, question = digest_package(policy), f"{first} {gain} {champion}"
+    alpha = share_of(PromotionConfig().alpha, charge(store, NAME, question).index(question))
+    asked = {"candidate": candidate, "champion": champion, "question": question, "alpha": alpha}
+    told = evidence(**asked, gain=gain)
+    told = type(told)(Gate(True, ("calibrated",)), None, False, *(getattr(told, name) for name in FIELDS))
+    write_json(decide(told, PromotionConfig()).to_dict(), paths.stage("promotion") / "decision.json")
+    finish("promotion", paths, inputs)
+
+
+FIELDS = ("forms", "question", "alpha", "candidate", "champion")
+
+
+def finish(name: str, paths: Paths, inputs: dict) -> str:
+    """Write the manifest of a stage; the digest by which a later stage knows its outputs."""
+    folder = paths.stage(name)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    outputs = digest_tree(folder)
+    write_json(Manifest(name, "settings", "code", inputs, outputs).to_dict(), folder / "manifest.json")
+    return digest_json(outputs)
+
+
+def published(paths: Paths, settings: Settings = SETTINGS) -> dict:
+    outcome = publish("shop", settings, paths, "a-flow-run")
+    export(outcome, paths)
+    return outcome
+
+
+def test_publish_promotes_and_exports_what_was_judged(store, paths):
+    run_stages(store, paths)
+    outcome = published(paths)
+    assert (outcome["action"], outcome["champion"], outcome["candidate"]) == ("promote", 1, 1)
+    manifest = read_json(paths.export / "manifest.json")
+    assert manifest["package"] == digest_package(paths.stage("promotion") / "policy") == outcome["package"]
+    assert exported_policy(paths).name == manifest["logging_policy"]
+    champion = version_of(store, NAME, CHAMPION)
+    assert champion.tags["git_commit"] == git_commit() and champion.tags["recipe"]
+    assert version_of(store, "shop-interest", CHAMPION).number == 1
+    assert published(paths)["action"] == "keep"
+
+
+def test_the_next_nights_refused_candidate_leaves_the_champions_export(store, paths):
+    run_stages(store, paths)
+    published(paths)
+    exported = digest_tree(paths.export, skip=())
+    run_stages(store, paths, first=0.5, gain=0.0)
+    outcome = published(paths)
+    assert (outcome["action"], outcome["champion"], outcome["candidate"]) == ("refuse", 1, 2)
+    assert digest_tree(paths.export, skip=()) == exported
+
+
+@pytest.mark.parametrize(
+    "file", ["interest/model/interest/calibration.json", "promotion/policy/policy.json", "promotion/decision.json"]
+)
+def test_files_that_were_not_judged_are_not_registered(store, paths, file):
+    """As of another run that wrote among them, or of a hand."""
+    run_stages(store, paths)
+    place = paths.artifacts / file
+    record = json.loads(place.read_text())
+    place.write_text(json.dumps({**record, "margin": -1.0}))
+    with pytest.raises(UserError, match=rf"the files of {file.split('/')[0]} are not those that were judged"):
+        publish("shop", SETTINGS, paths, "a-flow-run")
+    assert not store.search_registered_models("name = 'shop-interest'")
+    assert version_of(store, NAME, CHAMPION) is None
+
+
+def test_a_stage_of_another_run_is_not_registered(store, paths):
+    """Whole in itself, and not what the decision read."""
+    run_stages(store, paths)
+    (paths.stage("interest") / "metrics.json").write_text('{"passed": true, "reasons": ["of another run"]}')
+    finish("interest", paths, {})
+    with pytest.raises(UserError, match="the files of interest are not those that were judged"):
+        publish("shop", SETTINGS, paths, "a-flow-run")
+    assert version_of(store, NAME, CHAMPION) is None
+
+
+def test_an_export_of_other_files_than_the_registered_is_refused(store, paths):
+    run_stages(store, paths)
+    outcome = publish("shop", SETTINGS, paths, "a-flow-run")
+    (paths.stage("promotion") / "policy" / "decisions.parquet").write_bytes(b"others")
+    with pytest.raises(UserError, match="these are not the files of version 1 as they were registered"):
+        export(outcome, paths)
+    assert not paths.export.exists()
+
+
+def test_an_altered_export_does_not_act(store, paths):
+    run_stages(store, paths)
+    published(paths)
+    (paths.export / "decisions.parquet").write_bytes(b"others")
+    with pytest.raises(UserError, match=r"decisions\.parquet differ from the package"):
+        exported_policy(paths)
+
+
+def test_a_promotion_by_hand_exports_at_once(store, paths):
+    waits = Settings(promotion=PromotionConfig(approval="manual"))
+    run_stages(store, paths)
+    assert published(paths, waits)["action"] == "wait" and not paths.export.exists()
+    assert version_of(store, NAME, CHALLENGER).number == 1
+    promote(store, NAME, False, "read it", "ann")
+    assert renew_export("shop", paths)
+    assert read_json(paths.export / "manifest.json")["policy_version"] == 1
+    run_stages(store, paths, first=0.6)
+    assert published(paths, waits)["action"] == "wait"
+    assert read_json(paths.export / "manifest.json")["policy_version"] == 1
+    promote(store, NAME, False, "read it", "ann")
+    assert renew_export("shop", paths)
+    assert read_json(paths.export / "manifest.json")["policy_version"] == 2
+
+
+def test_a_snapshot_is_fetched_anew_unless_it_is_the_signed_champion(store, paths):
+    run_stages(store, paths)
+    published(paths)
+    snapshot("shop", SETTINGS, paths)
+    before = digest_tree(paths.champion)
+    assert read_json(paths.champion_record)["package"] == digest_package(paths.champion)
+    for spoil in (
+        lambda: (paths.champion / "policy.json").write_text("{}"),
+        lambda: (paths.champion / ".hidden").write_text(""),
+        lambda: (paths.artifacts / "champion.sig").write_text("{}"),
+        lambda: (paths.artifacts / "champion.sig").unlink(),
+        lambda: shutil.rmtree(paths.champion),
+    ):
+        spoil()
+        snapshot("shop", SETTINGS, paths)
+        assert digest_tree(paths.champion, skip=()) == before
+        assert (paths.artifacts / "champion.sig").stat().st_size > 100
+
+
+def test_a_tampered_form_is_not_taken_from_a_tag(store, paths):
+    """Which form acts is what the signed decision says."""
+    run_stages(store, paths)
+    published(paths)
+    store.set_model_version_tag(NAME, "1", "acts", "per_shopper")
+    with pytest.raises(UserError, match="its tag acts says 'per_shopper' and its signed decision 'table'"):
+        snapshot("shop", SETTINGS, paths)
+
+
+def test_a_run_as_of_an_earlier_time_tells_what_it_did_not_publish(store, paths):
+    run_stages(store, paths)
+    outcome = preview("shop", paths)
+    assert (outcome["action"], outcome["champion"], outcome["candidate"]) == ("preview", None, None)
+    assert "publishes nothing; `--publish`" in outcome["reasons"][-1]
+    assert set(outcome) == set(publish("shop", SETTINGS, paths, "a-flow-run"))
+
+
+def test_a_working_tree_with_changes_is_recorded(tmp_path, monkeypatch):
+    import subprocess
+
+    monkeypatch.chdir(tmp_path)
+    assert git_commit() == "unknown"
+    (tmp_path / "file").write_text("one")
+    for words in (["init", "-q"], ["add", "file"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+        subprocess.run(["git", *words], check=True)
+    clean = git_commit()
+    assert len(clean) == 40
+    (tmp_path / "unknown to git").write_text("")
+    assert git_commit() == clean
+    (tmp_path / "file").write_text("two")
+    assert git_commit() == f"{clean}+dirty"

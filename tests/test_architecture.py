@@ -1,0 +1,212 @@
+"""The architecture, held: data flows one way, the truth stays out of the models, six names are one set everywhere."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import PACKAGES
+from components.settings.paths import ROOT, STAGES
+from components.settings.sections import Section, Settings, load_settings
+from components.workflow.manifests import imports_of
+
+ORDER = list(PACKAGES)
+MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "cli"}
+SURROUNDING = {"world", "source", "notify"}  # sections of settings that are no stage's
+CLOCK_READERS = {
+    "components.workflow.notices",  # a notice's signature has a time, against replay
+    "components.datasets.pull",  # a day that is not over is not pulled
+}
+WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "date.today", "pd.Timestamp.now", "pd.Timestamp.utcnow"}
+TRUTH_READERS = {"simulator", "datasets", "cli"}  # packages; `workflow` has a few modules that may
+TRUTH_STAGES = {"stages", "advance", "publication", "remote_stage", "generate"}
+MOST_MODULES = 18  # of one folder; a larger one is split by topic
+SOURCES = sorted((ROOT / "components").rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def package_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "components" else None
+
+
+def may_read_the_truth(module: str) -> bool:
+    package = package_of(module)
+    if package == "workflow":
+        return module.split(".")[-1] in TRUTH_STAGES
+    return package in TRUTH_READERS | {None, "__main__"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_each_package_imports_only_from_packages_above_it(path):
+    package = package_of(module_of(path))
+    if package in (None, "__main__"):
+        return
+    assert package in ORDER, f"{package} is not in components/__init__.py: put {path} into a package that is, or add it"
+    above = set(ORDER[: ORDER.index(package) + 1])
+    for imported in imports_of(module_of(path)):
+        if imported.startswith("flows"):
+            assert package == "cli", f"{path} imports {imported}"
+            continue
+        target = package_of(imported)
+        assert target is None or target in above, f"{path} imports {imported}, which is listed after {package}"
+
+
+def test_every_package_is_listed_and_has_no_loose_modules_beside_it():
+    folder = ROOT / "components"
+    assert {path.parent.name for path in folder.glob("*/__init__.py")} == set(ORDER)
+    assert {path.name for path in folder.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+def test_no_folder_is_too_large_to_read():
+    sizes = {
+        path.parent: len(list(path.parent.glob("*.py"))) - 1 for path in (ROOT / "components").rglob("__init__.py")
+    }
+    assert {folder.name: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+
+
+def test_each_module_has_a_name_of_its_own():
+    """One word, one thing: `report`, `storage` or `protocol` in three packages are three things to tell apart."""
+    names = Counter(path.stem for path in SOURCES if path.stem[0] != "_" and package_of(module_of(path)) != "cli")
+    assert [name for name, times in names.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_the_truth_stays_out_of_every_model(path):
+    if not may_read_the_truth(module_of(path)):
+        assert not any(name.startswith("components.simulator") for name in imports_of(module_of(path)))
+
+
+def path_to_truth(module: str) -> list[str]:
+    """The imports by which `module` reaches the world, at whatever depth; none where it does not."""
+    found: dict[str, str | None] = {module: None}
+    waiting = [module]
+    while waiting:
+        importer = waiting.pop()
+        for imported in imports_of(importer):
+            if imported not in found:
+                found[imported] = importer
+                waiting.append(imported)
+    path = [next((name for name in found if name.startswith("components.simulator")), None)]
+    while path[-1] is not None:
+        path.append(found[path[-1]])
+    return path[-2::-1]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_no_model_reaches_the_truth_through_what_it_imports(path):
+    if not may_read_the_truth(module_of(path)):
+        assert path_to_truth(module_of(path)) == []
+
+
+def test_a_detour_to_the_truth_is_seen(monkeypatch):
+    detour = {
+        "components.interest.x": {"components.workflow.pages"},
+        "components.workflow.pages": {"components.contract", "components.simulator.click_law"},
+        "components.contract": {"components.interest.x"},
+        "components.simulator.click_law": set(),
+    }
+    monkeypatch.setattr("tests.test_architecture.imports_of", detour.__getitem__)
+    assert path_to_truth("components.interest.x") == [
+        "components.interest.x",
+        "components.workflow.pages",
+        "components.simulator.click_law",
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_prefect_stays_in_flows_and_mlflow_in_the_registry(path):
+    source = path.read_text(encoding="utf-8")
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.split(".")[0])
+    assert "prefect" not in imported
+    if package_of(module_of(path)) != "registry":
+        assert "mlflow" not in imported
+
+
+FILE_CALLS = {
+    "read_parquet",
+    "to_parquet",
+    "read_csv",
+    "to_csv",
+    "read_text",
+    "write_text",
+    "read_bytes",
+    "write_bytes",
+}
+FILE_READERS = {
+    "components.workflow.generate",  # fetched packages
+    "components.evaluation.log_files",  # what a user names
+    "components.simulator.scenario",
+    "components.generators.keras_generator",  # Keras writes its own format to files only; these are temporary
+    "components.interest.models.two_tower",
+    "components.images.network_encoder",
+    "components.registry.decision_lookup",  # MLflow hands it a path
+    "components.registry.mlflow_flavours",
+    "components.registry.decision_records",  # what MLflow fetched
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_only_a_few_packages_touch_files(path):
+    if package_of(module_of(path)) in MAY_READ_FILES | {None, "__main__"} or module_of(path) in FILE_READERS:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            builtin_open = isinstance(node.func, ast.Name) and node.func.id == "open"
+            named = isinstance(node.func, ast.Attribute) and node.func.attr in FILE_CALLS
+            assert not (builtin_open or named), f"{path}:{node.lineno} reads or writes a file"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_no_stage_reads_the_wall_clock(path):
+    """A clock that jumps changes no byte: the log tells the time, and durations have a clock that only runs."""
+    if module_of(path) in CLOCK_READERS:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = f"{ast.unparse(node.func.value)}.{node.func.attr}"
+            assert called not in WALL_CLOCK, f"{path}:{node.lineno} reads the wall clock"
+
+
+def test_six_names_are_one_set_everywhere():
+    from components.workflow import caching, stages
+    from flows.tasks import TASKS
+
+    names = set(STAGES)
+    assert {field for field in Settings.model_fields if field not in SURROUNDING} == names
+    assert {name for name in names if issubclass(Settings.model_fields[name].annotation, Section)} == names
+    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) - {*SURROUNDING, "datasets"} == names
+    assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == names
+    assert set(caching.READS) == names
+    assert all(callable(getattr(stages, name)) for name in names)
+    assert set(TASKS) == names
+    assert all(TASKS[name].name == name for name in names)
+
+
+def test_params_yaml_states_every_section_and_only_defaults():
+    """The defaults in code and the settings on file cannot drift apart."""
+    document = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for section, kind in Settings.model_fields.items():
+        assert set(document[section]) == set(kind.annotation.model_fields), section
+    assert load_settings(ROOT / "params.yaml", "no overrides of its own") == Settings()
+
+
+def test_the_repository_names_no_host_and_no_machine():
+    import subprocess
+
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    lock = [name for name in tracked if name.endswith((".lock", ".toml", ".yaml", ".yml", "Makefile"))]
+    for name in lock:
+        text = (ROOT / name).read_text(encoding="utf-8", errors="ignore")
+        assert not re.search(r"(pypi\.org|files\.pythonhosted|deb\.debian|npmjs|/root/|/work/)", text), name
