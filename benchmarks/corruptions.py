@@ -57,7 +57,7 @@ from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig, Settings, WorldConfig
 from components.simulator import Photos
-from components.workflow import stages
+from components.workflow import run_stage
 
 RESULTS = Path("benchmarks/results/corruptions.jsonl")
 SECONDS = 120  # of one trial
@@ -506,7 +506,7 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
 def _features(inputs: Path, project: Path) -> Figures:
     paths = Paths.of("shop", str(inputs / "shop"), str(project / "artifacts"))
     for stage in ("validation", "features"):
-        stages.run(stage, Settings(), paths)
+        run_stage.run(stage, Settings(), paths)
     report = read_json(paths.stage("validation") / "report.json")
     built = {
         name: _rows(read_frame(paths.stage("features") / f"{name}.parquet")) for name in ("impressions", "creatives")

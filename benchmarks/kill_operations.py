@@ -143,7 +143,7 @@ def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None
     """The pipeline's steps up to the decision, without Prefect."""
     from components.settings.paths import STAGES
     from components.workflow import publication
-    from components.workflow.stages import run
+    from components.workflow.run_stage import run
 
     chosen, paths = settings(overrides)
     publication.snapshot(NAME, chosen, paths)

@@ -31,7 +31,7 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     from components.contract.files.tables import read_json, write_json
     from components.settings.paths import Paths
     from components.settings.sections import load_settings
-    from components.workflow import stages
+    from components.workflow import run_stage
 
     seed, workdir, overrides = task
     begun = time.process_time()
@@ -40,11 +40,11 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     paths = Paths.of(NAME, data=str(folder / "data" / NAME), workdir=str(folder / "artifacts"))
     _build(settings, paths)
     for name in ("validation", "features", "interest"):
-        stages.run(name, settings, paths)
+        run_stage.run(name, settings, paths)
     _stand_in_pool(settings, paths)
-    write_json([stages.question(settings, paths)], paths.ledger)
+    write_json([run_stage.question(settings, paths)], paths.ledger)
     for name in ("evaluation", "promotion"):
-        stages.run(name, settings, paths)
+        run_stage.run(name, settings, paths)
     decision = read_json(paths.stage("promotion") / "decision.json")
     row = {"seed": seed, "action": decision["action"], "acts": decision["acts"], "reasons": decision["reasons"]}
     row |= _values(paths, decision) | {"cpu_seconds": round(time.process_time() - begun)}
@@ -65,7 +65,7 @@ def _build(settings, paths) -> None:
 
 def _stand_in_pool(settings, paths) -> None:
     """What the stage creatives leaves behind: a gate that passed, and a pool."""
-    from components.workflow import stages
+    from components.workflow import run_stage
     from components.workflow.stage_inputs import validated
     from components.workflow.stage_outputs import Outputs
 
@@ -77,7 +77,7 @@ def _stand_in_pool(settings, paths) -> None:
     out.json("metrics.json", {"generators": {}, "gate": {"passed": True, "reasons": ["a stand-in"]}, "remarks": []})
     out.table("pool/creatives.parquet", pool)
     out.table("pool/images.parquet", tables["images"][tables["images"]["image_id"].isin(pool["image_id"])])
-    out.finish(stages.expected("creatives", settings, paths))
+    out.finish(run_stage.expected("creatives", settings, paths))
 
 
 def _values(paths, decision: dict) -> dict:

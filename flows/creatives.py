@@ -9,7 +9,7 @@ from prefect.states import Completed
 from components.registry.locks import folder_lock
 from components.workflow import remote_stage
 from flows.notices import tell_failure
-from flows.tasks import locate, run_stage
+from flows.tasks import locate, run_and_show
 
 
 @flow(
@@ -35,6 +35,6 @@ def creatives(
     settings, paths = locate(dataset, params, data, workdir, overrides)
     with folder_lock(Path(paths.artifacts), "the flow `creatives`"):  # a pipeline's own process has it already
         if order is None:
-            run_stage("creatives", dataset, settings, paths)
+            run_and_show("creatives", dataset, settings, paths)
             return None
         return Completed(message=remote_stage.carry_out(order, settings, paths))

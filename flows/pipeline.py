@@ -16,7 +16,7 @@ from components.workflow import publication
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
-from flows.tasks import RETRIED, artifact_key, dated, locate, run_stage
+from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
@@ -70,7 +70,7 @@ def _run(dataset: str, settings: Settings, paths: Paths, given: tuple, publish_a
         if name == "creatives" and not on_gpu:
             creatives(dataset, *given)
         else:  # what came from the GPU pool is found unchanged, and shown
-            run_stage(name, dataset, settings, paths)
+            run_and_show(name, dataset, settings, paths)
     if publishing:
         outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
         export(outcome, paths)

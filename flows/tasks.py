@@ -12,7 +12,7 @@ from components.settings.environment import prepare
 from components.settings.errors import Unavailable, UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings, load_settings
-from components.workflow import stages
+from components.workflow import run_stage
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
 
@@ -46,7 +46,7 @@ def _stage_task(name: str):
     def stage(settings: Settings, paths: Paths) -> bool:
         """Run the stage unless its manifest shows that nothing it depends on has changed; say whether it ran."""
         try:
-            return stages.run(name, settings, paths)
+            return run_stage.run(name, settings, paths)
         except Exception as error:
             error.add_note(IN_STAGE.format(name))  # for those who are told of it
             raise
@@ -71,7 +71,7 @@ def dated(
     return (*overrides, *(f"validation.{name}={value}" for name, value in given.items() if value is not None))
 
 
-def run_stage(name: str, dataset: str, settings: Settings, paths: Paths) -> None:
+def run_and_show(name: str, dataset: str, settings: Settings, paths: Paths) -> None:
     """Run the task of stage `name` and show its page on the flow run."""
     TASKS[name](settings, paths)
     page = paths.docs / f"{name}.md"

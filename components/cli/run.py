@@ -114,9 +114,9 @@ def stage(params: str, name, dataset, force, overrides, workdir) -> None:
     from components.cli.progress import show_progress
     from components.registry.locks import folder_lock
     from components.settings.paths import Paths
-    from components.workflow import stages
+    from components.workflow import run_stage
 
     paths = Paths.of(dataset, workdir=workdir)
     with show_progress(), folder_lock(Path(paths.artifacts), f"`adloom stage {name}`"):
-        ran = stages.run(name, settings, paths, force=force)
+        ran = run_stage.run(name, settings, paths, force=force)
     click.echo(f"{dataset} {name}: {'done' if ran else 'unchanged, not run again'}")

@@ -15,25 +15,17 @@ from components.settings.paths import ROOT, Paths
 from components.settings.sections import PromotionConfig, Section
 from components.workflow.local_folders import digests
 from components.workflow.manifests import Manifest, digest_code, read_manifest
+from components.workflow.stage_graph import GRAPH
 from components.workflow.stage_inputs import encoder_file
 
-READS = {
-    "validation": (),
-    "features": ("validation",),
-    "interest": ("validation", "features"),
-    "creatives": ("validation", "features", "interest"),
-    "evaluation": ("validation", "features", "interest", "creatives"),
-    "promotion": ("features", "interest", "creatives", "evaluation"),
-}
 
-
-def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
-    """The manifest that a run of stage `name`, whose function reads `source`, would have now, but for its outputs.
+def due(name: str, config: Section, paths: Paths) -> Manifest:
+    """The manifest that a run of stage `name` would have now, but for its outputs.
 
     Raises UserError where a stage that it reads has not been run or its files are not those of its manifest, or a
     folder that its settings name is not there.
     """
-    inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in READS[name]}
+    inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in GRAPH[name].reads}
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
@@ -46,7 +38,7 @@ def due(name: str, source: str, config: Section, paths: Paths) -> Manifest:
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json([digest_tree(paths.champion), _record(paths)])
     settings = digest_json(config.model_dump(mode="json"))
-    manifest = Manifest(stage=name, settings=settings, code=digest_code(source), inputs=inputs, outputs={})
+    manifest = Manifest(stage=name, settings=settings, code=digest_code(GRAPH[name].code), inputs=inputs, outputs={})
     if name == "evaluation":
         return _with_ledger(manifest, is_charged(evaluation_key(manifest), paths))
     if name == "promotion":

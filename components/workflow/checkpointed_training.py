@@ -23,7 +23,7 @@ from components.workflow.manifests import digest_code
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
-TRAINER = "from components.generators import train"  # the code that a checkpoint depends on
+TRAINER = ("images", "features", "interest/models", "generators")  # the code that a checkpoint depends on
 SEEDS_APART = 1_000_003  # between the starts of one training, so that no other part of a run has the same seed
 
 

@@ -4,11 +4,9 @@ A manifest is written last and atomically, so a stage killed half-way has none, 
 It holds no times, machine names or paths beyond the stage's own file names: equal work gives equal bytes.
 """
 
-import ast
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,7 @@ from upath import UPath
 from components.contract.files.digests import MANIFEST, digest_file, digest_json
 from components.settings.paths import ROOT
 
-BY_VALUE = {
-    "components",
-    "components.settings",
-    "components.settings.sections",
-    "components.settings.errors",
-    "components.settings.paths",
-}
+CODE = {".py", ".json", ".yaml"}  # scenarios and digests are read by the modules beside them
 
 
 @dataclass(frozen=True)
@@ -53,46 +45,15 @@ def read_manifest(folder: UPath) -> Manifest | None:
         return None
 
 
-def digest_code(source: str) -> str:
-    """SHA-256 over `source` and every local module that it imports, at any depth, function bodies included.
-
-    Settings and locations are left out: a stage's settings are digested by value.
-    """
-    closure = sorted(_closure(_imports(source)))
-    return digest_json({"": source, **{name: digest_file(_file(name)) for name in closure}})
-
-
-def _closure(modules: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name not in BY_VALUE:
-            found.add(name)
-            waiting.extend(imports_of(name))
-    return found
+def digest_code(sources: Iterable[str], components: Path = ROOT / "components") -> str:
+    """SHA-256 over every file of `sources`: packages of `components` ("features") or modules ("workflow/pages")."""
+    files: dict[str, str] = {}
+    for source in sources:
+        folder = components / source
+        paths = [path for path in folder.rglob("*") if _is_code(path)] or [folder.with_suffix(".py")]
+        files |= {path.relative_to(components).as_posix(): digest_file(UPath(path)) for path in paths}
+    return digest_json(files)
 
 
-@cache
-def imports_of(module: str) -> frozenset[str]:
-    """Names of the local modules that `module` imports anywhere in its source, function bodies included."""
-    return frozenset(_imports(_file(module).read_text(encoding="utf-8")))
-
-
-def _imports(source: str) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] in ("components", "flows") and _file(name)}
-
-
-def _file(module: str) -> Path | None:
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+def _is_code(path: Path) -> bool:
+    return path.is_file() and path.suffix in CODE

@@ -14,11 +14,12 @@ from components.contract.files.digests import digest_tree
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import Section, Settings
-from components.workflow import stages
-from components.workflow.caching import READS, is_fresh, is_made_by
+from components.workflow import run_stage
+from components.workflow.caching import is_fresh, is_made_by
 from components.workflow.local_folders import digests
 from components.workflow.manifests import Manifest, read_manifest
 from components.workflow.object_store import open_store, receive, send
+from components.workflow.stage_graph import GRAPH
 from components.workflow.stage_outputs import Outputs
 
 STAGE = "creatives"
@@ -38,7 +39,7 @@ class Order(Section):
 
 def is_due(settings: Settings, paths: Paths) -> bool:
     """Whether anything that the stage depends on has changed since its outputs were made."""
-    return not is_fresh(stages.expected(STAGE, settings, paths), paths)
+    return not is_fresh(run_stage.expected(STAGE, settings, paths), paths)
 
 
 def hand_over(settings: Settings, paths: Paths) -> Order:
@@ -48,8 +49,8 @@ def hand_over(settings: Settings, paths: Paths) -> Order:
         raise UserError(
             "creatives.pool is gpu, so creatives.store must name the folder or bucket that both workers reach"
         )
-    due = stages.expected(STAGE, settings, paths)
-    names = [f"{stage}/{name}" for stage in READS[STAGE] for name in digest_tree(paths.stage(stage), skip=())]
+    due = run_stage.expected(STAGE, settings, paths)
+    names = [f"{stage}/{name}" for stage in GRAPH[STAGE].reads for name in digest_tree(paths.stage(stage), skip=())]
     if settings.creatives.warm_start:
         snapshot = paths.champion_generators
         names += [f"{snapshot.name}/{name}" for name in digest_tree(snapshot, skip=())]
@@ -66,7 +67,7 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
     store = open_store(order.store)
     shutil.rmtree(paths.champion_generators, ignore_errors=True)  # an earlier night's
     _leave_only(receive(order.inputs, store, paths.artifacts), paths)
-    due = stages.expected(STAGE, settings, paths)
+    due = run_stage.expected(STAGE, settings, paths)
     for kind in ("code", "settings"):
         if getattr(due, kind) != getattr(order, kind):
             raise UserError(
@@ -80,7 +81,7 @@ def carry_out(order: Order, settings: Settings, paths: Paths) -> str:
             f"creatives.{other[0]} does not name the same files on this worker as where the run was asked for; "
             "put a copy of that folder in the same place on both machines"
         )
-    stages.run(STAGE, settings, paths)
+    run_stage.run(STAGE, settings, paths)
     outputs = [f"{STAGE}/{name}" for name in digest_tree(paths.stage(STAGE), skip=())]
     return send(paths.artifacts, [*outputs, PAGE], store)
 
@@ -90,7 +91,7 @@ def _leave_only(names: tuple[str, ...], paths: Paths) -> None:
 
     An earlier order's files would count among this one's: a model is known by all that lies in its folder.
     """
-    for stage in READS[STAGE]:
+    for stage in GRAPH[STAGE].reads:
         for file in [path for path in paths.stage(stage).rglob("*") if path.is_file()]:
             if file.relative_to(paths.artifacts).as_posix() not in names:
                 file.unlink()
@@ -101,7 +102,7 @@ def take_over(outputs: str, order: Order, settings: Settings, paths: Paths) -> N
 
     Every file has been checked before the first one takes its place; UserError where one is not what it should be.
     """
-    due = stages.expected(STAGE, settings, paths)
+    due = run_stage.expected(STAGE, settings, paths)
     with tempfile.TemporaryDirectory() as scratch:
         arrived = UPath(Path(scratch))
         receive(outputs, open_store(order.store), arrived)

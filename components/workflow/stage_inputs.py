@@ -9,7 +9,6 @@ from components.contract.card import DatasetCard, read_card
 from components.contract.files.tables import read_frame, read_json, read_table
 from components.features import FeatureModel, Features
 from components.images import NetworkEncoder
-from components.interest import CalibratedModel
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
@@ -44,11 +43,6 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
 
 
-def interest_model(paths: Paths) -> CalibratedModel:
-    """The calibrated model of interest."""
-    return CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
-
-
 def encoder_file(config: FeaturesConfig) -> bytes | None:
     """The file that `features.encoder` names; None where it names none. UserError where it cannot be read."""
     if config.encoder is None:
@@ -73,9 +67,3 @@ def chosen_encoder(config: FeaturesConfig) -> NetworkEncoder | None:
 def files_in(folder: UPath) -> Mapping[str, bytes]:
     """Relative name -> bytes for all files below `folder`."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def pool_creatives(paths: Paths) -> pd.DataFrame | None:
-    """The new creatives in the contract's columns; None where no generator made any."""
-    file = paths.stage("creatives") / "pool" / "creatives.parquet"
-    return read_frame(file) if file.exists() else None

@@ -1,21 +1,14 @@
-"""Read -> call -> write: the six stages, each `stage(config, paths) -> None`.
+"""The six stages, each `stage(config, paths) -> None`: read, call, write. `run_stage.run` runs them.
 
-This is the only file that pairs paths with functions.
-
-`dvc repro`, the Prefect flow and `adloom stage` call the same functions through `run`, which leaves a stage alone whose
-inputs, settings, code and champion snapshot are those of its manifest and whose outputs are untouched.
+A stage imports what it calls within its function, so that a stage without networks starts without TensorFlow.
 """
 
 import functools
-import inspect
 import logging
-import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 
 from components.contract.escaping import markdown
-from components.contract.files.atomic_files import clear_leftovers, recover_folder
 from components.contract.files.tables import read_frame, read_json, write_text
 from components.settings.paths import Paths
 from components.settings.sections import (
@@ -25,7 +18,6 @@ from components.settings.sections import (
     InterestConfig,
     PromotionConfig,
     Section,
-    Settings,
     ValidationConfig,
 )
 from components.workflow import pages
@@ -36,10 +28,7 @@ from components.workflow.caching import (
     due,
     evaluation_key,
     is_charged,
-    is_fresh,
-    question_of,
 )
-from components.workflow.manifests import Manifest, read_manifest
 from components.workflow.stage_outputs import Outputs
 
 log = logging.getLogger("adloom")
@@ -53,57 +42,12 @@ def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Sec
 
     @functools.wraps(function)
     def stage(config: Section, paths: Paths) -> None:
-        expected = _due(function.__name__, config, paths)
+        expected = due(function.__name__, config, paths)
         out = Outputs(paths.stage(function.__name__))
         function(config, paths, out)
         out.finish(expected)
 
     return stage
-
-
-def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> bool:
-    """Run stage `name` unless nothing it depends on has changed; say whether it ran."""
-    config, label = getattr(settings, name), f"{paths.artifacts.name} {name}"
-    _recover(name, paths)
-    if not force and is_fresh(expected(name, settings, paths), paths):
-        log.info("%s: unchanged", label)
-        return False
-    log.info("%s: running", label)
-    begun = time.monotonic()
-    globals()[name](config, paths)
-    log.info("%s: done in %.1f s", label, time.monotonic() - begun)
-    return True
-
-
-def _recover(name: str, paths: Paths) -> None:
-    """Undo what killed commands began in the folders that stage `name` reads and writes."""
-    if name == "validation":
-        recover_folder(paths.data)
-    clear_leftovers(paths.artifacts)
-
-
-def expected(name: str, settings: Settings, paths: Paths) -> Manifest:
-    """The manifest that a run of stage `name` would have now, but for its outputs."""
-    return _due(name, getattr(settings, name), paths)
-
-
-def question(settings: Settings, paths: Paths) -> str:
-    """What the ledger knows the question by that evaluation and promotion ask of these inputs, settings and code."""
-    due = expected("evaluation", settings, paths)
-    standing = read_manifest(paths.stage("evaluation"))
-    # of a champion that is judged no further, the question is the one that made it champion
-    asks = standing if standing is not None and is_fresh(due, paths) else due
-    return question_of(evaluation_key(asks), settings.promotion)
-
-
-def _due(name: str, config: Section, paths: Paths) -> Manifest:
-    return due(name, _source(name), config, paths)
-
-
-@functools.cache
-def _source(name: str) -> str:
-    """A stage imports within its function all that it calls, so that its digest covers just its own code."""
-    return textwrap.dedent(inspect.getsource(globals()[name]))
 
 
 @_stage
@@ -295,7 +239,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     learned = Learned(model, built, interest_model(paths))
     choice = consenting(selecting).selecting(len(judging.impressions))
     policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
-    judged = is_charged(evaluation_key(_due("evaluation", config, paths)), paths)
+    judged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
     rows = judging if judged else selecting
     since = model.splits.starts(JUDGE if judged else SELECT)
     if config.exclude_bots:

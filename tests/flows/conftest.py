@@ -30,11 +30,11 @@ def finished_shop(built_shop, tmp_path_factory):
 def ready(built_shop, tmp_path_factory) -> Paths:
     """The small shop before its creatives stage, by default settings. For reading only."""
     from components.settings.sections import load_settings
-    from components.workflow import stages
+    from components.workflow import run_stage
 
     paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))
     for name in ("validation", "features", "interest"):
-        stages.run(name, load_settings(built_shop.params, "marketplace"), paths)
+        run_stage.run(name, load_settings(built_shop.params, "marketplace"), paths)
     return paths
 
 

@@ -15,7 +15,7 @@ from components.contract.validation.data_report import DataRefused
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage
 
 CASES = ROOT / "tests" / "cases"
 QUICK = (
@@ -31,7 +31,7 @@ def ran(data: Path, folder: Path, last: str = "evaluation") -> Paths:
     name = read_card(UPath(data)).name
     paths = Paths.of(name, str(data), str(folder / "work"))
     for stage in ("validation", "features", "interest", "creatives", "evaluation"):
-        stages.run(stage, load_settings(ROOT / "params.yaml", name, QUICK), paths)
+        run_stage.run(stage, load_settings(ROOT / "params.yaml", name, QUICK), paths)
         if stage == last:
             break
     return paths

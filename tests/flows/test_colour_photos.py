@@ -14,7 +14,7 @@ from components.generators.keras_generator import NetworkGenerator
 from components.images import decode, encode_png
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage
 from components.workflow.stage_inputs import files_in
 from tests.conftest import Shop
 
@@ -51,7 +51,7 @@ def test_every_family_learns_64x64_photos_in_colour_and_a_pool_that_stays_empty_
     chosen = ("creatives.generators=[vae, wgan, flow]", flow, *passing)
     settings, paths = load_settings("params.yaml", "marketplace", chosen), Paths.of("marketplace")
     for name in STAGES:
-        assert stages.run(name, settings, paths)
+        assert run_stage.run(name, settings, paths)
     folder = UPath("artifacts/marketplace/creatives")
     record = json.loads((folder / "metrics.json").read_text())
     assert sorted(name.partition("-")[0] for name in record["quality"]) == ["flow", "vae", "wgan"]

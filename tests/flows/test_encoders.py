@@ -13,7 +13,7 @@ from components.images import NetworkEncoder, decode_all
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage
 from components.workflow.stage_inputs import files_in
 from tests.components.images.sketches import dense_encoder
 from tests.flows.conftest import copied
@@ -33,7 +33,7 @@ def settings(built_shop):
 def finished(ready, settings, tmp_path_factory) -> Paths:
     """The small shop up to its creatives stage, by principal components; for reading only."""
     paths = copied(ready, tmp_path_factory.mktemp("finished"))
-    stages.run("creatives", settings(), paths)
+    run_stage.run("creatives", settings(), paths)
     return paths
 
 
@@ -52,7 +52,7 @@ def file(finished, tmp_path) -> UPath:
 def test_a_run_sees_by_the_network_that_another_left(here, file, settings):
     seeing = settings(f"features.encoder={file}")
     for name in ("features", "interest", "creatives"):
-        assert stages.run(name, seeing, here), name
+        assert run_stage.run(name, seeing, here), name
     file.unlink()  # what was made needs it no more
     model = FeatureModel.from_files(files_in(here.stage("features") / "model"))
     assert model.files() == files_in(here.stage("interest") / "model" / "features")
@@ -68,12 +68,12 @@ def test_a_run_sees_by_the_network_that_another_left(here, file, settings):
 
 def test_other_content_makes_the_features_anew_and_another_place_does_not(here, file, settings):
     plain = digest_tree(here.stage("features"))
-    assert stages.run("features", settings(f"features.encoder={file}"), here)
+    assert run_stage.run("features", settings(f"features.encoder={file}"), here)
     moved = file.rename(file.with_name("moved.keras"))
-    assert not stages.run("features", settings(f"features.encoder={moved}"), here)
+    assert not run_stage.run("features", settings(f"features.encoder={moved}"), here)
     moved.write_bytes(dense_encoder((28, 28, 1), 4, 0.1))
-    assert stages.run("features", settings(f"features.encoder={moved}"), here)
-    assert stages.run("features", settings(), here)
+    assert run_stage.run("features", settings(f"features.encoder={moved}"), here)
+    assert run_stage.run("features", settings(), here)
     assert digest_tree(here.stage("features")) == plain
 
 
@@ -93,10 +93,10 @@ def test_a_file_that_is_no_encoder_stops_the_stage_and_nothing_is_lost(here, tmp
     elif content is not None:
         file.write_bytes(content)
     with pytest.raises(UserError, match=f"features.encoder {file}") as caught:
-        stages.run("features", settings(f"features.encoder={file}"), here)
+        run_stage.run("features", settings(f"features.encoder={file}"), here)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert digest_tree(here.stage("features"), skip=()) == before
-    assert not stages.run("features", settings(), here)
+    assert not run_stage.run("features", settings(), here)
 
 
 def test_the_left_encoder_is_a_network_of_one_picture(finished, file):

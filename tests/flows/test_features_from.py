@@ -8,7 +8,7 @@ import pandas as pd
 from components.contract.files.tables import read_frame, write_table
 from components.settings.paths import Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage
 from components.workflow.stage_inputs import built_features
 
 
@@ -23,14 +23,14 @@ def test_stages_hand_on_what_an_impression_may_see_of_a_creative(built_shop, tmp
     write_table(creatives.assign(features_from=begins), paths.data / "creatives.parquet")
     settings = load_settings(built_shop.params, "marketplace")
     for name in ("validation", "features"):
-        stages.run(name, settings, paths)
+        run_stage.run(name, settings, paths)
     model, built = built_features(paths)
     assert set(built.earlier["creative_id"]) == set(creatives["creative_id"][timed])
     before, after = built.creatives_at(times.min()), built.creatives_at(times.max())
     pd.testing.assert_frame_equal(after, built.creatives)
     assert before.loc[timed, "creative_prior"].tolist() == [np.float32(model.creative.free.means[0])] * timed.sum()
     pd.testing.assert_frame_equal(before[~timed], after[~timed])
-    assert not stages.run("features", settings, paths)  # and the stage is fresh with the file that it wrote
+    assert not run_stage.run("features", settings, paths)  # and the stage is fresh with the file that it wrote
 
 
 def _parts(paths):

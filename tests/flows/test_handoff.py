@@ -11,7 +11,7 @@ from components.contract.files.tables import write_bytes
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig, Settings, load_settings
-from components.workflow import remote_stage, stages
+from components.workflow import remote_stage, run_stage
 from components.workflow.manifests import Manifest
 from components.workflow.object_store import open_store, send
 
@@ -37,7 +37,7 @@ def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(kind, fini
     remote_stage.take_over(outputs, order, settings, here)
     assert digest_tree(here.stage("creatives"), skip=()) == digest_tree(there.stage("creatives"), skip=())
     assert not remote_stage.is_due(settings, here)
-    assert not stages.run("creatives", settings, here)
+    assert not run_stage.run("creatives", settings, here)
     assert (here.docs / "creatives.md").read_text() == (there.docs / "creatives.md").read_text()
 
 
@@ -61,8 +61,8 @@ def test_what_an_earlier_order_left_on_the_worker_is_no_part_of_this_ones_inputs
     """A scorer of another kind, say: the digest of its folder says which version of interest filled the pool."""
     here, there = (Paths.of("marketplace", workdir=str(tmp_path / name)) for name in ("here", "there"))
     settings = Settings(creatives=CreativesConfig(store=str(tmp_path / "store")))
-    monkeypatch.setattr(stages, "expected", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
-    monkeypatch.setattr(stages, "run", lambda *_: None)
+    monkeypatch.setattr(run_stage, "expected", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
+    monkeypatch.setattr(run_stage, "run", lambda *_: None)
     read = ("validation", "features", "interest")
     for stage in read:
         write_bytes(b"tonight's", here.stage(stage) / "model" / "logistic.skops")

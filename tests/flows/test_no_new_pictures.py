@@ -12,7 +12,7 @@ from components.contract.files.tables import write_json
 from components.images import encode_png
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage, stages
 from components.workflow.manifests import read_manifest
 from tests.flows.conftest import copied
 
@@ -101,7 +101,7 @@ def test_a_shop_with_few_photos_runs_to_its_decision(shop):
     few.to_parquet(shop.data / "images.parquet", index=False)
     settings, paths = load_settings(shop.params, "marketplace"), Paths.of("marketplace")
     for name in STAGES:
-        assert stages.run(name, settings, paths)
+        assert run_stage.run(name, settings, paths)
     decision = json.loads((paths.stage("promotion") / "decision.json").read_text())
     assert decision["evidence"]["creatives"] is None and decision["action"] in (
         "promote",

@@ -58,11 +58,11 @@ def test_a_stopped_validation_is_told(told, tmp_path):
     from prefect import flow
 
     from flows.notices import tell_failure
-    from flows.tasks import locate, run_stage
+    from flows.tasks import locate, run_and_show
 
     @flow(on_failure=[tell_failure])
     def night(dataset: str):
-        run_stage("validation", dataset, *locate(dataset, "params.yaml", None, "artifacts", ()))
+        run_and_show("validation", dataset, *locate(dataset, "params.yaml", None, "artifacts", ()))
 
     tables = samples.sample()
     spoiled = {**tables, "campaigns": tables["campaigns"].drop(columns="locale")}

@@ -16,7 +16,7 @@ from components.contract.files.tables import read_frame, write_json, write_table
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, STAGES, Paths
 from components.settings.sections import load_settings
-from components.workflow import stages
+from components.workflow import run_stage, stages
 from components.workflow.manifests import read_manifest
 from tests.conftest import Shop
 
@@ -41,7 +41,7 @@ def all_digests() -> dict[str, dict[str, str]]:
 def run_stages(overrides: tuple[str, ...] = ()) -> list[str]:
     """The stages that ran."""
     settings, paths = load_settings("params.yaml", "marketplace", overrides), Paths.of("marketplace")
-    return [name for name in STAGES if stages.run(name, settings, paths)]
+    return [name for name in STAGES if run_stage.run(name, settings, paths)]
 
 
 def list_again(folder: UPath) -> None:
@@ -87,7 +87,7 @@ def test_a_second_run_imports_neither_tensorflow_nor_great_expectations(finished
     code = (
         "import sys; from components import stages; from components.settings.sections import load_settings; "
         "from components.settings.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
-        "assert not any(stages.run(n, s, Paths.of('marketplace')) for n in STAGES); "
+        "assert not any(run_stage.run(n, s, Paths.of('marketplace')) for n in STAGES); "
         "assert not {'tensorflow', 'keras', 'great_expectations'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -123,7 +123,7 @@ def test_a_later_stage_refuses_outputs_that_were_cut_off_or_altered(finished):
             with pytest.raises(
                 UserError, match=r"interest of marketplace, whose files .*predictions\.parquet.*stage interest"
             ):
-                stages.run(name, settings, paths)
+                run_stage.run(name, settings, paths)
     assert run_stages() == ["interest"]
     assert all_digests() == before
 
@@ -139,10 +139,10 @@ def test_a_stage_drops_its_manifest_before_its_first_file(finished, monkeypatch)
         patch.setattr("components.workflow.stage_outputs.write_json", killed)
         patch.setattr("components.workflow.stage_outputs.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):  # one table is new, the model is not
-            stages.run("features", settings, paths, force=True)
+            run_stage.run("features", settings, paths, force=True)
     assert read_manifest(folder) is None
     with pytest.raises(UserError, match="features of marketplace, which has not been run, or was cut off"):
-        stages.run("interest", settings, paths)
+        run_stage.run("interest", settings, paths)
     assert run_stages() == ["features"]
     assert all_digests() == before
 
@@ -157,7 +157,7 @@ def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
     for lost, skewed in ((own.head(60), False), (nowhen.head(60), True)):
         write_table(lost, paths.stage("validation") / "quarantine" / "impressions.parquet")
         list_again(paths.stage("validation"))
-        write_json([stages.question(settings, paths)], paths.ledger)
+        write_json([run_stage.question(settings, paths)], paths.ledger)
         stages.evaluation(settings.evaluation, paths)
         assert ("| quarantine | critical |" in (paths.docs / "evaluation.md").read_text()) == skewed
 
@@ -220,7 +220,7 @@ def test_a_question_is_all_that_its_answer_depends_on(finished):
     paths = Paths.of("marketplace")
 
     def question(*overrides: str) -> str:
-        return stages.question(load_settings("params.yaml", "marketplace", overrides), paths)
+        return run_stage.question(load_settings("params.yaml", "marketplace", overrides), paths)
 
     asked = json.loads(paths.ledger.read_text())
     assert question() == asked[-1] == question("promotion.approval=manual")

@@ -12,7 +12,7 @@ from components.generators.photos.training_photos import training_photos
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import GeneratorConfig, load_settings
-from components.workflow import remote_stage, stages
+from components.workflow import remote_stage, run_stage
 from components.workflow.generate import Order, _read, make
 from components.workflow.stage_inputs import built_features, validated
 from tests.components.generators import tiny
@@ -62,7 +62,7 @@ def given(built_shop, folders):
 def done(ready, given, tmp_path_factory) -> Paths:
     """The small shop after its creatives stage with both folders, for reading only."""
     paths = copied(ready, tmp_path_factory.mktemp("done"))
-    assert stages.run("creatives", given(), paths)
+    assert run_stage.run("creatives", given(), paths)
     return paths
 
 
@@ -154,20 +154,20 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(here, given, ow
 
     monkeypatch.setattr("components.workflow.checkpointed_training.train", never)
     with pytest.raises(UserError, match=words) as told:
-        stages.run("creatives", given(place=own), here)
+        run_stage.run("creatives", given(place=own), here)
     assert "\n" not in str(told.value)
     assert not here.stage("creatives").exists()
 
 
 def test_a_pretrained_generator_may_stand_alone_and_a_rerun_repeats_its_bytes(here, given):
     alone = given("creatives.generators=[]", "creatives.quality_samples=100", "creatives.reader_steps=20")
-    assert stages.run("creatives", alone, here)
+    assert run_stage.run("creatives", alone, here)
     assert list(read_json(here.stage("creatives") / "metrics.json")["quality"]) == [OWN]
     made = digest_tree(here.stage("creatives"), skip=())
-    assert stages.run("creatives", alone, here, force=True)
+    assert run_stage.run("creatives", alone, here, force=True)
     assert digest_tree(here.stage("creatives"), skip=()) == made
     with pytest.raises(UserError, match=r"creatives\.generators is empty and creatives\.pretrained is null"):
-        stages.run("creatives", given("creatives.generators=[]", "creatives.pretrained=null"), here)
+        run_stage.run("creatives", given("creatives.generators=[]", "creatives.pretrained=null"), here)
     assert digest_tree(here.stage("creatives"), skip=()) == made
 
 
@@ -178,7 +178,7 @@ def test_a_worker_needs_the_same_folders(here, given, own, tmp_path, monkeypatch
     (there.docs / "creatives.md").touch()
     order = remote_stage.hand_over(due, here)
     ran = []
-    monkeypatch.setattr(stages, "run", lambda *_: ran.append(True))
+    monkeypatch.setattr(run_stage, "run", lambda *_: ran.append(True))
     remote_stage.carry_out(order, due, there)
     assert ran == [True]
     (own / "words" / "tokenizer.json").write_text("{}")

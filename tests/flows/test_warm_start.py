@@ -9,7 +9,7 @@ from components.contract.files.tables import read_json
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import load_settings
-from components.workflow import remote_stage, stages
+from components.workflow import remote_stage, run_stage
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
@@ -45,21 +45,21 @@ def start(paths: Paths) -> tuple[str, int]:
 
 def test_nights_of_warm_starts(here, settings):
     first, night = settings(), settings("creatives.seed=1")  # another seed stands for what else may change
-    assert stages.run("creatives", first, here)
+    assert run_stage.run("creatives", first, here)
     assert start(here) == ("vae: begun at the seed, for there is no champion", 4)
     crown(here)
-    assert not stages.run("creatives", first, here), "its own success made it stale"
-    assert stages.run("creatives", night, here)
+    assert not run_stage.run("creatives", first, here), "its own success made it stale"
+    assert run_stage.run("creatives", night, here)
     assert start(here) == ("vae: begun at the champion's weights, for 0.5 of its steps", 2)
     made = digest_tree(here.stage("creatives"), skip=())
-    assert not stages.run("creatives", night, here)
-    assert stages.run("creatives", night, here, force=True)
+    assert not run_stage.run("creatives", night, here)
+    assert run_stage.run("creatives", night, here, force=True)
     assert digest_tree(here.stage("creatives"), skip=()) == made
     crown(here)
-    assert not stages.run("creatives", night, here)
+    assert not run_stage.run("creatives", night, here)
     (here.champion_generators / "vae-3" / "weights.npz").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"champion-generators/vae-3/weights\.npz: damaged weights"):
-        stages.run("creatives", night, here)
+        run_stage.run("creatives", night, here)
 
 
 def test_the_worker_gets_the_champion_that_the_run_knows_and_no_other(here, settings, tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_the_worker_gets_the_champion_that_the_run_knows_and_no_other(here, sett
         (folder.champion_generators / name).write_text(f"{folder.artifacts}")
     there.docs.mkdir()
     (there.docs / "creatives.md").touch()
-    monkeypatch.setattr(stages, "run", lambda *_: None)  # what it would read is what is looked at
+    monkeypatch.setattr(run_stage, "run", lambda *_: None)  # what it would read is what is looked at
     remote_stage.carry_out(remote_stage.hand_over(due, here), due, there)
     assert digest_tree(there.champion_generators) == digest_tree(here.champion_generators)
-    assert stages.expected("creatives", due, there) == stages.expected("creatives", due, here)
+    assert run_stage.expected("creatives", due, there) == run_stage.expected("creatives", due, here)

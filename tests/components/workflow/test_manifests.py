@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from components.contract.files.digests import digest_file, digest_tree
-from components.workflow.manifests import Manifest, digest_code, imports_of, read_manifest
+from components.workflow.manifests import Manifest, digest_code, read_manifest
 from components.workflow.stage_outputs import Outputs
 
 DUE = Manifest(stage="features", settings="s", code="c", inputs={"validation": "v"}, outputs={})
@@ -46,13 +46,23 @@ def test_what_is_no_manifest_counts_as_none(tmp_path, text):
     assert read_manifest(UPath(tmp_path)) is None
 
 
-def test_code_digests_follow_imports_inside_functions():
-    plain = digest_code("def f():\n    return 1\n")
-    assert plain == digest_code("def f():\n    return 1\n")
-    assert plain != digest_code("def f():\n    return 2\n")
-    source = "def f():\n    from components.registry.decision import decide\n    return decide\n"
-    assert digest_code(source) != plain
-    assert "components.settings.sections" in imports_of("components.registry.decision")
+def test_the_code_of_packages_and_of_modules_is_digested_by_content(tmp_path):
+    for name in ("features/a.py", "features/deep/b.py", "features/data.csv", "other/c.py", "other/d.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    before = digest_code(("features", "other/c"), tmp_path)
+    for elsewhere in ("features/data.csv", "other/d.py"):
+        (tmp_path / elsewhere).write_text("2\n")
+        assert digest_code(("features", "other/c"), tmp_path) == before
+    for covered in ("features/a.py", "features/deep/b.py", "other/c.py"):
+        (tmp_path / covered).write_text("2\n")
+        assert digest_code(("features", "other/c"), tmp_path) != before
+        (tmp_path / covered).write_text("1\n")
+
+
+def test_code_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        digest_code(("features",), tmp_path)
 
 
 def test_the_old_manifest_goes_before_the_first_file_and_not_sooner(tmp_path):

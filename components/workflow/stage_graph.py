@@ -1,0 +1,46 @@
+"""What each stage depends on, as data: the stages whose outputs it reads, and the code that it runs.
+
+A stage runs again when any of it changes, or its settings, or what lies outside the stages that `caching` adds for it.
+tests/components/workflow/test_stage_graph.py compares these declarations with what each stage imports.
+"""
+
+from dataclasses import dataclass
+
+# A stage's settings are compared by value, so the package `settings` is nobody's code.
+WRITES = ("workflow/stages", "workflow/stage_outputs", "workflow/pages")
+READS = (*WRITES, "workflow/stage_inputs")
+FEATURES = ("contract", "images", "features")
+INTEREST = (*FEATURES, "interest")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """reads: names of stages. code: packages of components/, or modules as `package/module`."""
+
+    reads: tuple[str, ...]
+    code: tuple[str, ...]
+
+
+GRAPH = {
+    "validation": Stage((), (*WRITES, "contract")),
+    "features": Stage(("validation",), (*READS, *FEATURES)),
+    "interest": Stage(("validation", "features"), (*READS, *INTEREST, "policies")),
+    "creatives": Stage(
+        ("validation", "features", "interest"),
+        (
+            *(*READS, "workflow/stage_models", "workflow/checkpointed_training", "workflow/local_folders"),
+            *(*INTEREST, "generators", "ads"),
+        ),
+    ),
+    "evaluation": Stage(
+        ("validation", "features", "interest", "creatives"),
+        (
+            *(*READS, "workflow/stage_models", "workflow/deployed_policy"),
+            *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing"),
+        ),
+    ),
+    "promotion": Stage(
+        ("features", "interest", "creatives", "evaluation"),
+        (*WRITES, "contract", "policies", "evaluation", "registry/decision", "registry/experiment_plan"),
+    ),
+}

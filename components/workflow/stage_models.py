@@ -1,0 +1,19 @@
+"""What the stages interest and creatives left behind, for the stages after them."""
+
+import pandas as pd
+
+from components.contract.files.tables import read_frame
+from components.interest import CalibratedModel
+from components.settings.paths import Paths
+from components.workflow.stage_inputs import files_in
+
+
+def interest_model(paths: Paths) -> CalibratedModel:
+    """The calibrated model of interest."""
+    return CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
+
+
+def pool_creatives(paths: Paths) -> pd.DataFrame | None:
+    """The new creatives in the contract's columns; None where no generator made any."""
+    file = paths.stage("creatives") / "pool" / "creatives.parquet"
+    return read_frame(file) if file.exists() else None
