@@ -59,7 +59,7 @@ def main() -> None:
     from components.generators.text_to_image.text_encoders import encoder
     from components.generators.text_to_image.text_to_image import TextToImage
     from components.settings.sections import CreativesConfig
-    from components.workflow.local_folders import taken
+    from components.workflow.caching.local_folders import taken
 
     words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", encoder)
     if arguments.generator:

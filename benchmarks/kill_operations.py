@@ -59,7 +59,8 @@ REGISTERS = (
     "mlflow",
     "mlflow.pyfunc",
     "sqlalchemy",
-    "components.workflow.publication",
+    "components.workflow.publishing.publication",
+    "components.workflow.publishing.export",
     "components.registry.promotion",
 )
 
@@ -142,7 +143,7 @@ def build() -> None:
 def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None:
     """The pipeline's steps up to the decision, without Prefect."""
     from components.settings.paths import STAGES
-    from components.workflow import publication
+    from components.workflow.publishing import publication
     from components.workflow.run_stage import run
 
     chosen, paths = settings(overrides)
@@ -155,11 +156,12 @@ def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None
 
 def publish(overrides: tuple[str, ...] = ()) -> None:
     """The whole pipeline, without Prefect: stages that are done are not run again."""
-    from components.workflow import publication
+    from components.workflow.publishing import publication
+    from components.workflow.publishing.export import export
 
     learn(overrides)
     chosen, paths = settings(overrides)
-    publication.export(publication.publish(NAME, chosen, paths, "a run"), paths)
+    export(publication.publish(NAME, chosen, paths, "a run"), paths)
 
 
 def promote() -> None:
@@ -188,7 +190,7 @@ def _unless_moved(move: Callable[[], None], champion: int) -> Callable[[], None]
         if _champion() != champion:
             move()
             return
-        from components.workflow import publication
+        from components.workflow.publishing import publication
 
         publication.snapshot(NAME, *settings())
         renew()
@@ -214,7 +216,7 @@ def moved() -> None:
 
 def renew() -> None:
     """The export follows the registry's champion."""
-    from components.workflow.publication import renew_export
+    from components.workflow.publishing.export import renew_export
 
     renew_export(NAME, settings()[1])
 

@@ -24,8 +24,9 @@ from components.registry.signing import sign
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import Settings
-from components.workflow.deployed_policy import read_champion
-from components.workflow.publication import renew_export, snapshot
+from components.workflow.publishing.deployed_policy import read_champion
+from components.workflow.publishing.export import renew_export
+from components.workflow.publishing.publication import snapshot
 
 LOADERS = (  # whatever makes objects of a package's bytes
     "components.policies.policy_package.PolicyPackage.from_files",

@@ -88,7 +88,7 @@ def _values(paths, decision: dict) -> dict:
     from components.policies.policy_package import FORMS, PolicyPackage
     from components.policies.ragged_rows import row_maxima, row_sums, spread
     from components.simulator import truth
-    from components.workflow import publication
+    from components.workflow.publishing.export import export
     from components.workflow.stage_inputs import built_features, files_in, validated
 
     tables, card = validated(paths)
@@ -107,7 +107,7 @@ def _values(paths, decision: dict) -> dict:
     package = paths.stage("promotion") / "policy"
     own = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
     outcome = {"dataset": NAME, "champion": 1, "candidate": 1, "package": digest_package(package)}
-    publication.export({**outcome, "acting": {"acts": "table", "forms": list(FORMS)}}, paths)
+    export({**outcome, "acting": {"acts": "table", "forms": list(FORMS)}}, paths)
     served = {"table": _served_table(paths, rows), "per_shopper": _served_per_shopper(package, tables, rows)}
     forms = {}
     for record in decision["evidence"]["forms"]:
@@ -130,7 +130,7 @@ def _values(paths, decision: dict) -> dict:
 
 def _served_table(paths, rows) -> np.ndarray:
     """From the export alone, as the simulated shop does it: float64 [n_pairs]."""
-    from components.workflow.publication import exported_policy
+    from components.workflow.publishing.export import exported_policy
 
     asked = rows.impressions[["shopper_id", "placement", "campaign"]]
     return exported_policy(paths).decide(asked, rows.pairs[["creative_id"]], rows.offsets)

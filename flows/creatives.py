@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from components.registry.locks import folder_lock
-from components.workflow import remote_stage
+from components.workflow.remote import remote_stage
 from flows.notices import tell_failure
 from flows.tasks import locate, run_and_show
 

@@ -12,7 +12,7 @@ from prefect.states import Cancelled
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import Settings
-from components.workflow import remote_stage
+from components.workflow.remote import remote_stage
 from flows.tasks import RETRIED
 
 DEPLOYMENT = "creatives/gpu"

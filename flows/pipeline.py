@@ -12,7 +12,8 @@ from components.registry.locks import folder_lock
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
-from components.workflow import publication
+from components.workflow.publishing import export as exporting
+from components.workflow.publishing import publication
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notices import tell_failure, tell_outcome
@@ -21,7 +22,7 @@ from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
-export = task(publication.export, name="export", cache_policy=NO_CACHE)
+export = task(exporting.export, name="export", cache_policy=NO_CACHE)
 
 
 @flow(

@@ -181,7 +181,7 @@ def test_no_stage_reads_the_wall_clock(path):
 
 def test_six_names_are_one_set_everywhere():
     from components.workflow import stages
-    from components.workflow.stage_graph import GRAPH
+    from components.workflow.caching.stage_graph import GRAPH
     from flows.tasks import TASKS
 
     names = set(STAGES)

@@ -57,7 +57,7 @@ def go_on(folder: str, paths: Paths) -> tuple[str, str]:
     from upath import UPath
 
     from components.workflow.advance import advance
-    from components.workflow.publication import exported_policy
+    from components.workflow.publishing.export import exported_policy
 
     done = advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
     return done.policy, f"{done.ends_at:%Y-%m-%d}"

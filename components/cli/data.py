@@ -140,7 +140,7 @@ def advance(name: str, days: int, workdir: str) -> None:
 
     from components.settings.paths import Paths
     from components.workflow.advance import advance as advance_days
-    from components.workflow.publication import exported_policy
+    from components.workflow.publishing.export import exported_policy
 
     champion = exported_policy(Paths.of(name, workdir=workdir))
     try:

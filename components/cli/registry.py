@@ -149,7 +149,7 @@ def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
 
 
 def _renew(dataset: str, paths: "Paths", version: int) -> None:
-    from components.workflow.publication import renew_export
+    from components.workflow.publishing.export import renew_export
 
     if renew_export(dataset, paths):
         click.echo(f"{paths.export}: holds version {version} now")

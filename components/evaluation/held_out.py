@@ -32,6 +32,10 @@ class HeldOut:
     baseline: np.ndarray | None
     prior: float = 0.0
 
+    def of_log(self, impressions: pd.DataFrame) -> pd.DataFrame:
+        """The contract's rows of these impressions, in the log's order."""
+        return impressions.merge(self.impressions[["impression_id"]], on="impression_id")
+
     def selecting(self, judged: int) -> Selecting:
         """These rows as a policy is chosen on, `judged` being how many impressions will judge it."""
         impressions, pairs = self.impressions, self.pairs

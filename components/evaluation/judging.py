@@ -12,6 +12,7 @@ from components.evaluation.held_out import HeldOut
 from components.evaluation.log_checks.integrity import Finding
 from components.evaluation.log_checks.row_checks import bot_like, trail_of
 from components.evaluation.split_by_policy import pooled_log, split_logs
+from components.policies.policy_package import PolicyPackage
 from components.settings.sections import EvaluationConfig
 
 CRITICAL = "critical"
@@ -43,6 +44,12 @@ class Judgement:
             for finding in found.evaluation.findings
             if finding.severity == CRITICAL
         )
+
+
+def judge_forms(policy: PolicyPackage, rows: HeldOut, config: EvaluationConfig, **context) -> dict[str, Judgement]:
+    """Each form of `policy` on `rows`, under its own name and as a server applies it; context: as of `judge`."""
+    acts = {form: policy.acts(form, rows.impressions, rows.pairs, rows.offsets) for form in policy.acting.forms}
+    return {form: judge(rows, target, charge, config, **context) for form, (target, charge) in acts.items()}
 
 
 def judge(

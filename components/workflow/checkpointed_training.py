@@ -19,7 +19,7 @@ from components.generators.quality.mode_collapse import diversity
 from components.generators.training.training_loop import Summary
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig
-from components.workflow.manifests import digest_code
+from components.workflow.caching.manifests import digest_code
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
@@ -50,6 +50,11 @@ class Trained:
     def to_dict(self) -> dict[str, int | bool]:
         """What a rerun repeats, as JSON values."""
         return {**self.summary.to_dict(), "restarts": len(self.diversity) - 1}
+
+
+def train_all(photos: Photos, config: CreativesConfig, paths: Paths) -> dict[str, Trained]:
+    """Train every generator of `config.generators`, by the name that its creatives bear."""
+    return {origin(name): train(name, photos, config, paths) for name in config.generators}
 
 
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:

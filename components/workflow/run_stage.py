@@ -7,8 +7,8 @@ from components.contract.files.atomic_files import clear_leftovers, recover_fold
 from components.settings.paths import Paths
 from components.settings.sections import Settings
 from components.workflow import stages
-from components.workflow.caching import due, evaluation_key, is_fresh, question_of
-from components.workflow.manifests import Manifest, read_manifest
+from components.workflow.caching.freshness import due, evaluation_key, is_fresh, question_of
+from components.workflow.caching.manifests import Manifest, read_manifest
 
 log = logging.getLogger("adloom")
 

@@ -13,7 +13,7 @@ from upath import UPath
 
 from components.contract.files.digests import MANIFEST, digest_file
 from components.contract.files.tables import remove_file, write_bytes, write_json, write_table, write_text
-from components.workflow.manifests import Manifest
+from components.workflow.caching.manifests import Manifest
 
 
 class Outputs:
@@ -38,10 +38,14 @@ class Outputs:
         """Write `text` as UTF-8."""
         write_text(text, self.claim(name))
 
+    def file(self, name: str, content: bytes) -> None:
+        """Write `content`."""
+        write_bytes(content, self.claim(name))
+
     def files(self, folder: str, contents: Mapping[str, bytes]) -> None:
         """Write each of `contents` (relative name -> bytes) below `folder`."""
         for name, content in contents.items():
-            write_bytes(content, self.claim(f"{folder}/{name}"))
+            self.file(f"{folder}/{name}", content)
 
     def finish(self, due: Manifest) -> None:
         """Remove what this run did not write, then write `due` with the digests of what it did, as the last file."""

@@ -6,9 +6,7 @@ A stage imports what it calls within its function, so that a stage without netwo
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 
-from components.contract.escaping import markdown
 from components.contract.files.tables import read_frame, read_json, write_text
 from components.settings.paths import Paths
 from components.settings.sections import (
@@ -21,7 +19,7 @@ from components.settings.sections import (
     ValidationConfig,
 )
 from components.workflow import pages
-from components.workflow.caching import (
+from components.workflow.caching.freshness import (
     asked_question,
     charged_place,
     digest_of,
@@ -122,93 +120,33 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
-    """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
-    from components.ads.audience_score import audience_score
-    from components.ads.contact_sheets import ad_names, ads, ads_board, board, caption_board, known_texts
-    from components.ads.copy_choice import wordings
-    from components.ads.drawable_texts import drawable_texts
-    from components.ads.pool import fill_pool
+    """Photos -> trained generators, judged, and a pool of new creatives that the interest model ranks."""
+    from components.ads.new_creatives import Sources, Training, make_creatives
     from components.contract.files.digests import digest_package
-    from components.generators.build_training import origin
-    from components.generators.photos.preprocessing import augment, denoise
-    from components.generators.photos.training_photos import NoNewPictures, training_photos
     from components.generators.pretrained import adopt
-    from components.generators.quality.photo_manifold import FILE as BOUNDS
-    from components.generators.quality.quality_review import review
     from components.generators.text_to_image.text_encoders import encoder
-    from components.generators.text_to_image.text_to_image import WORDS, literacy, teach
-    from components.interest import CalibratedModel
-    from components.interest.segment_scores import draw_audience
-    from components.workflow.checkpointed_training import clear_checkpoints, train
-    from components.workflow.local_folders import digests, taken
-    from components.workflow.stage_inputs import built_features, files_in, validated
+    from components.workflow.caching.local_folders import remarks, taken
+    from components.workflow.checkpointed_training import clear_checkpoints, train_all
+    from components.workflow.stage_inputs import built_features, validated
+    from components.workflow.stage_models import interest_model
 
     tables, _ = validated(paths)
-    model, built = built_features(paths)
-    try:
-        photos, test, remarks = training_photos(tables, built, config.side)
-    except NoNewPictures as why:
-        record = {"generators": {}, "gate": None, "pool": 0, "remarks": [f"no new pictures were made: {why}"]}
-        out.json("metrics.json", record)
-        write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
-        return
-    written, unwritten = drawable_texts(tables)
-    photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
-    lessons = augment(photos, config.augment)
-    adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
-    words = taken(config, "text_encoder", encoder)
-    trained = {origin(name): train(name, lessons, config, paths) for name in config.generators}
-    generators = {name: each.generator for name, each in trained.items()} | adopted
-    judged = review(generators, photos, test, config, model.network)
-    for name in judged.passing() or generators:
-        out.files(f"model/{name}", (trained | adopted)[name].files())
-    best = judged.leading()
-    scorer = paths.stage("interest") / "model"
-    audience = draw_audience(built, photos.segments, config.audience, config.seed)
-    about = {"best": best, "texts": known_texts(written), "max_attempts": config.max_attempts}
-    about |= {"campaigns": wordings(written), "interest": digest_package(scorer)}
-    out.json("model/about.json", about)
-    out.table("model/audience.parquet", audience)
-    out.files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
-    out.files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
-    if config.reader_steps:
-        reading = teach(generators[best], photos, judged.classifier, config.seed, config.reader_steps, words)
-        remarks = (*remarks, literacy(reading, config.seed))
-        out.files(f"model/{WORDS}", reading.words())
-        out.files("boards", {"captions.png": caption_board(reading, attempts=config.max_attempts)})
-    pool = None
-    if judged.passing():
-        score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
-        makers = [generators[name] for name in judged.passing()]
-        per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
-        try:
-            pool = fill_pool(written, makers, judged.manifold, score, per_campaign, fraction, config.seed)
-        except NoNewPictures as why:
-            remarks = (*remarks, f"no new pictures were made: {why}")
-    else:
-        remarks = (*remarks, "no new pictures were made: no generator passed the gate")
-    if pool is not None and len(pool.creatives):
-        for name in ("creatives", "images", "ranking"):
-            out.table(f"pool/{name}.parquet", getattr(pool, name))
-        made = ads(pool, tables["campaigns"])
-        out.files("pool/ads", made)
-        out.json("pool/ads.json", ad_names(pool))
-        out.files("boards", {"ads.png": ads_board(made)})
-    record = {
-        "generators": {name: each.to_dict() for name, each in trained.items()},
-        **judged.to_dict(),
-        "remarks": [
-            *remarks,
-            *unwritten,
-            *(each.start for each in trained.values() if each.start),
-            *(f"creatives.{name}: from a local folder, digest {it}" for name, it in digests(config).items()),
-            *(pool.remarks() if pool else ()),
-        ],
-        "pool": 0 if pool is None else len(pool.creatives),
-    }
-    out.json("metrics.json", record)
-    seconds = {name: each.summary.seconds for name, each in trained.items()}
-    write_text(pages.creatives(record, seconds), paths.docs / "creatives.md")
+    interest = interest_model(paths), digest_package(paths.stage("interest") / "model")
+    training = Training(
+        adopt=lambda photos: taken(config, "pretrained", lambda files: adopt(files, photos)),
+        train=lambda photos: train_all(photos, config, paths),
+        words=taken(config, "text_encoder", encoder),
+    )
+    made = make_creatives(Sources(tables, *built_features(paths), *interest), training, config)
+    for name, content in made.files.items():
+        out.file(name, content)
+    for name, table in made.tables.items():
+        out.table(name, table)
+    for name, document in made.documents.items():
+        out.json(name, document)
+    made.record["remarks"] += remarks(config)
+    out.json("metrics.json", made.record)
+    write_text(pages.creatives(made.record, made.seconds), paths.docs / "creatives.md")
     clear_checkpoints(paths)
 
 
@@ -220,56 +158,44 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     of the select slice, on which the policy was chosen.
     """
     from components.evaluation.held_out import JUDGE, SELECT, consenting, held_out, later_than, without
-    from components.evaluation.judging import bots_before, judge
+    from components.evaluation.judging import bots_before, judge_forms
     from components.evaluation.log_checks.leakage import leakage_findings
-    from components.evaluation.reports.evaluation_report import page, picture, picture_name
     from components.policies.proposal import Learned, propose
     from components.simulator import truth
-    from components.workflow.deployed_policy import read_champion
-    from components.workflow.stage_inputs import built_features, interest_model, pool_creatives, validated
+    from components.workflow.evaluation_files import EvaluationRecord, write_evaluation
+    from components.workflow.publishing.deployed_policy import read_champion
+    from components.workflow.stage_inputs import built_features, validated
+    from components.workflow.stage_models import interest_model, pool_creatives
 
     tables, card = validated(paths)
     model, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
     champion = read_champion(paths)
-    baseline = None if champion is None else lambda rows, own: champion.probabilities(tables, rows, own)
-    selecting, judging = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
+    baseline = None if champion is None else lambda rows, scored: champion.probabilities(tables, rows, scored)
+    select, judge = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
     if champion is not None:
-        judging = later_than(judging, champion.package.acting.learned_until)
+        judge = later_than(judge, champion.package.acting.learned_until)
+    choice = consenting(select).selecting(len(judge.impressions))
     learned = Learned(model, built, interest_model(paths))
-    choice = consenting(selecting).selecting(len(judging.impressions))
     policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
-    judged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
-    rows = judging if judged else selecting
-    since = model.splits.starts(JUDGE if judged else SELECT)
+    charged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
+    rows, since = (judge, model.splits.starts(JUDGE)) if charged else (select, model.splits.starts(SELECT))
     if config.exclude_bots:
         rows = without(rows, bots_before(tables["impressions"][tables["impressions"]["timestamp"] < since]))
     quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
-    lost = quarantined[model.splits.may_judge(quarantined)] if judged else quarantined.head(0)
-    click = None if card.world is None else truth(card.world, tables)
-    own = tables["impressions"].merge(rows.impressions[["impression_id"]], on="impression_id")
-    about = {"creatives": built.creatives_at(since), "tables": tables, "lost": lost, "click": click}
-    about["findings"] = leakage_findings(tables, own)
-    forms, report, drawn = {}, [pages.slice_judged(judged)], {}
-    for form in policy.acting.forms:
-        target, charge = policy.acts(form, rows.impressions, rows.pairs, rows.offsets)
-        forms[form] = judge(rows, target, charge, config, **about)
-        for name, found in forms[form].logs.items():
-            known = forms[form].truths[name]
-            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(found)}{pages.truth(known)}")
-            drawn[picture_name(form, name)] = picture(found.evaluation, known and known["target"])
-    guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
-    record = [{"form": form, "guards": guards, **found.to_dict()} for form, found in forms.items()]
-    offered = {form: [asdict(each) for each in of_form] for form, of_form in promised.items()}
-    noted = {"judged": judged, "conversion_window_days": card.conversion_window_days}
-    out.files("policy", policy.files())
-    out.json("evaluation.json", {**noted, "forms": record, "temperatures": offered})
-    out.json("truth.json", {form: found.truths for form, found in forms.items()})
-    out.files("pictures", drawn)
-    out.text("estimates.csv", pages.estimates(record))
-    write_text(
-        "\n".join([*report, pages.temperatures(policy.acting.temperatures, offered)]), paths.docs / "evaluation.md"
+    forms = judge_forms(
+        policy,
+        rows,
+        config,
+        creatives=built.creatives_at(since),
+        tables=tables,
+        lost=quarantined[model.splits.may_judge(quarantined)] if charged else quarantined.head(0),
+        findings=leakage_findings(tables, rows.of_log(tables["impressions"])),
+        click=None if card.world is None else truth(card.world, tables),
     )
+    out.files("policy", policy.files())
+    record = EvaluationRecord(forms, promised, policy.acting.temperatures, charged, card.conversion_window_days)
+    write_evaluation(record, config, paths, out)
 
 
 @_stage

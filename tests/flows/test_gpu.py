@@ -15,7 +15,7 @@ from prefect.states import Completed, Crashed, Failed
 from components.settings.errors import UserError
 from components.settings.paths import ROOT
 from components.settings.sections import load_settings
-from components.workflow import remote_stage
+from components.workflow.remote import remote_stage
 from flows.gpu import DEPLOYMENT, creatives_on_gpu
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,10 @@ from components.contract.files.tables import write_bytes
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig, Settings, load_settings
-from components.workflow import remote_stage, run_stage
-from components.workflow.manifests import Manifest
-from components.workflow.object_store import open_store, send
+from components.workflow import run_stage
+from components.workflow.caching.manifests import Manifest
+from components.workflow.remote import remote_stage
+from components.workflow.remote.object_store import open_store, send
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from components.images import encode_png
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import load_settings
 from components.workflow import run_stage, stages
-from components.workflow.manifests import read_manifest
+from components.workflow.caching.manifests import read_manifest
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow

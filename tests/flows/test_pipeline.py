@@ -17,7 +17,7 @@ from components.settings.errors import UserError
 from components.settings.paths import ROOT, STAGES, Paths
 from components.settings.sections import load_settings
 from components.workflow import run_stage, stages
-from components.workflow.manifests import read_manifest
+from components.workflow.caching.manifests import read_manifest
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow

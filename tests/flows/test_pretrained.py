@@ -12,8 +12,9 @@ from components.generators.photos.training_photos import training_photos
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import GeneratorConfig, load_settings
-from components.workflow import remote_stage, run_stage
+from components.workflow import run_stage
 from components.workflow.generate import Order, _read, make
+from components.workflow.remote import remote_stage
 from components.workflow.stage_inputs import built_features, validated
 from tests.components.generators import tiny
 from tests.flows.conftest import copied

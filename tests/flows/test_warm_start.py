@@ -9,7 +9,8 @@ from components.contract.files.tables import read_json
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import load_settings
-from components.workflow import remote_stage, run_stage
+from components.workflow import run_stage
+from components.workflow.remote import remote_stage
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from components.ads.contact_sheets import ad_names, ads, ads_board
 from components.ads.pool import Pool
 from components.images import encode_png
 from components.settings.paths import ROOT
-from components.workflow.manifests import Manifest
-from components.workflow.publication import _pictures
+from components.workflow.caching.manifests import Manifest
+from components.workflow.publishing.export import _pictures
 from components.workflow.stage_outputs import Outputs
 
 CAMPAIGNS = [

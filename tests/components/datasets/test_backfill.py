@@ -13,7 +13,7 @@ from components.settings.paths import Paths
 from components.settings.sections import ValidationConfig, WorldConfig
 from components.workflow import stages
 from components.workflow.advance import advance
-from components.workflow.manifests import read_manifest
+from components.workflow.caching.manifests import read_manifest
 
 NAME = "marketplace"
 WEEK = WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=2100, days=7)

@@ -20,7 +20,7 @@ from components.registry.experiment_plan import (
 from components.registry.signing import beside, sign
 from components.settings.errors import UserError
 from components.settings.paths import Paths
-from components.workflow.publication import export, exported_policy
+from components.workflow.publishing.export import export, exported_policy
 from tests.components.policies.packages import package, write
 
 
@@ -136,7 +136,9 @@ def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatc
     (paths.champion / "pool" / "ads" / "one.png").unlink()
     signed(paths.champion)
     with monkeypatch.context() as patch:
-        patch.setattr("components.workflow.publication.write_json", lambda *_: 1 / 0)  # the manifest, its last file
+        patch.setattr(
+            "components.workflow.publishing.export.write_json", lambda *_: 1 / 0
+        )  # the manifest, its last file
         with pytest.raises(ZeroDivisionError):
             export(outcome(paths.champion, 3, 4), paths)
     assert digest_tree(paths.export, skip=()) == before

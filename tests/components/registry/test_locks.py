@@ -120,7 +120,7 @@ def test_a_registry_without_a_lock_is_refused_unless_a_postgresql_is_named(uri, 
 
 def test_a_run_on_a_server_is_refused_before_any_work(tmp_path, monkeypatch):
     from components.settings.paths import Paths
-    from components.workflow.publication import snapshot
+    from components.workflow.publishing.publication import snapshot
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -42,7 +42,7 @@ from components.registry.standing import standing
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig
-from components.workflow.publication import export
+from components.workflow.publishing.export import export
 from tests.components.policies.packages import package, write
 from tests.components.registry.test_decision import evidence
 
@@ -300,7 +300,7 @@ def test_a_warm_start_finds_the_champion_generators_as_they_were_registered(stor
     from components.registry.decision import Gate
     from components.registry.promotion import apply_gate
     from components.settings.sections import CreativesConfig, Settings
-    from components.workflow.publication import snapshot
+    from components.workflow.publishing.publication import snapshot
 
     cold, warm = Settings(), Settings(creatives=CreativesConfig(warm_start=True))
     paths = Paths.of("store", workdir=str(tmp_path))

@@ -22,7 +22,7 @@ from components.settings.sections import ValidationConfig, WorldConfig
 from components.simulator import truth
 from components.simulator import vocabulary as words
 from components.workflow.advance import advance
-from components.workflow.publication import export, exported_policy
+from components.workflow.publishing.export import export, exported_policy
 from tests.components.policies.packages import ACTING, catalogue, write
 
 NAME = "marketplace"

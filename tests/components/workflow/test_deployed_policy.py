@@ -12,7 +12,7 @@ from components.policies.logging_preference import policy_name
 from components.registry.signing import beside, sign
 from components.settings.errors import UserError
 from components.settings.paths import Paths
-from components.workflow.deployed_policy import read_champion
+from components.workflow.publishing.deployed_policy import read_champion
 from tests.components.policies.packages import package, write
 
 
@@ -94,7 +94,7 @@ def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(
     def unread(*_):
         raise AssertionError("the package was read")
 
-    monkeypatch.setattr("components.workflow.deployed_policy.PolicyPackage.from_files", unread)
+    monkeypatch.setattr("components.workflow.publishing.deployed_policy.PolicyPackage.from_files", unread)
     policy, before = paths.champion / "policy.json", (paths.champion / "policy.json").read_bytes()
     policy.write_text("{}")
     with pytest.raises(UserError, match="cut off or altered; `adloom run shop` fetches it anew"):

@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from components.contract.files.digests import digest_file, digest_tree
-from components.workflow.manifests import Manifest, digest_code, read_manifest
+from components.workflow.caching.manifests import Manifest, digest_code, read_manifest
 from components.workflow.stage_outputs import Outputs
 
 DUE = Manifest(stage="features", settings="s", code="c", inputs={"validation": "v"}, outputs={})

@@ -7,7 +7,7 @@ from upath import UPath
 
 from components.contract.files.digests import digest_file, digest_tree
 from components.settings.errors import UserError
-from components.workflow.object_store import open_store, receive, send
+from components.workflow.remote.object_store import open_store, receive, send
 
 FILES = {"validation/shoppers.parquet": b"rows" * 50, "validation/manifest.json": b"{}", "docs/page.md": b""}
 

@@ -14,7 +14,8 @@ from components.contract.validation.data_report import DataReport, RuleCount, Ta
 from components.evaluation.breakdowns import Part
 from components.evaluation.intervals.resampling import Interval
 from components.evaluation.reports.evaluation_report import page as evaluation_page
-from components.workflow import pages, publication
+from components.workflow import pages
+from components.workflow.publishing import publication
 from tests.components.contract.test_escaping import HOSTILE, Seen
 
 OURS = {"h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "pre", "code", "strong"}

@@ -15,8 +15,9 @@ from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig, Settings
-from components.workflow.manifests import Manifest
-from components.workflow.publication import export, exported_policy, preview, publish, renew_export, snapshot
+from components.workflow.caching.manifests import Manifest
+from components.workflow.publishing.export import export, exported_policy, renew_export
+from components.workflow.publishing.publication import preview, publish, snapshot
 from tests.components.policies.packages import package, write
 from tests.components.registry.test_decision import evidence
 from tests.fixtures.packages.make import FOLDER

@@ -28,14 +28,14 @@ GRAPH = {
     "creatives": Stage(
         ("validation", "features", "interest"),
         (
-            *(*READS, "workflow/stage_models", "workflow/checkpointed_training", "workflow/local_folders"),
+            *(*READS, "workflow/stage_models", "workflow/checkpointed_training", "workflow/caching/local_folders"),
             *(*INTEREST, "generators", "ads"),
         ),
     ),
     "evaluation": Stage(
         ("validation", "features", "interest", "creatives"),
         (
-            *(*READS, "workflow/stage_models", "workflow/deployed_policy"),
+            *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy", "workflow/evaluation_files"),
             *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing"),
         ),
     ),

@@ -15,11 +15,11 @@ from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import Section, Settings
 from components.workflow import run_stage
-from components.workflow.caching import is_fresh, is_made_by
-from components.workflow.local_folders import digests
-from components.workflow.manifests import Manifest, read_manifest
-from components.workflow.object_store import open_store, receive, send
-from components.workflow.stage_graph import GRAPH
+from components.workflow.caching.freshness import is_fresh, is_made_by
+from components.workflow.caching.local_folders import digests
+from components.workflow.caching.manifests import Manifest, read_manifest
+from components.workflow.caching.stage_graph import GRAPH
+from components.workflow.remote.object_store import open_store, receive, send
 from components.workflow.stage_outputs import Outputs
 
 STAGE = "creatives"

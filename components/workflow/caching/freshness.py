@@ -13,9 +13,9 @@ from components.contract.files.tables import read_json
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, Paths
 from components.settings.sections import PromotionConfig, Section
-from components.workflow.local_folders import digests
-from components.workflow.manifests import Manifest, digest_code, read_manifest
-from components.workflow.stage_graph import GRAPH
+from components.workflow.caching.local_folders import digests
+from components.workflow.caching.manifests import Manifest, digest_code, read_manifest
+from components.workflow.caching.stage_graph import GRAPH
 from components.workflow.stage_inputs import encoder_file
 
 

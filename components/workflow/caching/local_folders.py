@@ -44,6 +44,11 @@ def digests(config: CreativesConfig) -> dict[str, str]:
     }
 
 
+def remarks(config: CreativesConfig) -> list[str]:
+    """What a record says of each folder that was used."""
+    return [f"creatives.{name}: from a local folder, digest {digest}" for name, digest in digests(config).items()]
+
+
 def _files(setting: str, folder: str | None) -> dict[str, UPath]:
     """First name -> file; UserError where the folder, or a file of it, is not there."""
     if folder is None:

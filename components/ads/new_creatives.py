@@ -1,0 +1,159 @@
+"""Photos, texts and the interest model -> new creatives: generators trained and judged, and a pool of ads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from components.ads.audience_score import audience_score
+from components.ads.contact_sheets import ad_names, ads, ads_board, board, caption_board, known_texts
+from components.ads.copy_choice import wordings
+from components.ads.drawable_texts import drawable_texts
+from components.ads.pool import Pool, fill_pool
+from components.features import FeatureModel, Features
+from components.generators.generator_protocol import Generator
+from components.generators.photos.preprocessing import augment, denoise
+from components.generators.photos.training_photos import NoNewPictures, Photos, training_photos
+from components.generators.quality.photo_manifold import FILE as BOUNDS
+from components.generators.quality.quality_review import Review, review
+from components.generators.text_to_image.text_encoders import Encoder
+from components.generators.text_to_image.text_to_image import WORDS, TextToImage, literacy, teach
+from components.interest import CalibratedModel
+from components.interest.segment_scores import draw_audience
+from components.settings.sections import CreativesConfig
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What new creatives are made from: validated tables, the fitted feature model, its features, and the interest
+    model with the digest of its package."""
+
+    tables: Mapping[str, pd.DataFrame]
+    model: FeatureModel
+    features: Features
+    interest: CalibratedModel
+    interest_digest: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """How generators are had. adopt: photos -> pretrained ones, by name. train: photos -> trained ones, by name; each
+    has `generator`, `files()`, `to_dict()`, `start` and `summary`. words: the encoder of captions."""
+
+    adopt: Callable[[Photos], Mapping[str, Generator]]
+    train: Callable[[Photos], Mapping[str, Any]]
+    words: Encoder
+
+
+@dataclass
+class NewCreatives:
+    """What the stage writes: files, tables and JSON documents by relative name, and the record of it all.
+
+    seconds: of each training, for the page alone: a rerun does not repeat them.
+    """
+
+    record: dict[str, Any]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    documents: dict[str, Any] = field(default_factory=dict)
+
+    def add_files(self, folder: str, contents: Mapping[str, bytes]) -> None:
+        """Add each of `contents` (relative name -> bytes) below `folder`."""
+        self.files |= {f"{folder}/{name}": content for name, content in contents.items()}
+
+
+def make_creatives(sources: Sources, training: Training, config: CreativesConfig) -> NewCreatives:
+    """Train and judge the generators, teach the best one captions, and fill the pool with what passes.
+
+    Where there is nothing to learn from, or no generator passes, the record says so and there is no pool.
+    """
+    try:
+        photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
+    except NoNewPictures as why:
+        remarks = [f"no new pictures were made: {why}"]
+        return NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": remarks})
+    photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
+    adopted = training.adopt(photos)
+    trained = training.train(augment(photos, config.augment))
+    generators = {name: run.generator for name, run in trained.items()} | adopted
+    judged = review(generators, photos, test, config, sources.model.network)
+    texts, undrawable = drawable_texts(sources.tables)
+    made = NewCreatives({}, {name: run.summary.seconds for name, run in trained.items()})
+    for name in judged.passing() or generators:
+        made.add_files(f"model/{name}", (trained | adopted)[name].files())
+    audience = draw_audience(sources.features, photos.segments, config.audience, config.seed)
+    _describe_model(made, judged, audience, _about(sources, texts, judged, config))
+    made.add_files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
+    if config.reader_steps:
+        reader = teach(
+            generators[judged.leading()], photos, judged.classifier, config.seed, config.reader_steps, training.words
+        )
+        _add_captions(made, reader, config.max_attempts)
+        remarks = (*remarks, literacy(reader, config.seed))
+    pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config)
+    if pool is not None and len(pool.creatives):
+        _add_pool(made, pool, sources.tables["campaigns"])
+    starts = [run.start for run in trained.values() if run.start]
+    made.record |= {
+        "generators": {name: run.to_dict() for name, run in trained.items()},
+        **judged.to_dict(),
+        "remarks": [*remarks, *refusals, *undrawable, *starts, *(pool.remarks() if pool else ())],
+        "pool": 0 if pool is None else len(pool.creatives),
+    }
+    return made
+
+
+def _about(
+    sources: Sources, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesConfig
+) -> dict[str, Any]:
+    """What `adloom generate` has to know of the generators: about.json."""
+    return {
+        "best": judged.leading(),
+        "texts": known_texts(texts),
+        "max_attempts": config.max_attempts,
+        "campaigns": wordings(texts),
+        "interest": sources.interest_digest,
+    }
+
+
+def _describe_model(made: NewCreatives, judged: Review, audience: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    made.documents["model/about.json"] = about
+    made.tables["model/audience.parquet"] = audience
+    made.add_files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
+
+
+def _add_captions(made: NewCreatives, reader: TextToImage, attempts: int) -> None:
+    made.add_files(f"model/{WORDS}", reader.words())
+    made.add_files("boards", {"captions.png": caption_board(reader, attempts=attempts)})
+
+
+def _filled_pool(
+    sources: Sources,
+    texts: Mapping[str, pd.DataFrame],
+    generators: Mapping[str, Generator],
+    judged: Review,
+    audience: pd.DataFrame,
+    config: CreativesConfig,
+) -> tuple[Pool | None, tuple[str, ...]]:
+    """The pool of the generators that passed; None and the reason where there is none."""
+    if not judged.passing():
+        return None, ("no new pictures were made: no generator passed the gate",)
+    score = audience_score(sources.interest, sources.model, audience, sources.tables)
+    passing = [generators[name] for name in judged.passing()]
+    try:
+        pool = fill_pool(
+            texts, passing, judged.manifold, score, config.pool_per_campaign, config.duplicate_fraction, config.seed
+        )
+    except NoNewPictures as why:
+        return None, (f"no new pictures were made: {why}",)
+    return pool, ()
+
+
+def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame) -> None:
+    made.tables |= {f"pool/{name}.parquet": getattr(pool, name) for name in ("creatives", "images", "ranking")}
+    drawn = ads(pool, campaigns)
+    made.add_files("pool/ads", drawn)
+    made.documents["pool/ads.json"] = ad_names(pool)
+    made.add_files("boards", {"ads.png": ads_board(drawn)})

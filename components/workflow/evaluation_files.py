@@ -1,0 +1,48 @@
+"""What the stage evaluation found -> its files: the record that the gate reads, charts, and the page for people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from components.contract.escaping import markdown
+from components.contract.files.tables import write_text
+from components.evaluation.judging import Judgement
+from components.evaluation.reports.evaluation_report import page, picture, picture_name
+from components.policies.temperature import Prospect
+from components.settings.paths import Paths
+from components.settings.sections import EvaluationConfig
+from components.workflow import pages
+from components.workflow.stage_outputs import Outputs
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """forms: each form's judgement. promised: what each temperature promised it. temperatures: the chosen ones.
+
+    judged: whether the judged rows were looked at. conversion_window_days: of the data set.
+    """
+
+    forms: Mapping[str, Judgement]
+    promised: Mapping[str, Sequence[Prospect]]
+    temperatures: Mapping[str, float]
+    judged: bool
+    conversion_window_days: int
+
+
+def write_evaluation(record: EvaluationRecord, config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
+    """Write evaluation.json, truth.json, estimates.csv, a chart per form and log, and the page."""
+    guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
+    forms = [{"form": form, "guards": guards, **judgement.to_dict()} for form, judgement in record.forms.items()]
+    offered = {form: [asdict(prospect) for prospect in promised] for form, promised in record.promised.items()}
+    noted = {"judged": record.judged, "conversion_window_days": record.conversion_window_days}
+    out.json("evaluation.json", {**noted, "forms": forms, "temperatures": offered})
+    out.json("truth.json", {form: judgement.truths for form, judgement in record.forms.items()})
+    out.text("estimates.csv", pages.estimates(forms))
+    report = [pages.slice_judged(record.judged)]
+    for form, judgement in record.forms.items():
+        for name, assessment in judgement.logs.items():
+            truths = judgement.truths[name]
+            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(assessment)}{pages.truth(truths)}")
+            chart = picture(assessment.evaluation, truths and truths["target"])
+            out.file(f"pictures/{picture_name(form, name)}", chart)
+    report.append(pages.temperatures(record.temperatures, offered))
+    write_text("\n".join(report), paths.docs / "evaluation.md")

@@ -1,0 +1,187 @@
+"""The champion's package -> the files that an ad server takes, byte for byte; and back, for the simulated shop."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from upath import UPath
+
+from components.contract.files.atomic_files import replace_folder, scratch_folder
+from components.contract.files.digests import digest_bytes, digest_file, digest_json, digest_package, digest_tree
+from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
+from components.registry.locks import folder_lock
+from components.registry.signing import beside, verify
+from components.settings.errors import UserError
+from components.settings.paths import Paths
+from components.workflow.publishing.publication import POLICY, RUN, forms_of
+
+EXPERIMENT = ("experiment.json", "experiment.md")
+POOL = ("creatives", "images")  # tables of a package that join the shop when it acts
+
+
+def export(outcome: Mapping, paths: Paths) -> None:
+    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new pictures,
+    the plan of the experiment that would confirm it, and a manifest.
+
+    The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
+    UserError, with the export as it was, where they are not the registered ones.
+    """
+    if outcome["champion"] is None:
+        return
+    with folder_lock(Path(paths.artifacts), RUN):
+        own = outcome["champion"] == outcome["candidate"]
+        if not own:
+            verify(
+                Path(paths.champion),
+                f"{outcome['dataset']}-{POLICY}",
+                beside(Path(paths.champion)),
+                str(paths.champion),
+            )
+        _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)
+
+
+def renew_export(dataset: str, paths: Paths) -> bool:
+    """Write what is exported anew, of the champion that the registry has now; whether anything was exported here.
+
+    A first export is written too, where the data set's runs are made: where there is a candidate. The champion's files
+    are fetched aside, for a run that is under way is judging against those in the snapshot.
+    """
+    from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
+    from components.registry.promotion import CHAMPION
+
+    if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
+        return False
+    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    with (
+        folder_lock(Path(paths.artifacts), "an export"),
+        scratch_folder(paths.champion) as scratch,
+    ):
+        package = scratch / POLICY
+        fetch_package(champion, Path(package))
+        acting, digest = forms_of(champion), digest_of(champion)
+        told = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+        _export(told, package, paths)
+    return True
+
+
+# What a server needs of each form beside policy.json and the catalogue: files and folders of the package.
+FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
+RULE = (
+    "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
+    "and campaign in decisions.parquet; with no such cell, that of segment `any`; then that of placement `any` too. "
+    "Keep the creatives that are eligible and active now by catalogue.parquet; their probabilities, divided by their "
+    "sum, get (1 - exploration), and the rest is shared evenly among them. Of new creatives (`new`), those that are "
+    "eligible share new_share evenly, and the others keep the rest."
+)
+
+
+def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
+    """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
+    from components.policies.logging_preference import policy_name
+
+    acting, files = outcome["acting"], digest_tree(package)
+    if digest_json(files) != outcome["package"]:
+        raise UserError(
+            f"{package}: these are not the files of version {outcome['champion']} as they were registered; nothing was "
+            f"exported. `adloom run {outcome['dataset']}` makes or fetches them anew"
+        )
+    acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
+    with scratch_folder(paths.export) as fresh:
+        forms = acting["forms"] or [acts]
+        for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
+            _copy(package, name, fresh)
+        copied = digest_tree(fresh)
+        pictures = _pictures(package)
+        for name in pictures:
+            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "pictures" / name)
+            copied[f"pool/ads/{name}"] = digest_file(fresh / "pictures" / name)
+        altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
+        if altered:
+            raise UserError(
+                f"{package}: {', '.join(altered)} changed while it was being exported; nothing was exported"
+            )
+        for name, content in _experiment(outcome, paths).items():
+            write_bytes(content, fresh / name)
+        digest = outcome["package"]
+        manifest = {
+            "policy_version": outcome["champion"],
+            "dataset": outcome["dataset"],
+            "package": digest,
+            "forms": forms,
+            "acts": acts,
+            "logging_policy": f"{policy_name(digest)}-{acts}",
+            "rule": RULE,
+            "pictures": pictures,
+            "files": digest_tree(fresh),
+        }
+        write_json(manifest, fresh / "manifest.json")
+        replace_folder(fresh, paths.export)
+
+
+def _pictures(package: UPath) -> dict[str, str]:
+    """File name -> creative_id of each ad in `package`; older packages name the file after the id."""
+    names, ads = package / "pool" / "ads.json", package / "pool" / "ads"
+    if names.exists():
+        return dict(read_json(names))
+    return {picture.name: picture.stem for picture in sorted(ads.glob("*.png"))} if ads.exists() else {}
+
+
+def _copy(package: UPath, name: str, folder: UPath) -> None:
+
+    source = package / name
+    files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
+    for file in files:
+        write_bytes(file.read_bytes(), folder / file.relative_to(package).as_posix())
+
+
+def exported_policy(paths: Paths):
+    """The champion as the last run exported it, for the simulated shop to act on; None where no run has.
+
+    UserError where the package that the export came from is gone, or the form that acts needs a server.
+    """
+    from components.policies.policy_package import TABLE, PolicyPackage
+    from components.workflow.advance import Champion
+
+    if not (paths.export / "manifest.json").exists():
+        return None
+    manifest = read_json(paths.export / "manifest.json")
+    if manifest.get("acts") != TABLE:
+        raise UserError(
+            f"{paths.export}: the champion acts as {manifest.get('acts')}, for its table did not pass, and the "
+            "simulated shop can look up a table only. `adloom data advance` goes on when a table has passed, or where "
+            "nothing is exported"
+        )
+    package = _package_of(manifest, paths)
+    files = {file.name: file.read_bytes() for file in paths.export.iterdir() if file.is_file()}
+    judged = digest_tree(package)
+    altered = sorted(name for name in files if name in judged and digest_bytes(files[name]) != judged[name])
+    if altered:
+        raise UserError(f"{paths.export}: {', '.join(altered)} differ from the package; {_again(paths)}")
+    table = PolicyPackage.from_files(files).table
+    pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
+    return Champion(manifest["logging_policy"], table.probabilities, pool)
+
+
+def _package_of(manifest: Mapping, paths: Paths) -> UPath:
+    for package in (paths.stage("promotion") / POLICY, paths.champion):
+        if package.exists() and digest_package(package) == manifest["package"]:
+            return package
+    raise UserError(
+        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; {_again(paths)}"
+    )
+
+
+def _again(paths: Paths) -> str:
+    return f"`adloom run {paths.artifacts.name}` brings it back"
+
+
+def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
+    """The champion's experiment plan: of the run that promoted it, carried on by later ones; none where it is lost."""
+    earlier = paths.export / "manifest.json"
+    carried = earlier.exists() and read_json(earlier)["policy_version"] == outcome["champion"]
+    plan = paths.stage("promotion") / EXPERIMENT[0]
+    own = plan.exists() and (
+        outcome["champion"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
+    )
+    folder = paths.stage("promotion") if own else paths.export if carried else None
+    files = [] if folder is None else [folder / name for name in EXPERIMENT]
+    return {file.name: file.read_bytes() for file in files if file.exists()}

@@ -1,0 +1,1 @@
+"""The creatives stage on a machine that shares no disk."""
