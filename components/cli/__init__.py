@@ -26,7 +26,7 @@ class _Plain(click.Group):
 @click.option("--params", default="params.yaml", show_default=True, metavar="FILE", help="The settings file.")
 @click.pass_context
 def adloom(context: click.Context, params: str) -> None:
-    """Learn which ad creative to show to whom, make new ones, and promote only what the evidence carries."""
+    """Learn which ad creative to show to whom, generate new ones, and promote what the log supports."""
     context.obj = params
 
 

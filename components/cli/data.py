@@ -13,10 +13,13 @@ def data() -> None:
 
 @data.command()
 @click.argument("name", required=False, type=DATASET, metavar="[DATASET]")
-@click.option("--scenario", metavar="FILE", help="A scenario's name or file, for a marketplace of its own.")
+@click.option("--scenario", metavar="FILE", help="Name or file of a scenario to simulate.")
 @click.pass_obj
 def build(params: str, name: str | None, scenario: str | None) -> None:
-    """Build the data sets that come with Adloom (no name: all) from packages that your package managers fetch."""
+    """Build the data sets that come with Adloom (no name: all of them).
+
+    Your package managers fetch the photos and logs they are built from.
+    """
     from upath import UPath
 
     from components import datasets
@@ -40,7 +43,7 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
 @data.command()
 @click.argument("name", required=False, type=DATASET, metavar="[DATASET]")
 def verify(name: str | None) -> None:
-    """Compare the built data sets, file by file, with the digests that come with Adloom."""
+    """Compare every file of the built data sets with the digests that come with Adloom."""
     from upath import UPath
 
     from components import datasets
@@ -56,7 +59,7 @@ def verify(name: str | None) -> None:
 def add(name: str, folder: str) -> None:
     """Copy a folder with the contract's files to data/NAME and bring it under data.dvc.
 
-    An addition that was cut off is finished by the same command.
+    Run the same command again to finish an addition that was interrupted.
     """
     from upath import UPath
 
@@ -95,10 +98,11 @@ def _dvc_add(target) -> bool:
 @click.argument("name", type=DATASET, metavar="NAME")
 @click.pass_obj
 def pull(params: str, name: str) -> None:
-    """Bring data/NAME up to date from the database that `source` under datasets.NAME in params.yaml names.
+    """Update data/NAME from the database named by datasets.NAME.source in params.yaml.
 
-    Reads in one read-only transaction and writes whole days, which stay as they are; a pull that was cut goes on after
-    the last whole day. Credentials are ${NAME} in the URL and come from the environment.
+    Reads in one read-only transaction and writes whole days, which never change afterwards. After an interrupted pull,
+    run it again: it continues after the last whole day. Write credentials as ${VARIABLE} in the URL; their values come
+    from the environment.
     """
     from upath import UPath
 
@@ -128,13 +132,13 @@ def pull(params: str, name: str) -> None:
 
 @data.command()
 @click.argument("name", type=DATASET, metavar="DATASET")
-@click.option("--days", type=int, required=True, metavar="N", help="How many days.")
-@click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Where runs left the champion.")
+@click.option("--days", type=int, required=True, metavar="N", help="Number of days to simulate.")
+@click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Folder of earlier runs.")
 def advance(name: str, days: int, workdir: str) -> None:
-    """Let the simulated marketplace go on for N days in data/DATASET.
+    """Simulate N more days of the marketplace in data/DATASET.
 
-    The champion that the last run exported shows the ads, its new creatives among them; without a champion the shop's
-    own logging policy does. Earlier days stay as they are; `dvc add data` makes the new ones part of data.dvc.
+    The exported champion chooses the ads, including its new creatives; without an export, the simulated shop's own
+    logging policy does. Earlier days do not change. Run `dvc add data` to record the new days in data.dvc.
     """
     from upath import UPath
 

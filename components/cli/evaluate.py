@@ -1,4 +1,4 @@
-"""`adloom evaluate`: off-policy evaluation of anybody's log, with no MLflow and no Prefect."""
+"""`adloom evaluate`: off-policy evaluation of any log, without MLflow or Prefect."""
 
 import json
 
@@ -9,19 +9,25 @@ from components.contract.escaping import terminal
 
 
 @click.command()
-@click.option("--log", "log", required=True, metavar="FILE", help="impression_id, action, propensity, reward, ...")
-@click.option("--target", required=True, metavar="FILE", help="impression_id, action, probability, in long form.")
-@click.option("--actions", metavar="FILE", help="action, feature_*: what mips needs.")
+@click.option("--log", "log", required=True, metavar="FILE", help="Columns impression_id, action, propensity, reward.")
+@click.option("--target", required=True, metavar="FILE", help="Columns impression_id, action, probability.")
+@click.option("--actions", metavar="FILE", help="Columns action, feature_*; the estimator mips needs them.")
 @click.option(
-    "--reward-range", nargs=2, type=float, default=(0.0, 1.0), show_default=True, metavar="LO HI", help="Of one reward."
+    "--reward-range",
+    nargs=2,
+    type=float,
+    default=(0.0, 1.0),
+    show_default=True,
+    metavar="LO HI",
+    help="Smallest and largest possible reward.",
 )
 @json_option
 def evaluate(log: str, target: str, actions: str | None, reward_range: tuple[float, float], as_json: bool) -> None:
-    """Say what a TARGET policy would have earned on a LOG, how sure that is, and whether to trust it.
+    """Estimate what a TARGET policy would have earned on a LOG, with intervals, and say whether to trust it.
 
-    Files are Parquet or CSV. A log without a column timestamp must be in order of time, for the intervals that hold at
-    any sample size need it; times are ISO 8601, or numbers since 1970 in one unit. Rows without a shopper_id count as
-    shoppers of their own. An abstention is an answer: it exits with 0.
+    Files are Parquet or CSV. Sort a log without the column timestamp by time: the finite-sample intervals need the
+    order. Times are ISO 8601, or numbers since 1970 in one unit. Each row without a shopper_id counts as a separate
+    shopper. If the log cannot support an estimate, the verdict is abstain and the exit code is still 0.
     """
     from components.evaluation import evaluate_files
 

@@ -11,17 +11,17 @@ from components.settings.errors import UserError
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@click.option("--text", metavar="TEXT", help="What the picture should show, in English or Chinese.")
-@click.option("--category", metavar="NAME", help="A category of the data set; default: all in turn.")
-@click.option("--segment", type=int, metavar="NUMBER", help="A shopper segment; default: all in turn.")
-@click.option("--placement", metavar="NAME", help="Where it will be shown: the words and look that should earn most.")
-@click.option("--hour", type=click.IntRange(0, 23), metavar="HOUR", help="When, by the shoppers' clock where logged.")
-@click.option("--personalise", is_flag=True, help="Search for pictures that the segment should like, or say why not.")
-@click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="How many.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same pictures.")
-@click.option("--out", required=True, metavar="DIR", help="Folder for the pictures and manifest.json.")
+@click.option("--text", metavar="TEXT", help="What the image should show, in English or Chinese.")
+@click.option("--category", metavar="NAME", help="Category of the data set; default: all in turn.")
+@click.option("--segment", type=int, metavar="NUMBER", help="Shopper segment; default: all in turn.")
+@click.option("--placement", metavar="NAME", help="Placement to choose copy, template and palette for.")
+@click.option("--hour", type=click.IntRange(0, 23), metavar="HOUR", help="The same for an hour of the shopper's day.")
+@click.option("--personalise", is_flag=True, help="Search for images that the segment should prefer.")
+@click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Number of images.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the images.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for the images, ads and manifest.json.")
 def generate(dataset, text, category, segment, placement, hour, personalise, count, seed, out) -> None:
-    """Make new creatives with the champion generator of DATASET: pictures, ads and a manifest."""
+    """Generate images and ads with the champion generator of DATASET, and a manifest that describes them."""
     if Path(out).is_file():
         raise UserError(f"--out {out}: is a file, not a folder")
     from components.settings.environment import prepare

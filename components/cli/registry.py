@@ -24,9 +24,13 @@ def _login() -> str:
         raise click.UsageError("this user has no login name, so say who decides: --by NAME") from None
 
 
-because = click.option("--reason", metavar="TEXT", help="Why; kept with the version.")
+because = click.option("--reason", metavar="TEXT", help="Reason, recorded with the version.")
 by_whom = click.option(
-    "--by", metavar="NAME", default=_login, show_default="the login name", help="Who; kept with the version."
+    "--by",
+    metavar="NAME",
+    default=_login,
+    show_default="the login name",
+    help="Who decides; recorded with the version.",
 )
 
 
@@ -50,7 +54,7 @@ def _lock(params: str | None, dataset: str) -> str | None:
 @click.argument("dataset", type=DATASET, required=False)
 @json_option
 def status(dataset: str | None, as_json: bool) -> None:
-    """Show champion, challenger, their numbers and the last decision."""
+    """Show the champion, the challenger, their lifts and the last decision."""
     from components.cli.summary import print_status
     from components.registry.standing import standing
 
@@ -64,7 +68,7 @@ def status(dataset: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
+@click.option("--force", is_flag=True, help="Promote although the gate refused; needs --reason.")
 @because
 @by_whom
 @workdir
@@ -72,8 +76,8 @@ def status(dataset: str | None, as_json: bool) -> None:
 def promote(params: str | None, dataset: str, force: bool, reason: str | None, by: str, workdir: str) -> None:
     """Make the challenger policy of DATASET its champion, if it passed the gate.
 
-    Its files are checked, and its decision is made again from the evidence that was kept. The export in the working
-    directory follows.
+    The command verifies the challenger's files and repeats its decision from the recorded evidence. It then updates
+    the export in the working directory.
     """
     from components.registry.promotion import promote as move
 
@@ -89,7 +93,7 @@ def promote(params: str | None, dataset: str, force: bool, reason: str | None, b
 @by_whom
 @click.pass_obj
 def reject(params: str | None, dataset: str, reason: str | None, by: str) -> None:
-    """Turn the challenger policy of DATASET down: it no longer waits, and no run proposes this version again."""
+    """Reject the challenger policy of DATASET: it stops waiting, and no run proposes this version again."""
     from components.registry.promotion import reject as turn_down
 
     outcome = turn_down(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
@@ -103,10 +107,10 @@ def reject(params: str | None, dataset: str, reason: str | None, by: str) -> Non
 @workdir
 @click.pass_obj
 def rollback(params: str | None, dataset: str, reason: str | None, by: str, workdir: str) -> None:
-    """Give the champion's place in DATASET back to the version that held it before.
+    """Make the previous champion policy of DATASET champion again.
 
-    Repeated, it goes one champion further back each time. The export in the working directory follows. No run promotes
-    the version that loses the place, or one made by the same settings and code, until `adloom promote` does.
+    Each repetition goes back one more champion. The command updates the export in the working directory. No run
+    promotes the version that was rolled back, or one made with the same settings and code; only `adloom promote` does.
     """
     from components.registry.promotion import rollback as move
 
@@ -118,13 +122,13 @@ def rollback(params: str | None, dataset: str, reason: str | None, by: str, work
 
 @click.command()
 @click.argument("dataset")
-@click.option("--reason", metavar="TEXT", required=True, help="How you know them; kept with the versions.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why you trust the files; recorded with the versions.")
 @by_whom
 @click.pass_obj
 def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
     """Sign the champions of DATASET that were registered before packages were signed.
 
-    Their files have to be those of their digests. Where they come from is your word, and is kept with the versions.
+    The files must match their registered digests. You vouch for their origin; your reason is recorded.
     """
     from components.registry.promotion import vouch
     from components.registry.standing import MODELS

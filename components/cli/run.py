@@ -25,25 +25,25 @@ DATASET = DatasetName()
 setting = click.option(
     "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated."
 )
-workdir = click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Where outputs go.")
+workdir = click.option("--workdir", default="artifacts", show_default=True, metavar="DIR", help="Folder for outputs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
 
 
 @click.command()
 @click.argument("datasets", nargs=-1, type=DATASET, metavar="[DATASET ...]")
-@click.option("--data", "folder", metavar="DIR", help="A data set of your own: a folder with the contract's files.")
+@click.option("--data", "folder", metavar="DIR", help="Folder with your own data set.")
 @click.option(
     "--as-of", metavar="DATE", help="Use only what was known at this time (UTC); publishes nothing without --publish."
 )
-@click.option("--publish", is_flag=True, help="With --as-of: charge the ledger, register, and move the champion.")
+@click.option("--publish", is_flag=True, help="With --as-of: charge the ledger, register versions, and promote.")
 @setting
 @workdir
 @json_option
 @click.pass_obj
 def run(params: str, datasets, folder, as_of, publish, overrides, workdir, as_json) -> None:
-    """Run the whole flow: validate, learn, generate, evaluate, and promote if the evidence holds.
+    """Run all six stages: validation, features, interest, creatives, evaluation, promotion.
 
-    With no name: marketplace, then openbandit.
+    Without a name: marketplace, then openbandit. Stages whose inputs, settings and code have not changed are skipped.
     """
     from components.settings.environment import prepare
 
@@ -93,13 +93,13 @@ def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, 
 
 @click.command()
 @click.argument("name", metavar="STAGE")
-@click.option("--dataset", required=True, type=DATASET, help="The data set to run it on.")
-@click.option("--force", is_flag=True, help="Run even if nothing it depends on has changed.")
+@click.option("--dataset", required=True, type=DATASET, help="Data set to run the stage on.")
+@click.option("--force", is_flag=True, help="Run even if no input, setting or code has changed.")
 @setting
 @workdir
 @click.pass_obj
 def stage(params: str, name, dataset, force, overrides, workdir) -> None:
-    """Run one STAGE on a data set; what dvc.yaml calls.
+    """Run one STAGE on a data set, as dvc.yaml does. Registers nothing.
 
     Stages, in order: validation, features, interest, creatives, evaluation, promotion.
     """

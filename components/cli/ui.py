@@ -15,7 +15,10 @@ from components.settings.errors import UserError
 @click.option("--prefect-port", type=click.IntRange(1, 65535), default=4200, show_default=True)
 @click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(prefect_port: int, mlflow_port: int) -> None:
-    """Serve the Prefect and MLflow pages on loopback until Ctrl-C. Both refuse requests of other sites' pages."""
+    """Serve the Prefect and MLflow pages on loopback until Ctrl-C.
+
+    Both refuse requests from the pages of other sites.
+    """
     from components.settings.environment import prepare
 
     for port in (prefect_port, mlflow_port):
@@ -56,9 +59,10 @@ def _own_pages_only(port: int) -> list[str]:
 
 @click.command()
 def databases() -> None:
-    """Make the databases of Prefect and MLflow, or bring them up to date, before the first server starts.
+    """Create or migrate the databases of Prefect and MLflow before the first server starts.
 
-    Safe on several machines at once: the migrations of both race otherwise. The settings say where the databases are.
+    Several machines may run it at once; without it, their migrations can collide. Environment variables name the
+    databases.
     """
     from components.settings.environment import prepare
 
