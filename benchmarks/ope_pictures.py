@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/evidence.md from what the benchmarks wrote with --out.
+"""Draws the pictures of docs/measured-evaluation.md from what the benchmarks wrote with --out.
 
 python -m benchmarks.ope_pictures --gate gate.json --accuracy accuracy.jsonl --folder docs/pictures
 """

@@ -42,7 +42,7 @@ def project(tmp_path) -> Path:
 
 
 def share(project: Path, address: str, *settings: str) -> None:
-    """What docs/operations.md says, and the commit that tells the others."""
+    """What docs/your-data.md says, and the commit that tells the others."""
     dvc(project, "remote", "add", "--default", "team", address)
     for setting in ("verify true", *settings):
         dvc(project, "remote", "modify", "team", *setting.split())

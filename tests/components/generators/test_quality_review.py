@@ -103,7 +103,7 @@ def test_limits_follow_what_real_photos_of_the_data_set_reach():
 
 @pytest.mark.parametrize(("cas", "asked"), [(0.801, 0.862), (0.790, 0.866), (0.627, 0.633)])
 def test_the_marketplaces_generators_pass_as_they_did(cas, asked):
-    """The table in docs/creatives.md; the VAE that was sampled from its prior is refused as it was."""
+    """The table in docs/measured-generators.md; the VAE that was sampled from its prior is refused as it was."""
     ground = replace(GROUND, cas=0.866, reverse_cas=0.868, samples=5000)
     assert judge(replace(GOOD, cas=cas, reverse_cas=asked), ground, Limits(), chance=0.1).passed
     assert not judge(replace(GOOD, cas=0.695, reverse_cas=0.39), ground, Limits(), chance=0.1).passed
