@@ -13,33 +13,33 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test setup data repro lint ui peers clean help
 
-run: data            ## build the data if needed, run the whole flow on both data sets, show what came of it
+run: data            ## build the data if needed, run all stages on both data sets, show a summary
 	$(BIN)/adloom run
 
-test: $(READY)       ## every test, on all cores, each file's on one
+test: $(READY)       ## every test, on all cores; each file on one core
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-setup: $(READY)      ## the environment, inside the project
+setup: $(READY)      ## create the environment, inside the project
 
 data: $(READY)       ## build the two data sets that come with Adloom
 	$(BIN)/adloom data build
 
-repro: data          ## the same stages through DVC
+repro: data          ## run the same stages through DVC
 	$(BIN)/dvc repro
 	git diff --exit-code data.dvc
 
-lint: $(READY)       ## style of code and names
+lint: $(READY)       ## check the style of code and names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-ui: $(READY)         ## the Prefect and MLflow pages, on loopback
+ui: $(READY)         ## serve the Prefect and MLflow pages, on loopback
 	$(BIN)/adloom ui
 
-peers: $(READY)      ## peers' packages, in an environment of their own, for benchmarks only
+peers: $(READY)      ## packages that benchmarks compare with, in a separate environment
 	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .adloom/peers
 	$(UV_INSTALL) --python .adloom/peers/bin/python --no-deps -r benchmarks/peers/requirements.txt
 
-clean:               ## everything that the above made, the data included
+clean:               ## delete everything that these targets made, data included
 	rm -rf .venv artifacts data .adloom ads .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 help:                ## this list
