@@ -33,15 +33,15 @@ def generate(dataset, text, category, segment, placement, hour, personalise, cou
     from components.workflow.generate import generate as make
 
     made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour, personalise))
-    click.echo(f"{out}: {made.written} pictures, their ads and manifest.json")
+    click.echo(f"{out}: {made.written} images, their ads and manifest.json")
     if made.ctr:
         expected, average, unaware = made.ctr
         click.echo(
-            f"expected click-through in that context: {expected:.4f}; {average:.4f} with average words and looks, "
-            f"{unaware:.4f} with those chosen without the context"
+            f"expected click-through in that context: {expected:.4f}; {average:.4f} with average copy, "
+            f"{unaware:.4f} with the copy chosen without the context"
         )
     if made.ordinary is not None:
-        click.echo(f"{made.written - sum(made.ordinary.values())} of {made.written} pictures are personalised")
+        click.echo(f"{made.written - sum(made.ordinary.values())} of {made.written} images are personalised")
         for reason, count in made.ordinary.items():
             click.echo(terminal(f"{count} are ordinary ones; {reason}"))
     if made.unmet:

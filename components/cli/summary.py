@@ -9,7 +9,7 @@ from components.contract.escaping import terminal
 
 NEXT = """
 Next:
-  adloom status                                 what stands, and why
+  adloom status                                 champions and decisions
   adloom ui                                     the runs, and the registry
   adloom generate marketplace -n 8 --out ads    new ads from the champion
   artifacts/DATASET/docs/                       the reports"""
@@ -22,7 +22,7 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
         click.echo(json.dumps(list(outcomes), allow_nan=False))
         return
     console = _console()
-    console.print("What the evidence says")
+    console.print("Result")
     headings = ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion")
     rows = [
         (
