@@ -55,14 +55,14 @@ from components.datasets.marketplace import build_tables
 from components.evaluation import evaluate_files
 from components.settings.errors import UserError
 from components.settings.paths import Paths
-from components.settings.sections import EvaluationConfig, Settings, WorldConfig
+from components.settings.sections import EvaluationConfig, Settings, SimulatorConfig
 from components.simulator import Photos
 from components.workflow import run_stage
 
 RESULTS = Path("benchmarks/results/corruptions.jsonl")
 SECONDS = 120  # of one trial
 COMMANDS = ("evaluate", "data add", "run")
-SIZE = WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=6, events=500, impressions=300, days=8)
+SIZE = SimulatorConfig(shoppers=60, campaigns=2, creatives_per_campaign=6, events=500, impressions=300, days=8)
 QUICK = EvaluationConfig(bootstrap=20, clones=2, clone_impressions=200, reward_models=(), min_ess=10.0)
 FAILURES = ("traceback", "silent", "outside", "lost", "hang")
 HOSTILE_TEXTS = [
@@ -116,7 +116,7 @@ def make_inputs(folder: Path) -> None:
     shop = folder / "shop"
     for name, table in tables.items():
         write_table(table, UPath(shop / f"{name}.parquet"))
-    write_card(card.model_copy(update={"name": "shop", "world": None}), UPath(shop))
+    write_card(card.model_copy(update={"name": "shop", "simulator": None}), UPath(shop))
     _make_log(folder / "evaluate", random)
 
 

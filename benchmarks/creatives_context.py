@@ -105,7 +105,7 @@ def main() -> None:
 
     paths = Paths.of("marketplace", workdir=arguments.workdir)
     tables, card = validated(paths)
-    found = judge(*choose_all(paths, tables), tables, card.world)
+    found = judge(*choose_all(paths, tables), tables, card.simulator)
     gains = found.groupby("context", sort=False)
     print(json.dumps({name: {key: interval(own[key].to_numpy()) for key in own.columns[1:]} for name, own in gains}))
 

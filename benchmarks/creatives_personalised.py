@@ -104,9 +104,9 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
     from components.generators.photos.training_photos import training_photos
     from components.settings.sections import load_settings
 
-    chosen = (f"world.scenario={scenario}", f"world.impressions={impressions}")
+    chosen = (f"simulator.scenario={scenario}", f"simulator.impressions={impressions}")
     settings = load_settings("params.yaml", "marketplace", chosen)
-    tables, card = build_tables(settings.world, load_photos())
+    tables, card = build_tables(settings.simulator, load_photos())
     model = fit_features(tables, settings.features, card.ends_at)
     built = build_features(model, tables, settings.features)
     photos, _, _ = training_photos(tables, built, None)
@@ -153,7 +153,7 @@ def judge(scene: Scene, card, searches: list[Search], bases: dict[str, pd.DataFr
         "creatives": pd.concat([scene.tables["creatives"], *(rows for rows, _ in made)], ignore_index=True),
         "images": pd.concat([scene.tables["images"], *(images for _, images in made)], ignore_index=True),
     }
-    law, random = truth(card.world, tables), np.random.default_rng(0)
+    law, random = truth(card.simulator, tables), np.random.default_rng(0)
     later = scene.built.impressions[scene.built.impressions["split"] == "judge"]
     values = []
     for each, (creatives, _) in zip(searches, made, strict=True):

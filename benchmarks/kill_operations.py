@@ -19,7 +19,7 @@ OWN = "shop"  # the name that the data set is added under
 PULLED = "bakery"  # the name of the data set that comes from a database
 SOURCE = "ADLOOM_KILLS_SOURCE"  # environment variable with the database's URL, which its operation needs
 TINY = {
-    "world": {
+    "simulator": {
         "shoppers": 200,
         "campaigns": 2,
         "creatives_per_campaign": 12,
@@ -134,7 +134,7 @@ def build() -> None:
     few = Photos(
         tuple(photos.ids[row] for row in rows), photos.pictures[rows], photos.category[rows], photos.split[rows]
     )
-    tables, card = build_tables(settings()[0].world, few)
+    tables, card = build_tables(settings()[0].simulator, few)
     for place in (f"data/{NAME}", "mine"):
         write_dataset(tables, card, UPath(place))
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)

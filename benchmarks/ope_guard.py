@@ -24,7 +24,7 @@ from components.evaluation.gate.evidence import GUARDS, gate_evidence
 from components.evaluation.logged_decisions import LoggedDecisions, cover, pairs_of
 from components.evaluation.outcomes import Outcomes, metrics
 from components.policies.ragged_rows import row_sums
-from components.settings.sections import EvaluationConfig, WorldConfig, load_settings
+from components.settings.sections import EvaluationConfig, SimulatorConfig, load_settings
 from components.simulator import load_scenario
 from components.simulator.ad_day import HIDE, draw_feedback
 from components.simulator.click_law import Law, annoyance_factor, ill_feedback_probability
@@ -71,7 +71,7 @@ class Planted:
 @cache
 def _market(impressions: int) -> Market:
     """The baseline's market; JUDGES, half of its days, draw `impressions`."""
-    config = WorldConfig(impressions=2 * impressions)
+    config = SimulatorConfig(impressions=2 * impressions)
     return open_market(config, load_scenario("baseline"), load_photos().head(6000, 500))
 
 

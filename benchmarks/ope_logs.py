@@ -14,7 +14,7 @@ from components.datasets.fashion_mnist import load_photos
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies import Softmax
 from components.policies.ragged_rows import row_sums
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario, vocabulary
 from components.simulator.ad_day import NOTHING_SHOWN, Decided, Exposures, decide, simulate_ads
 from components.simulator.click_law import Situation, click_probability, exposures_before
@@ -90,7 +90,7 @@ class Rows:
 
 def arena(scenario: str, impressions: int, temperature: float = 0.1, training: int = 200_000) -> Arena:
     """The scenario's market, drawing `impressions` per log, and a policy learned from `training` earlier ones."""
-    config = WorldConfig(scenario=scenario, impressions=2 * training, seed=WorldConfig().seed)
+    config = SimulatorConfig(scenario=scenario, impressions=2 * training, seed=SimulatorConfig().seed)
     market = open_market(config, load_scenario(scenario), _photos())
     learning = replace(market, config=config.model_copy(update={"seed": TRAINING_SEED}))
     tables, intercept = _learn(learning, draw_rows(learning, LEARNS))

@@ -36,7 +36,7 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     seed, workdir, overrides = task
     begun = time.process_time()
     folder = UPath(workdir) / str(seed)
-    settings = load_settings("params.yaml", NAME, (f"world.seed={seed}", *overrides))
+    settings = load_settings("params.yaml", NAME, (f"simulator.seed={seed}", *overrides))
     paths = Paths.of(NAME, data=str(folder / "data" / NAME), workdir=str(folder / "artifacts"))
     _build(settings, paths)
     for name in ("validation", "features", "interest"):
@@ -59,7 +59,7 @@ def _build(settings, paths) -> None:
     from components.settings.paths import ROOT
 
     shutil.rmtree(paths.artifacts, ignore_errors=True)
-    tables, card = build_tables(settings.world, load_photos(cache=ROOT / ".adloom" / "cache"))
+    tables, card = build_tables(settings.simulator, load_photos(cache=ROOT / ".adloom" / "cache"))
     write_dataset(tables, card, paths.data)
 
 
@@ -95,7 +95,7 @@ def _values(paths, decision: dict) -> dict:
     _, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
     rows = held_out(tables, built, pairs, JUDGE, None)
-    rate = truth(card.world, tables)(rows.pairs)
+    rate = truth(card.simulator, tables)(rows.pairs)
 
     def value(policy: np.ndarray) -> float:
         return float(row_sums(policy * rate, rows.offsets).mean())

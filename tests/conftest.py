@@ -1,4 +1,4 @@
-"""A shop small enough to run whole in tests: real photos, the simulated world, every setting sized down."""
+"""A shop small enough to run whole in tests: real photos, simulated shoppers, every setting sized down."""
 
 import os
 import uuid
@@ -15,7 +15,7 @@ from components.settings.paths import ROOT
 from tests.skips import CI, skipped
 
 SMALL = {
-    "world": {
+    "simulator": {
         "shoppers": 400,
         "campaigns": 2,
         "creatives_per_campaign": 12,
@@ -93,7 +93,7 @@ def built_shop(tmp_path_factory, few_photos) -> Shop:
     for section, values in SMALL.items():
         document[section] = {**document[section], **values}
     (folder / "params.yaml").write_text(yaml.safe_dump(document))
-    tables, card = build_tables(load_settings(folder / "params.yaml", "marketplace").world, few_photos)
+    tables, card = build_tables(load_settings(folder / "params.yaml", "marketplace").simulator, few_photos)
     write_dataset(tables, card, UPath(folder / "data" / "marketplace"))
     return Shop(folder)
 

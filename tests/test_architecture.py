@@ -15,7 +15,7 @@ from tests.imports import imports_of
 
 ORDER = list(PACKAGES)
 MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "cli"}
-SURROUNDING = {"world", "source", "notify"}  # sections of settings that are no stage's
+SURROUNDING = {"simulator", "source", "notify"}  # sections of settings that are no stage's
 CLOCK_READERS = {
     "components.workflow.notices",  # a notice's signature has a time, against replay
     "components.datasets.pull",  # a day that is not over is not pulled
@@ -84,7 +84,7 @@ def test_the_truth_stays_out_of_every_model(path):
 
 
 def path_to_truth(module: str) -> list[str]:
-    """The imports by which `module` reaches the world, at whatever depth; none where it does not."""
+    """The imports by which `module` reaches the simulator, at whatever depth; none where it does not."""
     found: dict[str, str | None] = {module: None}
     waiting = [module]
     while waiting:

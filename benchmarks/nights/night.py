@@ -99,7 +99,7 @@ def _day_value(paths: Paths) -> tuple[float, float, float]:
     log = tables["impressions"]
     last = log[log["timestamp"].dt.floor("D") == log["timestamp"].max().floor("D")]
     pairs = tables["candidates"].merge(last[["impression_id"]])
-    earned = pairs.assign(p=truth(card.world, tables)(pairs))
+    earned = pairs.assign(p=truth(card.simulator, tables)(pairs))
     shown = float((earned["p"] * earned["propensity"]).sum() / len(last))
     uniform = float(earned.groupby("impression_id")["p"].mean().mean())
     return shown, uniform, float(last["click"].mean())

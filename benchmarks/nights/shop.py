@@ -11,7 +11,7 @@ from components.settings.paths import ROOT
 NAME = "marketplace"
 SCENARIO = Path(__file__).with_name("strong.yaml")
 SMALL = {
-    "world": {
+    "simulator": {
         "scenario": str(SCENARIO),
         "shoppers": 2_000,
         "campaigns": 3,
@@ -44,10 +44,10 @@ def build(folder: Path, seed: int) -> None:
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     del document["datasets"]
     sections = {name: {**document[name], **values} for name, values in SMALL.items()}
-    sections["world"] = {**sections["world"], "seed": seed}
+    sections["simulator"] = {**sections["simulator"], "seed": seed}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump({**document, **sections}), encoding="utf-8")
-    tables, card = build_tables(load_settings(folder / "params.yaml", NAME).world, _few_photos())
+    tables, card = build_tables(load_settings(folder / "params.yaml", NAME).simulator, _few_photos())
     write_dataset(tables, card, UPath(folder / "data" / NAME))
 
 

@@ -34,9 +34,9 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
     cache = prepare() / "cache"
     with show_progress():
         for each in (name,) if name else SHIPPED:
-            overrides = (f"world.scenario={scenario}",) if scenario else ()
-            world = load_settings(params, each, overrides).world
-            built = datasets.build(each, UPath("data"), world, cache)
+            overrides = (f"simulator.scenario={scenario}",) if scenario else ()
+            config = load_settings(params, each, overrides).simulator
+            built = datasets.build(each, UPath("data"), config, cache)
             click.echo(f"{built.name}: {'built in' if built.fresh else 'is already in'} {built.folder}")
 
 

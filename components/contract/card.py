@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -20,7 +21,7 @@ from upath import UPath
 from components.contract.files.tables import write_text
 from components.settings.errors import UserError
 from components.settings.file_names import dataset_fault
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 
 NAME = "dataset.yaml"
 MAX_BYTES = 100_000
@@ -51,7 +52,7 @@ class _PlainLoader(yaml.SafeLoader):
 class DatasetCard(BaseModel):
     """What is known about a data set beside its tables; which of them were observed and which simulated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True)
 
     name: Annotated[str, AfterValidator(_named)]  # prefixes models, experiments, folders
     source: Text
@@ -61,7 +62,8 @@ class DatasetCard(BaseModel):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]  # ISO 4217
     conversion_window_days: Annotated[int, Field(ge=0)]
     ends_at: AwareDatetime  # nothing in the log is later
-    world: WorldConfig | None = None  # the settings that built a simulated data set
+    # the settings that built a simulated data set; `world` in cards of release 0.1
+    simulator: SimulatorConfig | None = Field(None, validation_alias=AliasChoices("simulator", "world"))
 
     @field_validator("ends_at")
     @classmethod

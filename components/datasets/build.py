@@ -17,7 +17,7 @@ from components.datasets.package_download import DEFAULT_CACHE
 from components.datasets.shipped_digests import SHIPPED, differences, due_digests
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario, scenario_names
 from components.simulator.simulate import ends_at
 
@@ -34,7 +34,7 @@ class Built:
     fresh: bool
 
 
-def build(name: str, data_folder: UPath, config: WorldConfig, cache: Path = DEFAULT_CACHE) -> Built:
+def build(name: str, data_folder: UPath, config: SimulatorConfig, cache: Path = DEFAULT_CACHE) -> Built:
     """Data set `name` (marketplace or openbandit) -> a folder below `data_folder`.
 
     A scenario other than the shipped one makes `marketplace-<id>`. What was built with other settings is never
@@ -69,12 +69,12 @@ def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
     return Built(openbandit.NAME, folder, fresh=True)
 
 
-def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> Built:
+def _build_marketplace(data_folder: UPath, config: SimulatorConfig, cache: Path) -> Built:
     name = check_dataset_name(marketplace.name_of(load_scenario(config.scenario)))
     folder = data_folder / name
     recover_folder(folder)
     _refuse_other_settings(folder, config)
-    if _went_on(folder, config) or (config == WorldConfig() and _is_right(folder, name)):
+    if _went_on(folder, config) or (config == SimulatorConfig() and _is_right(folder, name)):
         return Built(name, folder, fresh=False)
     existing = os.environ.get(COPY_OF_PHOTOS)
     photos = load_photos(Path(existing) if existing else None, cache)
@@ -85,11 +85,11 @@ def _build_marketplace(data_folder: UPath, config: WorldConfig, cache: Path) -> 
         # The truth needs the scenario as it was, whatever becomes of the user's file.
         kept = config.model_copy(update={"scenario": str(folder / SCENARIO)})
         note = yaml.safe_dump(load_scenario(config.scenario).model_dump(), sort_keys=False)
-        write_dataset(tables, card.model_copy(update={"world": kept}), folder, {SCENARIO: note})
+        write_dataset(tables, card.model_copy(update={"simulator": kept}), folder, {SCENARIO: note})
     return Built(name, folder, fresh=True)
 
 
-def _went_on(folder: UPath, config: WorldConfig) -> bool:
+def _went_on(folder: UPath, config: SimulatorConfig) -> bool:
     """Whether days were added to what was built: the user's own, which no build replaces."""
     return (folder / CARD).is_file() and read_card(folder).ends_at > ends_at(config)
 
@@ -98,13 +98,13 @@ def _is_right(folder: UPath, name: str) -> bool:
     return folder.is_dir() and not differences(folder, due_digests(name))
 
 
-def _refuse_other_settings(folder: UPath, config: WorldConfig) -> None:
+def _refuse_other_settings(folder: UPath, config: SimulatorConfig) -> None:
     """A folder built with other settings, or by somebody else, is not ours to replace."""
     if not (folder / CARD).is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder}: holds files but no {CARD}, so it was not built here; move it away first")
         return
-    built = read_card(folder).world
+    built = read_card(folder).simulator
     if built is None:
         raise UserError(f"{folder}: was not built from the simulated marketplace; move it away first")
     changed = [key for key, value in config.model_dump().items() if value != getattr(built, key)]

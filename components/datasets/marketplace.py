@@ -1,10 +1,10 @@
-"""Real photos and the simulated world -> the data set `marketplace`."""
+"""Real photos and the simulator -> the data set `marketplace`."""
 
 import pandas as pd
 
 from components.contract.card import DatasetCard
 from components.datasets.fashion_mnist import LICENCE
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import Photos, Scenario, load_scenario, simulate
 from components.simulator.catalogue import CURRENCY
 from components.simulator.simulate import ends_at
@@ -19,7 +19,7 @@ def name_of(scenario: Scenario) -> str:
     return NAME if scenario.id == SHIPPED else f"{NAME}-{scenario.id}"
 
 
-def build_tables(config: WorldConfig, photos: Photos) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+def build_tables(config: SimulatorConfig, photos: Photos) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """Every table of the marketplace that `config` describes, and its card."""
     scenario = load_scenario(config.scenario)
     tables = simulate(config, scenario, photos)
@@ -33,6 +33,6 @@ def build_tables(config: WorldConfig, photos: Photos) -> tuple[dict[str, pd.Data
         currency=CURRENCY,
         conversion_window_days=scenario.conversion.window_days,
         ends_at=ends_at(config).to_pydatetime(),
-        world=config,
+        simulator=config,
     )
     return tables, card

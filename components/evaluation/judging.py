@@ -22,7 +22,7 @@ Truth = Callable[[pd.DataFrame], np.ndarray]  # pairs (impression_id, creative_i
 @dataclass(frozen=True)
 class Judgement:
     """logs: by logging policy, the largest first. gate: None where no number can be told. truths: by logging policy,
-    where the world's law is known, for the page alone."""
+    where the simulator's law is known, for the page alone."""
 
     logs: dict[str, Assessment]
     gate: GateEvidence | None

@@ -30,7 +30,7 @@ class PolicyLog:
     def values(self, reward: np.ndarray) -> dict[str, float]:
         """What both policies earn per impression, and their difference, where each pair's mean reward is known.
 
-        reward: float64 [n_pairs]. No estimate: the world's truth comes this way, for the page alone.
+        reward: float64 [n_pairs]. The simulator's truth is computed this way, for the page alone.
         """
         baseline = self.log.logging if self.baseline is None else self.baseline
         target, base = (float(self.log.expected(reward, policy).mean()) for policy in (self.target, baseline))

@@ -1,7 +1,7 @@
 """params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in components/workflow/stages.py. The section
-`world` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
+`simulator` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
 `datasets.<name>` overrides any section for one data set.
 """
 
@@ -65,7 +65,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class WorldConfig(Section):
+class SimulatorConfig(Section):
     """Size of the simulated marketplace and the scenario (a name in components/simulator/scenarios, or a file)."""
 
     scenario: ScenarioName = "baseline"
@@ -268,7 +268,7 @@ class NotifyConfig(Section):
 class Settings(Section):
     """All settings of one data set."""
 
-    world: WorldConfig = WorldConfig()
+    simulator: SimulatorConfig = SimulatorConfig()
     source: SourceConfig = SourceConfig()  # `source: postgresql://...` is short for a section with that url
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -368,11 +368,16 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+RENAMED = {"world": "simulator"}  # settings of earlier releases -> what they are called now
+
+
 def _explain(error: ValidationError, source: str) -> str:
     lines = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden" and name in RENAMED:
+            lines.append(f"{source}: {name} is called {RENAMED[name]} now; rename it")
+        elif fault["type"] == "extra_forbidden":
             known = _known_names(fault["loc"][:-1])
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

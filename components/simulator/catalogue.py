@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
 from components.simulator.population import PRODUCTS_PER_CAMPAIGN, Shoppers, campaign_locale
 from components.simulator.product_photos import Photos
@@ -45,7 +45,7 @@ def times(offsets: np.ndarray) -> pd.Series:
     return pd.Series(START + offsets.astype("timedelta64[us]")).dt.tz_localize("UTC")
 
 
-def draw_catalogue(config: WorldConfig, scenario: Scenario, photos: Photos, shoppers: Shoppers) -> Catalogue:
+def draw_catalogue(config: SimulatorConfig, scenario: Scenario, photos: Photos, shoppers: Shoppers) -> Catalogue:
     """The shop's things. Creatives know nothing of the law but `feature_prior`, which `rescore` fills in."""
     rng = generator(config.seed, CATALOGUE)
     campaigns = _campaigns(config, rng)
@@ -53,7 +53,7 @@ def draw_catalogue(config: WorldConfig, scenario: Scenario, photos: Photos, shop
     return Catalogue(campaigns, products, _creatives(config, scenario, products, rng), _shoppers(shoppers))
 
 
-def _campaigns(config: WorldConfig, rng: np.random.Generator) -> pd.DataFrame:
+def _campaigns(config: SimulatorConfig, rng: np.random.Generator) -> pd.DataFrame:
     n = config.campaigns
     billing = np.arange(n) % 2
     bid = np.where(billing == 0, rng.uniform(2, 6, n), rng.uniform(0.15, 0.4, n))  # per 1000 impressions; per click
@@ -74,7 +74,7 @@ def _campaigns(config: WorldConfig, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _products(config: WorldConfig, photos: Photos, rng: np.random.Generator) -> pd.DataFrame:
+def _products(config: SimulatorConfig, photos: Photos, rng: np.random.Generator) -> pd.DataFrame:
     """120 products per campaign in five categories and four brands of its own; the first ones get advertised."""
     n = config.campaigns * PRODUCTS_PER_CAMPAIGN
     category, brand = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -126,7 +126,7 @@ def _photos_of(category: np.ndarray, photos: Photos, rng: np.random.Generator) -
 
 
 def _creatives(
-    config: WorldConfig, scenario: Scenario, products: pd.DataFrame, rng: np.random.Generator
+    config: SimulatorConfig, scenario: Scenario, products: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
     per, n = config.creatives_per_campaign, config.campaigns * config.creatives_per_campaign
     campaign = np.repeat(np.arange(config.campaigns), per)

@@ -132,7 +132,7 @@ class _Logged:
 
 def _changed(day: int) -> UserError:
     when = np.datetime_as_string(START + np.timedelta64(day, "D"), unit="D")
-    return UserError(f"impressions of {when} are not those that the simulated world made; build the data set anew")
+    return UserError(f"impressions of {when} are not those that the simulator made; build the data set anew")
 
 
 def _stack(days: list[pd.DataFrame]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
 from components.simulator.catalogue import DAY, START, Catalogue, draw_catalogue, rescore
 from components.simulator.click_law import Law, plain_appeal, quality
@@ -24,7 +24,7 @@ class Market:
     """What a day of the marketplace needs. `traits` are the creatives', `campaign` [m] their campaign's code, and
     `first_day`, `last_day` [m] the days on which they are active, both included."""
 
-    config: WorldConfig
+    config: SimulatorConfig
     law: Law
     catalogue: Catalogue
     images: pd.DataFrame
@@ -37,7 +37,7 @@ class Market:
     policy: LoggingPolicy
 
 
-def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Market:
+def open_market(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> Market:
     """The marketplace of `config.seed` before its first day."""
     law = latent_law(config, scenario)
     look = fit_look(photos.pictures[photos.split == 0])
@@ -52,7 +52,7 @@ def open_market(config: WorldConfig, scenario: Scenario, photos: Photos) -> Mark
     return _market(config, law, stocked, images, traits, look)
 
 
-def reopen_market(config: WorldConfig, scenario: Scenario, tables: Mapping[str, pd.DataFrame]) -> Market:
+def reopen_market(config: SimulatorConfig, scenario: Scenario, tables: Mapping[str, pd.DataFrame]) -> Market:
     """The marketplace that made `tables`, with the creatives that have joined since; it needs no photos beside them."""
     look = look_of(tables["images"])
     things = Catalogue(tables["campaigns"], tables["products"], tables["creatives"], tables["shoppers"])
@@ -61,7 +61,7 @@ def reopen_market(config: WorldConfig, scenario: Scenario, tables: Mapping[str, 
 
 
 def _market(
-    config: WorldConfig, law: Law, things: Catalogue, images: pd.DataFrame, traits: Traits, look: Look
+    config: SimulatorConfig, law: Law, things: Catalogue, images: pd.DataFrame, traits: Traits, look: Look
 ) -> Market:
     creatives = things.creatives
     first, last = _active_days(creatives)
@@ -84,7 +84,7 @@ def _market(
     )
 
 
-def latent_law(config: WorldConfig, scenario: Scenario) -> Law:
+def latent_law(config: SimulatorConfig, scenario: Scenario) -> Law:
     """The law regenerated from seed and scenario alone; it is in no data set."""
     shoppers = draw_shoppers(config, scenario)
     return Law(scenario, shoppers, tuple(draw_preferences(config, shoppers, epoch) for epoch in (0, 1)))

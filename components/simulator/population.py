@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
 from components.simulator.image_look import ATOMS
 from components.simulator.randomness import PREFERENCES, SHOPPERS, generator, standardised
@@ -83,7 +83,7 @@ def campaign_locale(campaigns: int) -> np.ndarray:
     return (np.arange(campaigns) % 8 % 3 == 1).astype(np.int64)
 
 
-def draw_shoppers(config: WorldConfig, scenario: Scenario) -> Shoppers:
+def draw_shoppers(config: SimulatorConfig, scenario: Scenario) -> Shoppers:
     """All shoppers of the marketplace, those who join later included."""
     rng = generator(config.seed, SHOPPERS)
     n = config.shoppers
@@ -121,7 +121,7 @@ def _targeting(rng: np.random.Generator, locale: np.ndarray, locales: np.ndarray
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def draw_preferences(config: WorldConfig, shoppers: Shoppers, epoch: int) -> Preferences:
+def draw_preferences(config: SimulatorConfig, shoppers: Shoppers, epoch: int) -> Preferences:
     """Tastes of all shoppers and qualities of all things. Epoch 1 is what epoch 0 turns into under drift."""
     rng = generator(config.seed, PREFERENCES, epoch)
     n, segment = len(shoppers.ids), shoppers.segment

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from components.contract.time_window import settle
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 from components.simulator.catalogue import START
 from components.simulator.market import Market, open_market
@@ -19,7 +19,7 @@ from components.simulator.shopper_events import draw_events, quota
 _DAY_MS = 86_400_000
 
 
-def simulate(config: WorldConfig, scenario: Scenario, photos: Photos) -> dict[str, pd.DataFrame]:
+def simulate(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> dict[str, pd.DataFrame]:
     """All tables of the contract, in its columns. Equal arguments give equal tables."""
     market = open_market(config, scenario, photos)
     things = market.catalogue
@@ -63,7 +63,7 @@ def simulate_events(market: Market) -> pd.DataFrame:
     )
 
 
-def ends_at(config: WorldConfig) -> pd.Timestamp:
+def ends_at(config: SimulatorConfig) -> pd.Timestamp:
     """The end of the configured log: midnight after its last day."""
     return pd.Timestamp(START + np.timedelta64(config.days, "D")).tz_localize("UTC")
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.settings.errors import UserError
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator.catalogue import DAY, START
 from components.simulator.click_law import (
     Law,
@@ -28,7 +28,7 @@ from components.simulator.scenario import load_scenario
 Truth = Callable[[pd.DataFrame], np.ndarray]
 
 
-def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
+def truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     """The click law of the marketplace of `config`, as pairs -> probability.
 
     `tables` are those of the data set (validated or not; generated creatives and images may be added to them). The
@@ -37,13 +37,13 @@ def truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     return _judge(config, tables, click_probability)
 
 
-def ill_feedback_truth(config: WorldConfig, tables: dict[str, pd.DataFrame]) -> Truth:
+def ill_feedback_truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     """As `truth`, for the probability that the impression is hidden or reported: float64 [n_pairs] in [0, 1)."""
     return _judge(config, tables, ill_feedback_probability)
 
 
 def _judge(
-    config: WorldConfig, tables: dict[str, pd.DataFrame], chance: Callable[[Law, Traits, Situation], np.ndarray]
+    config: SimulatorConfig, tables: dict[str, pd.DataFrame], chance: Callable[[Law, Traits, Situation], np.ndarray]
 ) -> Truth:
     """`chance` of the law as pairs -> probability."""
     scenario = load_scenario(config.scenario)

@@ -53,7 +53,7 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
     """`days` more days of data set `name`, shown by `champion`, or without one by the shop's own logging policy."""
     folder = UPath(data_folder) / check_dataset_name(name)
     if days < 1:
-        raise UserError(f"--days {days}: the world goes on by 1 day or more")
+        raise UserError(f"--days {days}: write 1 day or more")
     recover_folder(folder)
     if not (folder / CARD).is_file():
         raise UserError(f"{name}: no data set in {folder}; `adloom data build {name}` makes those that can go on")
@@ -62,7 +62,7 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
     ended = pd.Timestamp(card.ends_at)
     _require_campaigns(tables["campaigns"], ended + days * pd.Timedelta(DAY), days)
     joined = tables if champion is None else _join(tables, champion, ended)
-    market = reopen_market(card.world, load_scenario(card.world.scenario), joined)
+    market = reopen_market(card.simulator, load_scenario(card.simulator.scenario), joined)
     choose, policy = (
         (market.policy, market.policy.name) if champion is None else (Served(market, champion.decide), champion.name)
     )
@@ -82,7 +82,7 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
 
 def _require_world(folder: UPath) -> None:
     card = read_card(folder)
-    if card.world is None:
+    if card.simulator is None:
         raise UserError(f"{card.name}: real data; only a simulated marketplace can be made to go on")
 
 

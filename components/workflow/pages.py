@@ -119,11 +119,11 @@ def temperatures(chosen: Mapping[str, float], offered: Mapping[str, Sequence[Map
 
 
 def truth(known: Mapping[str, float] | None) -> str:
-    """What the world's law says beside the estimates; nothing for real data."""
+    """The truth by the simulator's law, beside the estimates; empty for real data."""
     if known is None:
         return ""
     return (
-        f"\nThe world's truth, which no model and no gate sees: target {number(known['target'])}, "
+        f"\nThe simulator's truth, which no model and no gate sees: target {number(known['target'])}, "
         f"baseline {number(known['baseline'])}, lift {number(known['lift'])} clicks per impression.\n"
     )
 

@@ -191,7 +191,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
         tables=tables,
         lost=quarantined[model.splits.may_judge(quarantined)] if charged else quarantined.head(0),
         findings=leakage_findings(tables, rows.of_log(tables["impressions"])),
-        click=None if card.world is None else truth(card.world, tables),
+        click=None if card.simulator is None else truth(card.simulator, tables),
     )
     out.files("policy", policy.files())
     record = EvaluationRecord(forms, promised, policy.acting.temperatures, charged, card.conversion_window_days)

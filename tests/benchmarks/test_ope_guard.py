@@ -7,7 +7,7 @@ from benchmarks.ope_guard import SHARE, Plant, annoyed, first_rows, plant, refus
 from benchmarks.ope_logs import JUDGES, draw_rows
 from components.datasets.fashion_mnist import load_photos
 from components.policies.ragged_rows import row_sums
-from components.settings.sections import EvaluationConfig, WorldConfig
+from components.settings.sections import EvaluationConfig, SimulatorConfig
 from components.simulator import load_scenario
 from components.simulator import vocabulary as words
 from components.simulator.click_law import ill_feedback_probability
@@ -20,7 +20,7 @@ OFTEN = {"hide": 0.02, "report": 0.01}  # ten times and more the default rates, 
 def shop():
     scenario = load_scenario("baseline")
     scenario = scenario.model_copy(update={"feedback": scenario.feedback.model_copy(update=OFTEN)})
-    config = WorldConfig(shoppers=2000, campaigns=4, impressions=60_000, seed=11)
+    config = SimulatorConfig(shoppers=2000, campaigns=4, impressions=60_000, seed=11)
     market = open_market(config, scenario, load_photos().head(2000, 300))
     rows = draw_rows(market, JUDGES)
     return market, rows, unannoyed(market, rows)

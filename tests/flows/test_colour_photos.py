@@ -40,7 +40,7 @@ def coloured_shop(built_shop, tmp_path, monkeypatch) -> Shop:
     made = [large_and_coloured(content, number) for number, content in enumerate(images["image"])]
     images.assign(image=made).to_parquet(table)
     card = yaml.safe_load((shop.data / "dataset.yaml").read_text())
-    del card["world"]  # its law knows the 28x28 photos alone; a shop's own data have none
+    del card["simulator"]  # its law knows the 28x28 photos alone; a shop's own data have none
     (shop.data / "dataset.yaml").write_text(yaml.safe_dump(card))
     return shop
 

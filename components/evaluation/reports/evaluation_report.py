@@ -15,7 +15,7 @@ from components.settings.file_names import file_name
 def page(assessment: Assessment, truth: float | None = None) -> str:
     """Markdown: the verdict and its numbers, the trust card, checks, other rewards, segments and elements.
 
-    truth: the target's true value where the world knows it; it stands beside the estimates and changes none.
+    truth: the target's true value where the simulator knows it; shown beside the estimates, used by none.
     """
     evaluation = assessment.evaluation
     parts = [fenced(to_text(evaluation))]

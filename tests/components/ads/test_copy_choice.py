@@ -14,7 +14,7 @@ from components.features.products.creative_features import WORDS
 from components.images import decode
 from components.interest import train_interest
 from components.interest.segment_scores import draw_audience
-from components.settings.sections import FeaturesConfig, InterestConfig, WorldConfig
+from components.settings.sections import FeaturesConfig, InterestConfig, SimulatorConfig
 from components.simulator import load_scenario, truth
 from components.simulator.simulate import simulate
 
@@ -35,7 +35,7 @@ CAMPAIGN = {
 class Shop:
     """A shop with strong hours and places; `truth_of` asks its law."""
 
-    config: WorldConfig
+    config: SimulatorConfig
     tables: dict
     chooser: Chooser
     later: pd.DataFrame
@@ -66,7 +66,7 @@ def shop(tmp_path_factory, few_photos):
     said = {"extends": "baseline", "id": "hours", "definition": "palettes have hours", "click_rate": 0.1}
     scenario.write_text(yaml.safe_dump({**said, "effects": strong}))
     sizes = {"shoppers": 1000, "campaigns": 1, "creatives_per_campaign": 40, "events": 4000, "impressions": 25_000}
-    config = WorldConfig(scenario=str(scenario), seed=5, days=8, **sizes)
+    config = SimulatorConfig(scenario=str(scenario), seed=5, days=8, **sizes)
     tables = simulate(config, load_scenario(str(scenario)), few_photos)
     log = tables["impressions"]
     shown = log.merge(tables["creatives"][["creative_id", "template"]], on="creative_id", how="left")

@@ -6,13 +6,13 @@ from upath import UPath
 
 from components.contract.card import NAME, read_card, write_card
 from components.settings.errors import UserError
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from tests.components.contract.samples import card
 
 
-@pytest.mark.parametrize("world", [None, WorldConfig(shoppers=7)])
-def test_a_card_survives_its_file(tmp_path, world):
-    written = card(world=world, licence="photos: MIT; 其余: Apache-2.0")
+@pytest.mark.parametrize("simulator", [None, SimulatorConfig(shoppers=7)])
+def test_a_card_survives_its_file(tmp_path, simulator):
+    written = card(simulator=simulator, licence="photos: MIT; 其余: Apache-2.0")
     write_card(written, UPath(tmp_path))
     assert read_card(UPath(tmp_path)) == written
 
@@ -91,3 +91,10 @@ def test_a_card_that_is_an_attack_is_one_sentence(tmp_path, text, words):
     with pytest.raises(UserError, match=words) as caught:
         read_card(UPath(tmp_path))
     assert "dataset.yaml" in str(caught.value) and len(str(caught.value)) < 2000
+
+
+def test_a_card_of_an_earlier_release_names_the_simulator_a_world(tmp_path):
+    write_card(card(simulator=SimulatorConfig(shoppers=7)), UPath(tmp_path))
+    file = tmp_path / "dataset.yaml"
+    file.write_text(file.read_text().replace("simulator:", "world:"))
+    assert read_card(UPath(tmp_path)).simulator == SimulatorConfig(shoppers=7)

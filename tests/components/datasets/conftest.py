@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from components.datasets.fashion_mnist import load_photos
 from components.datasets.marketplace import build_tables
-from components.settings.sections import SourceConfig, WorldConfig
+from components.settings.sections import SimulatorConfig, SourceConfig
 from tests.components.datasets.servers import READER, Server, create, missing
 from tests.components.datasets.shop import SAMPLE, Shop, declared
 
@@ -24,7 +24,7 @@ def photos(all_photos):
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    return WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=600, days=3)
+    return SimulatorConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=600, days=3)
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from components.contract.files.tables import read_frame, read_table, write_table
 from components.datasets.dataset_files import write_dataset
 from components.datasets.marketplace import build_tables
 from components.settings.paths import Paths
-from components.settings.sections import ValidationConfig, WorldConfig
+from components.settings.sections import SimulatorConfig, ValidationConfig
 from components.workflow import stages
 from components.workflow.advance import advance
 from components.workflow.caching.manifests import read_manifest
 
 NAME = "marketplace"
-WEEK = WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=2100, days=7)
+WEEK = SimulatorConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, events=300, impressions=2100, days=7)
 
 
 def validated(data: UPath, workdir: UPath, as_of=None) -> dict[str, str]:

@@ -74,7 +74,7 @@ def test_a_scenario_of_ones_own_travels_with_its_data(tiny_config, small_photos,
     with pytest.raises(UserError, match="was built with other settings: scenario"):
         build("marketplace", UPath(tmp_path / "data"), config)
     path.unlink()
-    assert load_scenario(read_card(built.folder).world.scenario) == scenario
+    assert load_scenario(read_card(built.folder).simulator.scenario) == scenario
 
 
 def test_other_settings_never_overwrite(tiny_config, small_photos, tmp_path):
@@ -143,12 +143,12 @@ def test_verify_names_what_differs(tmp_path, tiny_config):
 @pytest.mark.slow
 def test_the_default_marketplace_is_as_committed(tmp_path):
     """The whole build at its default size, against the committed digests: the same bytes on every machine."""
-    from components.settings.sections import WorldConfig
+    from components.settings.sections import SimulatorConfig
 
-    built = build("marketplace", UPath(tmp_path), WorldConfig())
+    built = build("marketplace", UPath(tmp_path), SimulatorConfig())
     assert built.fresh
     assert verify(UPath(tmp_path), "marketplace") == 90
     clicks = read_table(built.folder, "impressions", columns=["click"])["click"]
-    assert len(clicks) == WorldConfig().impressions
+    assert len(clicks) == SimulatorConfig().impressions
     assert np.isclose(clicks.mean(), 0.02, atol=0.002)
     shutil.rmtree(tmp_path / "marketplace")

@@ -27,7 +27,7 @@ def test_the_shipped_file_knows_the_shipped_data_sets():
     assert dataset_names(PARAMS) == ("marketplace", "openbandit")
 
 
-SEEDED = ("world", "features", "interest", "creatives", "evaluation")
+SEEDED = ("simulator", "features", "interest", "creatives", "evaluation")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_missing_params_file_is_named(tmp_path):
 
 def test_every_scenario_can_be_named_even_the_one_that_yaml_takes_for_no_value():
     for name in scenario_names():
-        assert load_settings(PARAMS, "marketplace", (f"world.scenario={name}",)).world.scenario == name
+        assert load_settings(PARAMS, "marketplace", (f"simulator.scenario={name}",)).simulator.scenario == name
 
 
 def test_settings_cannot_be_changed():
@@ -116,3 +116,10 @@ def test_settings_nested_beyond_measure_are_one_sentence(tmp_path):
         load_settings(tmp_path / "params.yaml", "shop")
     with pytest.raises(UserError, match="is not a YAML value"):
         load_settings(PARAMS, "shop", ("evaluation.bootstrap=" + "[" * 50_000,))
+
+
+def test_a_section_of_an_earlier_release_is_told_its_new_name(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("world: {seed: 1}\n")
+    with pytest.raises(UserError, match="world is called simulator now; rename it"):
+        load_settings(file, "marketplace")

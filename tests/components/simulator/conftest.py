@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from components.datasets.fashion_mnist import load_photos
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario
 from components.simulator.market import Market, open_market
 from components.simulator.simulate import simulate_log
@@ -65,7 +65,7 @@ def bright(photos):
     def make(scenario_id, impressions=100_000, **changes):
         key = scenario_id, impressions, repr(changes)
         if key not in made:
-            config = WorldConfig(scenario=scenario_id, seed=7, impressions=impressions, **SIZES)
+            config = SimulatorConfig(scenario=scenario_id, seed=7, impressions=impressions, **SIZES)
             scenario = load_scenario(scenario_id).model_copy(update={"click_rate": 0.2, **changes})
             market = open_market(config, scenario, photos)
             made[key] = log_of(market, *simulate_log(market))

@@ -3,7 +3,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator.default_sizes import (
     detectable_lift,
     impressions_needed,
@@ -33,7 +33,7 @@ def test_power_is_what_detectable_lift_promises():
 
 def test_the_default_marketplace_carries_a_lift_that_can_be_learned_past_the_gate():
     """55 % of the log judges; chi2 0.3 and +2.9 % are the learned policy's (module docstring)."""
-    judged = 0.55 * WorldConfig().impressions
+    judged = 0.55 * SimulatorConfig().impressions
     error = relative_standard_error(judged, 0.02, 0.3)
     gate = 2 * NormalDist().cdf(-3.7)  # the level of a test whose bound lies 3.7 standard errors below
     assert error == pytest.approx(0.0067, abs=0.0002)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario
 from components.simulator.market import open_market
 from components.simulator.simulate import simulate_events
@@ -10,7 +10,7 @@ from tests.components.simulator.conftest import rows_of
 
 @pytest.fixture(scope="module")
 def shop(photos):
-    config = WorldConfig(seed=7, shoppers=500, campaigns=4, events=20_000, impressions=1, days=2)
+    config = SimulatorConfig(seed=7, shoppers=500, campaigns=4, events=20_000, impressions=1, days=2)
     market = open_market(config, load_scenario("baseline"), photos)
     return market, simulate_events(market)
 

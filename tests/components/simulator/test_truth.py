@@ -4,7 +4,7 @@ import pytest
 
 from components.contract.schema import TABLES
 from components.settings.errors import UserError
-from components.settings.sections import WorldConfig
+from components.settings.sections import SimulatorConfig
 from components.simulator import ill_feedback_truth, load_scenario, simulate, truth
 from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 from components.simulator.market import open_market
@@ -16,7 +16,7 @@ TINY = {"shoppers": 400, "campaigns": 2, "creatives_per_campaign": 12, "events":
 
 @pytest.fixture(scope="module")
 def tiny(photos):
-    config = WorldConfig(**TINY, days=6)
+    config = SimulatorConfig(**TINY, days=6)
     return config, simulate(config, load_scenario("baseline"), photos)
 
 
@@ -59,7 +59,7 @@ def test_a_day_does_not_depend_on_how_many_follow(photos):
     scenario = load_scenario("baseline")
     logs = []
     for days in (2, 4):
-        config = WorldConfig(**{**TINY, "impressions": 500 * days, "events": 100 * days}, days=days)
+        config = SimulatorConfig(**{**TINY, "impressions": 500 * days, "events": 100 * days}, days=days)
         logs.append(simulate_log(open_market(config, scenario, photos)))
     for short, long in zip(*logs, strict=True):
         pd.testing.assert_frame_equal(short, long.head(len(short)))
@@ -71,7 +71,7 @@ def test_truth_is_the_click_rate_of_a_policy_that_really_runs(scenario_id, photo
     path = tmp_path / "own.yaml"
     annoying = "feedback: {hide: 0.05, report: 0.01, element: template, annoying: badge, annoyance: 4.0}"
     path.write_text(f"extends: {scenario_id}\nid: own\nclick_rate: 0.2\n{annoying}\n", encoding="utf-8")
-    config = WorldConfig(scenario=str(path), **{**TINY, "impressions": 30_000}, days=10)
+    config = SimulatorConfig(scenario=str(path), **{**TINY, "impressions": 30_000}, days=10)
     market = open_market(config, load_scenario(str(path)), photos)
 
     def favourite(requests, shortlist):  # nearly greedy on the shop's score: much repetition, unlike the logging
@@ -108,7 +108,7 @@ def test_truth_is_the_click_rate_of_a_policy_that_really_runs(scenario_id, photo
 
 
 def test_null_truth_depends_on_no_creative(photos):
-    config = WorldConfig(scenario="null", **TINY, days=6)
+    config = SimulatorConfig(scenario="null", **TINY, days=6)
     tables = simulate(config, load_scenario("null"), photos)
     pairs = tables["candidates"][["impression_id", "creative_id"]]
     chance = pd.Series(truth(config, tables)(pairs)).groupby(pairs["impression_id"]).agg(["min", "max"])
@@ -152,7 +152,7 @@ def test_strangers_are_named(tiny):
 
 
 def test_conversions_are_final_only_after_their_window(photos):
-    config = WorldConfig(**TINY, days=12)
+    config = SimulatorConfig(**TINY, days=12)
     market = open_market(config, load_scenario("clickbait"), photos)
     log, _ = simulate_log(market)
     settled = settle(log, ends_at(config), 7)
@@ -167,7 +167,7 @@ def test_conversions_are_final_only_after_their_window(photos):
 
 @pytest.mark.parametrize("size", [{"shoppers": 1}, {"campaigns": 1}, {"creatives_per_campaign": 1}, {"impressions": 1}])
 def test_the_smallest_sizes_work(size, photos):
-    config = WorldConfig(**{**TINY, "impressions": 60, "events": 20, **size}, days=3)
+    config = SimulatorConfig(**{**TINY, "impressions": 60, "events": 20, **size}, days=3)
     tables = simulate(config, load_scenario("cold-start"), photos)
     assert len(tables["impressions"]) == config.impressions
     assert tables["candidates"].groupby("impression_id")["propensity"].sum().round(9).eq(1).all()

@@ -1,4 +1,4 @@
-"""The world goes on: the same days as if it had been built longer, nothing rewritten, and a champion that shows ads."""
+"""Days are added: the same days as if it had been built longer, nothing rewritten, and a champion that shows ads."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from components.policies.decision_table import ANY
 from components.policies.policy_package import PolicyPackage
 from components.settings.errors import UserError
 from components.settings.paths import Paths
-from components.settings.sections import ValidationConfig, WorldConfig
+from components.settings.sections import SimulatorConfig, ValidationConfig
 from components.simulator import truth
 from components.simulator import vocabulary as words
 from components.workflow.advance import advance
@@ -31,7 +31,7 @@ PER_DAY = {"impressions": 1500, "events": 60}
 
 def config(days):
     rates = {name: rate * days for name, rate in PER_DAY.items()}
-    return WorldConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, days=days, **rates)
+    return SimulatorConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, days=days, **rates)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_champion_shows_its_new_creatives_with_true_propensities(data, paths
     assert (log["creative_id"].isin(set(favourite))).mean() > 0.5 * len(met) / len(log)
     assert log["creative_id"].isin(set(new["creative_id"])).any()
     pairs = log[["impression_id"]].assign(creative_id=new["creative_id"].iloc[0])
-    assert ((p := truth(card.world, tables)(pairs)) > 0).all() and (p < 1).all()  # the law judges them as any other
+    assert ((p := truth(card.simulator, tables)(pairs)) > 0).all() and (p < 1).all()  # the law judges them as any other
 
 
 def test_a_second_night_adds_no_creative_twice_and_another_champion_adds_its_own(data, paths, three_days):
@@ -174,7 +174,7 @@ def test_days_that_make_no_sense_are_refused(data, days, words_due):
 def test_only_a_simulated_data_set_that_is_there_goes_on(data, three_days):
     with pytest.raises(UserError, match="no data set in"):
         advance("supermarket", data, 1, None)
-    write_dataset(three_days[0], three_days[1].model_copy(update={"world": None, "name": "own"}), data / "own")
+    write_dataset(three_days[0], three_days[1].model_copy(update={"simulator": None, "name": "own"}), data / "own")
     with pytest.raises(UserError, match="own: real data"):
         advance("own", data, 1, None)
 
@@ -184,7 +184,7 @@ def test_a_log_that_the_world_did_not_make_is_refused(data, three_days):
     log = tables["impressions"]
     other = log.assign(click=np.where(np.arange(len(log)) == 5, 1 - log["click"], log["click"]))
     write_dataset({**tables, "impressions": other}, card, data / NAME)
-    with pytest.raises(UserError, match="impressions of 2026-01-05 are not those that the simulated world made"):
+    with pytest.raises(UserError, match="impressions of 2026-01-05 are not those that the simulator made"):
         advance(NAME, data, 7, None)
 
 
