@@ -8,6 +8,7 @@ from components.settings.paths import Paths
 from components.settings.sections import Settings
 from components.workflow import stages
 from components.workflow.caching import due, evaluation_key, is_fresh, question_of
+from components.workflow.checked_settings import checked
 from components.workflow.manifests import Manifest, read_manifest
 
 log = logging.getLogger("adloom")
@@ -15,6 +16,7 @@ log = logging.getLogger("adloom")
 
 def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> bool:
     """Run stage `name` unless nothing it depends on has changed; say whether it ran."""
+    settings = checked(settings)
     config, label = getattr(settings, name), f"{paths.artifacts.name} {name}"
     _recover(name, paths)
     if not force and is_fresh(expected(name, settings, paths), paths):
@@ -36,7 +38,7 @@ def _recover(name: str, paths: Paths) -> None:
 
 def expected(name: str, settings: Settings, paths: Paths) -> Manifest:
     """The manifest that a run of stage `name` would have now, but for its outputs."""
-    return due(name, getattr(settings, name), paths)
+    return due(name, getattr(checked(settings), name), paths)
 
 
 def question(settings: Settings, paths: Paths) -> str:

@@ -46,6 +46,12 @@ SEEDED = ("world", "features", "interest", "creatives", "evaluation")
         ("creatives.vae=fast", ["creatives.vae", "fast"]),
         *((f"{name}.seed=-1", [f"{name}.seed", "greater than or equal to 0"]) for name in SEEDED),
         ("features.seed=4294967296", ["features.seed", "less than 2147483648"]),
+        ("interest.bootstrp=5", ["interest.bootstrp", "unknown setting", "bootstrap"]),
+        ("interest.network=5", ["interest.network", "unknown setting"]),
+        *(
+            (f"interest.{name}=1", [f"interest.{name}: unknown setting; it is interest.network.{name} now"])
+            for name in ("epochs", "batch_size", "learning_rate", "hidden", "l2")
+        ),
     ],
 )
 def test_a_wrong_override_is_named_in_one_message(override, words):
