@@ -13,7 +13,7 @@ from components.settings.errors import Unavailable, UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings, load_settings
 from components.workflow import run_stage
-from components.workflow.checked_settings import checked
+from components.workflow.run_stage import checked
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
 

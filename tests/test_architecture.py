@@ -11,7 +11,7 @@ import yaml
 from components import PACKAGES
 from components.settings.paths import ROOT, STAGES
 from components.settings.sections import Section, Settings, load_settings
-from components.workflow.checked_settings import checked
+from components.workflow.run_stage import checked
 from tests.imports import imports_of
 
 ORDER = list(PACKAGES)

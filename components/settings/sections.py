@@ -91,13 +91,17 @@ class KindsSection(Section):
 def kind_settings(section: KindsSection, place: str, name: str, expected: type[Section]) -> Any:
     """The settings of kind `name` in `section`, which stands at `place`, as `expected`; its defaults where none are
     written. UserError names the setting that is wrong."""
-    written = section.model_extra.get(name, {})
+    return typed_settings(section.model_extra.get(name, {}), f"{place}.{name}", expected)
+
+
+def typed_settings(written: Any, place: str, expected: type[Section]) -> Any:
+    """What is `written` at `place` as `expected`. UserError names the setting that is wrong."""
     if isinstance(written, expected):
         return written
     try:
         return expected.model_validate(_tuples(written))
     except ValidationError as error:
-        raise UserError(_explain(error, f"{place}.{name}.", expected)) from None
+        raise UserError(_explain(error, f"{place}.", expected)) from None
 
 
 class WorldConfig(Section):
@@ -198,9 +202,10 @@ class CreativesConfig(Section):
     seed: Seed = 0
 
 
-class PolicyConfig(Section):
+class PolicyConfig(KindsSection):
     """What turns scores of the interest model into probabilities: see components/policies/policy_package.py."""
 
+    name: str = "chi_square"  # of POLICIES in components/policies/policy_kinds.py
     # forms that are judged; the first one that passes acts
     forms: tuple[Literal["table", "per_shopper"], ...] = ("table", "per_shopper")
     # in units of log-odds, lower is bolder; of several, one is chosen for each form on the select slice

@@ -17,7 +17,7 @@ from components.evaluation.estimators.estimators import (
 )
 from components.evaluation.intervals.finite_sample_bounds import finite_sample
 from components.evaluation.logged_decisions import pairs_of
-from components.policies import Uniform
+from components.policies import Choices, Uniform
 from components.settings.sections import EvaluationConfig
 from tests.components.evaluation.logs import known_log
 
@@ -59,7 +59,7 @@ def test_the_same_policy_has_no_lift():
 
 def test_against_a_champion_the_interval_is_paired():
     known = known_log(4)
-    champion = Uniform().probabilities(known.target, known.log.offsets)
+    champion = Uniform().probabilities(Choices(known.log.offsets, known.target))
     evaluation = evaluate(known.log, known.target, QUICK, baseline=champion)
     true_lift = known.truth(known.target) - known.truth(champion)
     assert evaluation.lift.ci_low <= true_lift <= evaluation.lift.ci_high

@@ -13,11 +13,11 @@ from components.features.time_splits import SELECT
 from components.interest import CalibratedModel, predict_pairs, train_interest
 from components.interest.model_kinds import KINDS, Flavour
 from components.interest.predictions import logged_pairs
-from components.registry.mlflow_flavours import log_interest
+from components.registry.mlflow_flavours import log_interest, read_files
 from components.registry.mlflow_store import ModelRecord, fetch_package, open_store, register
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig, Settings
-from components.workflow.checked_settings import checked
+from components.workflow.run_stage import checked
 from components.workflow.stage_inputs import files_in
 from tests.components.features.shop import shop
 from tests.components.interest import category_rates
@@ -190,9 +190,9 @@ def test_it_is_registered_and_comes_back(name, trained, personal, tmp_path):
     champion = trained(name).champion
     version, uri = registered(champion, tmp_path / "model", f"shop-{name}")
     fetch_package(version, tmp_path / "fetched")
-    again = CalibratedModel.from_files(files_in(UPath(tmp_path / "fetched" / "interest")))
-    pairs = every_pair(personal)
-    assert again.files() == champion.files()
+    fetched = files_in(UPath(tmp_path / "fetched" / "interest"))
+    again, pairs = CalibratedModel.from_files(fetched), every_pair(personal)
+    assert dict(fetched) == dict(read_files(UPath(tmp_path / "model" / "interest")))
     np.testing.assert_allclose(predict_pairs(again, personal, pairs), predict_pairs(champion, personal, pairs), 1e-6)
     np.testing.assert_allclose(*from_mlflow(name, champion, uri, personal), rtol=1e-6)
 
