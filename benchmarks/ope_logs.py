@@ -12,7 +12,7 @@ import pandas as pd
 
 from components.datasets.fashion_mnist import load_photos
 from components.evaluation.logged_decisions import LoggedDecisions
-from components.policies import Softmax
+from components.policies import Choices, Softmax
 from components.policies.ragged_rows import row_sums
 from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario, vocabulary
@@ -58,7 +58,7 @@ class Arena:
         levels = crossings(market, rows)
         logit = self.intercept + sum(table[level] for table, level in zip(self.tables, levels, strict=True))
         score = 1 / (1 + np.exp(-logit))
-        target = self.policy.probabilities(score, rows.log.offsets)
+        target = self.policy.probabilities(Choices(rows.log.offsets, score))
         return Trial(replace(rows.log, score=score), target, rows.rate, rows.bot)
 
     def trial_with_table(self, seed: int) -> Trial:

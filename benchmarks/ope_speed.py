@@ -30,7 +30,7 @@ from components.evaluation.estimators.chunks import Chunk, evaluate_chunks
 from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
 from components.evaluation.intervals.resampling import bootstrap, value_of
 from components.evaluation.logged_decisions import LoggedDecisions
-from components.policies import Softmax
+from components.policies import Choices, Softmax
 from components.policies.ragged_rows import draw
 
 SIX = ("ips", "snips", "dm", "dr", "sndr", "switch_dr")
@@ -81,7 +81,7 @@ def chunks(impressions: int, spent: list[float]) -> Iterator[Chunk]:
         begun = time.process_time()
         generator = np.random.default_rng(start)
         rate = 0.02 * np.exp(0.3 * generator.standard_normal(CHUNK * ACTIONS, dtype=np.float32)).astype(float)
-        target = Softmax(0.5, 0.05).probabilities(rate, offsets)
+        target = Softmax(0.5, 0.05).probabilities(Choices(offsets, rate))
         logging = np.full(CHUNK * ACTIONS, 1.0 / ACTIONS)
         logged = draw(logging, offsets, generator)
         log = LoggedDecisions(

@@ -57,7 +57,8 @@ def policy(first: float) -> PolicyPackage:
     acting = Acting(
         forms=("table", "per_shopper"),
         temperatures={"table": 0.05, "per_shopper": 0.1},
-        weighing="chi-square",
+        policy="chi_square",
+        policy_settings={},
         exploration=0.1,
         new_share=0.2,
         learned_until=0,

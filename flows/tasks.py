@@ -13,6 +13,7 @@ from components.settings.errors import Unavailable, UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings, load_settings
 from components.workflow import run_stage
+from components.workflow.run_stage import checked
 
 IN_STAGE = "in stage {}"  # the note that an error of a stage bears
 
@@ -60,7 +61,7 @@ TASKS = {name: _stage_task(name) for name in STAGES}
 def locate(dataset: str, params: str, data: str | None, workdir: str, overrides: tuple[str, ...]):
     """Settings and folders of `dataset`, from a flow's parameters; a worker has no other place to prepare for them."""
     prepare()
-    return load_settings(params, dataset, tuple(overrides)), Paths.of(dataset, data, workdir)
+    return checked(load_settings(params, dataset, tuple(overrides))), Paths.of(dataset, data, workdir)
 
 
 def dated(

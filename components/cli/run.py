@@ -82,13 +82,14 @@ def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
 def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, ...]):
     from components.contract.files.atomic_files import recover_folder
     from components.settings.sections import dataset_names, load_settings
+    from components.workflow.run_stage import checked
 
     if folder is None:
         recover_folder(Path("data", name))
     known = dataset_names(params)
     if folder is None and name not in known and not Path("data", name, "dataset.yaml").exists():
         raise UserError(f"{name}: no such data set; known are {', '.join(known)}. Add your own with `adloom data add`")
-    return load_settings(params, name, tuple(overrides))
+    return checked(load_settings(params, name, tuple(overrides)))
 
 
 @click.command()

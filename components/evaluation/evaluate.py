@@ -16,8 +16,8 @@ from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import trust_card
 from components.settings.sections import EvaluationConfig
 
-NO_EMBEDDING = "mips has no value: it needs features of the actions (feature_* columns), and there are none"
-ALL_ALIKE = "mips has no value: the features of the actions (feature_* columns) tell no two of one impression apart"
+NO_EMBEDDING = "{} has no value: it needs features of the actions (feature_* columns), and there are none"
+ALL_ALIKE = "{} has no value: the features of the actions (feature_* columns) tell no two of one impression apart"
 
 NOTHING_TO_GO_BY = (
     "how many impressions would settle it cannot be told, for nothing varies enough here: explore, so that every "
@@ -76,7 +76,7 @@ def _summary(
     reasons = broken + doubts(covered, config, findings) + (() if card.chosen else (card.reason(),))
     selected = None if reasons else card.chosen
     compared = _compared(selected or UNBIASED, covered, analysis, config)
-    without_mips = () if "mips" in analysis.estimators() else (_no_embedding(log),)
+    valueless = tuple(_no_embedding(name, log) for name in ESTIMATORS if name not in analysis.estimators())
     return Evaluation(
         n=log.n,
         baseline=compared.baseline,
@@ -85,7 +85,7 @@ def _summary(
         lift=None if selected is None else compared.lift,
         relative_lift=None if selected is None else compared.relative,
         uncovered=covered.uncovered,
-        reasons=(reasons or (card.reason(),)) + without_mips,
+        reasons=(reasons or (card.reason(),)) + valueless,
         findings=findings,
         card=card,
     )
@@ -112,7 +112,7 @@ def _compared(name: str, covered: Covered, analysis: Analysis, config: Evaluatio
 
 def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[str, Interval]) -> Estimate:
     if name not in analysis.target.contributions:
-        return Estimate(name, None, why_not=_no_embedding(covered.log))
+        return Estimate(name, None, why_not=_no_embedding(name, covered.log))
     used, judged = analysis.target.contributions[name], analysis.target
     weighs = bool(used.used_weight.any())
     clip, scale = judged.shrinkage.get(name), covered.log.reward_range
@@ -127,8 +127,8 @@ def _estimate(name: str, covered: Covered, analysis: Analysis, intervals: dict[s
     )
 
 
-def _no_embedding(log: LoggedDecisions) -> str:
-    return NO_EMBEDDING if log.action_features is None else ALL_ALIKE
+def _no_embedding(name: str, log: LoggedDecisions) -> str:
+    return (NO_EMBEDDING if log.action_features is None else ALL_ALIKE).format(name)
 
 
 def _without_numbers(

@@ -13,7 +13,7 @@ from components.features.time_splits import CALIBRATE, SELECT, TRAIN
 from components.interest.calibrated_model import CalibratedModel
 from components.interest.calibration import fit_platt
 from components.interest.metrics import Estimate, calibration_error, log_losses, mean_by_shopper
-from components.interest.model_kinds import KINDS, kind_of
+from components.interest.model_kinds import KINDS, kind_of, train_kind
 from components.interest.model_protocol import InterestModel, Pairs
 from components.interest.predictions import logged_pairs
 from components.settings.errors import UserError
@@ -97,7 +97,7 @@ def train_interest(features: Features, config: InterestConfig) -> Interest:
     _check(taught)
     _check_seen(CALIBRATE, calibrating)
     _check_seen(SELECT, selecting)
-    models = [kind_of(name).train(features, taught.pairs, taught.click, config) for name in names]
+    models = [train_kind(name, features, taught.pairs, taught.click, config) for name in names]
     calibrated = [_calibrate(model, calibrating) for model in models]
     probabilities = [model.probabilities(selecting.pairs) for model in calibrated]
     losses = [log_losses(probability, selecting.click) for probability in probabilities]
@@ -117,7 +117,7 @@ def train_calibrated(features: Features, name: str, config: InterestConfig) -> C
     taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATE))
     _check(taught)
     _check_seen(CALIBRATE, calibrating)
-    return _calibrate(kind_of(name).train(features, taught.pairs, taught.click, config), calibrating)
+    return _calibrate(train_kind(name, features, taught.pairs, taught.click, config), calibrating)
 
 
 def choose(candidates: tuple[Candidate, ...]) -> int:

@@ -1,16 +1,25 @@
 """Eligible creatives -> the probability of showing each.
 
 A policy turns the scores of an impression's eligible creatives into a distribution over them. Every policy honours
-`policy_protocol.Policy` and passes the one contract test; a new one is one file and one line in POLICIES.
+`policy_protocol.Policy` and passes the one contract test; `policy_kinds.POLICIES` lists those that can be chosen.
 """
 
 from components.policies.chi_square import ChiSquare
 from components.policies.eligible import eligible_pairs, pair_offsets
 from components.policies.epsilon_greedy import EpsilonGreedy
-from components.policies.policy_protocol import Policy
+from components.policies.policy_kinds import POLICIES
+from components.policies.policy_protocol import Choices, Policy
 from components.policies.softmax import Softmax
 from components.policies.uniform import Uniform
 
-POLICIES: tuple[type, ...] = (ChiSquare, Softmax, Uniform, EpsilonGreedy)
-
-__all__ = ["POLICIES", "ChiSquare", "EpsilonGreedy", "Policy", "Softmax", "Uniform", "eligible_pairs", "pair_offsets"]
+__all__ = [
+    "POLICIES",
+    "ChiSquare",
+    "Choices",
+    "EpsilonGreedy",
+    "Policy",
+    "Softmax",
+    "Uniform",
+    "eligible_pairs",
+    "pair_offsets",
+]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.policies.policy_protocol import Choices
 from components.policies.ragged_rows import row_counts, row_sums, spread
 
 EDGE = 1e-9  # the least reward that (1) divides by
@@ -28,12 +29,11 @@ class ChiSquare:
 
     temperature: float
     exploration: float
-    name: str = "chi-square"
 
-    def probabilities(self, scores: np.ndarray, offsets: np.ndarray, base: np.ndarray | None = None) -> np.ndarray:
-        """float64 [n_pairs], equation (1). base: float64 [n_pairs], >= 0, some of it > 0 in each row; None: even."""
-        reward = np.maximum(scores, EDGE)
-        mass = np.ones(len(reward)) if base is None else base
+    def probabilities(self, choices: Choices) -> np.ndarray:
+        """float64 [n_pairs], equation (1)."""
+        offsets, mass = choices.offsets, choices.base
+        reward = np.maximum(choices.scores, EDGE)
         mass = mass / spread(row_sums(mass, offsets), offsets)
         ratio = spread(self._nu(reward, mass, offsets), offsets) / reward
         tilted = mass * np.maximum(0.0, 1 + (1 - ratio) / self.temperature)

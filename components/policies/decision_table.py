@@ -1,14 +1,12 @@
 """A policy as a table that an ad server looks up: segment x placement x campaign -> the probability of each creative.
 
 The table is fixed from rows before the judged ones. For each cell the model of interest scores every creative of the
-campaign in a sample of the contexts that the cell has met; the mean scores m_a become
-
-    w_a ~ exp(preference_a) odds(m_a)^(1 / T)                                                                      (1)
-
-over the campaign's creatives. A server, the evaluation and the simulated shop all apply it by `probabilities`: look the
-cell up, keep the eligible creatives, renormalise (components/policies/probability_floors.py). A shopper who is not in
-`segments` (a newcomer, or one who refused consent) gets the rows of segment `any`; a placement that the table does not
-know gets those of placement `any`; a campaign that it does not know gets its eligible creatives evenly.
+campaign in a sample of the contexts that the cell has met. Of the mean scores, and of what the shop's own policy
+prefers, the policy makes probabilities as if the cell were one decision. A server, the evaluation and the simulated
+shop all apply the table by `probabilities`: look the cell up, keep the eligible creatives, renormalise
+(components/policies/probability_floors.py). A shopper who is not in `segments` (a newcomer, or one who refused consent)
+gets the rows of segment `any`; a placement that the table does not know gets those of placement `any`; a campaign that
+it does not know gets its eligible creatives evenly.
 """
 
 from collections.abc import Iterator
@@ -20,12 +18,11 @@ import pandas as pd
 from components.interest import CalibratedModel
 from components.interest.model_protocol import Pairs
 from components.policies.eligible import rows_of
+from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import shared
-from components.policies.softmax import log_odds
 
 ANY = "any"
 CELL = ["segment", "placement", "campaign"]
-RANGE = 25.0  # nats below the best of a cell at which (1) stops: the floor covers what is beyond
 
 
 @dataclass(frozen=True)
@@ -98,15 +95,20 @@ def fit_decisions(
     return pd.concat(scored, ignore_index=True)
 
 
-def weigh(scored: pd.DataFrame, preference: pd.Series, temperature: float) -> pd.DataFrame:
-    """Equation (1): `fit_decisions`' rows -> the rows of a DecisionTable, the best of each cell first."""
-    utility = log_odds(scored["score"].to_numpy()) / temperature
-    utility = utility + preference.reindex(scored["creative_id"]).fillna(0.0).to_numpy()
+def weigh(scored: pd.DataFrame, preference: pd.Series, policy: Policy) -> pd.DataFrame:
+    """`fit_decisions`' rows, each cell a decision of `policy` -> the rows of a DecisionTable, the best first."""
     cell = scored.groupby(CELL, sort=False).ngroup().to_numpy()
-    best = np.full(cell.max() + 1, -np.inf)
-    np.maximum.at(best, cell, utility)
-    weight = np.exp(np.maximum(utility - best[cell], -RANGE))
-    table = scored.assign(probability=weight / np.bincount(cell, weight)[cell]).drop(columns="score")
+    scored = scored.iloc[np.argsort(cell, kind="stable")]
+    counts = np.bincount(cell)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    choices = Choices(
+        offsets=offsets,
+        scores=scored["score"].to_numpy(),
+        preference=preference.reindex(scored["creative_id"]).fillna(0.0).to_numpy(),
+        decision_ids=scored[CELL].iloc[offsets[:-1]].agg("/".join, axis=1).to_numpy(dtype=object),
+        creative_ids=scored["creative_id"].to_numpy(dtype=object),
+    )
+    table = scored.assign(probability=policy.probabilities(choices)).drop(columns="score")
     ordered = table.sort_values([*CELL, "probability", "creative_id"], ascending=[True, True, True, False, True])
     return ordered[[*CELL, "creative_id", "probability", "impressions"]].reset_index(drop=True)
 

@@ -3,7 +3,7 @@
 The forms, in which a policy can leave the building:
 
     table         decisions.parquet, looked up by segment, placement and campaign (decision_table.py)
-    per_shopper   the model's scores of each request's eligible creatives, weighed by chi_square.py
+    per_shopper   the model's scores of each request's eligible creatives, weighed by the policy (policy_kinds.py)
 
 Both are fixed before the judged rows. Each is judged under its own name, and only what passed may act.
 """
@@ -18,10 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.policies.chi_square import ChiSquare
 from components.policies.decision_table import DecisionTable
+from components.policies.policy_kinds import policy_kind
+from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import shared
 from components.settings.errors import UserError
+from components.settings.sections import typed_settings
 
 TABLE, PER_SHOPPER = "table", "per_shopper"
 FORMS = (TABLE, PER_SHOPPER)
@@ -31,7 +33,7 @@ SETTINGS, DECISIONS, SEGMENTS, CATALOGUE = "policy.json", "decisions.parquet", "
 @dataclass(frozen=True)
 class Acting:
     """policy.json. forms: in the order in which they are judged. temperatures: of each form, in units of log-odds.
-    weighing: the name of what turns scores into weights in the form per_shopper, for a package of another release.
+    policy: its name in POLICIES; policy_settings: its own settings, as JSON has them.
 
     exploration, new_share: in [0, 1]. learned_until: microseconds since 1970; nothing later has taught the policy or
     chosen anything about it.
@@ -39,10 +41,18 @@ class Acting:
 
     forms: tuple[str, ...]
     temperatures: Mapping[str, float]
-    weighing: str
+    policy: str
+    policy_settings: Mapping[str, object]
     exploration: float
     new_share: float
     learned_until: int
+
+    def weighing(self, form: str) -> Policy:
+        """What turns scores into probabilities in `form`. Raises UserError where the policy or its settings are not
+        known here."""
+        kind = policy_kind(self.policy, SETTINGS)
+        settings = typed_settings(self.policy_settings, f"{SETTINGS}: policy_settings", kind.settings)
+        return (kind.for_table if form == TABLE else kind.make)(settings, self.temperatures[form])
 
 
 @dataclass(frozen=True)
@@ -73,18 +83,25 @@ class PolicyPackage:
     ) -> np.ndarray:
         """What `form` shows of each impression's pairs: float64 [n_pairs], summing to 1 within each impression.
 
-        impressions: shopper_id, placement, campaign. pairs: creative_id and, for per_shopper, p_click.
+        impressions: shopper_id, placement, campaign; for per_shopper impression_id instead. pairs: creative_id and,
+        for per_shopper, p_click.
         """
         if form == TABLE:
             return self.table.probabilities(impressions, pairs, offsets)
-        return self.per_shopper(pairs["p_click"].to_numpy(), pairs["creative_id"], offsets)
+        return self.per_shopper(pairs, offsets, impressions["impression_id"])
 
-    def per_shopper(self, scores: np.ndarray, creative_id: pd.Series, offsets: np.ndarray) -> np.ndarray:
-        """Scores [n_pairs] of the eligible creatives -> probabilities float64 [n_pairs]."""
+    def per_shopper(self, pairs: pd.DataFrame, offsets: np.ndarray, impression_id: pd.Series) -> np.ndarray:
+        """Scored eligible creatives (creative_id, p_click) of each impression -> probabilities float64 [n_pairs]."""
         preference = self.catalogue.set_index("creative_id")["preference"]
-        base = np.exp(preference.reindex(creative_id).fillna(0.0).to_numpy())
-        chosen = ChiSquare(self.acting.temperatures[PER_SHOPPER], 0.0).probabilities(scores, offsets, base)
-        new = creative_id.isin(self.new).to_numpy()
+        choices = Choices(
+            offsets=offsets,
+            scores=pairs["p_click"].to_numpy(),
+            preference=preference.reindex(pairs["creative_id"]).fillna(0.0).to_numpy(),
+            decision_ids=impression_id.to_numpy(dtype=object),
+            creative_ids=pairs["creative_id"].to_numpy(dtype=object),
+        )
+        chosen = self.acting.weighing(PER_SHOPPER).probabilities(choices)
+        new = pairs["creative_id"].isin(self.new).to_numpy()
         return shared(chosen, new, offsets, self.acting.exploration, self.acting.new_share)
 
     def acts(
@@ -105,7 +122,7 @@ class PolicyPackage:
 
     def files(self) -> dict[str, bytes]:
         """Name -> content of every file but the models'; equal policies give equal bytes."""
-        settings = json.dumps({**asdict(self.acting), "temperatures": dict(self.acting.temperatures)}, sort_keys=True)
+        settings = json.dumps(asdict(self.acting), sort_keys=True)
         tables = {DECISIONS: self.decisions, SEGMENTS: self.segments, CATALOGUE: self.catalogue}
         return {SETTINGS: f"{settings}\n".encode(), **{name: _parquet(table) for name, table in tables.items()}}
 
@@ -113,10 +130,10 @@ class PolicyPackage:
     def from_files(cls, files: Mapping[str, bytes]) -> "PolicyPackage":
         """What `files` wrote -> package. UserError where a file is missing or is something else."""
         try:
-            told = json.loads(files[SETTINGS])
-            acting = Acting(**{**told, "forms": tuple(told["forms"])})
-            if acting.weighing != ChiSquare.name:
-                raise ValueError(f"weighing {acting.weighing!r} is not {ChiSquare.name!r}")
+            numbers = json.loads(files[SETTINGS])
+            acting = Acting(**{**numbers, "forms": tuple(numbers["forms"])})
+            for form in acting.forms:
+                acting.weighing(form)  # known here, or refused
             return cls(acting, *(_table(files[name]) for name in (DECISIONS, SEGMENTS, CATALOGUE)))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(

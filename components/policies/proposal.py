@@ -9,13 +9,13 @@ from components.features import FeatureModel, Features
 from components.features.shoppers.decision_segments import cluster_shoppers
 from components.features.time_splits import JUDGE
 from components.interest import CalibratedModel
-from components.policies.chi_square import ChiSquare
 from components.policies.decision_table import ANY, fit_decisions, weigh
 from components.policies.eligible import rows_of
 from components.policies.logging_preference import logging_preference
+from components.policies.policy_kinds import policy_kind
 from components.policies.policy_package import TABLE, Acting, PolicyPackage
 from components.policies.temperature import Outcome, Prospect, boldest, prospects
-from components.settings.sections import PolicyConfig
+from components.settings.sections import PolicyConfig, Section, kind_settings
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Learned:
 
 @dataclass(frozen=True)
 class Selecting:
-    """The select slice. impressions: shopper_id, placement, campaign; pairs: creative_id, p_click; the rest: Outcome,
-    whose `charge` the proposal fills in."""
+    """The select slice. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click; the
+    rest: Outcome, whose `charge` the proposal fills in."""
 
     impressions: pd.DataFrame
     pairs: pd.DataFrame
@@ -61,7 +61,8 @@ def propose(
     acting = Acting(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
-        weighing=ChiSquare.name,
+        policy=config.name,
+        policy_settings=own_settings(config).model_dump(mode="json"),
         exploration=config.exploration,
         new_share=config.new_share,
         learned_until=until,
@@ -80,9 +81,13 @@ def propose(
             seen,
         )
     temperatures = {form: boldest(offered) for form, offered in promised.items()}
-    of_table = temperatures.get(TABLE, config.temperatures[0])
-    chosen = replace(start, decisions=weigh(scored, preference, of_table))
-    return replace(chosen, acting=replace(acting, temperatures=temperatures)), promised
+    policy = _at(start, TABLE, temperatures.get(TABLE, config.temperatures[0]), preference)
+    return replace(policy, acting=replace(acting, temperatures=temperatures)), promised
+
+
+def own_settings(config: PolicyConfig) -> Section:
+    """The own settings of the policy that `config` names."""
+    return kind_settings(config, "evaluation.policy", config.name, policy_kind(config.name).settings)
 
 
 def segment_names(segments: pd.DataFrame, shopper_id: pd.Series) -> np.ndarray:
@@ -95,7 +100,7 @@ def _at(policy: PolicyPackage, form: str, temperature: float, preference: pd.Ser
     acting = replace(policy.acting, temperatures={**policy.acting.temperatures, form: temperature})
     if form != TABLE:
         return replace(policy, acting=acting)
-    return replace(policy, acting=acting, decisions=weigh(policy.decisions, preference, temperature))
+    return replace(policy, acting=acting, decisions=weigh(policy.decisions, preference, acting.weighing(TABLE)))
 
 
 def _catalogue(tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, preference: pd.Series) -> pd.DataFrame:

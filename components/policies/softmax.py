@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.policies.policy_protocol import Choices
 from components.policies.ragged_rows import row_counts, row_maxima, row_sums, spread
 
 EDGE = 1e-9  # scores are probabilities; a 0 or 1 would have infinite log-odds
+RANGE = 25.0  # nats below the best of a cell at which BoundedSoftmax stops: the floor covers what is beyond
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
@@ -29,13 +31,31 @@ class Softmax:
 
     temperature: float
     exploration: float
-    name: str = "softmax"
 
-    def probabilities(self, scores: np.ndarray, offsets: np.ndarray, base: np.ndarray | None = None) -> np.ndarray:
-        """float64 [n_pairs]: see the module's equation. base: float64 [n_pairs], >= 0, some of it > 0 in each row."""
-        utility = log_odds(scores) / self.temperature
-        if base is not None:
-            utility = utility + np.log(base, out=np.full(len(base), -np.inf), where=base > 0)
+    def probabilities(self, choices: Choices) -> np.ndarray:
+        """float64 [n_pairs]: see the module's equation."""
+        offsets, utility = choices.offsets, _utility(choices, self.temperature)
         mass = np.exp(utility - spread(row_maxima(utility, offsets), offsets))
         chosen = mass / spread(row_sums(mass, offsets), offsets)
         return (1 - self.exploration) * chosen + self.exploration / spread(row_counts(offsets), offsets)
+
+
+@dataclass(frozen=True)
+class BoundedSoftmax:
+    """Softmax without a floor whose weights end at exp(-RANGE) of the best: no row of a decision table vanishes."""
+
+    temperature: float
+
+    def probabilities(self, choices: Choices) -> np.ndarray:
+        """float64 [n_pairs]; 0 only where the base is 0."""
+        utility = _utility(choices, self.temperature)
+        below_best = utility - spread(row_maxima(utility, choices.offsets), choices.offsets)
+        weight = np.where(np.isneginf(utility), 0.0, np.exp(np.maximum(below_best, -RANGE)))
+        row = spread(np.arange(len(choices.offsets) - 1), choices.offsets)
+        return weight / np.bincount(row, weight)[row]
+
+
+def _utility(choices: Choices, temperature: float) -> np.ndarray:
+    """log of the softmax's numerator: float64 [n_pairs], -inf where the base is 0."""
+    utility = log_odds(choices.scores) / temperature
+    return utility if choices.preference is None else utility + choices.preference

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.policies.ragged_rows import row_counts, spread
+from components.policies.policy_protocol import Choices
+from components.policies.ragged_rows import row_sums, spread
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """pi(a | x) = 1 / |eligible(x)|."""
+    """pi(a | x) = 1 / |eligible(x)|; what the base never shows does not count."""
 
-    name: str = "uniform"
-
-    def probabilities(self, scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def probabilities(self, choices: Choices) -> np.ndarray:
         """float64 [n_pairs]; the scores do not matter."""
-        return 1.0 / spread(row_counts(offsets), offsets)
+        possible = (choices.base > 0).astype(float)
+        return possible / spread(row_sums(possible, choices.offsets), choices.offsets)

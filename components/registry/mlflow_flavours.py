@@ -7,17 +7,43 @@ Adloom's own: `import components.generators.families.ode_sampler` before `mlflow
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from upath import UPath
 
 
 def log_interest(folder: UPath) -> str:
-    """Log the interest model in `folder` within the active run; its URI."""
+    """Log the interest model in `folder` within the active run, in the flavour of its kind; its URI."""
     from components.interest import CalibratedModel
+    from components.interest.model_kinds import Flavour, kind_of
 
-    model = CalibratedModel.from_files(read_files(folder / "interest")).model
-    return _log_estimator(model.estimator) if model.name == "logistic" else _log_network(model.model)
+    files = read_files(folder / "interest")
+    calibrated = CalibratedModel.from_files(files)
+    kind = kind_of(calibrated.name)
+    if kind.flavour is Flavour.PYFUNC:
+        return _log_files(files)
+    log_native = {Flavour.SKLEARN: _log_estimator, Flavour.KERAS: _log_network}[kind.flavour]
+    return log_native(kind.native(calibrated.model))
+
+
+def _log_files(files: Mapping[str, bytes]) -> str:
+    """Log an interest model's own files as a model that answers features of pairs -> P(click)."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    with TemporaryDirectory() as folder:  # MLflow takes artifacts from a path only
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("interest_scorer.py")),
+            artifacts={"model": folder},
+            signature=ModelSignature(outputs=Schema([ColSpec("double", "p_click")])),
+            pip_requirements=_requirements("adloom", "mlflow", "pandas"),
+        )
+    return logged.model_uri
 
 
 def _log_estimator(estimator) -> str:

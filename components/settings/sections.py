@@ -2,7 +2,8 @@
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in components/workflow/stages.py. The section
 `simulator` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
-`datasets.<name>` overrides any section for one data set.
+`datasets.<name>` overrides any section for one data set. A kind of model or policy has its own settings in a
+sub-section of its name (`interest.network`), whose type stands beside the kind: see `KindsSection`.
 """
 
 import difflib
@@ -65,6 +66,44 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class NoSettings(Section):
+    """Of a kind that has no settings of its own."""
+
+
+class KindsSection(Section):
+    """A section that knows kinds (of models, of policies), each with settings of its own in a sub-section of its name.
+
+    A sub-section is kept as it is written, for the kinds stand in packages above this one; `kind_settings` types it.
+    Anything else that is not a field is refused here.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="after")
+    def _extras_are_sub_sections(self) -> "KindsSection":
+        unknown = [name for name, value in self.model_extra.items() if not isinstance(value, dict | Section)]
+        if unknown:
+            faults = [{"type": "extra_forbidden", "loc": (name,), "input": self.model_extra[name]} for name in unknown]
+            raise ValidationError.from_exception_data(type(self).__name__, faults)
+        return self
+
+
+def kind_settings(section: KindsSection, place: str, name: str, expected: type[Section]) -> Any:
+    """The settings of kind `name` in `section`, which stands at `place`, as `expected`; its defaults where none are
+    written. UserError names the setting that is wrong."""
+    return typed_settings(section.model_extra.get(name, {}), f"{place}.{name}", expected)
+
+
+def typed_settings(written: Any, place: str, expected: type[Section]) -> Any:
+    """What is `written` at `place` as `expected`. UserError names the setting that is wrong."""
+    if isinstance(written, expected):
+        return written
+    try:
+        return expected.model_validate(_tuples(written))
+    except ValidationError as error:
+        raise UserError(_explain(error, f"{place}.", expected)) from None
+
+
 class SimulatorConfig(Section):
     """Size of the simulated marketplace and the scenario (a name in components/simulator/scenarios, or a file)."""
 
@@ -104,15 +143,10 @@ class FeaturesConfig(Section):
     seed: Seed = 0
 
 
-class InterestConfig(Section):
-    """The models of P(click | shopper, creative, context) that are trained and compared."""
+class InterestConfig(KindsSection):
+    """The models of P(click | shopper, creative, context) that are trained and compared: interest/model_kinds.py."""
 
     models: tuple[str, ...] = ("logistic", "network")
-    epochs: Count = 12  # of the network, at most; it stops when two in a row bring nothing
-    batch_size: Count = 4096
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    hidden: tuple[Count, ...] = (64, 32)
-    l2: Annotated[float, Field(ge=0)] = 1e-4  # of the network; the logistic model's priors come from the evidence
     bootstrap: Count = 200
     max_calibration_error: Share = 0.01
     seed: Seed = 0
@@ -168,9 +202,10 @@ class CreativesConfig(Section):
     seed: Seed = 0
 
 
-class PolicyConfig(Section):
+class PolicyConfig(KindsSection):
     """What turns scores of the interest model into probabilities: see components/policies/policy_package.py."""
 
+    name: str = "chi_square"  # of POLICIES in components/policies/policy_kinds.py
     # forms that are judged; the first one that passes acts
     forms: tuple[Literal["table", "per_shopper"], ...] = ("table", "per_shopper")
     # in units of log-odds, lower is bolder; of several, one is chosen for each form on the select slice
@@ -279,6 +314,13 @@ class Settings(Section):
     promotion: PromotionConfig = PromotionConfig()
 
 
+# old name -> the name that it has now
+# settings of earlier releases -> what they are called now
+MOVED = {"world": "simulator"} | {
+    f"interest.{name}": f"interest.network.{name}" for name in ("epochs", "batch_size", "learning_rate", "hidden", "l2")
+}
+
+
 def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = ()) -> Settings:
     """Settings of `dataset` from the params file at `path`, `section.key=value` overrides last.
 
@@ -295,7 +337,7 @@ def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = (
     try:
         settings = Settings.model_validate(_tuples(merged))
     except ValidationError as error:
-        raise UserError(hidden(_explain(error, str(path) if not overrides else f"{path} with --set"))) from None
+        raise UserError(hidden(_explain(error, f"{path}: " if not overrides else f"{path} with --set: "))) from None
     for setting, address in _addresses(settings).items():
         if address is not None:
             check_no_secret(address, setting)
@@ -368,27 +410,25 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-RENAMED = {"world": "simulator"}  # settings of earlier releases -> what they are called now
-
-
-def _explain(error: ValidationError, source: str) -> str:
+def _explain(error: ValidationError, before: str, root: type[Section] | None = None) -> str:
+    """One line per mistake, `before` in front of the setting's name. root: the section that was read; None: all."""
     lines = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden" and name in RENAMED:
-            lines.append(f"{source}: {name} is called {RENAMED[name]} now; rename it")
-        elif fault["type"] == "extra_forbidden":
-            known = _known_names(fault["loc"][:-1])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-            lines.append(f"{source}: {name}: unknown setting; {hint}")
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{before}{name}: unknown setting; {_hint(name, fault['loc'], root or Settings)}")
         else:
-            lines.append(f"{source}: {name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
+            lines.append(f"{before}{name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
     return "\n".join(lines)
 
 
-def _known_names(location: tuple) -> list[str]:
-    model: Any = Settings
-    for part in location:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+def _hint(name: str, location: tuple, root: type[Section]) -> str:
+    """What to write in the place of an unknown setting."""
+    if root is Settings and name in MOVED:
+        return f"it is {MOVED[name]} now"
+    section = root
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none'}"

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from components.evaluation.estimators.action_embedding import Embedding, embed, marginal_weight
-from components.evaluation.estimators.estimators import ESTIMATORS, Contributions, WeightedRows, on_policy
+from components.evaluation.estimators.estimators import ESTIMATORS, Contributions, ModelUse, WeightedRows, on_policy
 from components.evaluation.estimators.model_error import model_error
 from components.evaluation.estimators.reward_features import Design
 from components.evaluation.estimators.reward_models import LOGISTIC, RewardModel, best, fit_reward_models
-from components.evaluation.estimators.shrinkage import TUNED, tune
+from components.evaluation.estimators.shrinkage import tune
 from components.evaluation.logged_decisions import LoggedDecisions
-
-LEANING = ("dm", "switch_dr", "dros")  # they trust the model's own mean, so its sampling error must be known
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def analyse(
     folds: int,
     seed: int,
 ) -> Analysis:
-    """Fit logistic regression and the reward models called `models`; apply all nine estimators to both policies."""
+    """Fit logistic regression and the reward models called `models`; apply every estimator to both policies."""
     policies = (target,) if baseline is None else (target, baseline)
     inputs, fitted = fit_reward_models(log, policies, models, folds, seed)
     chosen = best(fitted)
@@ -76,8 +74,9 @@ def judge(
     rows = weighted_rows(log, policy, chosen, embedding)
     leaning = rows if chosen is logistic else weighted_rows(log, policy, logistic, embedding)
     leaning = replace(leaning, model_error=pushes)
-    seen = {name: leaning if name in LEANING else rows for name in ESTIMATORS}
-    used = shrinkage or {name: tune(name, seen[name]) for name in TUNED}
+    seen = {name: leaning if known.model is ModelUse.LEANS else rows for name, known in ESTIMATORS.items()}
+    tuned = [name for name, known in ESTIMATORS.items() if known.shrinkages is not None]
+    used = shrinkage or {name: tune(name, seen[name]) for name in tuned}
     answers = {name: estimator(seen[name], used.get(name, np.inf)) for name, estimator in ESTIMATORS.items()}
     return Judged({name: answer for name, answer in answers.items() if answer is not None}, used, seen)
 

@@ -14,8 +14,6 @@ from components.evaluation.estimators.shrinkage import tune
 from components.evaluation.intervals.resampling import MAX_BAGS, Interval, Ratios, bootstrap
 from components.evaluation.logged_decisions import LoggedDecisions
 
-LIGHT = ("dm", "ips", "clipped_ips", "snips", "dr", "sndr", "switch_dr", "dros")  # mips needs the whole log's actions
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -29,20 +27,19 @@ class Chunk:
     predicted: np.ndarray
 
 
-def evaluate_chunks(
-    chunks: Iterable[Chunk], replicates: int, seed: int, estimators: tuple[str, ...] = LIGHT
-) -> dict[str, Interval]:
-    """Every estimator's value and bootstrap interval over all chunks; memory does not grow with their number."""
+def evaluate_chunks(chunks: Iterable[Chunk], replicates: int, seed: int) -> dict[str, Interval]:
+    """Every streamable estimator's value and bootstrap interval over all chunks, in memory of one chunk."""
+    estimators = {name: estimator for name, estimator in ESTIMATORS.items() if estimator.streamable}
     sums: dict[str, np.ndarray] = {}
     shrinkage: dict[str, float] = {}
     for chunk in chunks:
         rows = _rows(chunk)
         bag = _bag(chunk.log.cluster, seed)
-        for name in estimators:
+        for name, estimator in estimators.items():
             if name not in shrinkage:
                 shrinkage[name], sums[name] = tune(name, rows), np.zeros((4, MAX_BAGS))
-            it = ESTIMATORS[name](rows, shrinkage[name])
-            parts = (it.direct, np.ones_like(it.direct), it.residual, it.mass)
+            terms = estimator(rows, shrinkage[name])
+            parts = (terms.direct, np.ones_like(terms.direct), terms.residual, terms.mass)
             sums[name] += np.stack([np.bincount(bag, part, MAX_BAGS) for part in parts])
     quantities = {
         name: Ratios(((1.0, direct, ones), (1.0, residual, mass)))

@@ -1,4 +1,4 @@
-"""What a policy would have earned: nine estimators, each one function from logged rows to contributions.
+"""What a policy would have earned: each estimator is one function from logged rows to contributions, and one record.
 
 With importance weight w_i = pi(a_i|x_i) / pi_0(a_i|x_i), reward r_i, reward model q, and
 q_pi(x_i) = sum_a pi(a|x_i) q(x_i, a), every estimator of the value of pi here has the form
@@ -6,11 +6,13 @@ q_pi(x_i) = sum_a pi(a|x_i) q(x_i, a), every estimator of the value of pi here h
     mean_i direct_i  +  sum_i residual_i / sum_i mass_i
 
 `mass` is 1 per row, or the weights themselves where the estimator normalises by them. That one form is all that the
-intervals need to know.
+intervals need to know. A new estimator is one function and one line in ESTIMATORS; its record states what shrinkage,
+chunks and finite-sample bounds ask of it, and the contract test holds each statement against the function.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +47,40 @@ class Contributions:
         return float(self.direct.mean() + self.residual.sum() / self.mass.sum())
 
 
-Estimator = Callable[[WeightedRows, float], Contributions | None]
+class ModelUse(Enum):
+    """What an estimator takes from the reward model q."""
+
+    NONE = "none"  # its value is the same whatever q is
+    CORRECTED = "corrected"  # full weights correct q, so q moves the variance alone
+    LEANS = "leans"  # it trusts the mean of q where it uses smaller weights, so the sampling error of q must be known
+
+
+class FiniteBound(Enum):
+    """Which interval without resampling goes with an estimator: see intervals/finite_sample_bounds.py."""
+
+    REWARDS = "rewards"  # of weighted rewards
+    CLIPPED_REWARDS = "clipped rewards"  # of clipped ones, plus what clipping leaves out
+    RESIDUALS = "residuals"  # of q_pi plus weighted residuals
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One estimator and what holds of it.
+
+    contributions: rows and a shrinkage -> terms, or None where actions have no embedding. shrinkages: cuts of the
+    weights (float64, ascending, > 0) -> the shrinkages to tune over, mildest last; None: it has none and ignores it.
+    streamable: it reads only what one chunk of the log tells of its own rows.
+    """
+
+    contributions: Callable[[WeightedRows, float], Contributions | None]
+    model: ModelUse
+    bound: FiniteBound
+    shrinkages: Callable[[np.ndarray], np.ndarray] | None = None
+    streamable: bool = True
+
+    def __call__(self, rows: WeightedRows, shrinkage: float) -> Contributions | None:
+        """The estimator's terms on `rows`."""
+        return self.contributions(rows, shrinkage)
 
 
 def dm(rows: WeightedRows, shrinkage: float) -> Contributions:
@@ -96,17 +131,26 @@ def mips(rows: WeightedRows, shrinkage: float) -> Contributions | None:
     return None if rows.marginal_weight is None else _weighted_rewards(rows, rows.marginal_weight)
 
 
+def _cut_at(cuts: np.ndarray) -> np.ndarray:
+    return cuts
+
+
+def _optimistic(cuts: np.ndarray) -> np.ndarray:
+    """Squares of weights, the scale of lambda in Su et al. 2020; infinity shrinks nothing."""
+    return np.append(10.0 * cuts**2, np.inf)
+
+
 UNBIASED = "dr"  # at any reward model, as propensities are known
 ESTIMATORS: dict[str, Estimator] = {
-    "dm": dm,
-    "ips": ips,
-    "clipped_ips": clipped_ips,
-    "snips": snips,
-    "dr": dr,
-    "sndr": sndr,
-    "switch_dr": switch_dr,
-    "dros": dros,
-    "mips": mips,
+    "dm": Estimator(dm, ModelUse.LEANS, FiniteBound.RESIDUALS),
+    "ips": Estimator(ips, ModelUse.NONE, FiniteBound.REWARDS),
+    "clipped_ips": Estimator(clipped_ips, ModelUse.NONE, FiniteBound.CLIPPED_REWARDS, shrinkages=_cut_at),
+    "snips": Estimator(snips, ModelUse.NONE, FiniteBound.REWARDS),
+    "dr": Estimator(dr, ModelUse.CORRECTED, FiniteBound.RESIDUALS),
+    "sndr": Estimator(sndr, ModelUse.CORRECTED, FiniteBound.RESIDUALS),
+    "switch_dr": Estimator(switch_dr, ModelUse.LEANS, FiniteBound.RESIDUALS, shrinkages=_cut_at),
+    "dros": Estimator(dros, ModelUse.LEANS, FiniteBound.RESIDUALS, shrinkages=_optimistic),
+    "mips": Estimator(mips, ModelUse.NONE, FiniteBound.REWARDS, streamable=False),
 }
 
 

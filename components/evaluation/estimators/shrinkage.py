@@ -11,38 +11,38 @@ from dataclasses import replace
 
 import numpy as np
 
-from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.estimators.estimators import ESTIMATORS, ModelUse, WeightedRows
 
-TUNED = ("clipped_ips", "switch_dr", "dros")
 SURPRISING = 2.576  # standard errors: luck goes further once in a hundred, and five estimators may be biased
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # of the weights: where to cut
 
 
 def tune(name: str, rows: WeightedRows) -> float:
-    """The shrinkage of estimator `name`, one of TUNED, with the least estimated mean squared error."""
+    """The shrinkage of estimator `name` with the least estimated mean squared error; infinity where it has none."""
+    if ESTIMATORS[name].shrinkages is None:
+        return float(np.inf)
     grid = candidates(name, rows.weight)
     return float(grid[int(np.argmin(mean_squared_errors(name, rows, grid)))])
 
 
 def candidates(name: str, weight: np.ndarray) -> np.ndarray:
-    """Shrinkages to try, mildest last: quantiles of the weights; for `dros` their squares, the scale of its lambda."""
+    """Shrinkages of estimator `name` to try, mildest last, from quantiles of the weights."""
     cuts = np.unique(np.quantile(weight, QUANTILES))
-    cuts = cuts[cuts > 0] if (cuts > 0).any() else np.ones(1)
-    return np.append(10.0 * cuts**2, np.inf) if name == "dros" else cuts
+    return ESTIMATORS[name].shrinkages(cuts[cuts > 0] if (cuts > 0).any() else np.ones(1))
 
 
 def mean_squared_errors(name: str, rows: WeightedRows, grid: np.ndarray) -> np.ndarray:
     """Estimated mean squared error of estimator `name` at every shrinkage of `grid`: float64 [c]."""
-    plain = replace(rows, model_error=None)
-    tried = [ESTIMATORS[name](plain, shrinkage) for shrinkage in grid]
-    terms = np.column_stack([it.direct + it.residual for it in tried])  # [n, c]
-    used = np.column_stack([it.used_weight for it in tried])
-    if name != "clipped_ips" and rows.model_error is not None:
-        terms = terms + rows.model_error.of_many(used)
-    if name == "clipped_ips":  # what it clips away is never negative, so all of it is bias
-        bias = np.mean(rows.reward[:, None] * (rows.weight[:, None] - used), axis=0)
+    estimator, plain = ESTIMATORS[name], replace(rows, model_error=None)
+    tried = [estimator(plain, shrinkage) for shrinkage in grid]
+    terms = np.column_stack([one.direct + one.residual for one in tried])  # [n, c]
+    used = np.column_stack([one.used_weight for one in tried])
+    left_out = rows.weight[:, None] - used
+    if estimator.model is ModelUse.NONE:  # what it clips away is never negative, so all of it is bias
+        bias = np.mean(rows.reward[:, None] * left_out, axis=0)
     else:
-        bias = beyond_chance(*_mean_and_error((rows.reward - rows.predicted)[:, None] * (rows.weight[:, None] - used)))
+        terms = terms if rows.model_error is None else terms + rows.model_error.of_many(used)
+        bias = beyond_chance(*_mean_and_error((rows.reward - rows.predicted)[:, None] * left_out))
     return terms.var(axis=0) / len(rows.reward) + bias**2
 
 

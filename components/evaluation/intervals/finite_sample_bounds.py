@@ -4,18 +4,18 @@ An estimator that clips, shrinks, switches or leans on a model leaves something 
 
     value = E[q_pi + u (r - q)] + E[(w - u) (r - q)]          u: the used weight, at most w                        (1)
 
-Bounding the second term by the log and adding it to the first bounds E[q_pi + w (r - q)]: for `dm`, `switch_dr` and
-`dros` that is the interval of `dr` with their own q, and for `mips` that of `ips`. Only `clipped_ips` has a better one,
-for what it leaves out is at least 0. They are far wider than the bootstrap's and need no faith in it.
+Bounding the second term by the log and adding it to the first bounds E[q_pi + w (r - q)]. So an estimator that reads a
+model has the interval of `dr` with its own q (RESIDUALS), and one that reads none has that of `ips` (REWARDS). Only
+clipping has a better one (CLIPPED_REWARDS), for what it leaves out is at least 0. They are far wider than the
+bootstrap's and need no faith in it. Which one goes with an estimator is a field of its record.
 """
 
 import numpy as np
 
-from components.evaluation.estimators.estimators import WeightedRows
+from components.evaluation.estimators.estimators import ESTIMATORS, FiniteBound, WeightedRows
 from components.evaluation.intervals.confidence_sequences import lower_sequence
 
 ALPHA = 0.05
-WITHOUT_MODEL = ("ips", "snips", "mips")
 
 
 def finite_sample(
@@ -23,15 +23,16 @@ def finite_sample(
 ) -> tuple[float, float]:
     """The interval of the policy's value that goes with estimator `name`, which read `rows`.
 
-    clip: the shrinkage of `clipped_ips`. fold: int64 [n], cross-fitting folds: given the others' rows, the model is
-    fixed and a fold's rows are fair, so each fold is bounded apart at its share of the error. The largest observed
-    weight stands for the largest possible one. Rewards are taken as gains over the least possible.
+    clip: the shrinkage where weights are clipped. fold: int64 [n], cross-fitting folds: given the others' rows, the
+    model is fixed and a fold's rows are fair, so each fold is bounded apart at its share of the error. The largest
+    observed weight stands for the largest possible one. Rewards are taken as gains over the least possible.
     """
     low, high = reward_range
     size, most = high - low, (high - low) * float(rows.weight.max())
-    if name in WITHOUT_MODEL:
+    kind = ESTIMATORS[name].bound
+    if kind is FiniteBound.REWARDS:
         bounds = _bounds(rows.weight * (rows.reward - low), size, most, ALPHA)
-    elif name == "clipped_ips":
+    elif kind is FiniteBound.CLIPPED_REWARDS:
         used = np.minimum(rows.weight, clip)
         gains = used * (rows.reward - low)
         at_least = _bounds(gains, size, most, ALPHA)[0]

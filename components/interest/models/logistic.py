@@ -16,6 +16,7 @@ from components.interest.models.feature_blocks import ONE
 from components.interest.models.pair_design import PairMap, Term
 from components.interest.models.prior_variance import LEAST, informative_rows, maximise_evidence
 from components.settings.errors import UserError
+from components.settings.sections import NoSettings
 
 MAP, ESTIMATOR = "pairs.npz", "logistic.skops"
 # what a stored estimator may be made of beyond what skops itself trusts: nothing
@@ -74,7 +75,7 @@ class Logistic:
             raise UserError(f"{ESTIMATOR} is no logistic interest model: {error}") from None
 
 
-def train_logistic(features: Features, taught: Pairs, click: np.ndarray, seed: int) -> Logistic:
+def train_logistic(features: Features, taught: Pairs, click: np.ndarray, config: NoSettings, seed: int) -> Logistic:
     """The training pairs and their clicks 0/1 [n] -> model: priors by evidence, then coefficients from every row."""
     from sklearn.linear_model import LogisticRegression
 

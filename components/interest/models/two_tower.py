@@ -6,14 +6,17 @@ s and t are small perceptrons into one space (two-tower retrieval: Covington et 
 coordinates in which a shopper's taste and a creative share a name. Both towers can be run once per row, not per pair.
 """
 
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from components.contract.files.decoded_size import check_network
 from components.contract.files.deterministic_archives import stable_keras
@@ -24,12 +27,24 @@ from components.interest.model_protocol import CHUNK, Pairs, Tower, meet
 from components.interest.models.keras_init import draw_start
 from components.interest.models.pair_design import ALONG, MATCH, PairMap
 from components.settings.errors import UserError
-from components.settings.sections import InterestConfig
+from components.settings.sections import Count, Section
+
+log = logging.getLogger("adloom")
 
 MAP, WEIGHTS = "pairs.npz", "network.keras"
 HELD_OUT = 0.1  # the last tenth of the training rows tells when to stop; then its epoch's weights are kept
 SPACE = 16  # length of a tower's vector
 DROPOUT = 0.2
+
+
+class NetworkConfig(Section):
+    """Settings of `interest.network`."""
+
+    epochs: Count = 12  # at most; training stops when two in a row bring nothing
+    batch_size: Count = 4096
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    hidden: tuple[Count, ...] = (64, 32)
+    l2: Annotated[float, Field(ge=0)] = 1e-4  # counts against the mean loss of a row
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,15 @@ class Network:
                 raise UserError(f"{WEIGHTS} is no network interest model: {error}") from None
 
 
-def train_network(
-    features: Features, taught: Pairs, click: np.ndarray, config: InterestConfig
+def train_network(features: Features, taught: Pairs, click: np.ndarray, config: NetworkConfig, seed: int) -> Network:
+    """The training pairs in order of time, and their clicks 0/1 [n] -> the best network of all epochs."""
+    for step, best in train_epochs(features, taught, click, config, seed):  # noqa: B007 - the last one is kept
+        log.info("network: epoch %d: log loss %.5f, held out %.5f", step.epoch, step.train_loss, step.held_out_loss)
+    return best
+
+
+def train_epochs(
+    features: Features, taught: Pairs, click: np.ndarray, config: NetworkConfig, seed: int
 ) -> Iterator[tuple[EpochStep, Network]]:
     """The training pairs in order of time, and their clicks 0/1 [n] -> after each epoch its record and the best so far.
 
@@ -95,11 +117,11 @@ def train_network(
     pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
     learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
     told = click[: len(learn.row)]
-    model = build_network(pairs, float(told.mean()), config)
-    draw_start(config.seed, model)
+    model = build_network(pairs, float(told.mean()), config, seed)
+    draw_start(seed, model)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
     inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(seed)
     start = best = model.get_weights()
     base = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
     waited = 0
@@ -116,14 +138,14 @@ def train_network(
             return
 
 
-def build_network(pairs: PairMap, base_rate: float, config: InterestConfig):
+def build_network(pairs: PairMap, base_rate: float, config: NetworkConfig, seed: int):
     """The keras model of the equation above, starting at the base rate for every pair."""
     import keras
     from keras import layers
 
     shared = _namesakes(pairs)
-    person = keras.Model(*_person(pairs, shared, config), name="person")
-    advert = keras.Model(*_advert(pairs, shared, base_rate, config), name="advert")
+    person = keras.Model(*_person(pairs, shared, config, seed), name="person")
+    advert = keras.Model(*_advert(pairs, shared, base_rate, config, seed), name="advert")
     s, a = person(person.inputs)  # (n, SPACE + shared), (n, 1)
     t, b = advert(advert.inputs)
     logit = layers.Add(name="logit")([layers.Dot(axes=1, name="meeting")([s, t]), a, b])  # (n, 1)
@@ -136,17 +158,17 @@ def build_network(pairs: PairMap, base_rate: float, config: InterestConfig):
     return keras.Model(inputs, logit, name="interest")
 
 
-def _person(pairs: PairMap, shared: tuple[tuple[str, str], ...], config: InterestConfig):
+def _person(pairs: PairMap, shared: tuple[tuple[str, str], ...], config: NetworkConfig, seed: int):
     import keras
     from keras import layers
 
     x = keras.Input((sum(block.width for block in (*pairs.left.numbers, *pairs.left.codes)),), name="person_x")
     likes = keras.Input((sum(pairs.left.width(left) for left, _ in shared),), name="person_likes")
-    vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config), likes])
+    vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config, seed), likes])
     return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
 
 
-def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: float, config: InterestConfig):
+def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: float, config: NetworkConfig, seed: int):
     import keras
     from keras import layers
 
@@ -171,28 +193,28 @@ def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: floa
     weigh = layers.EinsumDense(
         "nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config), name="namesakes"
     )
-    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config), weigh(shows)])
+    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config, seed), weigh(shows)])
     return [z, shows, *ids], [vector, layers.Add(name="advert_sum")(bias) if len(bias) > 1 else bias[0]]
 
 
-def _perceptron(x, tower: str, config: InterestConfig):
+def _perceptron(x, tower: str, config: NetworkConfig, seed: int):
     """[n, k] -> [n, SPACE]. Every layer is named, for Keras' own counters differ between runs of one process."""
     from keras import layers
 
     for depth, width in enumerate(config.hidden):
         x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config), name=f"{tower}_hidden{depth}")(x)
-        x = layers.Dropout(DROPOUT, seed=config.seed + depth, name=f"{tower}_dropout{depth}")(x)
+        x = layers.Dropout(DROPOUT, seed=seed + depth, name=f"{tower}_dropout{depth}")(x)
     # one tower starts at 0, so that the first products are 0; the other must not, or neither would ever move
     start = "zeros" if tower == "person" else "glorot_uniform"
     return layers.Dense(SPACE, kernel_initializer=start, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
 
 
-def _small(config: InterestConfig) -> dict:
+def _small(config: NetworkConfig) -> dict:
     """What every linear part shares: it starts at no effect and is held near it."""
     return {"kernel_initializer": "zeros", "kernel_regularizer": _l2(config)}
 
 
-def _l2(config: InterestConfig):
+def _l2(config: NetworkConfig):
     import keras
 
     return keras.regularizers.L2(config.l2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation import LoggedDecisions
-from components.policies import Softmax
+from components.policies import Choices, Softmax
 from components.policies.ragged_rows import draw, row_sums
 
 
@@ -46,8 +46,10 @@ def known_log(
     base = np.log(click_rate / (1 - click_rate))
     rate = 1 / (1 + np.exp(-(base + utility + 0.4 * context[owner, 0])))
     policy = Softmax(1.0, 0.1)
-    logging = policy.probabilities(1 / (1 + np.exp(-sharpness * generator.normal(0, 1, actions)[action])), offsets)
-    target = policy.probabilities(1 / (1 + np.exp(-utility)), offsets)
+    logging = policy.probabilities(
+        Choices(offsets, 1 / (1 + np.exp(-sharpness * generator.normal(0, 1, actions)[action])))
+    )
+    target = policy.probabilities(Choices(offsets, 1 / (1 + np.exp(-utility))))
     logged = draw(logging, offsets, generator)
     log = LoggedDecisions(
         impression=np.arange(n).astype(str).astype(object),

@@ -195,6 +195,6 @@ def test_the_constant_is_the_least_reward_unless_it_is_given():
 
 
 def test_the_network_of_interest_is_the_same_bytes(both):
-    config = InterestConfig(epochs=1)
+    config = InterestConfig(network={"epochs": 1})
     first, second = (train_calibrated(built, "network", config) for _, _, built, _ in both)
     assert first.files() == second.files()

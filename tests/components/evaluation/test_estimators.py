@@ -6,12 +6,15 @@ import pytest
 from components.evaluation.estimators.analysis import analyse
 from components.evaluation.estimators.estimators import (
     ESTIMATORS,
+    ModelUse,
     WeightedRows,
     effective_sample_size,
     on_policy,
 )
-from components.evaluation.estimators.shrinkage import TUNED, mean_squared_errors, tune
+from components.evaluation.estimators.shrinkage import candidates, mean_squared_errors, tune
 from tests.components.evaluation.logs import known_log
+
+TUNED = [name for name, estimator in ESTIMATORS.items() if estimator.shrinkages is not None]
 
 # Three impressions: weights 2, 0.5, 4; rewards 1, 0, 1; q 0.5, 0.2, 0.25; q_pi 0.4, 0.3, 0.5.
 ROWS = WeightedRows(
@@ -39,7 +42,7 @@ def test_by_hand(name, shrinkage):
     assert ESTIMATORS[name](ROWS, shrinkage).value() == pytest.approx(BY_HAND[name, shrinkage], abs=1e-12)
 
 
-def test_all_nine_are_tested_by_hand():
+def test_every_estimator_is_tested_by_hand():
     assert {name for name, _ in BY_HAND} == set(ESTIMATORS)
 
 
@@ -65,6 +68,71 @@ def test_no_shrinkage_is_the_parent(name):
     assert ESTIMATORS[name](ROWS, np.inf).value() == pytest.approx(ESTIMATORS[parent](ROWS, np.inf).value())
 
 
+# Of two impressions each action is logged exactly as often as its propensity says: 3 of 4 times a, once b.
+SHOWN = np.array([0, 0, 0, 1, 0, 0, 0, 1])
+LOGGED, TARGET = np.array([0.75, 0.25]), np.array([0.4, 0.6])
+EARNED = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def exact_log(model: np.ndarray) -> WeightedRows:
+    """model: float64 [impressions = 2, actions = 2], q."""
+    owner = np.repeat([0, 1], 4)
+    weight = (TARGET / LOGGED)[SHOWN]
+    return WeightedRows(weight, EARNED, model[owner, SHOWN], (model @ TARGET)[owner], weight)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_it_uses_the_model_as_its_record_says(name):
+    """On a log that is its own expectation, a corrected model moves nothing; a model that is leaned on does."""
+    estimator = ESTIMATORS[name]
+    models = np.zeros((2, 2)), np.array([[0.9, 0.1], [0.2, 0.6]])
+    cut = 1.0 if estimator.shrinkages else np.inf  # the weights are 0.53 and 2.4
+    uncut = [estimator(exact_log(model), np.inf) for model in models]
+    first, other = (estimator(exact_log(model), cut) for model in models)
+    same_terms = np.array_equal(first.residual, other.residual) and np.array_equal(first.direct, other.direct)
+    assert same_terms == (estimator.model is ModelUse.NONE)
+    assert (first.value() == pytest.approx(other.value(), abs=1e-12)) == (estimator.model is not ModelUse.LEANS)
+    if estimator.model is ModelUse.CORRECTED:
+        assert uncut[0].value() == pytest.approx(ESTIMATORS["ips"](exact_log(models[0]), np.inf).value())
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_it_is_tuned_as_its_record_says(name):
+    """From nothing used beyond the weight itself to all of it at the mildest; without shrinkage, none matters."""
+    estimator, weight = ESTIMATORS[name], np.random.default_rng(0).lognormal(0, 1.5, 500)
+    half = np.full(500, 0.5)
+    rows = WeightedRows(weight, half, half, half, weight)
+    if estimator.shrinkages is None:
+        assert tune(name, rows) == np.inf
+        values = {estimator(rows, shrinkage).value() for shrinkage in (0.1, 1.0, np.inf)}
+        assert len(values) == 1
+        return
+    grid = candidates(name, weight)
+    used = np.array([estimator(rows, shrinkage).used_weight for shrinkage in grid])
+    assert len(grid) > 3 and (used >= 0).all() and (used <= weight).all()
+    np.testing.assert_array_equal(used[-1], weight)
+    assert (np.diff(used.sum(axis=1)) >= 0).all() and used[0].sum() < 0.9 * weight.sum()
+    assert tune(name, rows) in grid
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_it_streams_as_its_record_says(name):
+    """The terms of a chunk's rows are those of the same rows in the whole log, and need nothing but the chunk."""
+    from dataclasses import fields, replace
+
+    estimator, shrinkage = ESTIMATORS[name], 2.0
+    chunked = replace(ROWS, marginal_weight=None)  # groups of actions come from the whole log
+    if not estimator.streamable:
+        assert estimator(chunked, shrinkage) is None and estimator(ROWS, shrinkage) is not None
+        return
+    whole = estimator(chunked, shrinkage)
+    columns = ("weight", "reward", "predicted", "predicted_target")
+    for part in (slice(0, 1), slice(1, 3)):
+        terms = estimator(WeightedRows(*(getattr(ROWS, column)[part] for column in columns)), shrinkage)
+        for field in fields(terms):
+            np.testing.assert_array_equal(getattr(terms, field.name), getattr(whole, field.name)[part])
+
+
 def test_effective_sample_size():
     assert effective_sample_size(np.array([1.0, 1.0, 1.0])) == pytest.approx(3.0)
     assert effective_sample_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1.0)
@@ -80,7 +148,8 @@ def test_tuning_takes_the_smallest_estimated_error(name):
     half = np.full(2000, 0.5)
     rows = WeightedRows(weight, generator.integers(0, 2, 2000).astype(float), half, half)
     chosen = tune(name, rows)
-    mildest = np.inf if name == "dros" else weight.max()
+    mildest = candidates(name, weight)[-1]
+    assert mildest == (np.inf if name == "dros" else weight.max())
     errors = mean_squared_errors(name, rows, np.array([chosen, mildest]))
     assert errors[0] <= errors[1]
 

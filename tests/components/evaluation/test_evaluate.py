@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 
 from components.evaluation import evaluate
-from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
+from components.evaluation.estimators.estimators import (
+    ESTIMATORS,
+    Contributions,
+    Estimator,
+    FiniteBound,
+    ModelUse,
+    WeightedRows,
+)
 from components.evaluation.intervals.finite_sample_bounds import finite_sample
 from components.evaluation.logged_decisions import pairs_of
-from components.policies import Uniform
+from components.policies import Choices, Uniform
 from components.settings.sections import EvaluationConfig
 from tests.components.evaluation.logs import known_log
 
@@ -52,7 +59,7 @@ def test_the_same_policy_has_no_lift():
 
 def test_against_a_champion_the_interval_is_paired():
     known = known_log(4)
-    champion = Uniform().probabilities(known.target, known.log.offsets)
+    champion = Uniform().probabilities(Choices(known.log.offsets, known.target))
     evaluation = evaluate(known.log, known.target, QUICK, baseline=champion)
     true_lift = known.truth(known.target) - known.truth(champion)
     assert evaluation.lift.ci_low <= true_lift <= evaluation.lift.ci_high
@@ -167,3 +174,33 @@ def test_propensities_that_nothing_checks_are_told_of_beside_a_verdict():
     assert whole.verdict == shown.verdict == "trust"
     assert not any(reason.startswith("notice:") for reason in whole.reasons)
     assert any(reason.startswith("notice: propensities could be checked in one") for reason in shown.reasons)
+
+
+def test_an_estimator_of_ones_own_is_one_function_and_one_line(monkeypatch):
+    """Half of the direct method and half of DR: it is tuned, bounded in both ways, and may be chosen."""
+
+    def blend(rows: WeightedRows, shrinkage: float) -> Contributions:
+        weight = rows.weight * shrinkage / (rows.weight + shrinkage) if np.isfinite(shrinkage) else rows.weight
+        residual = weight * (rows.reward - rows.predicted)
+        residual = residual if rows.model_error is None else residual + rows.model_error(weight)
+        return Contributions(rows.predicted_target, residual, np.ones_like(weight), weight)
+
+    known = known_log(2)
+    before = evaluate(known.log, known.target, QUICK)
+    record = Estimator(blend, ModelUse.LEANS, FiniteBound.RESIDUALS, lambda cuts: np.append(cuts, np.inf))
+    monkeypatch.setitem(ESTIMATORS, "blend", record)
+    evaluation = evaluate(known.log, known.target, QUICK)
+    found, truth = evaluation.estimate("blend"), known.truth(known.target)
+    assert found.interval.ci_low < truth < found.interval.ci_high
+    assert found.finite_sample.ci_low < found.interval.ci_low and found.finite_sample.ci_high > found.interval.ci_high
+    assert found.shrinkage is not None and found.ess > 100
+    assert "blend" in {expected.estimator for expected in evaluation.card.expected}
+    assert evaluation.to_dict()["estimates"][-1]["estimator"] == "blend"
+    for name in set(ESTIMATORS) - {"blend"}:
+        assert evaluation.estimate(name) == before.estimate(name)
+    mild = replace(record, contributions=lambda rows, shrinkage: blend(rows, np.inf), shrinkages=None)
+    monkeypatch.setitem(ESTIMATORS, "blend", mild)
+    plain = evaluate(known.log, known.target, QUICK)
+    dr = plain.estimate("dr")
+    assert plain.estimate("blend").interval.value == pytest.approx(dr.interval.value)
+    assert plain.estimate("blend").finite_sample.ci_low == pytest.approx(dr.finite_sample.ci_low, abs=0.02)

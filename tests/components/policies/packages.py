@@ -11,7 +11,8 @@ from components.policies.policy_package import Acting, PolicyPackage
 ACTING = Acting(
     forms=("table", "per_shopper"),
     temperatures={"table": 0.05, "per_shopper": 0.1},
-    weighing="chi-square",
+    policy="chi_square",
+    policy_settings={},
     exploration=0.1,
     new_share=0.2,
     learned_until=1_767_225_600_000_000,  # 1 January 2026

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from components.policies.decision_table import ANY, CELL, DecisionTable, weigh
 from components.policies.policy_package import PolicyPackage
 from components.policies.ragged_rows import row_sums
+from components.policies.softmax import BoundedSoftmax
 from components.settings.errors import UserError
 from tests.components.policies.packages import package, rows
 
@@ -100,7 +101,7 @@ def test_equation_1_by_hand():
             "score": [1 / 2, 2 / 3], "impressions": 5,
         }
     )  # fmt: skip
-    table = weigh(scored, pd.Series({"a": np.log(3.0)}), 0.5)
+    table = weigh(scored, pd.Series({"a": np.log(3.0)}), BoundedSoftmax(0.5))
     assert table["creative_id"].tolist() == ["b", "a"], "the best stands first"
     assert table["probability"].to_numpy() == pytest.approx([4 / 7, 3 / 7])
 
@@ -113,7 +114,7 @@ def test_a_bold_table_still_ranks_a_shortlist_without_its_best():
             "score": [0.03, 0.02, 0.019], "impressions": 5,
         }
     )  # fmt: skip
-    told = weigh(scored, pd.Series(dtype=float), 0.02)
+    told = weigh(scored, pd.Series(dtype=float), BoundedSoftmax(0.02))
     table = DecisionTable(told, pd.DataFrame({"shopper_id": [], "segment": []}, dtype="str"), frozenset(), 0.0, 0.0)
     found = table.probabilities(*asked(("x", None, "c", ["d", "b"])))
     assert found[1] > 0.9 and found.sum() == pytest.approx(1.0)
@@ -149,12 +150,17 @@ def test_the_per_shopper_form_leans_on_the_preference():
     policy = package()
     known = policy.catalogue.assign(preference=[np.log(2.0), 0.0])
     leaning = PolicyPackage(policy.acting, policy.decisions, policy.segments, known)
-    found = leaning.per_shopper(np.array([1 / 2, 1 / 2]), pd.Series(["a", "b"]), np.array([0, 2]))
+    pairs = pd.DataFrame({"creative_id": ["a", "b"], "p_click": [1 / 2, 1 / 2]})
+    found = leaning.per_shopper(pairs, np.array([0, 2]), pd.Series(["i1"]))
     assert found == pytest.approx([0.9 * 2 / 3 + 0.05, 0.9 / 3 + 0.05])
 
 
-def test_a_package_that_weighs_scores_in_another_way_is_refused():
+def test_a_package_of_a_policy_or_settings_unknown_here_is_refused():
     files = package().files()
-    files["policy.json"] = files["policy.json"].replace(b"chi-square", b"softmax")
-    with pytest.raises(UserError, match="weighing 'softmax'"):
-        PolicyPackage.from_files(files)
+    told = files["policy.json"]
+    for other, words in (
+        (told.replace(b"chi_square", b"oracle"), "policy.json: no policy is called 'oracle'; there are chi_square, "),
+        (told.replace(b'"policy_settings": {}', b'"policy_settings": {"x": 1}'), "policy_settings.x: unknown setting"),
+    ):
+        with pytest.raises(UserError, match=words):
+            PolicyPackage.from_files({**files, "policy.json": other})

@@ -46,6 +46,12 @@ SEEDED = ("simulator", "features", "interest", "creatives", "evaluation")
         ("creatives.vae=fast", ["creatives.vae", "fast"]),
         *((f"{name}.seed=-1", [f"{name}.seed", "greater than or equal to 0"]) for name in SEEDED),
         ("features.seed=4294967296", ["features.seed", "less than 2147483648"]),
+        ("interest.bootstrp=5", ["interest.bootstrp", "unknown setting", "bootstrap"]),
+        ("interest.network=5", ["interest.network", "unknown setting"]),
+        *(
+            (f"interest.{name}=1", [f"interest.{name}: unknown setting; it is interest.network.{name} now"])
+            for name in ("epochs", "batch_size", "learning_rate", "hidden", "l2")
+        ),
     ],
 )
 def test_a_wrong_override_is_named_in_one_message(override, words):
@@ -121,5 +127,5 @@ def test_settings_nested_beyond_measure_are_one_sentence(tmp_path):
 def test_a_section_of_an_earlier_release_is_told_its_new_name(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text("world: {seed: 1}\n")
-    with pytest.raises(UserError, match="world is called simulator now; rename it"):
+    with pytest.raises(UserError, match="world: unknown setting; it is simulator now"):
         load_settings(file, "marketplace")

@@ -1,0 +1,57 @@
+"""The policies that `evaluation.policy.name` chooses from. A new one is one file and one line in POLICIES.
+
+A policy has a temperature, chosen on the select slice for each form; one that needs none ignores it. The floor of
+exploration and the share of new creatives are laid over every policy alike (probability_floors.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from components.policies.chi_square import ChiSquare
+from components.policies.epsilon_greedy import EpsilonGreedy
+from components.policies.policy_protocol import Policy
+from components.policies.softmax import BoundedSoftmax, Softmax
+from components.policies.thompson import Thompson, ThompsonConfig
+from components.policies.uniform import Uniform
+from components.settings.errors import UserError
+from components.settings.sections import NoSettings, Section
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """A policy that can be chosen by name.
+
+    make: its own settings and a temperature (log-odds, > 0, lower is bolder) -> policy. settings: the type of
+    `evaluation.policy.<name>`. table: the same for the cells of a decision table, where that is another policy.
+    prefers_better: whether, of creatives that the base likes equally, a better-scored one never gets less.
+    """
+
+    make: Callable[[Any, float], Policy]
+    settings: type[Section] = NoSettings
+    table: Callable[[Any, float], Policy] | None = None
+    prefers_better: bool = True
+
+    def for_table(self, settings: Section, temperature: float) -> Policy:
+        """What weighs the creatives of a cell."""
+        return (self.table or self.make)(settings, temperature)
+
+
+def _bounded(settings: NoSettings, temperature: float) -> Policy:
+    return BoundedSoftmax(temperature)
+
+
+POLICIES: dict[str, PolicyKind] = {
+    "chi_square": PolicyKind(lambda settings, temperature: ChiSquare(temperature, 0.0), table=_bounded),
+    "softmax": PolicyKind(lambda settings, temperature: Softmax(temperature, 0.0), table=_bounded),
+    "epsilon_greedy": PolicyKind(lambda settings, temperature: EpsilonGreedy(0.0)),
+    "uniform": PolicyKind(lambda settings, temperature: Uniform()),
+    "thompson": PolicyKind(Thompson, ThompsonConfig, prefers_better=False),
+}
+
+
+def policy_kind(name: str, place: str = "evaluation.policy.name") -> PolicyKind:
+    """The policy that `place` calls `name`. Raises UserError naming those that there are."""
+    if name not in POLICIES:
+        raise UserError(f"{place}: no policy is called {name!r}; there are {', '.join(POLICIES)}")
+    return POLICIES[name]

@@ -1,0 +1,30 @@
+"""An interest model of a kind of Adloom's own as an MLflow model, from code. MLflow runs this file to load it."""
+
+from pathlib import Path
+
+import mlflow.models
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+
+from components.interest import CalibratedModel
+from components.interest.model_protocol import Pairs
+
+
+class Scorer(mlflow.pyfunc.PythonModel):
+    """Answers features of pairs with P(click)."""
+
+    def load_context(self, context) -> None:
+        """Read the files that were logged with the model."""
+        folder = Path(context.artifacts["model"])
+        self.model = CalibratedModel.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
+
+    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
+        """model_input: a row per pair, the columns of its impression's features beside those of its creative's; for
+        creatives that the shopper has not been shown before -> p_click, float64 in (0, 1)."""
+        rows, unseen = np.arange(len(model_input)), np.zeros((len(model_input), self.model.repeats), dtype=np.float32)
+        pairs = Pairs(model_input, model_input, rows, rows, unseen)
+        return pd.DataFrame({"p_click": self.model.probabilities(pairs)})
+
+
+mlflow.models.set_model(Scorer())
