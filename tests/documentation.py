@@ -24,7 +24,6 @@ from components.settings.sections import Settings, load_settings
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("components", "docs", "expectations", "flows", "infra", "tests", "benchmarks", ".ci")
 FILE_ENDINGS = (".md", ".json", ".parquet", ".csv", ".yaml", ".py", ".npz", ".keras")
-RENAMED = {"simulator": "world"}  # name in the docs -> name in the settings, until the section is renamed
 PLACEHOLDER = re.compile(r"[A-Z_]+|\.\.\.|\[.*\]")
 NO_DATASET = "no overrides of its own"
 
@@ -169,7 +168,7 @@ def setting_faults(text: str) -> list[str]:
         match = re.match(r"([a-z]+)((?:\.[a-z0-9_*]+)+)(?:[:=\[(]|$)", span)
         if match is None or span.endswith(FILE_ENDINGS):
             continue
-        section, keys = RENAMED.get(match[1], match[1]), match[2][1:].split(".")
+        section, keys = match[1], match[2][1:].split(".")
         if section in Settings.model_fields and not _is_setting(Settings, [section, *keys]):
             faults.append(f"{span}: no such setting")
     return faults
