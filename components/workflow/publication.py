@@ -70,9 +70,12 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
     """
     from components.registry import promotion
     from components.registry.mlflow_store import open_store
-    from components.workflow.stages import question
+    from components.workflow.caching import due, evaluation_key, is_fresh, question_of
 
-    asked = question(settings, paths)
+    expected, standing = due("evaluation", settings.evaluation, paths), read_manifest(paths.stage("evaluation"))
+    # of a champion that is judged no further, the question is the one that made it champion
+    asks = standing if standing is not None and is_fresh(expected, paths) else expected
+    asked = question_of(evaluation_key(asks), settings.promotion)
     client = open_store(settings.promotion.lock)
     write_json(list(promotion.charge(client, f"{dataset}-{POLICY}", asked)), paths.ledger)
     return asked
