@@ -219,17 +219,29 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     The judged rows are looked at only where the ledger was charged for it, as `adloom run` does; else the figures are
     of the select slice, on which the policy was chosen.
     """
-    from components.evaluation.held_out import JUDGE, SELECT, consenting, held_out, later_than, without
+    from components.evaluation.held_out import (
+        JUDGE,
+        SELECT,
+        consenting,
+        final,
+        held_out,
+        later_than,
+        not_final,
+        without,
+    )
     from components.evaluation.judging import bots_before, judge
     from components.evaluation.log_checks.leakage import leakage_findings
     from components.evaluation.reports.evaluation_report import page, picture, picture_name
+    from components.evaluation.rewards import logged_rewards, reward_of
     from components.policies.proposal import Learned, propose
-    from components.simulator import truth
+    from components.simulator import reward_truth
     from components.workflow.deployed_policy import read_champion
     from components.workflow.stage_inputs import built_features, validated
     from components.workflow.stage_models import interest_model, pool_creatives
 
     tables, card = validated(paths)
+    reward, logged = reward_of(config, card.currency), tables["impressions"]
+    tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
     model, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
     champion = read_champion(paths)
@@ -238,31 +250,32 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     if champion is not None:
         judging = later_than(judging, champion.package.acting.learned_until)
     learned = Learned(model, built, interest_model(paths))
-    choice = consenting(selecting).selecting(len(judging.impressions))
+    choice = consenting(selecting).selecting(len(final(judging).impressions))
     policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
     judged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
-    rows = judging if judged else selecting
+    rows, unsettled = (final(judging), not_final(judging)) if judged else (final(selecting), not_final(selecting))
     since = model.splits.starts(JUDGE if judged else SELECT)
     if config.exclude_bots:
         rows = without(rows, bots_before(tables["impressions"][tables["impressions"]["timestamp"] < since]))
     quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
     lost = quarantined[model.splits.may_judge(quarantined)] if judged else quarantined.head(0)
-    click = None if card.world is None else truth(card.world, tables)
+    truth = None if card.world is None else reward_truth(card.world, tables, reward.name, card.conversion_window_days)
     own = tables["impressions"].merge(rows.impressions[["impression_id"]], on="impression_id")
-    about = {"creatives": built.creatives_at(since), "tables": tables, "lost": lost, "click": click}
-    about["findings"] = leakage_findings(tables, own)
-    forms, report, drawn = {}, [pages.slice_judged(judged)], {}
+    about = {"creatives": built.creatives_at(since), "tables": tables, "lost": lost, "truth": truth}
+    about |= {"reward": reward, "findings": leakage_findings(tables, own) + unsettled}
+    forms, report, drawn = {}, [pages.slice_judged(judged, reward.unit)], {}
     for form in policy.acting.forms:
         target, charge = policy.acts(form, rows.impressions, rows.pairs, rows.offsets)
         forms[form] = judge(rows, target, charge, config, **about)
         for name, found in forms[form].logs.items():
             known = forms[form].truths[name]
-            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(found)}{pages.truth(known)}")
+            known_truth = pages.truth(known, reward.unit, card.world is not None)
+            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(found, reward.unit)}{known_truth}")
             drawn[picture_name(form, name)] = picture(found.evaluation, known and known["target"])
     guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
     record = [{"form": form, "guards": guards, **found.to_dict()} for form, found in forms.items()]
     offered = {form: [asdict(each) for each in of_form] for form, of_form in promised.items()}
-    noted = {"judged": judged, "conversion_window_days": card.conversion_window_days}
+    noted = {"judged": judged, "reward": asdict(reward), "conversion_window_days": card.conversion_window_days}
     out.files("policy", policy.files())
     out.json("evaluation.json", {**noted, "forms": record, "temperatures": offered})
     out.json("truth.json", {form: found.truths for form, found in forms.items()})
@@ -277,6 +290,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
 def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
     from components.evaluation.gate.ledger import share_of
+    from components.evaluation.rewards import Reward
     from components.registry.decision import Evidence, Gate, decide, page
     from components.registry.experiment_plan import experiment_page, plan_experiment
 
@@ -295,13 +309,14 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
         alpha=share_of(config.alpha, place) if place is not None and evaluated["judged"] else None,
         candidate=candidate,
         champion=champion,
+        reward=Reward(**evaluated["reward"]),
     )
     decision = decide(evidence, config)
     out.json("decision.json", decision.to_dict())
     report = page(decision)
     if decision.action == "promote":
         assessed = evidence.record(decision.acts)
-        plan = plan_experiment(candidate, champion, assessed, evaluated["conversion_window_days"])
+        plan = plan_experiment(candidate, champion, assessed, evidence.reward, evaluated["conversion_window_days"])
         out.json("experiment.json", plan.to_dict())
         out.text("experiment.md", experiment_page(plan))
         report = f"{report}\n{experiment_page(plan)}"
