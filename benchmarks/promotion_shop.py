@@ -12,6 +12,7 @@ import pandas as pd
 from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.gate.ledger import share_of
 from components.evaluation.gate.lift_bound import LiftRows, lift_sums
+from components.evaluation.rewards import REWARDS
 from components.policies.decision_table import ANY, CELL
 from components.policies.policy_package import Acting, PolicyPackage
 from components.registry.decision import Decision, Evidence, Gate, decide
@@ -96,4 +97,4 @@ def judge(client, candidate: Version, champion: str | None, passes: bool, log: s
     digest, config = candidate.tags["package_digest"], PromotionConfig()
     question = f"{log}{digest[:16]} against {(champion or 'none')[:16]}"
     alpha = share_of(config.alpha, charge(client, candidate.name, question).index(question))
-    return decide(Evidence(PASSED, None, False, (form,), question, alpha, digest, champion), config)
+    return decide(Evidence(PASSED, None, False, (form,), question, alpha, digest, champion, REWARDS["click"]), config)

@@ -94,7 +94,9 @@ def _values(paths, decision: dict) -> dict:
     tables, card = validated(paths)
     _, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
-    rows = held_out(tables, built, pairs, JUDGE, None)
+    clicks = tables["impressions"]["click"].astype(float)
+    rewarded = {**tables, "impressions": tables["impressions"].assign(reward=clicks)}
+    rows = held_out(rewarded, built, pairs, JUDGE, None)
     rate = truth(card.simulator, tables)(rows.pairs)
 
     def value(policy: np.ndarray) -> float:
@@ -173,6 +175,7 @@ def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
     """
     from components.evaluation.gate.evidence import gate_evidence
     from components.evaluation.logged_decisions import LoggedDecisions, cover
+    from components.evaluation.rewards import REWARDS
     from components.registry.decision import Evidence, Gate, decide
     from components.settings.sections import PromotionConfig
 
@@ -205,7 +208,8 @@ def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
         logs = [{"evaluation": evaluation, "outlook": None}]
         records.append({"form": form, "logs": logs, "gate": evidence.to_dict(), "broken": []})
     passed = Gate(True, ("a toy",))
-    decision = decide(Evidence(passed, None, False, tuple(records), "toy", 0.025, "new", None), PromotionConfig())
+    evidence = Evidence(passed, None, False, tuple(records), "toy", 0.025, "new", None, REWARDS["click"])
+    decision = decide(evidence, PromotionConfig())
     return {"forms": found, "action": decision.action, "passed": list(decision.passed)}
 
 

@@ -23,14 +23,14 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
         return
     console = _console()
     console.print("Result")
-    headings = ("data set", "interest", "creatives", "policy", "lift, clicks/1000", "champion")
+    headings = ("data set", "interest", "creatives", "policy", "lift per 1,000", "champion")
     rows = [
         (
             outcome["dataset"],
             _mark(outcome["interest"]),
             _mark(outcome["creatives"]),
             outcome["action"],
-            _per_mille(outcome["lift"]),
+            _per_mille(outcome["lift"], outcome["unit"]),
             _version(outcome["champion"]),
         )
         for outcome in outcomes
@@ -45,14 +45,14 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
 def print_status(rows: Sequence[dict]) -> None:
     """Print the registry's standing, one line per model, and the reason of the last decision below it."""
     console = _console()
-    headings = ("model", "champion", "challenger", "decision", "lift, clicks/1000")
+    headings = ("model", "champion", "challenger", "decision", "lift per 1,000")
     shown = [
         (
             row["model"],
             _version(row["champion"]),
             _version(row["challenger"]),
             row["decision"] or "none yet",
-            _per_mille(row["lift"]),
+            _per_mille(row["lift"], row["unit"]),
         )
         for row in rows
     ]
@@ -97,7 +97,9 @@ def _version(number: int | None) -> str:
     return "none" if number is None else f"v{number}"
 
 
-def _per_mille(lift: dict | None) -> str:
+def _per_mille(lift: dict | None, unit: str | None) -> str:
+    """The lift per 1,000 impressions, in its unit; versions from before units were recorded have none."""
     if lift is None:
         return "not known"
-    return f"{lift['value'] * 1000:+.2f} [{lift['ci_low'] * 1000:+.2f}, {lift['ci_high'] * 1000:+.2f}]"
+    value, low, high = (f"{lift[name] * 1000:+.2f}" for name in ("value", "ci_low", "ci_high"))
+    return f"{value} [{low}, {high}] {unit or ''}".strip()

@@ -17,6 +17,7 @@ TOLD = (
     "shopper_share",
     "coarse_times",
     "unmatched_actions",
+    "rewards_not_final",
 )  # kinds of findings that a reader of the verdict is told of, whatever it is
 
 

@@ -63,7 +63,7 @@ def assess(
     lost = None if quarantine is None or quarantine.empty else quarantine
     evaluation = evaluate(log, target, config, baseline, check_trail(trail_of(own, lost)) + findings)
     if evaluation.card is None:
-        return Assessment(evaluation, (), (), (), traffic_of(own))
+        return Assessment(evaluation, (), (), (), traffic_of(own, log.reward))
     covered = cover(log, target, baseline)
     kept = own.loc[list(covered.log.impression)]
     outcomes = outcomes_of(kept)
@@ -72,7 +72,7 @@ def assess(
         metrics=metrics(covered.log, outcomes, covered.target, covered.baseline, config.bootstrap, config.seed),
         segments=segment_lifts(covered.log, covered.target, covered.baseline, config.bootstrap, config.seed),
         elements=_elements(covered.log, creatives, config),
-        traffic=traffic_of(own),
+        traffic=traffic_of(own, log.reward),
     )
 
 

@@ -11,6 +11,7 @@ from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.held_out import HeldOut
 from components.evaluation.log_checks.integrity import Finding
 from components.evaluation.log_checks.row_checks import bot_like, trail_of
+from components.evaluation.rewards import Reward
 from components.evaluation.split_by_policy import pooled_log, split_logs
 from components.policies.policy_package import PolicyPackage
 from components.settings.sections import EvaluationConfig
@@ -58,31 +59,31 @@ def judge(
     charge: np.ndarray,
     config: EvaluationConfig,
     *,
+    reward: Reward,
     creatives: pd.DataFrame,
     tables: dict[str, pd.DataFrame],
     lost: pd.DataFrame,
     findings: tuple[Finding, ...] = (),
-    click: Truth | None = None,
+    truth: Truth | None = None,
 ) -> Judgement:
-    """Judge `target` (float64 [n_pairs]) on `rows`; charge: float64 [n], see `gate_on`.
+    """Judge `target` (float64 [n_pairs]) on `rows`, whose rewards are final; charge: float64 [n], see `gate_on`.
 
     creatives: feature rows. tables: the contract's impressions and creatives. lost: quarantined impressions of the
-    rows' time. findings: of checks of all rows together. click: the true probability of a click on pairs, where it is
-    known.
+    rows' time. findings: of checks of all rows together. truth: the true mean reward of pairs, where it is known.
     """
     found, truths = {}, {}
-    for part in split_logs(rows.impressions, rows.pairs, creatives, target, rows.baseline, rows.prior):
+    for part in split_logs(rows, creatives, target, reward):
         name = part.logging_policy
         own = lost[lost["logging_policy"] == name]
         found[name] = assess(
             part.log, part.target, config, part.baseline, tables["impressions"], tables["creatives"], own, findings
         )
-        truths[name] = None if click is None else part.values(click(part.pairs))
+        truths[name] = None if truth is None else part.values(truth(part.pairs))
     judgement = Judgement(found, None, truths)
     largest = next(iter(found.values()), None)
     if largest is None or largest.evaluation.card is None or judgement.broken():
         return judgement
-    pooled = pooled_log(rows.impressions, rows.pairs, creatives, rows.prior)
+    pooled = pooled_log(rows, creatives, reward)
     return replace(judgement, gate=gate_on(pooled, target, rows.baseline, charge, tables["impressions"], config))
 
 

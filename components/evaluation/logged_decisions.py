@@ -12,6 +12,7 @@ import pandas as pd
 from components.evaluation.log_checks.shopper_ids import shopper_codes
 from components.policies.eligible import rows_of
 from components.policies.ragged_rows import row_sums, spread
+from components.settings.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LoggedDecisions:
     reward_range: tuple[float, float] = (0.0, 1.0)
     teaches: np.ndarray | None = None  # bool [n]: of consenting shoppers, whom models may learn from; None: all are
     prior: float | None = None  # in reward units: q of all pairs of the other rows; None: the least possible reward
+    unit: str = "rewards"  # what rewards are counted in, in the plural
 
     @property
     def n(self) -> int:
@@ -150,6 +152,7 @@ def logged_decisions(
     score: np.ndarray | None = None,
     consent: np.ndarray | None = None,
     prior: float | None = None,
+    unit: str = "rewards",
 ) -> LoggedDecisions:
     """Tables of the contract -> LoggedDecisions; `pairs` and `offsets` as `policy.eligible_pairs` gives them.
 
@@ -158,8 +161,9 @@ def logged_decisions(
     which `feature_*` count where `features_from` is no later than the first impression. reward: float64 [n]. score:
     float64 [n_pairs], of a model trained on earlier impressions. consent: bool [n], whether a row may teach a model;
     None: all may. prior: what stands for a model's prediction on the others, such as the mean reward of consenting rows
-    before these.
+    before these. UserError where a reward is outside its range: no bound would hold.
     """
+    _check_rewards(reward, reward_range, impressions["impression_id"])
     teaches = None if consent is None else np.asarray(consent, dtype=bool)
     names = creatives["creative_id"].to_numpy(dtype=object)
     action = rows_of(pairs["creative_id"], creatives["creative_id"])
@@ -184,7 +188,19 @@ def logged_decisions(
         reward_range=reward_range,
         teaches=teaches,
         prior=prior,
+        unit=unit,
     )
+
+
+def _check_rewards(reward: np.ndarray, reward_range: tuple[float, float], impression_id: pd.Series) -> None:
+    low, high = reward_range
+    outside = ~((reward >= low) & (reward <= high))
+    if outside.any():
+        row = int(outside.argmax())
+        raise UserError(
+            f"the reward {reward[row]:g} of impression {impression_id.iloc[row]} is outside the range "
+            f"[{low:g}, {high:g}]"
+        )
 
 
 def _known_features(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:

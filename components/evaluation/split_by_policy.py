@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from components.evaluation.held_out import HeldOut, kept
 from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
+from components.evaluation.rewards import Reward
 from components.policies.eligible import pair_offsets
 from components.policies.ragged_rows import spread
 
@@ -37,45 +39,31 @@ class PolicyLog:
         return {"target": target, "baseline": base, "lift": target - base}
 
 
-def split_logs(
-    impressions: pd.DataFrame,
-    pairs: pd.DataFrame,
-    creatives: pd.DataFrame,
-    target: np.ndarray,
-    baseline: np.ndarray | None,
-    prior: float = 0.0,
-) -> Iterator[PolicyLog]:
-    """Impressions of several logging policies -> one PolicyLog for each, the largest first (ties: by name).
+def split_logs(rows: HeldOut, creatives: pd.DataFrame, target: np.ndarray, reward: Reward) -> Iterator[PolicyLog]:
+    """Rows of several logging policies, their rewards final -> a PolicyLog for each, the largest first (ties: by name).
 
-    impressions: as `logged_decisions` takes them, and `logging_policy`, `click`. pairs: impression_id, creative_id,
-    p_click and, where the whole logging distribution is known, propensity; grouped in the order of `impressions`.
-    prior: mean click before these rows, which stands for a model on rows of shoppers who refused consent.
+    creatives: feature rows. target: float64 [n_pairs].
     """
-    offsets = pair_offsets(pairs, impressions)
-    names = impressions["logging_policy"].to_numpy(dtype=object)
-    sizes = impressions["logging_policy"].value_counts()
+    names = rows.impressions["logging_policy"].to_numpy(dtype=object)
+    sizes = rows.impressions["logging_policy"].value_counts()
     for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
-        rows = names == name
-        kept = spread(rows, offsets)
-        log, own_pairs = _log_of(impressions[rows], pairs[kept], creatives, prior)
-        yield PolicyLog(name, log, own_pairs, target[kept], None if baseline is None else baseline[kept])
+        part = kept(rows, names == name)
+        log, pairs = _log_of(part, creatives, reward)
+        yield PolicyLog(name, log, pairs, target[spread(names == name, rows.offsets)], part.baseline)
 
 
-def pooled_log(
-    impressions: pd.DataFrame, pairs: pd.DataFrame, creatives: pd.DataFrame, prior: float = 0.0
-) -> LoggedDecisions:
+def pooled_log(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> LoggedDecisions:
     """The decisions of all logging policies in one log, each with its own propensity; arguments as `split_logs`."""
-    return _log_of(impressions, pairs, creatives, prior)[0]
+    return _log_of(rows, creatives, reward)[0]
 
 
-def _log_of(
-    impressions: pd.DataFrame, pairs: pd.DataFrame, creatives: pd.DataFrame, prior: float
-) -> tuple[LoggedDecisions, pd.DataFrame]:
-    """On rows of shoppers who refused consent `prior` stands for what a model says; they teach none."""
+def _log_of(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> tuple[LoggedDecisions, pd.DataFrame]:
+    """On rows of shoppers who refused consent the priors of `rows` stand for what models say; they teach none."""
+    impressions = rows.impressions
     # what is known of the shopper is in the score already, and would cost the reward models far more than it adds
     known = [column for column in impressions if column == "shopper_id" or not column.startswith("shopper_")]
     own = impressions[known].reset_index(drop=True)
-    own_pairs = _known_pairs(pairs.reset_index(drop=True))
+    own_pairs = _known_pairs(rows.pairs.reset_index(drop=True))
     offsets = pair_offsets(own_pairs, own)
     consent = own["consent"].to_numpy(dtype=bool) if "consent" in own else np.ones(len(own), dtype=bool)
     log = logged_decisions(
@@ -83,10 +71,12 @@ def _log_of(
         own_pairs,
         offsets,
         creatives,
-        reward=own["click"].to_numpy(dtype=float),
-        score=np.where(spread(consent, offsets), own_pairs["p_click"].to_numpy(), prior),
+        reward=own["reward"].to_numpy(dtype=float),
+        reward_range=reward.range,
+        score=np.where(spread(consent, offsets), own_pairs["p_click"].to_numpy(), rows.click_rate),
         consent=consent,
-        prior=prior,
+        prior=rows.prior,
+        unit=reward.unit,
     )
     return log, own_pairs
 

@@ -9,6 +9,8 @@ import pandas as pd
 from components.contract.origins import photos_of
 from components.features.categoricals import FreeColumns, Levels, PriceBands
 from components.features.npz_records import from_npz, to_npz
+from components.features.pairs import pair_feature
+from components.features.pairs.pair_history import CATEGORY
 from components.features.products.creative_features import CreativeColumns
 from components.features.products.open_columns import known_by
 from components.features.products.product_attributes import Traits, fit_looks
@@ -38,6 +40,7 @@ class FeatureModel:
     behaviour: Behaviour
     shopper: FreeColumns
     segments: Segments | None
+    pairs: tuple[str, ...]  # names of pair features
     messages: tuple[str, ...]
 
     @property
@@ -93,6 +96,7 @@ def fit_features(
         behaviour=behaviour,
         shopper=FreeColumns.fit("shopper_", "feature_", known_by(_shopper_table(shoppers), splits.train_until)),
         segments=_fit_segments(behaviour, touched, splits, config),
+        pairs=tuple(name for name in config.pairs if _lacking(name, tables, config) is None),
         messages=_switched_off(tables, traits, config),
     )
 
@@ -158,6 +162,16 @@ def _fit_segments(
     return Segments.fit(behaviour.tastes, averages, config.segments, config.seed)
 
 
+def _lacking(pair: str, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> str | None:
+    """What keeps this data set from having the pair feature; None: nothing."""
+    feature = pair_feature(pair)
+    if not config.shopper_history:
+        return "features.shopper_history is false"
+    wanted = {feature.reads, *(("products",) if feature.by == CATEGORY else ())}
+    missing = [name for name in sorted(wanted) if name not in tables]
+    return f"no table {' and no table '.join(missing)}" if missing else None
+
+
 def _switched_off(tables: Mapping[str, pd.DataFrame], traits: Traits, config: FeaturesConfig) -> tuple[str, ...]:
     """One sentence per thing that this data set cannot have."""
     off: list[str] = []
@@ -171,6 +185,9 @@ def _switched_off(tables: Mapping[str, pd.DataFrame], traits: Traits, config: Fe
         off.append("no table images (or fewer than 2 pictures): no looks of creatives or of what shoppers touch")
     if traits.text is None:
         off.append("no titles and no searches: no text features")
+    if config.shopper_history:
+        lacking = {name: _lacking(name, tables, config) for name in config.pairs}
+        off.extend(f"{why}: no pair feature {name}" for name, why in lacking.items() if why)
     if "shoppers" not in tables:
         off.append("no table shoppers: every shopper counts as consenting, none has columns of their own")
     return tuple(off)

@@ -1,6 +1,6 @@
 """Tables and a FeatureModel -> the features of every impression and creative, correct as of each impression's time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +9,15 @@ import pandas as pd
 
 from components.features.categoricals import side_by_side
 from components.features.feature_model import FeatureModel, consented, refused
+from components.features.pairs import pair_feature
+from components.features.pairs.pair_history import CATEGORY, EVENT_COLUMNS, PairTables, creative_codes, pair_history
+from components.features.pairs.pair_values import AskedPairs, PairValues, by_category
 from components.features.products.creative_features import headline_trait, things_shown
 from components.features.products.open_columns import Versions, known_from
 from components.features.shoppers.shopper_history import Asked, touches_of
 from components.features.shoppers.shopper_profiles import shopper_profiles
 from components.features.time_splits import JUDGE, SELECT
-from components.features.timeline import microseconds
+from components.features.timeline import microseconds, places
 from components.settings.sections import FeaturesConfig
 
 COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
@@ -27,7 +30,8 @@ class Features:
     impressions: ids, outcome, `split` (train, calibrate, select, judge), `consent`, `segment`, then float32 columns
     `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`, as they are known now.
     shopper_profiles: for people. messages: what this data set cannot have, one sentence each. earlier: versions of
-    rows of `creatives` that impressions before their `known_until` see; None and no rows: there are none.
+    rows of `creatives` that impressions before their `known_until` see; None and no rows: there are none. pairs: names
+    of pair features; past: what they look back at beside these tables, None where they read no more.
     """
 
     impressions: pd.DataFrame
@@ -35,11 +39,32 @@ class Features:
     shopper_profiles: pd.DataFrame
     messages: tuple[str, ...] = ()
     earlier: pd.DataFrame | None = None
+    pairs: tuple[str, ...] = ()
+    past: PairTables | None = None
 
     @cached_property
     def versions(self) -> Versions:
         """The rows of the creatives with their earlier versions."""
         return Versions.of(self.creatives, self.earlier)
+
+    @cached_property
+    def pair_values(self) -> PairValues:
+        """The pair features with all that had happened."""
+        return PairValues(self.pairs, pair_history(self.impressions, self.creatives, self.past))
+
+    def pairs_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Pairs by rows of impressions and of creatives, int64 [n] -> their pair features, float32 [n, columns]."""
+        history = self.pair_values.history
+        shopper = places(self.impressions["shopper_id"], history.shoppers)
+        subject = creative_codes(history.subjects, self.creatives, self.past)
+        moment = microseconds(self.impressions["timestamp"])
+        return self.pair_values.of(AskedPairs(shopper, moment, subject, row, column))
+
+    def pairs_by_category(self, row: np.ndarray) -> pd.DataFrame:
+        """Rows of impressions, int64 [n] -> pair features for any creative of each category, float32 (by_category)."""
+        impressions = self.impressions.iloc[row]
+        shopper = places(impressions["shopper_id"], self.pair_values.history.shoppers)
+        return by_category(self.pair_values, shopper, microseconds(impressions["timestamp"]))
 
     def creatives_at(self, moment: pd.Timestamp) -> pd.DataFrame:
         """The creatives as an impression at `moment` sees them, in their order; what is known later is missing."""
@@ -86,7 +111,29 @@ def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], conf
         shopper_profiles=shopper_profiles(model, tables, touched, until, config.profile_terms),
         messages=model.messages,
         earlier=model.creative.earlier(current, creatives, things_shown(creatives, products)),
+        pairs=model.pairs,
+        past=pair_tables(model.pairs, tables),
     )
+
+
+def pair_tables(pairs: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> PairTables | None:
+    """What these pair features read beside the feature tables; None where they read no more."""
+    if not reads_tables(pairs):
+        return None
+    features = [pair_feature(name) for name in pairs]
+    events = products = None
+    if any(feature.reads == "events" for feature in features):
+        late = [name for name in ("ingested_at",) if name in tables["events"]]
+        events = consented(tables["events"], tables)[[*EVENT_COLUMNS, *late]].reset_index(drop=True)
+    if any(feature.by == CATEGORY for feature in features):
+        products = tables["products"][["product_id", "category"]]
+    return PairTables(events, products)
+
+
+def reads_tables(pairs: Sequence[str]) -> bool:
+    """Whether any of these pair features looks at events, or at the category of a product."""
+    features = [pair_feature(name) for name in pairs]
+    return any(feature.reads == "events" or feature.by == CATEGORY for feature in features)
 
 
 def creative_features(

@@ -10,6 +10,7 @@ import pandas as pd
 from components.interest.calibration import Platt
 from components.interest.model_kinds import kind_of
 from components.interest.model_protocol import InterestModel, Pairs
+from components.interest.new_pairs import new_pairs
 from components.settings.errors import UserError
 
 CALIBRATION_FILE = "calibration.json"
@@ -17,11 +18,11 @@ CALIBRATION_FILE = "calibration.json"
 
 @dataclass(frozen=True)
 class CalibratedModel:
-    """P(click | shopper, creative, context). repeats: columns of pair history that `model` expects."""
+    """P(click | shopper, creative, context). pairs: columns of the pair features that `model` expects."""
 
     model: InterestModel
     platt: Platt
-    repeats: int
+    pairs: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -35,16 +36,15 @@ class CalibratedModel:
     def predict(self, impressions: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
         """m rows of impression features, n of creative features -> P(click) of each pair, float64 [m, n] in (0, 1).
 
-        For creatives that the shoppers have not seen before; `predict_pairs` knows what each had been shown.
+        For creatives that the shoppers have not seen before (`new_pairs`); `predict_pairs` knows what each had seen.
         """
         m, n = len(impressions), len(creatives)
-        unseen = np.zeros((m * n, self.repeats), dtype=np.float32)
-        pairs = Pairs(impressions, creatives, np.repeat(np.arange(m), n), np.tile(np.arange(n), m), unseen)
+        pairs = new_pairs(impressions, creatives, np.repeat(np.arange(m), n), np.tile(np.arange(n), m), self.pairs)
         return self.probabilities(pairs).reshape(m, n)
 
     def files(self) -> dict[str, bytes]:
         """The model's files and its calibration, by name."""
-        about = {"model": self.name, "repeats": self.repeats, **asdict(self.platt)}
+        about = {"model": self.name, "pairs": list(self.pairs), **asdict(self.platt)}
         return {**self.model.files(), CALIBRATION_FILE: (json.dumps(about, sort_keys=True) + "\n").encode()}
 
     @classmethod
@@ -53,7 +53,7 @@ class CalibratedModel:
         try:
             about = json.loads(files[CALIBRATION_FILE])
             platt = Platt(float(about["slope"]), float(about["shift"]), float(about["centre"]))
-            kind, repeats = about["model"], int(about["repeats"])
+            kind, pairs = about["model"], tuple(str(name) for name in about["pairs"])
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"{CALIBRATION_FILE} of an interest model is missing or damaged: {error}") from None
-        return cls(kind_of(kind).read(files), platt, repeats)
+        return cls(kind_of(kind).read(files), platt, pairs)

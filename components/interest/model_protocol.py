@@ -1,11 +1,13 @@
 """What every model of P(click | shopper, creative, context) can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
+
+from components.settings.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -13,15 +15,28 @@ class Pairs:
     """Pairs of an impression and a creative, by their rows in two feature tables.
 
     impressions: [m] rows; creatives: [k] rows, one per version of a creative; row, column: int64 [n], into them;
-    repeats: float32 [n, r], how often the shopper had been shown the creative's product before (0 columns where no
-    past is known).
+    names, values: float32 [n, r], the pair features (components/features/pairs), by column.
     """
 
     impressions: pd.DataFrame
     creatives: pd.DataFrame
     row: np.ndarray
     column: np.ndarray
-    repeats: np.ndarray
+    names: tuple[str, ...]
+    values: np.ndarray
+
+    def valued(self, names: tuple[str, ...]) -> np.ndarray:
+        """The pair features that a model learned from, in its order: float32 [n, r]. UserError where one is missing."""
+        if names == self.names:
+            return self.values
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise UserError(f"the model of interest needs the pair feature {missing[0]}, which these features lack")
+        return self.values[:, [self.names.index(name) for name in names]]
+
+    def taken(self, rows: slice) -> "Pairs":
+        """Some of the pairs."""
+        return replace(self, row=self.row[rows], column=self.column[rows], values=self.values[rows])
 
 
 class InterestModel(Protocol):

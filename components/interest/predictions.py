@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from components.features import Features
+from components.features.pairs.pair_values import columns_of
 from components.features.timeline import microseconds
 from components.interest.calibrated_model import CalibratedModel
 from components.interest.model_protocol import Pairs
-from components.interest.pair_history import repeats_of
 from components.settings.errors import UserError
 
 
@@ -32,10 +32,12 @@ def _pairs(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
 
     A creative is met in the version that the impression's time may see.
     """
-    repeats = repeats_of(features, row, column)
+    values = features.pairs_of(row, column)
     version = features.versions.at(column, microseconds(features.impressions["timestamp"])[row])
     used, compact = np.unique(row, return_inverse=True)
-    return Pairs(features.impressions.iloc[used], features.versions.table, compact, version, repeats)
+    return Pairs(
+        features.impressions.iloc[used], features.versions.table, compact, version, columns_of(features.pairs), values
+    )
 
 
 def _rows(known: pd.Series, asked: pd.Series, name: str) -> np.ndarray:

@@ -14,20 +14,23 @@ def draw_audience(features: Features, segments: int, shoppers: int, seed: int) -
     """Features -> at most `shoppers` consenting impressions of each segment, from before judging begins.
 
     Columns: `audience`, the segment that the row stands for; `segment`, the row's own, another one only where that
-    segment has none of these and all consenting shoppers stand for it; the float32 columns `shopper_*` and `context_*`.
+    segment has none of these and all consenting shoppers stand for it; the float32 columns `shopper_*` and `context_*`,
+    and `pair_*`, what the row says of any creative of a category (Features.pairs_by_category).
     Ids, times and outcomes are left out: an audience is kept with a model.
     """
     known = features.impressions.drop(columns="shopper_id")
     columns = [name for name in known if name == "segment" or name.startswith(("shopper_", "context_"))]
     before = known.loc[known["consent"] & (known["split"] != JUDGE), columns]
     random = np.random.default_rng(seed)
-    drawn = {}
+    drawn: dict[int, np.ndarray] = {}
     for segment in range(segments):
-        own = before[before["segment"] == segment]
-        own = own if len(own) else before
-        drawn[segment] = own.iloc[np.sort(random.choice(len(own), min(shoppers, len(own)), replace=False))]
+        own = np.flatnonzero(before["segment"] == segment)
+        own = own if len(own) else np.arange(len(before))
+        drawn[segment] = own[np.sort(random.choice(len(own), min(shoppers, len(own)), replace=False))]
     stands_for = pd.Series(np.repeat(list(drawn), [len(rows) for rows in drawn.values()]), name=STANDS_FOR)
-    return pd.concat([stands_for, pd.concat(drawn.values(), ignore_index=True)], axis=1)
+    rows = before.iloc[np.concatenate(list(drawn.values()))]
+    place = known.index.get_indexer(rows.index)
+    return pd.concat([stands_for, rows.reset_index(drop=True), features.pairs_by_category(place)], axis=1)
 
 
 def segment_scores(model: CalibratedModel, audience: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:

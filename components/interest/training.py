@@ -154,7 +154,7 @@ def _check_seen(split: str, rows: Rows) -> None:
 
 
 def _calibrate(model: InterestModel, rows: Rows) -> CalibratedModel:
-    return CalibratedModel(model, fit_platt(model.logits(rows.pairs), rows.click), rows.pairs.repeats.shape[1])
+    return CalibratedModel(model, fit_platt(model.logits(rows.pairs), rows.click), rows.pairs.names)
 
 
 def _report(probability: np.ndarray, rows: Rows, base_rate: float, config: InterestConfig) -> Report:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from components.interest import CalibratedModel
-from components.interest.model_protocol import Pairs
+from components.interest.new_pairs import new_pairs
 from components.policies.eligible import rows_of
 from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import shared
@@ -135,8 +135,8 @@ def _mean_scores(model: CalibratedModel, contexts: pd.DataFrame, own: pd.DataFra
     row = np.concatenate([kept for _, kept, _ in cells])
     used, compact = np.unique(row, return_inverse=True)
     count = len(own)
-    unseen = np.zeros((len(row) * count, model.repeats), dtype=np.float32)
-    pairs = Pairs(contexts.iloc[used], own, np.repeat(compact, count), np.tile(np.arange(count), len(row)), unseen)
+    met = np.repeat(compact, count), np.tile(np.arange(count), len(row))
+    pairs = new_pairs(contexts.iloc[used], own, *met, model.pairs)
     scores = model.probabilities(pairs).reshape(len(row), count)
     ends = np.cumsum([len(kept) for _, kept, _ in cells])
     means = [part.mean(axis=0) for part in np.split(scores, ends[:-1])]

@@ -51,10 +51,12 @@ def propose(
     until = learned.model.splits.select_until
     segments = cluster_shoppers(learned.model, tables, until, config.segments, config.seed)
     known = learned.features.impressions
-    before = known[known["consent"] & (known["split"] != JUDGE)].reset_index(drop=True)
+    place = np.flatnonzero(known["consent"] & (known["split"] != JUDGE))
+    before = known.iloc[place].reset_index(drop=True)
     own = tables["impressions"][["impression_id", "placement", "logging_policy"]]
     before = before.merge(own, on="impression_id", how="left")
     preference = logging_preference(tables, before[["impression_id", "logging_policy"]])
+    before = pd.concat([before, learned.features.pairs_by_category(place)], axis=1)
     contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
     scored = fit_decisions(learned.interest, creatives, contexts, config.contexts, config.seed)

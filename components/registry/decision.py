@@ -12,6 +12,7 @@ from components.contract.escaping import markdown
 from components.evaluation.gate.boundaries import Boundary
 from components.evaluation.gate.evidence import GateEvidence, gate_reasons
 from components.evaluation.gate.sample_size import FIRST, POWER, Outlook, as_logged
+from components.evaluation.rewards import Reward
 from components.settings.sections import PromotionConfig
 
 Action = Literal["promote", "refuse", "abstain", "keep", "preview"]
@@ -22,6 +23,10 @@ UNCHARGED = (
 )
 NO_ROWS = (
     "no impression is later than all that the policies learned from, so none can judge: run again with a longer log"
+)
+NO_FINAL_ROWS = (
+    "no impression is later than all that the policies learned from and has a final reward, so none can judge: run "
+    "again when the conversion window of more impressions has passed"
 )
 
 
@@ -52,7 +57,7 @@ class Evidence:
     first), `gate` (the sums behind the anytime-valid bound and any evidence of harm; None where no number can be told)
     and `broken` (critical findings). question, alpha: the ledger's key of the question and its error probability; alpha
     is None where the ledger was not charged. candidate, champion: digests of the two policies; champion is None where
-    there is none yet.
+    there is none yet. reward: what both are judged by.
     """
 
     interest: Gate
@@ -63,6 +68,7 @@ class Evidence:
     alpha: float | None
     candidate: str
     champion: str | None
+    reward: Reward
 
     def record(self, form: str | None) -> Mapping[str, Any]:
         """The record of `form`; None: of the first one."""
@@ -85,7 +91,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of the candidate policy, and why. `margin` and `lift` are clicks per impression.
+    """What becomes of the candidate policy, and why. `margin` and `lift` are in the reward's unit per impression.
 
     forms: the verdict on each; only those that passed are exported and may act. acts: the first of them, the form that
     a promoted policy acts in; None where none passed. margin, alpha, boundary, planned_impressions: the settings that
@@ -133,7 +139,7 @@ class Decision:
         """A decision from its record."""
         kept = record["evidence"]
         gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
-        evidence = Evidence(**{**kept, **gates, "forms": tuple(kept["forms"])})
+        evidence = Evidence(**{**kept, **gates, "forms": tuple(kept["forms"]), "reward": Reward(**kept["reward"])})
         forms = tuple(Verdict(it["form"], it["verdict"], tuple(it["reasons"])) for it in record["forms"])
         told = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
         return cls(**told, reasons=tuple(record["reasons"]), forms=forms, evidence=evidence)
@@ -191,7 +197,7 @@ def _failed_models(evidence: Evidence) -> tuple[str, ...]:
 def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionConfig, alpha: float) -> Verdict:
     form, log = record["form"], largest_log(record)
     if log is None:
-        return Verdict(form, ABSTAINED, (NO_ROWS,))
+        return Verdict(form, ABSTAINED, (NO_FINAL_ROWS if evidence.reward.delayed else NO_ROWS,))
     evaluation = log["evaluation"]
     if evaluation["verdict"] != "trust" or record["gate"] is None:
         return Verdict(form, ABSTAINED, tuple(record["broken"]) or _at_own_alpha(log, alpha))
@@ -200,7 +206,8 @@ def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionCon
     passed, reasons = gate_reasons(gate, alpha, config.margin, Boundary.of(config))
     if not passed and not gate.harms:
         reasons += _patience(gate, lift["value"], alpha, config.margin)
-    estimate = f"the lift over {against} is {lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}] clicks"
+    interval = f"{lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}]"
+    estimate = f"the lift over {against} is {interval} {evidence.reward.unit}"
     return Verdict(form, PASSED if passed else REFUSED, (estimate, *reasons))
 
 

@@ -30,6 +30,7 @@ def tags_of(decision: Decision) -> dict[str, str]:
         "acts": decision.acts or "none",
         "forms": ",".join(decision.passed) or "none",
         **{f"lift_{key}": f"{value:.9f}" for key, value in lift.items()},
+        **({"lift_unit": decision.evidence.reward.unit} if lift else {}),
     }
 
 

@@ -1,11 +1,12 @@
 """A policy that passed -> the plan of the online A/B test that would confirm it: who sees what, how many, how long.
 
-Size: two click rates p and p (1 + d) are told apart at LEVEL (two-sided) with probability POWER by
+Size: two mean rewards p and q = p (1 + d) are told apart at LEVEL (two-sided) with probability POWER by
 
-    n = D ( z_(1 - LEVEL / 2) sqrt(2 m (1 - m)) + z_POWER sqrt(p (1 - p) + q (1 - q)) )^2 / (q - p)^2               (1)
+    n = D ( z_(1 - LEVEL / 2) sqrt(2 m (s - m)) + z_POWER sqrt(p (s - p) + q (s - q)) )^2 / (q - p)^2               (1)
 
-impressions in each arm, q = p (1 + d), m = (p + q) / 2 (Fleiss, Levin & Paik 2003, equation 4.14), D the design effect
-of drawing whole shoppers.
+impressions in each arm, m = (p + q) / 2, D the design effect of drawing whole shoppers, s the mean square of rewards
+over their mean. Of rewards 0 or 1, s is 1, and (1) is equation 4.14 of Fleiss, Levin & Paik 2003; of others, p (s - p)
+is the variance where rewarded impressions become more or fewer and earn what they earned.
 """
 
 import hashlib
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
 from typing import Any
+
+from components.evaluation.rewards import Reward
 
 LEVEL = 0.05
 POWER = 0.8
@@ -32,7 +35,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Guardrail:
-    """What ends the experiment early: `metric` worse than `bound` (relative for metrics, clicks for segments)."""
+    """What ends the experiment early: `metric` worse than `bound` (relative; of segments, in the reward)."""
 
     metric: str
     harmful: str  # up or down
@@ -44,13 +47,15 @@ class ExperimentPlan:
     """An A/B test of `treatment` against `control` (digests of policies; control None: the logging policy).
 
     planned: for the estimated lift. at_most: for the lower end of its interval; None where that is not above 0.
-    settling_days: after the last impression, until its conversions are final.
+    settling_days: after the last impression, until its conversions are final. mean_reward: the control's, in `unit` per
+    impression.
     """
 
     salt: str
     treatment: str
     control: str | None
-    click_rate: float
+    mean_reward: float
+    unit: str
     design_effect: float
     planned: Size
     at_most: Size | None
@@ -77,43 +82,46 @@ def arm(salt: str, shopper_id: str) -> str:
 
 
 def plan_experiment(
-    candidate: str, champion: str | None, record: Mapping[str, Any], settling_days: int
+    candidate: str, champion: str | None, record: Mapping[str, Any], reward: Reward, settling_days: int
 ) -> ExperimentPlan:
     """The plan for policy `candidate` against `champion` (package digests), from evaluation's record of its form."""
     assessed = record["logs"][0]  # the largest log
     lift, traffic = assessed["evaluation"]["lift"], assessed["traffic"]
-    rate = assessed["evaluation"]["baseline"]["value"]  # the control's, which need not be the log's
+    mean = assessed["evaluation"]["baseline"]["value"]  # the control's, which need not be the log's
     return ExperimentPlan(
         salt=f"adloom-{candidate[:16]}",
         treatment=candidate,
         control=champion,
-        click_rate=rate,
+        mean_reward=mean,
+        unit=reward.unit,
         design_effect=traffic["design_effect"],
-        planned=_size(rate, lift["value"] / rate, traffic),
-        at_most=_size(rate, lift["ci_low"] / rate, traffic) if lift["ci_low"] > 0 else None,
+        planned=_size(mean, lift["value"] / mean, traffic),
+        at_most=_size(mean, lift["ci_low"] / mean, traffic) if lift["ci_low"] > 0 else None,
         settling_days=settling_days,
-        guardrails=_guardrails(assessed, record["guards"]),
+        guardrails=_guardrails(assessed, record["guards"], reward.unit),
     )
 
 
-def impressions_per_arm(click_rate: float, relative_lift: float, design_effect: float = 1.0) -> int:
-    """Equation (1)."""
+def impressions_per_arm(
+    mean_reward: float, relative_lift: float, design_effect: float = 1.0, mean_square: float = 1.0
+) -> int:
+    """Equation (1); mean_square: s, 1 for rewards of 0 or 1."""
     from scipy.stats import norm
 
-    p, q = click_rate, click_rate * (1 + relative_lift)
+    p, q, s = mean_reward, mean_reward * (1 + relative_lift), mean_square
     middle = (p + q) / 2
-    spread = norm.ppf(1 - LEVEL / 2) * sqrt(2 * middle * (1 - middle)) + norm.ppf(POWER) * sqrt(
-        p * (1 - p) + q * (1 - q)
+    spread = norm.ppf(1 - LEVEL / 2) * sqrt(2 * middle * (s - middle)) + norm.ppf(POWER) * sqrt(
+        p * (s - p) + q * (s - q)
     )
     return ceil(design_effect * (spread / (q - p)) ** 2)
 
 
-def _size(click_rate: float, relative_lift: float, traffic: Mapping[str, float]) -> Size:
-    n = impressions_per_arm(click_rate, relative_lift, traffic["design_effect"])
+def _size(mean_reward: float, relative_lift: float, traffic: Mapping[str, float]) -> Size:
+    n = impressions_per_arm(mean_reward, relative_lift, traffic["design_effect"], traffic["mean_square"])
     return Size(relative_lift, n, WEEK * ceil(2 * n / traffic["impressions_per_day"] / WEEK))
 
 
-def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float]) -> tuple[Guardrail, ...]:
+def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float], unit: str) -> tuple[Guardrail, ...]:
     """The gate's own, of the metrics that this log can tell."""
     from components.evaluation.gate.evidence import GUARDS
 
@@ -123,7 +131,7 @@ def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float]) -> tup
         for name, direction in GUARDS.items()
         if name in told
     ]
-    segments = [Guardrail("clicks per impression of any segment", "down", bounds["segment_bound"])]
+    segments = [Guardrail(f"{unit} per impression of any segment", "down", bounds["segment_bound"])]
     return tuple(rails + (segments if assessed["segments"] else []))
 
 
@@ -138,8 +146,9 @@ def experiment_page(plan: ExperimentPlan) -> str:
         f"- Who: each shopper by a hash of `{plan.salt}:<shopper_id>`, {TREATED:.0%} to the new policy, for good.",
         f"- Against: {'the logging policy' if plan.control is None else 'the champion, ' + plan.control[:16]}.",
         f"- How many: {it.impressions_per_arm:,} impressions in each arm see a relative lift of "
-        f"{it.relative_lift:+.1%} with probability {POWER:.0%} (two-sided, {LEVEL:.0%}; click rate "
-        f"{plan.click_rate:.2%}, design effect of whole shoppers {plan.design_effect:.2f}).",
+        f"{it.relative_lift:+.1%} with probability {POWER:.0%} (two-sided, {LEVEL:.0%}; the control earns "
+        f"{1000 * plan.mean_reward:,.2f} {plan.unit} per 1,000 impressions, design effect of whole shoppers "
+        f"{plan.design_effect:.2f}).",
         f"- How long: {it.days} days at the log's traffic, in whole weeks; then {plan.settling_days} days until the "
         "last conversions are final.",
     ]

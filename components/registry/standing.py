@@ -7,7 +7,10 @@ MODELS = ("interest", "creatives", "policy")
 
 
 def standing(client, dataset: str) -> list[dict]:
-    """One row per registered model of `dataset`: model, champion, challenger, decision, lift, reasons (null: none)."""
+    """One row per registered model of `dataset`: model, champion, challenger, decision, lift and its unit, reasons.
+
+    What there is none of is null.
+    """
     return [_row(client, dataset, f"{dataset}-{kind}") for kind in MODELS]
 
 
@@ -15,6 +18,7 @@ def _row(client, dataset: str, name: str) -> dict:
     champion, challenger = version_of(client, name, CHAMPION), version_of(client, name, CHALLENGER)
     latest = latest_version(client, name)
     tags = latest.tags if latest else {}
+    shown = champion.tags if champion else tags
     return {
         "dataset": dataset,
         "model": name,
@@ -22,7 +26,8 @@ def _row(client, dataset: str, name: str) -> dict:
         "challenger": challenger.number if challenger else None,
         "latest": latest.number if latest else None,
         "decision": tags.get("decision") or tags.get("gate"),
-        "lift": _interval(champion.tags if champion else tags),
+        "lift": _interval(shown),
+        "unit": shown.get("lift_unit"),
         "reasons": tags.get("reasons"),
     }
 

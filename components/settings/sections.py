@@ -139,6 +139,7 @@ class FeaturesConfig(Section):
     look_dimensions: Count = 16  # principal components of a picture; a network in their place has its own number
     # a .keras file that embeds pictures; null: principal components. Its content is digested, and not where it lies
     encoder: Annotated[str | None, Field(exclude=True)] = None
+    pairs: tuple[str, ...] = ("repeats",)  # features of (shopper, creative): names in components/features/pairs
     profile_terms: Count = 5  # search terms in a shopper's readable profile
     seed: Seed = 0
 
@@ -228,6 +229,8 @@ class EvaluationConfig(Section):
     """How a policy is judged on logged impressions, and when the log cannot carry a judgement."""
 
     policy: PolicyConfig = PolicyConfig()
+    reward: str = "click"  # what a policy is judged by: a name in components/evaluation/rewards.py
+    reward_high: Annotated[float | None, Field(gt=0)] = None  # the most money that an impression can earn, for revenue
     bootstrap: Count = 1000
     max_uncovered: Share = 0.1
     min_ess: Annotated[float, Field(ge=0)] = 1000.0
@@ -238,7 +241,7 @@ class EvaluationConfig(Section):
     clones: Annotated[int, Field(ge=2)] = 20  # simulated copies of the log, for the trust card
     clone_impressions: Count = 20_000  # at most this many impressions in each
     exclude_bots: bool = False  # leave out shoppers flagged as bot-like; else they are only counted
-    segment_bound: Annotated[float, Field(ge=0)] = 0.0  # clicks per impression that a segment may surely lose
+    segment_bound: Annotated[float, Field(ge=0)] = 0.0  # reward per impression that a segment may surely lose
     guard_bound: Annotated[float, Field(ge=0)] = 0.1  # relative worsening of CVR, cost or feedback that is tolerated
     settled_lift: Annotated[float, Field(gt=0)] = 0.05  # relative; what an abstention says how to settle
     seed: Seed = 0
@@ -247,7 +250,7 @@ class EvaluationConfig(Section):
 class PromotionConfig(Section):
     """What the evidence must clear before `champion` moves."""
 
-    margin: Annotated[float, Field(ge=0)] = 0.0  # lift in clicks per impression that the lower bound must exceed
+    margin: Annotated[float, Field(ge=0)] = 0.0  # lift in reward per impression that the lower bound must exceed
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05  # chance that any useless challenger is ever promoted
     approval: Literal["auto", "manual"] = "auto"
     boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming

@@ -7,6 +7,15 @@ Only `datasets`, `workflow`, `cli` and benchmarks may import this package.
 from components.simulator.product_photos import Photos
 from components.simulator.scenario import Scenario, load_scenario, scenario_names
 from components.simulator.simulate import simulate
-from components.simulator.truth import ill_feedback_truth, truth
+from components.simulator.truth import ill_feedback_truth, reward_truth, truth
 
-__all__ = ["Photos", "Scenario", "ill_feedback_truth", "load_scenario", "scenario_names", "simulate", "truth"]
+__all__ = [
+    "Photos",
+    "Scenario",
+    "ill_feedback_truth",
+    "load_scenario",
+    "reward_truth",
+    "scenario_names",
+    "simulate",
+    "truth",
+]

@@ -18,6 +18,7 @@ from components.simulator.click_law import (
     Law,
     Situation,
     click_probability,
+    conversion_probability,
     exposures_before,
     ill_feedback_probability,
 )
@@ -35,6 +36,34 @@ def truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     result takes a DataFrame with `impression_id` and `creative_id` [n_pairs] and gives float64 [n_pairs] in (0, 1).
     """
     return _judge(config, tables, click_probability)
+
+
+def _conversions(law: Law, traits: Traits, at: Situation) -> np.ndarray:
+    """P(conversion = 1) of an impression, equations (1) and (7): float64 [n] in [0, 1); bots buy nothing."""
+    bought = click_probability(law, traits, at) * conversion_probability(law, traits, at.shopper, at.creative)
+    return np.where(law.shoppers.bot[at.shopper], 0.0, bought)
+
+
+# the mean reward of an impression, by the reward's name; of revenue, the chance that the product's price is paid
+CHANCES = {"click": click_probability, "conversion": _conversions, "revenue": _conversions}
+
+
+def reward_truth(
+    config: SimulatorConfig, tables: dict[str, pd.DataFrame], reward: str, window_days: int
+) -> Truth | None:
+    """As `truth`, for the mean of the reward that is called so; None where the law does not say it.
+
+    window_days: within which conversions count; the law knows the scenario's own window alone.
+    """
+    known_days = load_scenario(config.scenario).conversion.window_days
+    if reward not in CHANCES or (reward != "click" and window_days != known_days):
+        return None
+    chance = _judge(config, tables, CHANCES[reward])
+    if reward != "revenue":
+        return chance
+    products = tables["products"].set_index("product_id")["price"]
+    price = tables["creatives"].set_index("creative_id")["product_id"].map(products).fillna(0.0)
+    return lambda pairs: chance(pairs) * price.reindex(pairs["creative_id"]).to_numpy()
 
 
 def ill_feedback_truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:

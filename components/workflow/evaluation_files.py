@@ -7,6 +7,7 @@ from components.contract.escaping import markdown
 from components.contract.files.tables import write_text
 from components.evaluation.judging import Judgement
 from components.evaluation.reports.evaluation_report import page, picture, picture_name
+from components.evaluation.rewards import Reward
 from components.policies.temperature import Prospect
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
@@ -18,14 +19,16 @@ from components.workflow.stage_outputs import Outputs
 class EvaluationRecord:
     """forms: each form's judgement. promised: what each temperature promised it. temperatures: the chosen ones.
 
-    judged: whether the judged rows were looked at. conversion_window_days: of the data set.
+    judged: whether the judged rows were looked at. conversion_window_days, simulated: of the data set.
     """
 
     forms: Mapping[str, Judgement]
     promised: Mapping[str, Sequence[Prospect]]
     temperatures: Mapping[str, float]
     judged: bool
+    reward: Reward
     conversion_window_days: int
+    simulated: bool
 
 
 def write_evaluation(record: EvaluationRecord, config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
@@ -33,15 +36,18 @@ def write_evaluation(record: EvaluationRecord, config: EvaluationConfig, paths: 
     guards = {"guard_bound": config.guard_bound, "segment_bound": config.segment_bound}
     forms = [{"form": form, "guards": guards, **judgement.to_dict()} for form, judgement in record.forms.items()]
     offered = {form: [asdict(prospect) for prospect in promised] for form, promised in record.promised.items()}
-    noted = {"judged": record.judged, "conversion_window_days": record.conversion_window_days}
+    reward, window = asdict(record.reward), record.conversion_window_days
+    noted = {"judged": record.judged, "reward": reward, "conversion_window_days": window}
     out.json("evaluation.json", {**noted, "forms": forms, "temperatures": offered})
     out.json("truth.json", {form: judgement.truths for form, judgement in record.forms.items()})
     out.text("estimates.csv", pages.estimates(forms))
-    report = [pages.slice_judged(record.judged)]
+    unit = record.reward.unit
+    report = [pages.slice_judged(record.judged, unit)]
     for form, judgement in record.forms.items():
         for name, assessment in judgement.logs.items():
             truths = judgement.truths[name]
-            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(assessment)}{pages.truth(truths)}")
+            known = pages.truth(truths, unit, record.simulated)
+            report.append(f"# {form}, on what {markdown(name)} logged\n\n{page(assessment, unit)}{known}")
             chart = picture(assessment.evaluation, truths and truths["target"])
             out.file(f"pictures/{picture_name(form, name)}", chart)
     report.append(pages.temperatures(record.temperatures, offered))

@@ -89,13 +89,16 @@ def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def slice_judged(judged: bool) -> str:
-    """Which rows an evaluation's figures are of."""
+def slice_judged(judged: bool, unit: str) -> str:
+    """Which rows an evaluation's figures are of, and their unit."""
+    units = f"Values are in {unit} per impression; 1,000 times that is {unit} per 1,000 impressions.\n"
     if judged:
-        return "Figures of the **judged** rows, which nothing was chosen on; the ledger was charged for the look.\n"
+        return (
+            "Figures of the **judged** rows, which nothing was chosen on; the ledger was charged for the look. " + units
+        )
     return (
         "A preview: figures of the **select** slice, on which temperatures were chosen, so they flatter the policy. "
-        "`adloom run` charges the ledger and judges the policy on later rows.\n"
+        "`adloom run` charges the ledger and judges the policy on later rows. " + units
     )
 
 
@@ -114,17 +117,19 @@ def temperatures(chosen: Mapping[str, float], offered: Mapping[str, Sequence[Map
         for form, promised in offered.items()
         for each in promised
     ]
-    headings = ("form", "temperature", "predicted lift", "standard error when judged", "chance to be proven")
+    headings = ("form", "temperature", "predicted lift, clicks", "standard error when judged", "chance to be proven")
     return joined(["# How boldly to choose", table(headings, rows)])
 
 
-def truth(known: Mapping[str, float] | None) -> str:
-    """The truth by the simulator's law, beside the estimates; empty for real data."""
+def truth(known: Mapping[str, float] | None, unit: str, simulated: bool) -> str:
+    """What the simulator's law says beside the estimates; nothing for real data."""
+    if known is None and simulated:
+        return f"\nThe simulator's law does not say what is true of {unit}, so no truth is shown.\n"
     if known is None:
         return ""
     return (
         f"\nThe simulator's truth, which no model and no gate sees: target {number(known['target'])}, "
-        f"baseline {number(known['baseline'])}, lift {number(known['lift'])} clicks per impression.\n"
+        f"baseline {number(known['baseline'])}, lift {number(known['lift'])} {unit} per impression.\n"
     )
 
 

@@ -7,7 +7,10 @@ from upath import UPath
 
 from components.contract.card import DatasetCard, read_card
 from components.contract.files.tables import read_frame, read_json, read_table
+from components.contract.schema import TABLES
 from components.features import FeatureModel, Features
+from components.features.feature_tables import pair_tables, reads_tables
+from components.features.pairs.pair_history import EVENT_COLUMNS
 from components.images import NetworkEncoder
 from components.settings.errors import UserError
 from components.settings.paths import Paths
@@ -17,6 +20,13 @@ from components.settings.sections import FeaturesConfig
 FEATURES_READ = {
     "candidates": (),
     "events": ("timestamp", "shopper_id", "kind", "product_id", "text", "value"),
+}
+# and of all tables, what pair features look back at
+PAIRS_READ = {
+    **dict.fromkeys(TABLES, ()),
+    "events": EVENT_COLUMNS,
+    "products": ("product_id", "category"),
+    "shoppers": ("shopper_id", "consent"),
 }
 
 
@@ -40,7 +50,9 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
     tables["earlier"] = read_frame(folder / "creatives_earlier.parquet")
     messages = tuple(read_json(folder / "messages.json"))
-    return FeatureModel.from_files(files_in(folder / "model")), Features(**tables, messages=messages)
+    model = FeatureModel.from_files(files_in(folder / "model"))
+    past = pair_tables(model.pairs, validated(paths, PAIRS_READ)[0]) if reads_tables(model.pairs) else None
+    return model, Features(**tables, messages=messages, pairs=model.pairs, past=past)
 
 
 def encoder_file(config: FeaturesConfig) -> bytes | None:

@@ -157,17 +157,29 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     The judged rows are looked at only where the ledger was charged for it, as `adloom run` does; else the figures are
     of the select slice, on which the policy was chosen.
     """
-    from components.evaluation.held_out import JUDGE, SELECT, consenting, held_out, later_than, without
+    from components.evaluation.held_out import (
+        JUDGE,
+        SELECT,
+        consenting,
+        final,
+        held_out,
+        later_than,
+        not_final,
+        without,
+    )
     from components.evaluation.judging import bots_before, judge_forms
     from components.evaluation.log_checks.leakage import leakage_findings
+    from components.evaluation.rewards import logged_rewards, reward_of
     from components.policies.proposal import Learned, propose
-    from components.simulator import truth
+    from components.simulator import reward_truth
     from components.workflow.evaluation_files import EvaluationRecord, write_evaluation
     from components.workflow.publishing.deployed_policy import read_champion
     from components.workflow.stage_inputs import built_features, validated
     from components.workflow.stage_models import interest_model, pool_creatives
 
     tables, card = validated(paths)
+    reward, logged = reward_of(config, card.currency), tables["impressions"]
+    tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
     model, built = built_features(paths)
     pairs = read_frame(paths.stage("interest") / "predictions.parquet")
     champion = read_champion(paths)
@@ -175,26 +187,30 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     select, judge = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
     if champion is not None:
         judge = later_than(judge, champion.package.acting.learned_until)
-    choice = consenting(select).selecting(len(judge.impressions))
+    choice = consenting(select).selecting(len(final(judge).impressions))
     learned = Learned(model, built, interest_model(paths))
     policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
     charged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
-    rows, since = (judge, model.splits.starts(JUDGE)) if charged else (select, model.splits.starts(SELECT))
+    every, since = (judge, model.splits.starts(JUDGE)) if charged else (select, model.splits.starts(SELECT))
+    rows = final(every)
     if config.exclude_bots:
         rows = without(rows, bots_before(tables["impressions"][tables["impressions"]["timestamp"] < since]))
     quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
+    window = card.conversion_window_days
     forms = judge_forms(
         policy,
         rows,
         config,
+        reward=reward,
         creatives=built.creatives_at(since),
         tables=tables,
         lost=quarantined[model.splits.may_judge(quarantined)] if charged else quarantined.head(0),
-        findings=leakage_findings(tables, rows.of_log(tables["impressions"])),
-        click=None if card.simulator is None else truth(card.simulator, tables),
+        findings=leakage_findings(tables, rows.of_log(tables["impressions"])) + not_final(every),
+        truth=None if card.simulator is None else reward_truth(card.simulator, tables, reward.name, window),
     )
     out.files("policy", policy.files())
-    record = EvaluationRecord(forms, promised, policy.acting.temperatures, charged, card.conversion_window_days)
+    simulated = card.simulator is not None
+    record = EvaluationRecord(forms, promised, policy.acting.temperatures, charged, reward, window, simulated)
     write_evaluation(record, config, paths, out)
 
 
@@ -202,6 +218,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
 def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
     from components.evaluation.gate.ledger import share_of
+    from components.evaluation.rewards import Reward
     from components.registry.decision import Evidence, Gate, decide, page
     from components.registry.experiment_plan import experiment_page, plan_experiment
 
@@ -220,13 +237,14 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
         alpha=share_of(config.alpha, place) if place is not None and evaluated["judged"] else None,
         candidate=candidate,
         champion=champion,
+        reward=Reward(**evaluated["reward"]),
     )
     decision = decide(evidence, config)
     out.json("decision.json", decision.to_dict())
     report = page(decision)
     if decision.action == "promote":
         assessed = evidence.record(decision.acts)
-        plan = plan_experiment(candidate, champion, assessed, evaluated["conversion_window_days"])
+        plan = plan_experiment(candidate, champion, assessed, evidence.reward, evaluated["conversion_window_days"])
         out.json("experiment.json", plan.to_dict())
         out.text("experiment.md", experiment_page(plan))
         report = f"{report}\n{experiment_page(plan)}"

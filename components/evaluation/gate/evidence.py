@@ -1,8 +1,8 @@
 """The statistical half of the policy's gate: what may be claimed about a challenger, whenever one looks.
 
 A challenger passes when the lower bound of its lift (lift_bound.py, boundaries.py) clears the margin, no segment shows
-harm, and neither conversions nor cost are traded away for clicks. The last two refuse on evidence of harm; they ask for
-no proof of none.
+harm, and neither conversions nor cost are traded away for the reward. The last two refuse on evidence of harm; they
+ask for no proof of none.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ def gate_evidence(
         lift_rows(log, covered.target, covered.baseline), np.append(checkpoints(log.n), log.n).astype(np.int64)
     )
     low, high = log.reward_range
-    harms = _segment_harms(covered, segment_bound, harm_alpha) + _guard_harms(metrics, guard_bound)
+    harms = _segment_harms(covered, segment_bound, harm_alpha) + _guard_harms(metrics, guard_bound, log.unit)
     return GateEvidence(sums, tuple(look.moments for look in path), high - low, log.n, harms)
 
 
@@ -129,7 +129,7 @@ def _baseline_leads(covered: Covered) -> LiftRows:
     return lift_rows(log, policy, target + spread(missing, log.offsets) * policy)
 
 
-def _guard_harms(metrics: tuple[Metric, ...], bound: float) -> tuple[str, ...]:
+def _guard_harms(metrics: tuple[Metric, ...], bound: float, unit: str) -> tuple[str, ...]:
     harms = []
     for metric in metrics:
         if metric.name not in GUARDS or metric.change is None:
@@ -137,5 +137,5 @@ def _guard_harms(metrics: tuple[Metric, ...], bound: float) -> tuple[str, ...]:
         surely = metric.change.ci_low if GUARDS[metric.name] > 0 else -metric.change.ci_high
         if surely > bound:
             change = f"{metric.change.value:+.0%} [{metric.change.ci_low:+.0%}, {metric.change.ci_high:+.0%}]"
-            harms.append(f"{metric.name} changes by {change}: clicks are bought with it (the bound is {bound:.0%})")
+            harms.append(f"{metric.name} changes by {change}: {unit} are bought with it (the bound is {bound:.0%})")
     return tuple(harms)

@@ -12,17 +12,19 @@ from components.evaluation.result import Evaluation
 from components.settings.file_names import file_name
 
 
-def page(assessment: Assessment, truth: float | None = None) -> str:
+def page(assessment: Assessment, unit: str = "rewards", truth: float | None = None) -> str:
     """Markdown: the verdict and its numbers, the trust card, checks, other rewards, segments and elements.
 
-    truth: the target's true value where the simulator knows it; shown beside the estimates, used by none.
+    unit: of the reward, in the plural. truth: the target's true value where the simulator knows it; shown beside the
+    estimates, used by none.
     """
     evaluation = assessment.evaluation
     parts = [fenced(to_text(evaluation))]
     if truth is not None:
         parts += [f"The true value of the target on these impressions is {truth:.6f}."]
     parts += _card(evaluation) + _findings(evaluation) + _metrics(assessment)
-    parts += _table("Lift per segment", assessment.segments) + _table("Effect per element", assessment.elements)
+    parts += _table("Lift per segment", assessment.segments, unit)
+    parts += _table("Effect per element", assessment.elements, unit)
     return "\n".join(parts) + "\n"
 
 
@@ -65,10 +67,16 @@ def _metrics(assessment: Assessment) -> list[str]:
     return lines
 
 
-def _table(title: str, parts: Sequence[Part]) -> list[str]:
+def _table(title: str, parts: Sequence[Part], unit: str) -> list[str]:
     if not parts:
         return []
-    lines = ["", f"## {title}", "", "Reward per impression; the intervals hold for all rows of a kind together.", ""]
+    lines = [
+        "",
+        f"## {title}",
+        "",
+        f"In {unit} per impression; the intervals hold for all rows of a kind together.",
+        "",
+    ]
     lines += ["| kind | level | impressions | effect |", "| --- | --- | ---: | --- |"]
     return lines + [
         f"| {markdown(it.kind)} | {markdown(it.level)} | {it.impressions:,} | {_number(it.effect)} |" for it in parts

@@ -53,7 +53,7 @@ class Logistic:
         matrices, slopes = self.scales.pairs.unfold(self.weights)
         left, right = _towers(self.scales.pairs, matrices, pairs)
         logits = meet(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
-        return logits + pairs.repeats @ slopes
+        return logits + pairs.valued(self.scales.pairs.pairs) @ slopes
 
     def files(self) -> dict[str, bytes]:
         """The pair map as npz, the estimator as skops."""
@@ -79,7 +79,7 @@ def train_logistic(features: Features, taught: Pairs, click: np.ndarray, config:
     """The training pairs and their clicks 0/1 [n] -> model: priors by evidence, then coefficients from every row."""
     from sklearn.linear_model import LogisticRegression
 
-    pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
+    pairs = PairMap.fit(features, taught.impressions, taught.names)
     telling = informative_rows(click, seed)
     found = maximise_evidence(_design(pairs, taught, telling), click[telling], pairs.groups, float(click.mean()))
     deviations = np.where(found.variances > LEAST, np.sqrt(found.variances), 0.0)
@@ -96,7 +96,7 @@ def train_logistic(features: Features, taught: Pairs, click: np.ndarray, config:
 def _design(pairs: PairMap, taught: Pairs, rows: np.ndarray) -> np.ndarray:
     """Numbers of pairs [n] -> float32 [n, d]."""
     impressions = taught.impressions.iloc[taught.row[rows]]
-    return pairs.design(impressions, taught.creatives.iloc[taught.column[rows]], taught.repeats[rows])
+    return pairs.design(impressions, taught.creatives.iloc[taught.column[rows]], taught.values[rows])
 
 
 def _inputs(pairs: PairMap, taught: Pairs, deviations: np.ndarray, used: np.ndarray):

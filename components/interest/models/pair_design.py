@@ -2,7 +2,7 @@
 
 Every feature is linear in the impression's columns x and in the creative's columns z, so a score is
 
-    logit(x, z) = a + u.x + v.z + x' W z + r.repeats                                              (1)
+    logit(x, z) = a + u.x + v.z + x' W z + r.pair                                                 (1)
 
 and all pairs of many impressions with many creatives cost one small product each, (x' W).z. W is not free: only the
 crosses in CROSSES have entries, and each is one group of coefficients with a prior variance of its own (evidence.py).
@@ -36,7 +36,6 @@ CROSSES = (
     ("hour", "template", OUTER),
     ("placement", "template", OUTER),
 )  # fmt: skip
-REPEATS = "repeats"
 DENSE, DENSE_SHARE = ("title", "look"), 0.25  # vectors of about 16 coordinates of unit variance: 1 / sqrt(16)
 
 
@@ -67,15 +66,15 @@ class Term:
 
 @dataclass(frozen=True)
 class PairMap:
-    """The blocks of both sides, and the terms in which they meet. repeats: columns of pair history, 0 if it is off."""
+    """The blocks of both sides, and the terms in which they meet. pairs: columns of the pair features."""
 
     left: Side
     right: Side
     terms: tuple[Term, ...]
-    repeats: int
+    pairs: tuple[str, ...]
 
     @classmethod
-    def fit(cls, features: Features, rows: pd.DataFrame, repeats: int) -> "PairMap":
+    def fit(cls, features: Features, rows: pd.DataFrame, pairs: tuple[str, ...]) -> "PairMap":
         """Training rows of the impressions and all creatives -> map of every term that there are columns for.
 
         Scales are those of the creatives as the last training row sees them.
@@ -86,23 +85,23 @@ class PairMap:
         mains += [Term(ONE, block.name, OUTER) for block in (*right.numbers, *right.codes)]
         crosses = [Term(*cross) for cross in CROSSES if left.width(cross[0]) and right.width(cross[1])]
         terms = tuple(term for term in (*mains, *crosses) if left.width(term.left) and right.width(term.right))
-        return cls(left, right, terms, repeats)
+        return cls(left, right, terms, pairs)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The name of the group that each column of `design` belongs to."""
+        """The name of the group that each column of `design` belongs to; a pair feature is one group."""
         named = [name for term in self.terms for name in [term.group] * self._columns(term)]
-        return (*named, *[REPEATS] * self.repeats)
+        return (*named, *(column.partition(":")[0] for column in self.pairs))
 
-    def design(self, rows: pd.DataFrame, creatives: pd.DataFrame, repeats: np.ndarray) -> np.ndarray:
+    def design(self, rows: pd.DataFrame, creatives: pd.DataFrame, values: np.ndarray) -> np.ndarray:
         """n impressions and the creative of each, aligned -> float32 [n, d], one column per coefficient of (1)."""
         x = self.left.encode(rows, tuple(term.left for term in self.terms))
         z = self.right.encode(creatives, tuple(term.right for term in self.terms))
         blocks = [_meet(x[term.left], z[term.right], term) for term in self.terms]
-        return side_by_side([*blocks, repeats], len(rows))
+        return side_by_side([*blocks, values], len(rows))
 
     def unfold(self, weights: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """weights float64 [d] -> per term its matrix [k_left, k_right] in (1), and the slopes of the repeats."""
+        """weights float64 [d] -> per term its matrix [k_left, k_right] in (1), and the slopes of the pair features."""
         matrices, start = [], 0
         for term in self.terms:
             count = self._columns(term)

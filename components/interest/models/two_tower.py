@@ -1,6 +1,6 @@
 """A two-tower network: what a linear map of crosses cannot say. Written on Keras 3, so any of its backends trains it.
 
-    logit(x, z) = a(x) + b(z) + c[creative] + s(x) . t(z) + sum_k m_k x_k z_k + r.repeats
+    logit(x, z) = a(x) + b(z) + c[creative] + s(x) . t(z) + sum_k m_k x_k z_k + r.pair
 
 s and t are small perceptrons into one space (two-tower retrieval: Covington et al. 2016; Yi et al. 2019), m weighs the
 coordinates in which a shopper's taste and a creative share a name. Both towers can be run once per row, not per pair.
@@ -69,9 +69,9 @@ class Network:
         left = _run(self.model.get_layer("person"), _person_inputs(self.pairs, pairs.impressions))
         right = _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, pairs.creatives))
         logits = meet(left, right, pairs.row, pairs.column)
-        if pairs.repeats.shape[1]:
-            slopes = self.model.get_layer("repeats").get_weights()[0][:, 0]
-            logits += pairs.repeats @ slopes.astype(np.float64)
+        if self.pairs.pairs:
+            slopes = self.model.get_layer("pair_slopes").get_weights()[0][:, 0]
+            logits += pairs.valued(self.pairs.pairs) @ slopes.astype(np.float64)
         return logits
 
     def files(self) -> dict[str, bytes]:
@@ -114,7 +114,7 @@ def train_epochs(
     """
     import keras
 
-    pairs = PairMap.fit(features, taught.impressions, taught.repeats.shape[1])
+    pairs = PairMap.fit(features, taught.impressions, taught.names)
     learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
     told = click[: len(learn.row)]
     model = build_network(pairs, float(told.mean()), config, seed)
@@ -150,11 +150,11 @@ def build_network(pairs: PairMap, base_rate: float, config: NetworkConfig, seed:
     t, b = advert(advert.inputs)
     logit = layers.Add(name="logit")([layers.Dot(axes=1, name="meeting")([s, t]), a, b])  # (n, 1)
     inputs = [*person.inputs, *advert.inputs]
-    if pairs.repeats:
-        repeats = keras.Input((pairs.repeats,), name="pair_repeats")
-        slopes = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="repeats")
-        logit = layers.Add(name="logit_repeats")([logit, slopes(repeats)])
-        inputs.append(repeats)
+    if pairs.pairs:
+        values = keras.Input((len(pairs.pairs),), name="pair_values")
+        slopes = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="pair_slopes")
+        logit = layers.Add(name="logit_pairs")([logit, slopes(values)])
+        inputs.append(values)
     return keras.Model(inputs, logit, name="interest")
 
 
@@ -238,8 +238,8 @@ class _Inputs:
         """Numbers of pairs [b] -> the model's inputs, each [b, ...]."""
         person = [array[self.pairs.row[rows]] for array in self.person]
         advert = [array[self.pairs.column[rows]] for array in self.advert]
-        repeats = [self.pairs.repeats[rows]] if self.pairs.repeats.shape[1] else []
-        return [*person, *advert, *repeats]
+        values = [self.pairs.values[rows]] if self.pairs.names else []
+        return [*person, *advert, *values]
 
 
 def _one_pass(model, inputs: _Inputs, click: np.ndarray, batch_size: int, rng: np.random.Generator) -> float:
@@ -273,9 +273,7 @@ def _held_out_losses(network: Network, held_out: Pairs, click: np.ndarray) -> np
 
 def _split(pairs: Pairs, at: int) -> tuple[Pairs, Pairs]:
     """Pairs whose rows stand in order of time -> the first `at` and the rest."""
-    first = Pairs(pairs.impressions, pairs.creatives, pairs.row[:at], pairs.column[:at], pairs.repeats[:at])
-    rest = Pairs(pairs.impressions, pairs.creatives, pairs.row[at:], pairs.column[at:], pairs.repeats[at:])
-    return first, rest
+    return pairs.taken(slice(None, at)), pairs.taken(slice(at, None))
 
 
 def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:

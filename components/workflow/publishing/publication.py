@@ -166,6 +166,7 @@ def _outcome(dataset: str, decision, action: str, reasons: Sequence[str]) -> dic
         "action": action,
         "reasons": list(reasons),
         "lift": decision.lift,
+        "unit": decision.evidence.reward.unit,
         "forms": {found.form: found.verdict for found in decision.forms},
         **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
     }

@@ -159,10 +159,11 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width, monkeyp
     monkeypatch.setenv("COLUMNS", str(width))
     lift = {"value": 0.00047, "ci_low": 0.00027, "ci_high": 0.00068}
     row = {"model": "marketplace-interest", "champion": 12, "challenger": None, "decision": "promote", "lift": lift}
-    print_status([{**row, "latest": 12, "reasons": "the lower bound is above the margin"}])
+    row |= {"latest": 12, "reasons": "the lower bound is above the margin", "unit": "conversions"}
+    print_status([row])
     shown = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= min(width, 80)
-    for word in ("marketplace-interest", "v12", "none", "promote", "champion", "challenger", "+0.47"):
+    for word in ("marketplace-interest", "v12", "none", "promote", "champion", "challenger", "+0.47", "conversions"):
         assert word in shown
 
 
@@ -319,9 +320,9 @@ def test_reasons_are_shown_as_they_are(reason, width, monkeypatch, capsys):
 
     monkeypatch.setenv("COLUMNS", str(width))
     row = {"model": reason, "champion": None, "challenger": None, "decision": reason, "lift": None}
-    print_status([{**row, "latest": 1, "reasons": reason}])
+    print_status([{**row, "latest": 1, "reasons": reason, "unit": None}])
     outcome = {"dataset": reason, "interest": None, "creatives": None, "action": reason, "lift": None, "champion": None}
-    print_summary([{**outcome, "reasons": [reason]}], as_json=False)
+    print_summary([{**outcome, "reasons": [reason], "unit": "clicks"}], as_json=False)
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.replace("\n", " ").count(reason.replace("\x1b", "\\x1b").split()[0]) >= 4

@@ -10,6 +10,7 @@ from components.evaluation.assess import gate_on
 from components.evaluation.held_out import HeldOut, consenting, later_than, without
 from components.evaluation.judging import bots_before, judge
 from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.rewards import REWARDS
 from components.features.time_splits import Splits
 from components.policies.ragged_rows import row_sums, spread
 from tests.components.evaluation.logs import KnownLog, known_log
@@ -30,6 +31,7 @@ def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd
             "creative_id": log.action_names[log.action[log.logged]],
             "timestamp": table["timestamp"],
             "click": log.reward.astype(int),
+            "reward": log.reward,
             "propensity": log.propensity,
             "placement": "top",
             "logging_policy": names,
@@ -44,7 +46,7 @@ def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd
 def judged(known: KnownLog, names: np.ndarray, charge: float = 0.0, lost: pd.DataFrame | None = None):
     held, tables = tables_of(known, names)
     lost = pd.DataFrame({"creative_id": [], "logging_policy": []}) if lost is None else lost
-    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost}
+    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": REWARDS["click"]}
     return judge(held, known.target, np.full(known.log.n, charge), QUICK, **more)
 
 
@@ -116,7 +118,8 @@ def test_without_any_row_there_is_no_log_and_no_bound():
     none = later_than(held, 2**62)
     lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
     nothing = np.zeros(0)
-    found = judge(none, nothing, nothing, QUICK, creatives=tables["creatives"], tables=tables, lost=lost)
+    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": REWARDS["click"]}
+    found = judge(none, nothing, nothing, QUICK, **more)
     assert found.logs == {} and found.gate is None
 
 
@@ -151,6 +154,7 @@ def test_a_leaked_column_leaves_no_bound_whatever_the_policy():
     leaked = Finding("leakage", "critical", "creatives.feature_ctr explains more than the past can know")
     lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
     more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "findings": (leaked,)}
+    more["reward"] = REWARDS["click"]
     found = judge(held, known.target, np.zeros(3000), QUICK, **more)
     assert found.gate is None and "feature_ctr" in found.broken()[0]
     assert found.logs["one"].evaluation.verdict == "abstain"

@@ -130,7 +130,7 @@ def test_pairs_are_scored_one_by_one_or_together_alike(name, trained, personal):
     shuffled = pairs.sample(frac=1.0, random_state=0)
     np.testing.assert_allclose(predict_pairs(champion, personal, shuffled), together[shuffled.index], rtol=1e-6)
     logged, _ = logged_pairs(personal, SELECT)
-    fresh = (logged.repeats == 0).all(axis=1)
+    fresh = (logged.values == 0).all(axis=1)
     each = champion.predict(logged.impressions, logged.creatives)[logged.row, logged.column]
     np.testing.assert_allclose(each[fresh], champion.probabilities(logged)[fresh], rtol=1e-6)
 

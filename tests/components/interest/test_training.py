@@ -45,7 +45,7 @@ def with_clicks(features, split: str):
     """The features with a click on every impression of `split`."""
     late = features.impressions["split"] == split
     flipped = features.impressions.assign(click=features.impressions["click"].where(~late, 1))
-    return type(features)(flipped, features.creatives, features.shopper_profiles)
+    return dataclasses.replace(features, impressions=flipped)
 
 
 def test_selecting_rows_teach_nothing(features, interest):
@@ -93,15 +93,15 @@ def test_exposures_to_the_same_product_count_strictly_before(tables, features):
         product = pairs.creatives["product_id"].iloc[pairs.column[number]]
         past = shown[(shown["shopper_id"] == row["shopper_id"]) & (shown["product_id"] == product)]
         past = past[past["timestamp"] < row["timestamp"]]
-        assert pairs.repeats[number, 1] == pytest.approx(np.log2(1 + len(past)))
+        assert pairs.values[number, pairs.names.index("repeats:ever")] == pytest.approx(np.log2(1 + len(past)))
 
 
 def test_without_shopper_history_there_are_no_repeats(tables):
     profile = FEATURES.model_copy(update={"shopper_history": False})
     features = build_features(fit_features(tables, profile), tables, profile)
-    assert logged_pairs(features, TRAIN)[0].repeats.shape[1] == 0
+    assert logged_pairs(features, TRAIN)[0].names == ()
     trained = train_interest(features, CONFIG)
-    assert CalibratedModel.from_files(trained.champion.files()).repeats == 0
+    assert CalibratedModel.from_files(trained.champion.files()).pairs == ()
 
 
 def test_the_gate_says_why(interest):

@@ -40,6 +40,12 @@ def tables():
     return tables_of()
 
 
+def rewarded(tables) -> dict[str, pd.DataFrame]:
+    """The tables with what each impression earned: its clicks."""
+    impressions = tables["impressions"]
+    return {**tables, "impressions": impressions.assign(reward=impressions["click"].astype(float))}
+
+
 def learn(tables) -> tuple[Learned, pd.DataFrame]:
     """Models, and the scored pairs of the rows that select and judge."""
     model = fit_features(tables, FEATURES)
@@ -51,7 +57,7 @@ def learn(tables) -> tuple[Learned, pd.DataFrame]:
 
 def proposed(tables, pool=None):
     learned, pairs = learn(tables)
-    rows = consenting(held_out(tables, learned.features, pairs, SELECT, None))
+    rows = consenting(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
     return (*propose(learned, tables, pool, rows.selecting(1000), CONFIG), learned, pairs)
 
 
@@ -113,7 +119,7 @@ def test_each_form_takes_its_own_temperature_of_those_offered(proposal):
 
 def test_both_forms_earn_more_than_uniform_choice_by_the_shops_law(tables, proposal):
     policy, _, learned, pairs = proposal
-    rows = held_out(tables, learned.features, pairs, JUDGE, None)
+    rows = held_out(rewarded(tables), learned.features, pairs, JUDGE, None)
     category = (
         tables["creatives"]
         .set_index("creative_id")["product_id"]
@@ -140,7 +146,7 @@ def test_a_pool_is_in_the_catalogue_with_its_campaigns_dates_and_gets_its_share(
     assert known.loc["new1", "active_until"] == ends and known.loc["new1", "active_from"] == START
     first = tables["creatives"]["creative_id"].iloc[0]
     assert known.loc[first, "active_until"] == START + pd.Timedelta(days=30), "its own end comes before the campaign's"
-    rows = held_out(tables, learned.features, pairs, JUDGE, None)
+    rows = held_out(rewarded(tables), learned.features, pairs, JUDGE, None)
     _, charge = policy.acts("table", rows.impressions, rows.pairs, rows.offsets)
     campaigns = set(pool["campaign"])
     np.testing.assert_allclose(charge, np.where(rows.impressions["campaign"].isin(campaigns), 0.05, 0.0))

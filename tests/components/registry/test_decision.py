@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.gate.lift_bound import LIFTS, LiftRows, lift_sums
 from components.evaluation.gate.sample_size import FIRST, Logging, Outlook
+from components.evaluation.rewards import REWARDS
 from components.registry.decision import Decision, Evidence, Gate, decide, page
 from components.settings.sections import PromotionConfig
 
+CLICK = REWARDS["click"]
 PASSED = Gate(True, ("calibrated",))
 ALPHA = 0.025  # what the ledger gives the first question
 
@@ -37,7 +39,9 @@ def form(name: str, gain=0.2, harms=(), verdict="trust", reasons=(), outlook=Non
 
 def evidence(candidate="new", champion=None, alpha=ALPHA, question="q", **told) -> Evidence:
     """Evidence about a policy of one form, `table`, told by the arguments of `form`."""
-    return Evidence(PASSED, PASSED, False, (form("table", **told),), question, alpha, candidate, champion)
+    return Evidence(
+        PASSED, PASSED, False, (form("table", **told),), question, alpha, candidate, champion, REWARDS["click"]
+    )
 
 
 def of_forms(*forms: dict) -> Evidence:

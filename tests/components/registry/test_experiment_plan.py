@@ -10,6 +10,7 @@ import pytest
 from components.contract.files.digests import digest_package, digest_tree
 from components.contract.files.tables import read_json, write_bytes
 from components.evaluation.log_checks.traffic import traffic_of
+from components.evaluation.rewards import REWARDS
 from components.registry.experiment_plan import (
     POWER,
     arm,
@@ -36,6 +37,7 @@ def signed(package) -> None:
     sign(Path(package), "shop-policy", beside(Path(package)))
 
 
+CLICK = REWARDS["click"]
 LIFT = {"value": 0.003, "ci_low": 0.001, "ci_high": 0.005}
 
 
@@ -47,7 +49,8 @@ def assessed(lift=LIFT, metrics=("cvr", "cost_per_click"), segments=("0", "1")) 
             "days": 14.0,
             "impressions_per_day": 9000.0,
             "shoppers": 800,
-            "click_rate": 0.04,
+            "mean_reward": 0.04,
+            "mean_square": 1.0,
             "design_effect": 1.2,
         },
         "metrics": [{"name": name, "change": {"value": 0.0}} for name in metrics]
@@ -78,22 +81,24 @@ def test_the_size_sees_the_lift_as_often_as_promised():
 
 
 def test_the_plan_is_for_the_controls_click_rate_and_lasts_whole_weeks():
-    plan = plan_experiment("c" * 64, "b" * 64, assessed(), 7)
+    plan = plan_experiment("c" * 64, "b" * 64, assessed(), CLICK, 7)
     assert plan.planned.impressions_per_arm == impressions_per_arm(0.03, 0.1, 1.2)
     assert plan.planned.days == 7 * int(np.ceil(2 * plan.planned.impressions_per_arm / 9000 / 7))
     assert plan.at_most.relative_lift == pytest.approx(0.001 / 0.03) and plan.at_most.days > plan.planned.days
-    assert plan_experiment("c" * 64, None, assessed({**LIFT, "ci_low": -0.001}), 7).at_most is None
+    assert plan_experiment("c" * 64, None, assessed({**LIFT, "ci_low": -0.001}), CLICK, 7).at_most is None
 
 
 def test_guardrails_are_the_gates_own_where_the_log_tells_them():
-    rails = {rail.metric: (rail.harmful, rail.bound) for rail in plan_experiment("c", None, assessed(), 7).guardrails}
+    rails = {
+        rail.metric: (rail.harmful, rail.bound) for rail in plan_experiment("c", None, assessed(), CLICK, 7).guardrails
+    }
     assert rails["cvr"] == ("down", 0.1) and rails["cost_per_click"] == ("up", 0.1)
     assert "negative_feedback" not in rails and rails["clicks per impression of any segment"] == ("down", 0.002)
-    assert not plan_experiment("c", None, assessed(metrics=(), segments=()), 7).guardrails
+    assert not plan_experiment("c", None, assessed(metrics=(), segments=()), CLICK, 7).guardrails
 
 
 def test_json_and_page_say_all_of_it():
-    plan = plan_experiment("c" * 64, None, assessed(), 7)
+    plan = plan_experiment("c" * 64, None, assessed(), CLICK, 7)
     record = json.loads(json.dumps(plan.to_dict(), allow_nan=False))
     assert record["assignment"]["examples"] == {each: arm(plan.salt, each) for each in record["assignment"]["examples"]}
     text = experiment_page(plan)
@@ -181,9 +186,9 @@ def test_traffic_counts_shoppers_who_come_again():
     own_rate = generator.beta(1, 19, 500)  # shoppers differ in how keen they are
     click = (generator.random(20_000) < own_rate[shopper]).astype(int)
     at = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(20_000), unit="min")
-    keen = traffic_of(pd.DataFrame({"shopper_id": shopper.astype(str), "click": click, "timestamp": at}))
+    keen = traffic_of(pd.DataFrame({"shopper_id": shopper.astype(str), "timestamp": at}), click.astype(float))
     assert keen.shoppers == 500 and keen.impressions_per_day == pytest.approx(1440, rel=0.01)
     between = own_rate.var() / (click.mean() * (1 - click.mean()))
     assert keen.design_effect == pytest.approx(1 + 39 * between, rel=0.25) and keen.design_effect > 1.5
-    mixed = pd.DataFrame({"shopper_id": generator.permutation(shopper).astype(str), "click": click, "timestamp": at})
-    assert traffic_of(mixed).design_effect == pytest.approx(1.0, abs=0.15)
+    mixed = pd.DataFrame({"shopper_id": generator.permutation(shopper).astype(str), "timestamp": at})
+    assert traffic_of(mixed, click.astype(float)).design_effect == pytest.approx(1.0, abs=0.15)

@@ -5,7 +5,7 @@ import pytest
 from components.contract.schema import TABLES
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
-from components.simulator import ill_feedback_truth, load_scenario, simulate, truth
+from components.simulator import ill_feedback_truth, load_scenario, reward_truth, simulate, truth
 from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 from components.simulator.market import open_market
 from components.simulator.product_photos import encode_png
@@ -171,3 +171,24 @@ def test_the_smallest_sizes_work(size, photos):
     tables = simulate(config, load_scenario("cold-start"), photos)
     assert len(tables["impressions"]) == config.impressions
     assert tables["candidates"].groupby("impression_id")["propensity"].sum().round(9).eq(1).all()
+
+
+@pytest.mark.parametrize("reward", ["click", "conversion", "revenue"])
+def test_the_truth_of_a_reward_is_what_the_log_earns_on_average(reward, photos):
+    """Of what was logged, as the law drew it: the sum within four standard errors of what it says."""
+    config = SimulatorConfig(**{**TINY, "impressions": 40_000, "shoppers": 2000}, days=6)
+    market = open_market(config, load_scenario("clickbait"), photos)
+    tables = simulate(config, load_scenario("clickbait"), photos)
+    log, _ = simulate_log(market)  # every conversion already known
+    config = config.model_copy(update={"scenario": "clickbait"})
+    earned = log[reward].to_numpy(dtype=float)
+    window = load_scenario("clickbait").conversion.window_days
+    mean = reward_truth(config, tables, reward, window)(log[["impression_id", "creative_id"]])
+    error = np.sqrt(len(earned) * earned.var())
+    assert abs((earned - mean).sum()) < 4 * error and mean.sum() > 4 * error
+    if reward == "click":
+        np.testing.assert_array_equal(mean, truth(config, tables)(log[["impression_id", "creative_id"]]))
+        assert reward_truth(config, tables, reward, 1) is not None
+    else:
+        assert reward_truth(config, tables, reward, window - 1) is None, "the law knows its own window alone"
+    assert reward_truth(config, tables, "likes", window) is None

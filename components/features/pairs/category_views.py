@@ -1,0 +1,29 @@
+"""How often the shopper had looked at products of the creative's category in the last hours: what they shop for now."""
+
+import numpy as np
+
+from components.features.pairs.pair_feature import PairFeature
+from components.features.pairs.pair_history import CATEGORY, PairLog
+from components.features.timeline import Timeline
+
+HOUR = 3_600_000_000  # microseconds
+HOURS = 6
+
+
+def _views(log: PairLog) -> np.ndarray:
+    return log.kind == "view"
+
+
+def _recent(views: Timeline, place: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """log2(1 + views)."""
+    return np.log2(1.0 + views.rows_of(place, moment, moment - HOURS * HOUR).count)[:, None]
+
+
+CATEGORY_VIEWS = PairFeature(
+    name=f"category_views_{HOURS}h",
+    columns=(f"category_views_{HOURS}h",),
+    by=CATEGORY,
+    reads="events",
+    chosen=_views,
+    compute=_recent,
+)
