@@ -10,12 +10,12 @@ import yaml
 
 from components import PACKAGES
 from components.settings.paths import ROOT, STAGES
-from components.settings.sections import Section, Settings, load_settings
+from components.settings.sections import CreativesConfig, Section, Settings, load_settings
 from tests.imports import imports_of
 
 ORDER = list(PACKAGES)
 MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "cli"}
-SURROUNDING = {"world", "source", "notify"}  # sections of settings that are no stage's
+SURROUNDING = {"world", "ads", "source", "notify"}  # sections of settings that are no stage's
 CLOCK_READERS = {
     "components.workflow.notices",  # a notice's signature has a time, against replay
     "components.datasets.pull",  # a day that is not over is not pulled
@@ -198,9 +198,18 @@ def test_six_names_are_one_set_everywhere():
 def test_params_yaml_states_every_section_and_only_defaults():
     """The defaults in code and the settings on file cannot drift apart."""
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
+    from components.generators.generator_kinds import FAMILIES, generator_settings
+
+    families = document["creatives"].keys() & FAMILIES.keys()
+    assert families == FAMILIES.keys()
     for section, kind in Settings.model_fields.items():
-        assert set(document[section]) == set(kind.annotation.model_fields), section
-    assert load_settings(ROOT / "params.yaml", "no overrides of its own") == Settings()
+        assert set(document[section]) - families == set(kind.annotation.model_fields), section
+    settings = load_settings(ROOT / "params.yaml", "no overrides of its own")
+    for name in families:
+        assert generator_settings(settings.creatives, name) == FAMILIES[name].settings()
+    assert set(settings.creatives.families) == families
+    of_itself = {field: getattr(settings.creatives, field) for field in CreativesConfig.model_fields}
+    assert settings.model_copy(update={"creatives": CreativesConfig(**of_itself)}) == Settings()
 
 
 def test_the_repository_names_no_host_and_no_machine():

@@ -1,7 +1,8 @@
 """params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in components/workflow/stages.py. The section
-`world` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
+`world` sizes the simulated marketplace, `ads` says in which sizes ads are drawn and what they may not say, `source`
+where to pull rows from, `notify` whom to tell;
 `datasets.<name>` overrides any section for one data set.
 """
 
@@ -21,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from components.settings.addresses import check_no_secret, hidden
 from components.settings.errors import UserError, first_line
@@ -28,6 +30,7 @@ from components.settings.errors import UserError, first_line
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]  # of learning
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what NumPy, scikit-learn and Keras all take
 
 
@@ -119,7 +122,10 @@ class InterestConfig(Section):
 
 
 class GeneratorConfig(Section):
-    """Budget of one generator: `steps` decides, so that a rerun gives the same weights; `max_seconds` caps."""
+    """Budget of one generator: `steps` decides, so that a rerun gives the same weights; `max_seconds` caps.
+
+    Each family has a class of its own, with its defaults and what it alone needs, beside its networks.
+    """
 
     steps: Count
     max_seconds: Seconds
@@ -131,15 +137,47 @@ class GeneratorConfig(Section):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
+class AdsConfig(Section):
+    """Sizes that new ads are drawn in (components/ads/ad_sizes.py), and what their texts may not say."""
+
+    sizes: tuple[str, ...] = ("300x250",)  # names of AD_SIZES; the first one is on the board of ads
+    # market -> words: `en` for every campaign whose locale is English, `zh-CN` for that locale alone
+    banned_words: dict[str, tuple[str, ...]] = {}
+
+    @field_validator("sizes")
+    @classmethod
+    def _some_and_distinct(cls, value: tuple) -> tuple:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("at least one is due, and each once")
+        return value
+
+    @field_validator("banned_words")
+    @classmethod
+    def _no_empty_word(cls, value: dict) -> dict:
+        empty = [market for market, words in value.items() if not all(word.strip() for word in words)]
+        if empty:
+            raise ValueError(f"{empty[0]}: an empty word is in every text")
+        return value
+
+
+def _section(value: Any) -> Any:
+    """A mapping or a section as it is."""
+    if not isinstance(value, dict | Section):
+        raise PydanticCustomError("not_a_section", "neither a setting nor the section of a family of generators")
+    return value
+
+
+FamilySection = Annotated[Any, AfterValidator(_section)]
+
+
 class CreativesConfig(Section):
     """Generators to train, pretrained ones to judge beside them, and the pool of new creatives that they fill."""
 
-    generators: tuple[Literal["vae", "wgan", "flow"], ...] = ("vae", "wgan", "flow")
-    vae: GeneratorConfig = GeneratorConfig(steps=900, max_seconds=240.0)
-    wgan: GeneratorConfig = GeneratorConfig(steps=450, max_seconds=240.0, learning_rate=3e-4)
-    flow: GeneratorConfig = GeneratorConfig(
-        steps=900, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
-    )
+    # a section for each family of generators, which components/generators/generator_kinds.py gives its type
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, FamilySection]
+
+    generators: tuple[str, ...] = ("vae", "wgan", "flow")  # names of FAMILIES there
     side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
     denoise: Literal[0, 3, 5] = 0  # width in pixels of the median filter on photos; 0: none
     augment: tuple[Literal["mirror", "shift"], ...] = ()  # further versions of each photo that generators learn from
@@ -166,6 +204,17 @@ class CreativesConfig(Section):
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both workers reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu
     seed: Seed = 0
+
+    @property
+    def families(self) -> dict[str, Any]:
+        """Family of generators -> its section as it was given."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class CreativesStageConfig(CreativesConfig):
+    """What the creatives stage is run with: its own section, and the section `ads` beside it."""
+
+    ads: AdsConfig = AdsConfig()
 
 
 class PolicyConfig(Section):
@@ -269,6 +318,7 @@ class Settings(Section):
     """All settings of one data set."""
 
     world: WorldConfig = WorldConfig()
+    ads: AdsConfig = AdsConfig()
     source: SourceConfig = SourceConfig()  # `source: postgresql://...` is short for a section with that url
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -277,6 +327,12 @@ class Settings(Section):
     creatives: CreativesConfig = CreativesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
+
+    def of_stage(self, name: str) -> Section:
+        """What stage `name` is run with: the section of its name, and those that it reads beside it."""
+        if name == "creatives":
+            return CreativesStageConfig(**dict(self.creatives), ads=self.ads)
+        return getattr(self, name)
 
 
 def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = ()) -> Settings:
@@ -295,7 +351,7 @@ def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = (
     try:
         settings = Settings.model_validate(_tuples(merged))
     except ValidationError as error:
-        raise UserError(hidden(_explain(error, str(path) if not overrides else f"{path} with --set"))) from None
+        raise UserError(hidden(_explain(error, f"{path}: " if not overrides else f"{path} with --set: "))) from None
     for setting, address in _addresses(settings).items():
         if address is not None:
             check_no_secret(address, setting)
@@ -368,22 +424,31 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def section_of(kind: type[Section], values: dict[str, Any], name: str) -> Any:
+    """`values` of the section `name` in the types of `kind`; UserError naming the setting and what was expected."""
+    try:
+        return kind.model_validate(_tuples(values))
+    except ValidationError as error:
+        raise UserError(hidden(_explain(error, f"{name}.", kind))) from None
+
+
+def _explain(error: ValidationError, prefix: str, model: type[Section] = Settings) -> str:
+    """A line per fault of values for `model`: `prefix` and the setting, and what is wrong with it."""
     lines = []
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            known = _known_names(fault["loc"][:-1])
+        if fault["type"] in ("extra_forbidden", "not_a_section"):
+            known = _known_names(fault["loc"][:-1], model)
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-            lines.append(f"{source}: {name}: unknown setting; {hint}")
+            what = "unknown setting" if fault["type"] == "extra_forbidden" else f"{fault['msg']} ({fault['input']!r})"
+            lines.append(f"{prefix}{name}: {what}; {hint}")
         else:
-            lines.append(f"{source}: {name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
+            lines.append(f"{prefix}{name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
     return "\n".join(lines)
 
 
-def _known_names(location: tuple) -> list[str]:
-    model: Any = Settings
+def _known_names(location: tuple, model: Any) -> list[str]:
     for part in location:
         model = model.model_fields[part].annotation
     return list(model.model_fields)

@@ -41,11 +41,16 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
     those of the champion generators too, where warm starts are asked for.
 
-    Moves that were cut off are ended first. UserError where no lock could be held later, so before any work is done.
+    Moves that were cut off are ended first. UserError where no lock could be held later, or a setting names an ad size
+    or a family of generators that there is not, so before any work is done.
     """
+    from components.ads.ad_sizes import ad_sizes
+    from components.generators.generator_kinds import check_families
     from components.registry.mlflow_store import open_store
     from components.registry.promotion import mend, questions
 
+    ad_sizes(settings.ads.sizes)
+    check_families(settings.creatives)
     lock = store_lock(settings.promotion.lock)
     client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
     with folder_lock(Path(paths.artifacts), RUN):
@@ -204,7 +209,7 @@ def _recipe(settings: Settings, paths: Paths) -> str:
     shaping = {
         "features": settings.features,
         "interest": settings.interest,
-        "creatives": settings.creatives,
+        "creatives": settings.of_stage("creatives"),
         "evaluation": settings.evaluation.policy,
     }
     code = {name: read_manifest(paths.stage(name)).code for name in shaping}
@@ -241,7 +246,7 @@ def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags
             log_native=lambda: log_generators(creatives / "model"),
             dataset=dataset,
             data_digest=_data_digest(paths),
-            params=flat(settings.creatives.model_dump(mode="json")),
+            params=flat(settings.of_stage("creatives").model_dump(mode="json")),
             metrics=numbers(read_json(creatives / "metrics.json")),
             tags=tags,
             pictures=(Path(creatives / "boards"),),
@@ -373,10 +378,10 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        pictures = _pictures(package)
-        for name in pictures:
-            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "pictures" / name)
-            copied[f"pool/ads/{name}"] = digest_file(fresh / "pictures" / name)
+        ads = _ads(package)
+        for name in ads:
+            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "ads" / name)
+            copied[f"pool/ads/{name}"] = digest_file(fresh / "ads" / name)
         altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
         if altered:
             raise UserError(
@@ -393,19 +398,22 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             "acts": acts,
             "logging_policy": f"{policy_name(digest)}-{acts}",
             "rule": RULE,
-            "pictures": pictures,
+            "ads": ads,
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / "manifest.json")
         replace_folder(fresh, paths.export)
 
 
-def _pictures(package: UPath) -> dict[str, str]:
-    """File name -> creative_id of each ad in `package`; older packages name the file after the id."""
-    names, ads = package / "pool" / "ads.json", package / "pool" / "ads"
+def _ads(package: UPath) -> dict[str, dict[str, str]]:
+    """File name -> creative_id and size of each ad in `package`; older packages name a creative's only ad, or its file
+    bears the id."""
+    names, folder = package / "pool" / "ads.json", package / "pool" / "ads"
     if names.exists():
-        return dict(read_json(names))
-    return {picture.name: picture.stem for picture in sorted(ads.glob("*.png"))} if ads.exists() else {}
+        ads = read_json(names)
+    else:
+        ads = {ad.name: ad.stem for ad in sorted(folder.glob("*.png"))} if folder.exists() else {}
+    return {name: {"creative_id": ad, "size": "300x250"} if isinstance(ad, str) else ad for name, ad in ads.items()}
 
 
 def _copy(package: UPath, name: str, folder: UPath) -> None:

@@ -12,7 +12,7 @@ from components.contract.escaping import markdown
 from components.contract.files.tables import read_frame, read_json, write_text
 from components.settings.paths import Paths
 from components.settings.sections import (
-    CreativesConfig,
+    CreativesStageConfig,
     EvaluationConfig,
     FeaturesConfig,
     InterestConfig,
@@ -121,15 +121,18 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 
 
 @_stage
-def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
+def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the model of interest ranks."""
+    from components.ads.ad_sizes import ad_sizes
+    from components.ads.admission import Standards
+    from components.ads.admitted_texts import admitted_texts
     from components.ads.audience_score import audience_score
     from components.ads.contact_sheets import ad_names, ads, ads_board, board, caption_board, known_texts
     from components.ads.copy_choice import wordings
-    from components.ads.drawable_texts import drawable_texts
     from components.ads.pool import fill_pool
     from components.contract.files.digests import digest_package
     from components.generators.build_training import origin
+    from components.generators.generator_kinds import check_families
     from components.generators.photos.preprocessing import augment, denoise
     from components.generators.photos.training_photos import NoNewPictures, training_photos
     from components.generators.pretrained import adopt
@@ -143,6 +146,8 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.workflow.local_folders import digests, taken
     from components.workflow.stage_inputs import built_features, files_in, validated
 
+    check_families(config)
+    sizes = ad_sizes(config.ads.sizes)
     tables, _ = validated(paths)
     model, built = built_features(paths)
     try:
@@ -152,7 +157,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
         out.json("metrics.json", record)
         write_text(pages.creatives(record, {}), paths.docs / "creatives.md")
         return
-    written, unwritten = drawable_texts(tables)
+    written, unwritten = admitted_texts(tables, Standards(banned_words=config.ads.banned_words))
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     lessons = augment(photos, config.augment)
     adopted = taken(config, "pretrained", lambda files: adopt(files, photos))
@@ -166,6 +171,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     scorer = paths.stage("interest") / "model"
     audience = draw_audience(built, photos.segments, config.audience, config.seed)
     about = {"best": best, "texts": known_texts(written), "max_attempts": config.max_attempts}
+    about["sizes"] = list(config.ads.sizes)
     about |= {"campaigns": wordings(written), "interest": digest_package(scorer)}
     out.json("model/about.json", about)
     out.table("model/audience.parquet", audience)
@@ -180,9 +186,9 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     if judged.passing():
         score = audience_score(CalibratedModel.from_files(files_in(scorer / "interest")), model, audience, tables)
         makers = [generators[name] for name in judged.passing()]
-        per_campaign, fraction = config.pool_per_campaign, config.duplicate_fraction
+        standards = Standards(judged.manifold, config.duplicate_fraction, config.ads.banned_words)
         try:
-            pool = fill_pool(written, makers, judged.manifold, score, per_campaign, fraction, config.seed)
+            pool = fill_pool(written, makers, standards, score, config.pool_per_campaign, seed=config.seed)
         except NoNewPictures as why:
             remarks = (*remarks, f"no new pictures were made: {why}")
     else:
@@ -190,10 +196,10 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     if pool is not None and len(pool.creatives):
         for name in ("creatives", "images", "ranking"):
             out.table(f"pool/{name}.parquet", getattr(pool, name))
-        made = ads(pool, tables["campaigns"])
-        out.files("pool/ads", made)
-        out.json("pool/ads.json", ad_names(pool))
-        out.files("boards", {"ads.png": ads_board(made)})
+        for size, drawn in ads(pool, tables["campaigns"], sizes).items():
+            out.files("pool/ads", drawn)
+            out.files("boards", {f"ads-{size.name}.png": ads_board(drawn)})
+        out.json("pool/ads.json", ad_names(pool, sizes))
     record = {
         "generators": {name: each.to_dict() for name, each in trained.items()},
         **judged.to_dict(),
