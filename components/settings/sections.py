@@ -285,9 +285,9 @@ class PromotionConfig(Section):
 
 
 class SourceConfig(Section):
-    """The database that `adloom data pull` fills a data set from, and what its card says. See datasets/pull.py."""
+    """The source that `adloom data pull` fills a data set from, and what its card says. See datasets/sources.py."""
 
-    url: str | None = None  # credentials as ${NAME}, from the environment
+    url: str | None = None  # a database, or a folder; credentials as ${NAME}, from the environment
     batch_rows: Count = 50_000  # read at a time
     late_days: Annotated[int, Field(ge=0)] = 3  # pulled days that are looked through again for rows that came late
     naive_times: Literal["refuse", "utc"] = "refuse"  # times without a zone; utc: they are in UTC
