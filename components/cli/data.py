@@ -97,8 +97,8 @@ def _dvc_add(target) -> bool:
 def pull(params: str, name: str) -> None:
     """Bring data/NAME up to date from the database or folder that `source` under datasets.NAME in params.yaml names.
 
-    Reads one state of it, changes nothing there, and writes whole days, which stay as they are; a pull that was cut goes on after
-    the last whole day. Credentials are ${NAME} in the URL and come from the environment.
+    Reads one state of it, changes nothing there, and writes whole days, which stay as they are; a pull that was cut
+    goes on after the last whole day. Credentials are ${NAME} in the URL and come from the environment.
     """
     from upath import UPath
 
