@@ -101,6 +101,7 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
     from components.datasets.marketplace import build_tables
     from components.features import build_features, fit_features
     from components.generators.build_training import start_training
+    from components.generators.generator_kinds import generator_settings
     from components.generators.photos.training_photos import training_photos
     from components.settings.sections import load_settings
 
@@ -110,7 +111,7 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
     model = fit_features(tables, settings.features, card.ends_at)
     built = build_features(model, tables, settings.features)
     photos, _, _ = training_photos(tables, built, None)
-    config = settings.creatives.flow.model_copy(update={"max_seconds": 1e6})
+    config = generator_settings(settings.creatives, "flow").model_copy(update={"max_seconds": 1e6})
     training = start_training("flow", photos, config, settings.creatives.seed)
     for _ in training.run():
         pass

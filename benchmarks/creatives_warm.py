@@ -23,9 +23,10 @@ JUDGE_PHOTOS, SAMPLES = 15_000, 2_000
 def train(photos, steps: int, seed: int, earlier=None):
     """A trained flow -> (training, its first and last losses, CPU-seconds)."""
     from components.generators.build_training import start_training
+    from components.generators.generator_kinds import generator_settings
     from components.settings.sections import CreativesConfig
 
-    config = CreativesConfig().flow.model_copy(update={"steps": steps, "max_seconds": 1e6})
+    config = generator_settings(CreativesConfig(), "flow").model_copy(update={"steps": steps, "max_seconds": 1e6})
     begun = time.process_time()
     training = start_training("flow", photos, config, seed, None, earlier)
     losses = [record.losses["loss"] for record in training.run()]

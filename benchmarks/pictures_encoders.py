@@ -53,9 +53,10 @@ def main() -> None:
 def train_encoder(photos, seed: int) -> bytes:
     """The encoder of a VAE trained with the default settings, as its file."""
     from components.generators.build_training import start_training
+    from components.generators.generator_kinds import generator_settings
     from components.settings.sections import CreativesConfig
 
-    config = CreativesConfig().vae.model_copy(update={"max_seconds": 1e6})
+    config = generator_settings(CreativesConfig(), "vae").model_copy(update={"max_seconds": 1e6})
     training = start_training("vae", photos, config, seed)
     for record in training.run():
         if record.step % 100 == 0:

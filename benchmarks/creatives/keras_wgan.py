@@ -7,7 +7,7 @@ enters as one-hot channels of the critic's input and beside the painter's noise,
 import keras
 from keras import layers, ops
 
-from components.generators.generator_kinds import Bench
+from components.generators.generator_family import Bench
 from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import input_gradient
 from components.generators.training.recipe import Player, Recipe

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from components.generators.generator_kinds import Bench
+from components.generators.generator_family import Bench
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Player, Recipe
 from components.generators.training.training_batches import Noise

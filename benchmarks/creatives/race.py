@@ -26,9 +26,9 @@ def contenders(precision: str) -> dict[str, Contender]:
 
     ours = {"precision": precision}
     return {
-        "flow": Contender(FAMILIES["flow"], _settings(512, 128, 1.5e-3, width=768, **ours)),
-        "wgan": Contender(FAMILIES["wgan"], _settings(128, 32, 3e-4, **ours)),
-        "vae": Contender(FAMILIES["vae"], _settings(128, 32, 1e-3, **ours)),
+        "flow": Contender(FAMILIES["flow"].bench, _settings(512, 128, 1.5e-3, width=768, **ours)),
+        "wgan": Contender(FAMILIES["wgan"].bench, _settings(128, 32, 3e-4, **ours)),
+        "vae": Contender(FAMILIES["vae"].bench, _settings(128, 32, 1e-3, **ours)),
         "keras-wgan-gp": Contender(keras_wgan.bench, _settings(512, 128, 2e-4)),
         "plain-vae": Contender(plain_vae.bench, _settings(128, 16, 1e-3)),
     }

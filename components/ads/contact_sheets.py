@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from components.ads.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.compose import compose
 from components.ads.pool import Pool
 from components.ads.text_fitting import fit_text, spelled
@@ -59,21 +60,34 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
     return _png(image)
 
 
-def ads(pool: Pool, campaigns: pd.DataFrame) -> Mapping[str, bytes]:
-    """File name of the creative's id (see `ad_names`) -> the creative as a 300x250 ad in its campaign's colour."""
+def ads(
+    pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)
+) -> dict[AdSize, dict[str, bytes]]:
+    """Of each size: file name (see `ad_names`) -> the creative as an ad of that size in its campaign's colour."""
     pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
     wording = texts_of(pool.creatives, campaigns)
-    rows = zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True)
-    return {file_name(name, ".png"): ad_png(pictures[image], **words) for name, image, words in rows}
+    rows = list(zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True))
+    return {
+        size: {_ad_name(name, size): ad_png(pictures[image], **words, size=size) for name, image, words in rows}
+        for size in sizes
+    }
 
 
-def ad_names(pool: Pool) -> dict[str, str]:
-    """File name -> creative_id of each of `ads`: a file's name does not lead back to the id by itself."""
-    return {file_name(name, ".png"): name for name in pool.creatives["creative_id"]}
+def _ad_name(creative_id: str, size: AdSize) -> str:
+    return file_name(creative_id, f"-{size.name}.png")
+
+
+def ad_names(pool: Pool, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)) -> dict[str, dict[str, str]]:
+    """File name -> creative_id and size of each of `ads`: a file's name does not lead back to the id by itself."""
+    return {
+        _ad_name(name, size): {"creative_id": name, "size": size.name}
+        for size in sizes
+        for name in pool.creatives["creative_id"]
+    }
 
 
 def ads_board(made: Mapping[str, bytes]) -> bytes:
-    """PNG: some of the ads side by side, taken evenly from all of them, so that each campaign shows."""
+    """PNG: some of the ads of one size side by side, taken evenly from all of them, so that each campaign shows."""
     names = sorted(made)
     shown = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, ADS).astype(int))]
     ads = [np.asarray(Image.open(BytesIO(made[name])).convert("RGB")) for name in shown]
@@ -109,9 +123,10 @@ def ad_png(
     palette: str | None,
     template: str | None,
     brand_color: str | None,
+    size: AdSize = MEDIUM_RECTANGLE,
 ) -> bytes:
-    """uint8 [h, w, c] and its texts -> the 300x250 ad as PNG."""
-    return picture_png(compose(picture, headline, call_to_action, palette, template, brand_color=brand_color))
+    """uint8 [h, w, c] and its texts -> the ad of that size as PNG."""
+    return picture_png(compose(picture, headline, call_to_action, palette, template, size, brand_color))
 
 
 def _text(value: object) -> str | None:

@@ -1,15 +1,17 @@
 """Photos, texts and the interest model -> new creatives: generators trained and judged, and a pool of ads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from components.ads.ad_sizes import AdSize, ad_sizes
+from components.ads.admission import Standards
+from components.ads.admitted_texts import admitted_texts
 from components.ads.audience_score import audience_score
 from components.ads.contact_sheets import ad_names, ads, ads_board, board, caption_board, known_texts
 from components.ads.copy_choice import wordings
-from components.ads.drawable_texts import drawable_texts
 from components.ads.pool import Pool, fill_pool
 from components.features import FeatureModel, Features
 from components.generators.generator_protocol import Generator
@@ -21,7 +23,7 @@ from components.generators.text_to_image.text_encoders import Encoder
 from components.generators.text_to_image.text_to_image import WORDS, TextToImage, literacy, teach
 from components.interest import CalibratedModel
 from components.interest.segment_scores import draw_audience
-from components.settings.sections import CreativesConfig
+from components.settings.sections import CreativesStageConfig
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ class NewCreatives:
         self.files |= {f"{folder}/{name}": content for name, content in contents.items()}
 
 
-def make_creatives(sources: Sources, training: Training, config: CreativesConfig) -> NewCreatives:
+def make_creatives(sources: Sources, training: Training, config: CreativesStageConfig) -> NewCreatives:
     """Train and judge the generators, teach the best one captions, and fill the pool with what passes.
 
     Where there is nothing to learn from, or no generator passes, the record says so and there is no pool.
     """
+    sizes = ad_sizes(config.ads.sizes)
     try:
         photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
     except NoNewPictures as why:
@@ -79,7 +82,7 @@ def make_creatives(sources: Sources, training: Training, config: CreativesConfig
     trained = training.train(augment(photos, config.augment))
     generators = {name: run.generator for name, run in trained.items()} | adopted
     judged = review(generators, photos, test, config, sources.model.network)
-    texts, undrawable = drawable_texts(sources.tables)
+    texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
     made = NewCreatives({}, {name: run.summary.seconds for name, run in trained.items()})
     for name in judged.passing() or generators:
         made.add_files(f"model/{name}", (trained | adopted)[name].files())
@@ -94,25 +97,26 @@ def make_creatives(sources: Sources, training: Training, config: CreativesConfig
         remarks = (*remarks, literacy(reader, config.seed))
     pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config)
     if pool is not None and len(pool.creatives):
-        _add_pool(made, pool, sources.tables["campaigns"])
+        _add_pool(made, pool, sources.tables["campaigns"], sizes)
     starts = [run.start for run in trained.values() if run.start]
     made.record |= {
         "generators": {name: run.to_dict() for name, run in trained.items()},
         **judged.to_dict(),
-        "remarks": [*remarks, *refusals, *undrawable, *starts, *(pool.remarks() if pool else ())],
+        "remarks": [*remarks, *refusals, *unusable, *starts, *(pool.remarks() if pool else ())],
         "pool": 0 if pool is None else len(pool.creatives),
     }
     return made
 
 
 def _about(
-    sources: Sources, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesConfig
+    sources: Sources, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesStageConfig
 ) -> dict[str, Any]:
     """What `adloom generate` has to know of the generators: about.json."""
     return {
         "best": judged.leading(),
         "texts": known_texts(texts),
         "max_attempts": config.max_attempts,
+        "sizes": list(config.ads.sizes),
         "campaigns": wordings(texts),
         "interest": sources.interest_digest,
     }
@@ -135,25 +139,24 @@ def _filled_pool(
     generators: Mapping[str, Generator],
     judged: Review,
     audience: pd.DataFrame,
-    config: CreativesConfig,
+    config: CreativesStageConfig,
 ) -> tuple[Pool | None, tuple[str, ...]]:
     """The pool of the generators that passed; None and the reason where there is none."""
     if not judged.passing():
         return None, ("no new pictures were made: no generator passed the gate",)
     score = audience_score(sources.interest, sources.model, audience, sources.tables)
+    standards = Standards(judged.manifold, config.duplicate_fraction, config.ads.banned_words)
     passing = [generators[name] for name in judged.passing()]
     try:
-        pool = fill_pool(
-            texts, passing, judged.manifold, score, config.pool_per_campaign, config.duplicate_fraction, config.seed
-        )
+        pool = fill_pool(texts, passing, standards, score, config.pool_per_campaign, seed=config.seed)
     except NoNewPictures as why:
         return None, (f"no new pictures were made: {why}",)
     return pool, ()
 
 
-def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame) -> None:
+def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize]) -> None:
     made.tables |= {f"pool/{name}.parquet": getattr(pool, name) for name in ("creatives", "images", "ranking")}
-    drawn = ads(pool, campaigns)
-    made.add_files("pool/ads", drawn)
-    made.documents["pool/ads.json"] = ad_names(pool)
-    made.add_files("boards", {"ads.png": ads_board(drawn)})
+    for size, drawn in ads(pool, campaigns, sizes).items():
+        made.add_files("pool/ads", drawn)
+        made.add_files("boards", {f"ads-{size.name}.png": ads_board(drawn)})
+    made.documents["pool/ads.json"] = ad_names(pool, sizes)

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.ads.admission import admit
+from components.ads.admission import Candidates, Standards, admit
 from components.contract.conform import conform, to_pandas
 from components.contract.files.digests import digest_bytes, digest_json
 from components.contract.origins import PEOPLE
 from components.contract.schema import TABLES
 from components.generators.generator_protocol import Generator
 from components.generators.photos.training_photos import NoNewPictures
-from components.generators.quality.photo_manifold import Manifold
 from components.images import encode_png
 from components.settings.errors import UserError
 
@@ -32,7 +31,7 @@ class Pool:
     """New creatives of all campaigns.
 
     creatives, images: rows with exactly the contract's columns; ranking: creative_id, campaign, segment, score, rank
-    (1 is best within campaign and segment); drawn: pictures drawn; refused: reason -> pictures not admitted.
+    (1 is best within campaign and segment); drawn: pictures drawn; refused: reason -> candidates not admitted.
     """
 
     creatives: pd.DataFrame
@@ -51,10 +50,10 @@ class Pool:
 def fill_pool(
     tables: Mapping[str, pd.DataFrame],
     generators: Sequence[Generator],
-    manifold: Manifold,
+    standards: Standards,
     score: Score,
     per_campaign: int,
-    duplicate_fraction: float,
+    *,
     seed: int,
     active_from: pd.Timestamp | None = None,
 ) -> Pool:
@@ -62,8 +61,8 @@ def fill_pool(
 
     Pictures are drawn for the categories and products that a campaign advertises already and for each segment in turn,
     by the generators in turn; texts, templates and palettes are combinations of those that people wrote for it. A
-    campaign whose products fall in no category that the generators know gets none. `active_from` null: always active.
-    NoNewPictures where no campaign gets any.
+    campaign whose products fall in no category that the generators know gets none. What ADMISSION_RULES refuse by these
+    standards is counted and left out. `active_from` null: always active. NoNewPictures where no campaign gets any.
     """
     drawn = [
         _draw(row, tables, generators, per_campaign * DRAWS_PER_PLACE, (seed, place))
@@ -73,7 +72,9 @@ def fill_pool(
     if proposals.empty:
         raise NoNewPictures("no campaign's creatives name a product of a category that the generators know")
     pictures = np.concatenate([pictures for _, pictures in drawn if len(pictures)])
-    reasons = admit(pictures, manifold, duplicate_fraction)
+    locales = tables["campaigns"].set_index("campaign")["locale"]
+    words = proposals.assign(locale=proposals["campaign"].map(locales))
+    reasons = admit(Candidates(words, pictures), standards)
     reasons[proposals["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = KNOWN
     sound = np.flatnonzero(reasons == "")
     proposals, pictures = proposals.iloc[sound].reset_index(drop=True), pictures[sound]

@@ -98,11 +98,10 @@ def _dvc_add(target) -> bool:
 @click.argument("name", type=DATASET, metavar="NAME")
 @click.pass_obj
 def pull(params: str, name: str) -> None:
-    """Update data/NAME from the database named by datasets.NAME.source in params.yaml.
+    """Bring data/NAME up to date from the database or folder that `source` under datasets.NAME in params.yaml names.
 
-    Reads in one read-only transaction and writes whole days, which never change afterwards. After an interrupted pull,
-    run it again: it continues after the last whole day. Write credentials as ${VARIABLE} in the URL; their values come
-    from the environment.
+    Reads one state of it, changes nothing there, and writes whole days, which stay as they are; a pull that was cut
+    goes on after the last whole day. Credentials are ${NAME} in the URL and come from the environment.
     """
     from upath import UPath
 

@@ -1,11 +1,11 @@
-"""A shop's database -> data/NAME, day by day: what is new since the last pull, and nothing twice.
+"""A shop's source of rows (sources.py) -> data/NAME, day by day: what is new since the last pull, nothing twice.
 
 The card's `ends_at` is the watermark. Each whole day after it is written at once, as immutable partitions, and moves
 it; so a pull that is cut leaves whole days, and the next one goes on after them. Ten days pulled together give the
 bytes of ten nightly pulls. Beside new days a pull brings
 
 - rows of earlier days that came late (by id, in the last `late_days`), as arrivals.py has them;
-- conversions whose window has closed since (settlements.py); before, they are null whatever the database says, and
+- conversions whose window has closed since (settlements.py); before, they are null whatever the source says, and
   what comes after it is none;
 - pictures whose id is not there yet; the small tables, which have no time, whole.
 """
@@ -13,12 +13,11 @@ bytes of ten nightly pulls. Beside new days a pull brings
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -34,15 +33,15 @@ from components.contract.files.tables import has_table, read_frame, read_table, 
 from components.contract.schema import ARROW, TABLES
 from components.contract.time_window import attribute, settle
 from components.datasets.add import check_name
-from components.datasets.database import Database, DatabaseFailed, place_of, snapshot
 from components.datasets.dataset_files import extending
+from components.datasets.source_protocol import Snapshot, SourceFailed
+from components.datasets.sources import source_of
 from components.settings.errors import UserError
 from components.settings.sections import SourceConfig
 
 DAY = timedelta(days=1)
 SMALL = ("campaigns", "creatives", "products", "shoppers")
 KEYS = {"impressions": "impression_id", "events": "event_id"}
-AT_ONCE = 1000  # ids in one question
 CLICKS = ("impression_id", "timestamp", "click", "conversion")
 PART = "part-0.parquet"
 
@@ -76,15 +75,18 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
     """Bring `data_folder/name` up to the last day that is over by the clock and by the newest impression."""
     check_name(name)
     if config.url is None:
-        raise UserError(f"{name}: no database to pull from; set `source` under datasets.{name} in params.yaml")
+        raise UserError(
+            f"{name}: no database to pull from, and no folder; set `source` under datasets.{name} in params.yaml"
+        )
     folder = UPath(data_folder) / name
     recover_folder(folder)
     card = read_card(folder) if (folder / CARD).exists() else None
     if card is None and folder.exists():
         raise UserError(f"{name}: {folder} is there but was not pulled: it has no {CARD}")
-    source = f"pulled from {place_of(config)}"
+    place = source_of(config).place(config)
+    source = f"pulled from {place}"
     if card is not None and card.source != source:
-        raise UserError(f"{name}: {folder} is not from {place_of(config)}, but `{card.source}`; choose another name")
+        raise UserError(f"{name}: {folder} is not from {place}, but `{card.source}`; choose another name")
     with _alone(name):
         return _pull(name, config, folder, card, source)
 
@@ -92,43 +94,46 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
 def _pull(name: str, config: SourceConfig, folder: UPath, card: DatasetCard | None, source: str) -> Pulled:
     done, at = None if card is None else Pulled(name, card.ends_at), "the first of it"
     try:
-        with snapshot(config) as database:
-            card = card or _first_card(name, config, database, source)
-            done = replace(done or Pulled(name, card.ends_at), untimed=_untimed(database))
+        with source_of(config).snapshot(config) as rows:
+            card = card or _first_card(name, config, rows, source)
+            done = replace(done or Pulled(name, card.ends_at), untimed=_untimed(rows))
             held = _held(folder) if folder.exists() else None
-            until = _whole_days(database)
+            until = _whole_days(rows)
             while card.ends_at < until:
                 at = f"{card.ends_at:%Y-%m-%d}"
-                card, held, done = _one_day(database, folder, card, held, done, first=done.days == 0)
+                late = _late_days(config, card.ends_at + DAY) if done.days == 0 and held else ()
+                card, held, done = _one_day(rows, folder, card, held, done, late)
                 log.info("%s: %s is there, %s impressions in all", name, at, f"{done.impressions:,}")
-    except DatabaseFailed as failed:
+    except SourceFailed as failed:
         kept = "nothing has changed" if not done or not done.days else f"the days before {at} are in place"
         advice = "Pull again to go on" if failed.passing else "Put that right, then pull again"
-        raise UserError(f"{name}: the database failed while {at} was read ({failed}); {kept}. {advice}") from None
+        raise UserError(f"{name}: the source failed while {at} was read ({failed}); {kept}. {advice}") from None
     return done
 
 
 def _one_day(
-    database: Database, folder: UPath, card: DatasetCard, held: Held | None, done: Pulled, first: bool
+    source: Snapshot, folder: UPath, card: DatasetCard, held: Held | None, done: Pulled, late_days: Sequence[datetime]
 ) -> tuple[DatasetCard, Held, Pulled]:
     """The data set with one more day; on a pull's first one also with what came late and the small tables."""
+    first = done.days == 0
     begin, end = card.ends_at, card.ends_at + DAY
     moved = card.model_copy(update={"ends_at": end})
     rows = {name: 0 for name in KEYS}
     with extending(folder) as fresh:
-        late = _write_late(database, fresh, moved, held, database.config.late_days) if first and held else 0
-        settled = _write_settled(database, fresh, moved, held) if held else 0
+        late = _write_late(source, fresh, moved, held, late_days) if held else 0
+        settled = _write_settled(source, fresh, moved, held) if held else 0
         for name in KEYS:
-            if name in database.columns:
-                batches = _settled_only(database.batches(name, _between(database, name, begin, end)), moved)
+            if name in source.tables:
+                batches = _settled_only(source.between(name, begin, end), moved)
                 rows[name] = write_batches(batches, fresh / name / f"day={begin:%Y-%m-%d}" / PART)
-        if "candidates" in database.columns:
-            asked = _candidates_between(database, begin, end)
-            write_batches(database.batches("candidates", asked), fresh / "candidates" / f"day={begin:%Y-%m-%d}" / PART)
+        if "candidates" in source.tables:
+            offered = source.between("candidates", begin, end)
+            write_batches(offered, fresh / "candidates" / f"day={begin:%Y-%m-%d}" / PART)
         if first:
-            _write_small(database, fresh)
-            _write_images(database, fresh, end, held)
-        moved = moved.model_copy(update={"real": tuple(name for name in database.columns if has_table(fresh, name))})
+            for name in (name for name in SMALL if name in source.tables):
+                write_batches(source.whole(name), fresh / f"{name}.parquet")
+            _write_images(source, fresh, end, held)
+        moved = moved.model_copy(update={"real": tuple(name for name in source.tables if has_table(fresh, name))})
         write_card(moved, fresh)
     done = replace(
         done,
@@ -141,19 +146,16 @@ def _one_day(
     return moved, _held(folder) if first or held is None else _with_day(held, folder, begin), done
 
 
-def _first_card(name: str, config: SourceConfig, database: Database, source: str) -> DatasetCard:
-    from sqlalchemy import func, select
-
-    at = database.table("impressions").c.timestamp
-    earliest = database.scalar(select(func.min(at)).where(database.has_time(at)))
+def _first_card(name: str, config: SourceConfig, rows: Snapshot, source: str) -> DatasetCard:
+    earliest = rows.begins()
     if earliest is None:
-        raise UserError(f"{name}: the database's table impressions has no rows with a time")
+        raise UserError(f"{name}: the source's table impressions has no rows with a time")
     begins = _day_of(max(config.since or earliest, earliest))
     return DatasetCard(
         name=name,
         source=source,
         licence=config.licence,
-        real=tuple(database.columns),
+        real=rows.tables,
         simulated=(),
         currency=config.currency,
         conversion_window_days=config.conversion_window_days,
@@ -161,26 +163,22 @@ def _first_card(name: str, config: SourceConfig, database: Database, source: str
     )
 
 
-def _whole_days(database: Database) -> datetime:
-    """The end of the last day that is over: a later impression is there, and the clock agrees."""
-    from sqlalchemy import func, select
-
-    at = database.table("impressions").c.timestamp
-    newest = database.scalar(select(func.max(at)).where(database.has_time(at)))
-    return _day_of(min(newest or datetime.min.replace(tzinfo=UTC), datetime.now(UTC)))
+def _whole_days(source: Snapshot) -> datetime:
+    """The end of the last day that is over: by the source, and the clock agrees."""
+    return _day_of(min(source.known_until() or datetime.min.replace(tzinfo=UTC), datetime.now(UTC)))
 
 
-def _untimed(database: Database) -> dict[str, int]:
+def _untimed(source: Snapshot) -> dict[str, int]:
     """Of each log that has some: how many rows have no time, or an infinite one, and so belong to no day."""
-    from sqlalchemy import func, not_, or_, select
-
-    counts = {}
-    for name in KEYS:
-        if name in database.columns:
-            table = database.table(name)
-            without = or_(table.c.timestamp.is_(None), not_(database.has_time(table.c.timestamp)))
-            counts[name] = database.scalar(select(func.count()).select_from(table).where(without))
+    counts = {name: source.untimed(name) for name in KEYS if name in source.tables}
     return {name: count for name, count in counts.items() if count}
+
+
+def _late_days(config: SourceConfig, ends_at: datetime) -> tuple[datetime, ...]:
+    """The days before the one that ends, oldest first, that are looked through for rows that came late."""
+    back = (ends_at - DAY - number * DAY for number in range(config.late_days, 0, -1))
+    since = config.since
+    return tuple(day for day in back if since is None or day >= _day_of(since))  # earlier ones are not wanted
 
 
 def _day_of(moment: datetime) -> datetime:
@@ -233,51 +231,31 @@ def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa
         yield batch
 
 
-def _write_late(database: Database, fresh: UPath, card: DatasetCard, held: Held, days: int) -> int:
-    """Impressions and events of the last pulled days whose ids are not there yet, and their candidates; how many."""
-    since, count = database.config.since, 0
-    back = [card.ends_at - DAY - number * DAY for number in range(days, 0, -1)]
+def _write_late(source: Snapshot, fresh: UPath, card: DatasetCard, held: Held, days: Sequence[datetime]) -> int:
+    """Impressions and events of these days whose ids are not there yet, and their candidates; how many."""
+    count = 0
     for name, rows in held.rows.items():
-        if name not in database.columns:
+        if name not in source.tables:
             continue
-        for day in (each for each in back if since is None or each >= _day_of(since)):  # earlier ones are not wanted
+        for day in days:
             there = set(rows.loc[(rows["timestamp"] >= day) & (rows["timestamp"] < day + DAY), KEYS[name]])
-            new = [each for each in _ids_between(database, name, day) if each not in there]
+            new = [key for key in source.ids_between(name, day, day + DAY) if key not in there]
             at = f"day={day:%Y-%m-%d}/{late_name(card.ends_at)}"
-            found = _settled_only(_by_id(database, name, KEYS[name], new), card)
+            found = _settled_only(source.with_ids(name, KEYS[name], new), card)
             count += write_batches(found, fresh / name / at)
-            if name == "impressions" and "candidates" in database.columns:
-                write_batches(_by_id(database, "candidates", "impression_id", new), fresh / "candidates" / at)
+            if name == "impressions" and "candidates" in source.tables:
+                write_batches(source.with_ids("candidates", "impression_id", new), fresh / "candidates" / at)
     return count
 
 
-def _ids_between(database: Database, name: str, day: datetime) -> list[str]:
-    """Ids of the rows of one day, in the order of time."""
-    from sqlalchemy import select
-
-    table = database.table(name)
-    key, at = table.c[KEYS[name]], table.c.timestamp
-    return database.ids(name, KEYS[name], select(key).where(at >= day, at < day + DAY).order_by(at, key))
-
-
-def _by_id(database: Database, name: str, column: str, wanted: Iterable[str]) -> Iterator[pa.Table]:
-    """The rows of table `name` with one of the `wanted` ids in `column`, some at a time, ordered by id."""
-    from sqlalchemy import select
-
-    table, ids = database.table(name), list(wanted)
-    for start in range(0, len(ids), AT_ONCE):
-        chosen = select(*table.c).where(database.is_one_of(name, table.c[column], ids[start : start + AT_ONCE]))
-        yield from database.batches(name, chosen.order_by(*list(table.c)[:2]))
-
-
-def _write_settled(database: Database, fresh: UPath, card: DatasetCard, held: Held) -> int:
+def _write_settled(source: Snapshot, fresh: UPath, card: DatasetCard, held: Held) -> int:
     """Conversions of clicks whose window has closed on the day that `card` now ends with, beside their day."""
     window = pd.Timedelta(days=card.conversion_window_days)
     closes = held.open_clicks["timestamp"] + window
     due = held.open_clicks[(closes > card.ends_at - DAY) & (closes <= card.ends_at)]
     settled = 0
     for day, rows in due.groupby(due["timestamp"].dt.floor("D")):
-        found = list(_settled_only(_by_id(database, "impressions", "impression_id", rows["impression_id"]), card))
+        found = list(_settled_only(source.with_ids("impressions", "impression_id", list(rows["impression_id"])), card))
         if not found:
             continue
         known = pa.concat_tables(found).select(COLUMNS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
@@ -290,46 +268,14 @@ def _write_settled(database: Database, fresh: UPath, card: DatasetCard, held: He
     return settled
 
 
-def _between(database: Database, name: str, begin: datetime, end: datetime) -> Any:
-    from sqlalchemy import select
-
-    table = database.table(name)
-    at = table.c.timestamp
-    return select(*table.c).where(at >= begin, at < end).order_by(at, table.c[KEYS[name]])
-
-
-def _candidates_between(database: Database, begin: datetime, end: datetime) -> Any:
-    from sqlalchemy import select
-
-    offered, shown = database.table("candidates"), database.table("impressions")
-    at = shown.c.timestamp
-    same = database.is_same(("candidates", offered.c.impression_id), ("impressions", shown.c.impression_id))
-    joined = offered.join(shown, same)
-    order = (at, offered.c.impression_id, offered.c.creative_id)
-    return select(*offered.c).select_from(joined).where(at >= begin, at < end).order_by(*order)
-
-
-def _write_small(database: Database, fresh: UPath) -> None:
-    from sqlalchemy import select
-
-    for name in SMALL:
-        if name in database.columns:
-            table = database.table(name)
-            whole = select(*table.c).order_by(table.c[TABLES[name].key[0]])
-            write_batches(database.batches(name, whole), fresh / f"{name}.parquet")
-
-
-def _write_images(database: Database, fresh: UPath, end: datetime, held: Held | None) -> None:
+def _write_images(source: Snapshot, fresh: UPath, end: datetime, held: Held | None) -> None:
     """Pictures that are not there yet, a batch at a time."""
-    from sqlalchemy import select
-
-    if "images" not in database.columns:
+    if "images" not in source.tables:
         return
-    table, known = database.table("images"), held.images if held else frozenset()
-    there = database.ids("images", "image_id", select(table.c.image_id).order_by(table.c.image_id))
-    new = [each for each in there if each not in known]
+    known = held.images if held else frozenset()
+    new = [key for key in source.ids("images") if key not in known]
     at = f"images/day={end:%Y-%m-%d}/{late_name(end) if known else PART}"
-    write_batches(_by_id(database, "images", "image_id", new), fresh / at)
+    write_batches(source.with_ids("images", "image_id", new), fresh / at)
 
 
 @contextmanager

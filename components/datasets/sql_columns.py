@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from components.contract.conform import DUE
 from components.contract.schema import ARROW, Column, Kind, Table
+from components.datasets import sqlite_times
 from components.settings.errors import UserError
 
 OPEN_TYPES = {int: pa.int64(), float: pa.float64(), Decimal: pa.float64(), str: pa.string(), bool: pa.bool_()}
@@ -50,6 +51,15 @@ def sql_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> SqlCo
         field, take = pa.field(name, ARROW[declared.kind]), _taker(declared, sql_type)
     due = DUE[declared.kind] if declared else "numbers, text or true/false"
     return SqlColumn(field, python_type, _family(sql_type, python_type), _refusing(take, place, due))
+
+
+def sqlite_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> SqlColumn:
+    """The same for SQLite, whose times are text in columns of any type."""
+    declared, place = table.column(name), f"{table.name}.{name}"
+    if declared is None or declared.kind != "timestamp":
+        return sql_column(table, name, sql_type, naive_utc)
+    take = _refusing(sqlite_times.taker(naive_utc, place), place, f"{DUE['timestamp']} or in ISO 8601")
+    return SqlColumn(pa.field(name, ARROW["timestamp"]), datetime, "datetime", take)
 
 
 def is_day(sql_type: Any) -> bool:

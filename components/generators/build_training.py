@@ -7,12 +7,12 @@ from typing import Any
 import keras
 
 from components.generators import warm_start
-from components.generators.generator_kinds import FAMILIES, Bench, architecture, precision
+from components.generators.generator_family import Bench
+from components.generators.generator_kinds import architecture, family, precision
 from components.generators.keras_generator import NetworkGenerator, network_bytes
 from components.generators.photos.training_photos import Photos
 from components.generators.training.training_batches import Batches
 from components.generators.training.training_loop import Summary, Training, TrainStep
-from components.settings.errors import UserError
 from components.settings.sections import GeneratorConfig
 
 VERSION = "3"  # of the families' architectures and losses; part of every creative's origin
@@ -22,7 +22,7 @@ VERSION = "3"  # of the families' architectures and losses; part of every creati
 class GeneratorTraining:
     """A generator in training, by the same three calls for every family.
 
-    training = start_training("vae", photos, config.vae, seed, resume=bytes_of_an_earlier_checkpoint_or_None)
+    training = start_training("vae", photos, settings, seed, resume=bytes_of_an_earlier_checkpoint_or_None)
     for record in training.run():
         ...log record; now and then keep training.checkpoint()
     generator, summary = training.generator(), training.summary()
@@ -60,7 +60,7 @@ class GeneratorTraining:
         return NetworkGenerator(origin(self.name), self.bench.sampler(), self.photos.categories, self.photos.segments)
 
     def further(self) -> dict[str, bytes]:
-        """File name -> bytes of each network that the family leaves behind beside its generator (families.Bench)."""
+        """File name -> bytes of each network that the family leaves behind beside its generator, as its bench says."""
         return {f"{name}.keras": network_bytes(network) for name, network in self.bench.further().items()}
 
     def weights(self) -> bytes:
@@ -87,11 +87,10 @@ def start_training(
     resume: what `checkpoint()` gave; earlier: weights to begin at instead of the seed's. UserError where either is
     damaged, or of another generator or architecture.
     """
-    if name not in FAMILIES:
-        raise UserError(f"no generator is called {name!r}; there are {', '.join(FAMILIES)}")
+    chosen = family(name)
     keras.utils.clear_session()  # layers are named by a counter of the process, and names are part of the stored bytes
     with precision(config.precision):
-        bench = FAMILIES[name](photos, config, seed, None if earlier is None else earlier.fitted)
+        bench = chosen.bench(photos, config, seed, None if earlier is None else earlier.fitted)
     recipe = bench.recipe
     if earlier is not None:
         warm_start.begin(recipe, earlier)

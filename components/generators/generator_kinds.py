@@ -1,66 +1,40 @@
-"""The families of generators: how each is put into training and how its trained networks become a sampler."""
+"""The families of generators, by name: a line adds one, and its settings stand in the section `creatives.<name>`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 
 from components.generators.families import flow, vae, wgan
-from components.generators.families.networks import Conditions
-from components.generators.photos.photo_attributes import traits
+from components.generators.generator_family import GeneratorFamily
 from components.generators.photos.training_photos import Photos
-from components.generators.training.recipe import Recipe
-from components.settings.sections import GeneratorConfig
+from components.settings.errors import UserError
+from components.settings.sections import CreativesConfig, GeneratorConfig, kind_settings
 
-Fitted = Mapping[str, np.ndarray]
-WIDTHS = {"vae": vae.WIDTH, "wgan": wgan.WIDTH, "flow": flow.WIDTH}  # where the settings leave it to the family
-
-
-@dataclass(frozen=True)
-class Bench:
-    """One generator on the bench: its recipe, what each photo adds to a batch, and its sampler once trained.
-
-    columns: name -> array [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions
-    to pictures, made from the weights as they are when it is called; fitted: name -> array, what the weights of its
-    networks make sense with alone; further: () -> {name: keras.Model}, made like the sampler, what a trained family
-    leaves behind beside it.
-    """
-
-    recipe: Recipe
-    columns: Mapping[str, np.ndarray]
-    sampler: Callable[[], Any]
-    fitted: Fitted = field(default_factory=dict)
-    further: Callable[[], Mapping[str, Any]] = dict
+FAMILIES: dict[str, GeneratorFamily] = {"vae": vae.FAMILY, "wgan": wgan.FAMILY, "flow": flow.FAMILY}
 
 
-def _vae(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
-    recipe = vae.recipe(photos.shape, _asked(photos), config.latent, _width("vae", config), _falling(config), seed)
-    return Bench(
-        recipe,
-        _traits(photos),
-        sampler=lambda: vae.sampler(recipe.networks, photos),
-        further=lambda: {"encoder": vae.embedder(recipe.networks)},
-    )
+def family(name: str) -> GeneratorFamily:
+    """The family called `name`; UserError where there is none."""
+    if name not in FAMILIES:
+        raise UserError(f"no family of generators is called {name!r}; there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
 
 
-def _wgan(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
-    recipe = wgan.recipe(
-        photos.shape, _asked(photos), config.latent, _width("wgan", config), config.learning_rate, seed
-    )
-    return Bench(recipe, _traits(photos), lambda: recipe.networks["average"])
+def generator_settings(config: CreativesConfig, name: str) -> GeneratorConfig:
+    """The section `creatives.<name>` in the family's own types and with its defaults; UserError for a wrong one."""
+    return kind_settings(config, "creatives", name, family(name).settings)
 
 
-def _flow(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | None = None) -> Bench:
-    # weights of an earlier training know the coordinates of its plane
-    flat = flow.plane(photos, config.latent) if fitted is None else flow.Plane(**fitted)
-    coordinates = flat.coordinates(photos.pictures)
-    recipe = flow.recipe(flat, _asked(photos), _width("flow", config), _falling(config), seed)
-    columns = {"coordinates": coordinates, **_traits(photos)}
-    slow = recipe.networks["average"]
-    return Bench(recipe, columns, lambda: flow.sampler(flat, slow, photos.shape), vars(flat))
+def check_families(config: CreativesConfig) -> None:
+    """UserError unless every family that is to be trained, or has a section, is known and its section is right."""
+    unknown = next((name for name in (*config.generators, *config.families) if name not in FAMILIES), None)
+    if unknown is not None:
+        place = "creatives.generators" if unknown in config.generators else f"creatives.{unknown}"
+        raise UserError(f"{place}: no family of generators is called {unknown!r}; there are {', '.join(FAMILIES)}")
+    for name in {*config.generators, *config.families}:
+        generator_settings(config, name)
 
 
 @contextmanager
@@ -81,25 +55,5 @@ def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str
         "categories": list(photos.categories),
         "segments": photos.segments,
         "latent": config.latent,
-        "width": _width(name, config),
+        "width": family(name).width_of(config),
     }
-
-
-def _width(name: str, config: GeneratorConfig) -> int:
-    return config.width or WIDTHS[name]
-
-
-def _asked(photos: Photos) -> Conditions:
-    return Conditions(len(photos.categories), photos.segments)
-
-
-def _traits(photos: Photos) -> dict[str, np.ndarray]:
-    return {"traits": traits(photos.pictures, photos.category, len(photos.categories))}
-
-
-def _falling(config: GeneratorConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """From the configured rate to 0 along half a cosine (Loshchilov & Hutter 2017)."""
-    return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
-
-
-FAMILIES: dict[str, Callable[..., Bench]] = {"vae": _vae, "wgan": _wgan, "flow": _flow}

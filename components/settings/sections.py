@@ -1,9 +1,10 @@
 """params.yaml -> frozen, typed settings of one data set, or one sentence that names the wrong one.
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in components/workflow/stages.py. The section
-`simulator` sizes the simulated marketplace, `source` says where to pull rows from, `notify` whom to tell;
-`datasets.<name>` overrides any section for one data set. A kind of model or policy has its own settings in a
-sub-section of its name (`interest.network`), whose type stands beside the kind: see `KindsSection`.
+`simulator` sizes the simulated marketplace, `ads` sets the sizes of ads and the words that they may not use, `source`
+says where to pull rows from, `notify` whom to tell; `datasets.<name>` overrides any section for one data set. A kind of
+model, policy or generator has its own settings in a sub-section of its name (`interest.network`), whose type is defined
+beside the kind: see `KindsSection`.
 """
 
 import difflib
@@ -29,6 +30,7 @@ from components.settings.errors import UserError, first_line
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]  # of learning
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what NumPy, scikit-learn and Keras all take
 
 
@@ -154,7 +156,10 @@ class InterestConfig(KindsSection):
 
 
 class GeneratorConfig(Section):
-    """Budget of one generator: `steps` decides, so that a rerun gives the same weights; `max_seconds` caps."""
+    """Budget of one generator: `steps` decides, so that a rerun gives the same weights; `max_seconds` caps.
+
+    Each family has a class of its own, with its defaults and what it alone needs, beside its networks.
+    """
 
     steps: Count
     max_seconds: Seconds
@@ -166,15 +171,33 @@ class GeneratorConfig(Section):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
 
-class CreativesConfig(Section):
+class AdsConfig(Section):
+    """Sizes that new ads are drawn in (components/ads/ad_sizes.py), and what their texts may not say."""
+
+    sizes: tuple[str, ...] = ("300x250",)  # names of AD_SIZES; the first one is on the board of ads
+    # market -> words: `en` for every campaign whose locale is English, `zh-CN` for that locale alone
+    banned_words: dict[str, tuple[str, ...]] = {}
+
+    @field_validator("sizes")
+    @classmethod
+    def _some_and_distinct(cls, value: tuple) -> tuple:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("at least one is due, and each once")
+        return value
+
+    @field_validator("banned_words")
+    @classmethod
+    def _no_empty_word(cls, value: dict) -> dict:
+        empty = [market for market, words in value.items() if not all(word.strip() for word in words)]
+        if empty:
+            raise ValueError(f"{empty[0]}: an empty word is in every text")
+        return value
+
+
+class CreativesConfig(KindsSection):
     """Generators to train, pretrained ones to judge beside them, and the pool of new creatives that they fill."""
 
-    generators: tuple[Literal["vae", "wgan", "flow"], ...] = ("vae", "wgan", "flow")
-    vae: GeneratorConfig = GeneratorConfig(steps=900, max_seconds=240.0)
-    wgan: GeneratorConfig = GeneratorConfig(steps=450, max_seconds=240.0, learning_rate=3e-4)
-    flow: GeneratorConfig = GeneratorConfig(
-        steps=900, max_seconds=240.0, batch_size=512, latent=128, learning_rate=1.5e-3
-    )
+    generators: tuple[str, ...] = ("vae", "wgan", "flow")  # names of FAMILIES there
     side: Count | None = None  # pixels that photos are fitted into; null: the photos' median side, at most 64
     denoise: Literal[0, 3, 5] = 0  # width in pixels of the median filter on photos; 0: none
     augment: tuple[Literal["mirror", "shift"], ...] = ()  # further versions of each photo that generators learn from
@@ -201,6 +224,17 @@ class CreativesConfig(Section):
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both workers reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu
     seed: Seed = 0
+
+    @property
+    def families(self) -> dict[str, Any]:
+        """Family of generators -> its section as it was written; generator_kinds.py types it."""
+        return dict(self.model_extra or {})
+
+
+class CreativesStageConfig(CreativesConfig):
+    """What the creatives stage is run with: its own section, and the section `ads` beside it."""
+
+    ads: AdsConfig = AdsConfig()
 
 
 class PolicyConfig(KindsSection):
@@ -274,9 +308,9 @@ class PromotionConfig(Section):
 
 
 class SourceConfig(Section):
-    """The database that `adloom data pull` fills a data set from, and what its card says. See datasets/pull.py."""
+    """The source that `adloom data pull` fills a data set from, and what its card says. See datasets/sources.py."""
 
-    url: str | None = None  # credentials as ${NAME}, from the environment
+    url: str | None = None  # a database, or a folder; credentials as ${NAME}, from the environment
     batch_rows: Count = 50_000  # read at a time
     late_days: Annotated[int, Field(ge=0)] = 3  # pulled days that are looked through again for rows that came late
     naive_times: Literal["refuse", "utc"] = "refuse"  # times without a zone; utc: they are in UTC
@@ -307,6 +341,7 @@ class Settings(Section):
     """All settings of one data set."""
 
     simulator: SimulatorConfig = SimulatorConfig()
+    ads: AdsConfig = AdsConfig()
     source: SourceConfig = SourceConfig()  # `source: postgresql://...` is short for a section with that url
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -315,6 +350,12 @@ class Settings(Section):
     creatives: CreativesConfig = CreativesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
+
+    def of_stage(self, name: str) -> Section:
+        """What stage `name` is run with: the section of its name, and those that it reads beside it."""
+        if name == "creatives":
+            return CreativesStageConfig(**dict(self.creatives), ads=self.ads)
+        return getattr(self, name)
 
 
 # old name -> the name that it has now

@@ -12,7 +12,7 @@ from components.contract.files.digests import digest_bytes, digest_json
 from components.contract.files.tables import write_bytes
 from components.generators import warm_start
 from components.generators.build_training import GeneratorTraining, origin, start_training
-from components.generators.generator_kinds import architecture
+from components.generators.generator_kinds import architecture, generator_settings
 from components.generators.keras_generator import NetworkGenerator
 from components.generators.photos.training_photos import Photos
 from components.generators.quality.mode_collapse import diversity
@@ -97,7 +97,7 @@ def _earlier(
         reason = f"the champion has no weights of {origin(name)}"
     else:
         weights = warm_start.read(file.read_bytes(), str(file))
-        unlike = weights.unlike(architecture(name, photos, getattr(config, name)))
+        unlike = weights.unlike(architecture(name, photos, generator_settings(config, name)))
         if unlike is None:
             kept = ", in that version's plane" if weights.fitted else ""
             share = f"{config.warm_share:g} of its steps"
@@ -114,7 +114,7 @@ def _trained(
 
     Its own last checkpoint stays, for a run that is cut off, or fails, further on.
     """
-    budget = getattr(config, name)
+    budget = generator_settings(config, name)
     if earlier is not None:
         budget = budget.model_copy(update={"steps": math.ceil(config.warm_share * budget.steps)})
     # another budget is another schedule, other photos or another champion are another night, and other code trains

@@ -68,7 +68,7 @@ class Delivery:
 
 
 def generate(dataset: str, out: UPath, order: Order) -> Delivery:
-    """Write the ordered pictures, their 300x250 ads and manifest.json to `out`.
+    """Write the ordered pictures, their ads in the sizes of the champion's run, and manifest.json to `out`.
 
     Raises UserError where there is no champion, or the champion knows no such category, segment, words or context.
     """
@@ -95,7 +95,8 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
     rows = make(files, about, order, chooser, personaliser)
     for row in rows:
         write_bytes(row.pop("picture_png"), out / row["picture"])
-        write_bytes(row.pop("ad_png"), out / row["ad"])
+        for name, png in row.pop("ad_pngs").items():
+            write_bytes(png, out / name)
     manifest = {"model": version.name, "version": version.number, "seed": order.seed, "creatives": rows}
     manifest |= {"interest_version": scorer.number} if scorer else {}
     write_json({**manifest, "digests": digest_tree(out, skip=("manifest.json",))}, out / "manifest.json")
@@ -177,6 +178,7 @@ def make(
 
     A context is asked of the `chooser`, a segment's taste of the `personaliser`.
     """
+    from components.ads.ad_sizes import MEDIUM_RECTANGLE, ad_sizes
     from components.ads.contact_sheets import ad_png, picture_png
     from components.generators.keras_generator import NetworkGenerator
 
@@ -204,11 +206,13 @@ def make(
         around = _any_words(about, order)
     rows = []
     made = zip(pictures, named, segments, notes, around, strict=True)
+    sizes = ad_sizes(tuple(about.get("sizes", (MEDIUM_RECTANGLE.name,))))
     for number, (picture, category, segment, note, (context, words)) in enumerate(made):
+        ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **words, size=size) for size in sizes}
         rows.append(
             {
                 "picture": f"{number:03d}-picture.png",
-                "ad": f"{number:03d}-ad.png",
+                "ads": list(ads),
                 "generator": generator.name,
                 "category": category,
                 "segment": int(segment),
@@ -216,7 +220,7 @@ def make(
                 **context,
                 **words,
                 "picture_png": picture_png(picture),
-                "ad_png": ad_png(picture, **words),
+                "ad_pngs": ads,
             }
         )
     return rows

@@ -24,7 +24,7 @@ log = logging.getLogger("adloom")
 def run(name: str, settings: Settings, paths: Paths, force: bool = False) -> bool:
     """Run stage `name` unless nothing it depends on has changed; say whether it ran."""
     settings = checked(settings)
-    config, label = getattr(settings, name), f"{paths.artifacts.name} {name}"
+    config, label = settings.of_stage(name), f"{paths.artifacts.name} {name}"
     _recover(name, paths)
     if not force and is_fresh(expected(name, settings, paths), paths):
         log.info("%s: unchanged", label)
@@ -45,7 +45,7 @@ def _recover(name: str, paths: Paths) -> None:
 
 def expected(name: str, settings: Settings, paths: Paths) -> Manifest:
     """The manifest that a run of stage `name` would have now, but for its outputs."""
-    return due(name, getattr(checked(settings), name), paths)
+    return due(name, checked(settings).of_stage(name), paths)
 
 
 def question(settings: Settings, paths: Paths) -> str:

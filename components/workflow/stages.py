@@ -10,7 +10,7 @@ from collections.abc import Callable
 from components.contract.files.tables import read_frame, read_json, write_text
 from components.settings.paths import Paths
 from components.settings.sections import (
-    CreativesConfig,
+    CreativesStageConfig,
     EvaluationConfig,
     FeaturesConfig,
     InterestConfig,
@@ -119,10 +119,11 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 
 
 @_stage
-def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
+def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the interest model ranks."""
     from components.ads.new_creatives import Sources, Training, make_creatives
     from components.contract.files.digests import digest_package
+    from components.generators.generator_kinds import check_families
     from components.generators.pretrained import adopt
     from components.generators.text_to_image.text_encoders import encoder
     from components.workflow.caching.local_folders import remarks, taken
@@ -130,6 +131,7 @@ def creatives(config: CreativesConfig, paths: Paths, out: Outputs) -> None:
     from components.workflow.stage_inputs import built_features, validated
     from components.workflow.stage_models import interest_model
 
+    check_families(config)
     tables, _ = validated(paths)
     interest = interest_model(paths), digest_package(paths.stage("interest") / "model")
     training = Training(

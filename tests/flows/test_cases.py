@@ -90,8 +90,9 @@ def test_a_campaign_called_as_a_path_stays_in_its_folder(tmp_path):
     names = read_json(paths.stage("creatives") / "pool" / "ads.json")
     pool = read_frame(paths.stage("creatives") / "pool" / "creatives.parquet")
     written = {path.name for path in (paths.stage("creatives") / "pool" / "ads").iterdir()}
-    assert written == set(names) and sorted(names.values()) == sorted(pool["creative_id"])
-    assert any(creative.startswith("../brand") for creative in names.values())
+    creatives = [ad["creative_id"] for ad in names.values()]
+    assert written == set(names) and sorted(creatives) == sorted(pool["creative_id"])
+    assert any(creative.startswith("../brand") for creative in creatives)
     assert {path.name for path in tmp_path.iterdir()} == {"work"}
     assert {path.name for path in (tmp_path / "work").iterdir()} == {"shop"}
 

@@ -40,7 +40,7 @@ def blank(images: pd.DataFrame) -> pd.DataFrame:
 
 def creatives_of(paths: Paths, built_shop, *overrides: str) -> dict:
     settings = load_settings(built_shop.params, "marketplace", overrides)
-    stages.creatives(settings.creatives, paths)
+    stages.creatives(settings.of_stage("creatives"), paths)
     record = json.loads((paths.stage("creatives") / "metrics.json").read_text())
     page = (paths.docs / "creatives.md").read_text()
     assert all(markdown(remark) in page for remark in record["remarks"])

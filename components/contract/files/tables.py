@@ -49,13 +49,13 @@ def read_table(
     timed = declared.column("timestamp") is not None
     extra = [*(SETTLED if late else ()), *(("timestamp",) if timed else ())]
     needed = None if wanted is None else list(dict.fromkeys([*wanted, *extra]))
-    pieces = [conform(_read_parquet(file, name, needed), declared, str(file), needed) for file in files]
+    pieces = [conform(read_parquet(file, name, needed), declared, str(file), needed) for file in files]
     table = _joined(pieces, files, name)
     if table.num_rows == 0:
         raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave an optional table away")
     frame = to_pandas(table if needed is None else table.select(needed), declared)
     for file in late:
-        known = conform(_read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED, fill=False)
+        known = conform(read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED, fill=False)
         frame = apply_settlement(frame, to_pandas(known, declared), str(file))
     if timed and not frame["timestamp"].is_monotonic_increasing:
         frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)
@@ -67,7 +67,7 @@ def read_frame(path: UPath, columns: Iterable[str] | None = None) -> pd.DataFram
     path = UPath(path)
     if not path.is_file():
         raise UserError(f"{path.stem}: no file {path}")
-    return to_pandas(_read_parquet(path, path.stem, None if columns is None else list(columns)))
+    return to_pandas(read_parquet(path, path.stem, None if columns is None else list(columns)))
 
 
 def has_table(folder: UPath, name: str) -> bool:
@@ -238,7 +238,7 @@ def _is_day(folder_name: str) -> bool:
         return False
 
 
-def _read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table:
+def read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table:
     """All rows of the file at `path`, whose bytes are first seen to be a whole Parquet file."""
     with path.open("rb") as file:
         _check_whole(file, path, name)

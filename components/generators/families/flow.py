@@ -14,11 +14,20 @@ from keras import layers, ops
 
 from components.generators.families.networks import SPOKEN, Conditions, Shape, asked, condition, whole
 from components.generators.families.ode_sampler import Midpoint
+from components.generators.generator_family import (
+    Bench,
+    Fitted,
+    GeneratorFamily,
+    conditions_of,
+    falling_rate,
+    trait_columns,
+)
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Average, Player, Recipe
 from components.generators.training.training_batches import Noise
 from components.images import PictureEncoder
 from components.interest.models.keras_init import draw_start
+from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 WIDTH, CONTROL, BLOCKS = 512, 128, 4
 DECAY = 0.999
@@ -115,3 +124,26 @@ def sampler(flat: Plane, moving: keras.Model, shape: Shape) -> keras.Model:
     pictures = layers.Reshape(shape)(pixels(end))
     pixels.set_weights([(flat.components * flat.scale).T, flat.mean])
     return keras.Model([point, *wished], pictures, name="flow")
+
+
+class FlowConfig(GeneratorConfig):
+    """The section `creatives.flow`."""
+
+    steps: Count = 900
+    max_seconds: Seconds = 240.0
+    batch_size: Count = 512
+    latent: Count = 128
+    learning_rate: Rate = 1.5e-3
+
+
+def _bench(photos: Photos, config: GeneratorConfig, seed: int, fitted: Fitted | None = None) -> Bench:
+    # weights of an earlier training know the coordinates of its plane
+    flat = plane(photos, config.latent) if fitted is None else Plane(**fitted)
+    coordinates = flat.coordinates(photos.pictures)
+    trained = recipe(flat, conditions_of(photos), FAMILY.width_of(config), falling_rate(config), seed)
+    columns = {"coordinates": coordinates, **trait_columns(photos)}
+    slow = trained.networks["average"]
+    return Bench(trained, columns, lambda: sampler(flat, slow, photos.shape), vars(flat))
+
+
+FAMILY = GeneratorFamily(FlowConfig, WIDTH, _bench)

@@ -21,11 +21,20 @@ from components.generators.families.networks import (
     convolve_up,
     whole,
 )
+from components.generators.generator_family import (
+    Bench,
+    Fitted,
+    GeneratorFamily,
+    conditions_of,
+    falling_rate,
+    trait_columns,
+)
 from components.generators.photos.photo_attributes import traits
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Player, Recipe
 from components.generators.training.training_batches import Batches, Noise
 from components.interest.models.keras_init import draw_start
+from components.settings.sections import Count, GeneratorConfig, Seconds
 
 WIDTH = 32  # channels after the first halving
 
@@ -160,3 +169,24 @@ def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
     wished = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in decode.inputs[1:]]
     decoded = decode([placing([noise, wished[0]]), *wished])
     return keras.Model([noise, *wished], decoded[..., : decode.output_shape[-1] // 2], name="vae")
+
+
+class VaeConfig(GeneratorConfig):
+    """The section `creatives.vae`."""
+
+    steps: Count = 900
+    max_seconds: Seconds = 240.0
+
+
+def _bench(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
+    width, rate = FAMILY.width_of(config), falling_rate(config)
+    trained = recipe(photos.shape, conditions_of(photos), config.latent, width, rate, seed)
+    return Bench(
+        trained,
+        trait_columns(photos),
+        sampler=lambda: sampler(trained.networks, photos),
+        further=lambda: {"encoder": embedder(trained.networks)},
+    )
+
+
+FAMILY = GeneratorFamily(VaeConfig, WIDTH, _bench)

@@ -14,10 +14,13 @@ from components.generators.families.networks import (
     whole,
 )
 from components.generators.families.vae import to_unit
+from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
+from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import input_gradient
 from components.generators.training.recipe import Average, Player, Recipe
 from components.generators.training.training_batches import Noise
 from components.interest.models.keras_init import draw_start
+from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 WIDTH = 32  # channels after the first halving
 PENALTY = 10.0  # weight of the gradient penalty; the paper's value
@@ -83,3 +86,20 @@ def _optimizer(network: keras.Model, learning_rate) -> keras.optimizers.Optimize
     optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9)  # the paper's momenta are 0 and 0.9
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+class WganConfig(GeneratorConfig):
+    """The section `creatives.wgan`."""
+
+    steps: Count = 450
+    max_seconds: Seconds = 240.0
+    learning_rate: Rate = 3e-4
+
+
+def _bench(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
+    width, rate = FAMILY.width_of(config), config.learning_rate
+    trained = recipe(photos.shape, conditions_of(photos), config.latent, width, rate, seed)
+    return Bench(trained, trait_columns(photos), lambda: trained.networks["average"])
+
+
+FAMILY = GeneratorFamily(WganConfig, WIDTH, _bench)

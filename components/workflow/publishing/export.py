@@ -19,7 +19,7 @@ POOL = ("creatives", "images")  # tables of a package that join the shop when it
 
 
 def export(outcome: Mapping, paths: Paths) -> None:
-    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new pictures,
+    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new ads,
     the plan of the experiment that would confirm it, and a manifest.
 
     The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
@@ -90,10 +90,10 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        pictures = _pictures(package)
-        for name in pictures:
-            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "pictures" / name)
-            copied[f"pool/ads/{name}"] = digest_file(fresh / "pictures" / name)
+        ads = _ads(package)
+        for name in ads:
+            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "ads" / name)
+            copied[f"pool/ads/{name}"] = digest_file(fresh / "ads" / name)
         altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
         if altered:
             raise UserError(
@@ -110,19 +110,22 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             "acts": acts,
             "logging_policy": f"{policy_name(digest)}-{acts}",
             "rule": RULE,
-            "pictures": pictures,
+            "ads": ads,
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / "manifest.json")
         replace_folder(fresh, paths.export)
 
 
-def _pictures(package: UPath) -> dict[str, str]:
-    """File name -> creative_id of each ad in `package`; older packages name the file after the id."""
-    names, ads = package / "pool" / "ads.json", package / "pool" / "ads"
+def _ads(package: UPath) -> dict[str, dict[str, str]]:
+    """File name -> creative_id and size of each ad in `package`; older packages name a creative's only ad, or its file
+    bears the id."""
+    names, folder = package / "pool" / "ads.json", package / "pool" / "ads"
     if names.exists():
-        return dict(read_json(names))
-    return {picture.name: picture.stem for picture in sorted(ads.glob("*.png"))} if ads.exists() else {}
+        ads = read_json(names)
+    else:
+        ads = {ad.name: ad.stem for ad in sorted(folder.glob("*.png"))} if folder.exists() else {}
+    return {name: {"creative_id": ad, "size": "300x250"} if isinstance(ad, str) else ad for name, ad in ads.items()}
 
 
 def _copy(package: UPath, name: str, folder: UPath) -> None:

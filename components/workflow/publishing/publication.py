@@ -36,11 +36,16 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
     those of the champion generators too, where warm starts are asked for.
 
-    Moves that were cut off are ended first. UserError where no lock could be held later, so before any work is done.
+    Moves that were cut off are ended first. UserError where no lock could be held later, or a setting names an ad size
+    or a family of generators that there is not, so before any work is done.
     """
+    from components.ads.ad_sizes import ad_sizes
+    from components.generators.generator_kinds import check_families
     from components.registry.mlflow_store import open_store
     from components.registry.promotion import mend, questions
 
+    ad_sizes(settings.ads.sizes)
+    check_families(settings.creatives)
     lock = store_lock(settings.promotion.lock)
     client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
     with folder_lock(Path(paths.artifacts), RUN):
@@ -200,7 +205,7 @@ def _recipe(settings: Settings, paths: Paths) -> str:
     shaping = {
         "features": settings.features,
         "interest": settings.interest,
-        "creatives": settings.creatives,
+        "creatives": settings.of_stage("creatives"),
         "evaluation": settings.evaluation.policy,
     }
     code = {name: read_manifest(paths.stage(name)).code for name in shaping}
@@ -237,7 +242,7 @@ def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags
             log_native=lambda: log_generators(creatives / "model"),
             dataset=dataset,
             data_digest=_data_digest(paths),
-            params=flat(settings.creatives.model_dump(mode="json")),
+            params=flat(settings.of_stage("creatives").model_dump(mode="json")),
             metrics=numbers(read_json(creatives / "metrics.json")),
             tags=tags,
             pictures=(Path(creatives / "boards"),),

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from components.ads import admission
-from components.ads.admission import admit
+from components.ads.admission import Standards, admit
 from components.generators.photos.training_photos import Photos
+from components.generators.quality import photo_manifold
 from components.generators.quality.photo_manifold import MANY, Bounds, Manifold
 from components.generators.quality.quality_review import DIMENSIONS, review
 from components.images import PictureEncoder
 from components.settings.sections import CreativesConfig
+from tests.components.ads.candidates import pictured
 from tests.components.generators.test_quality_review import Fresh
 
 
@@ -32,7 +33,7 @@ def test_many_photos_need_no_folds(few_photos, monkeypatch):
     seen, others = parted(few_photos)
     encoder = PictureEncoder.fit(seen, len(seen) // MANY)
     plain = Bounds.fit(seen, encoder)
-    monkeypatch.setattr(admission, "MANY", MANY + 1)  # one photo per component more than there are
+    monkeypatch.setattr(photo_manifold, "MANY", MANY + 1)  # one photo per component more than there are
     folded = Bounds.fit(seen, encoder)
     np.testing.assert_allclose(folded.low, plain.low, atol=0.1)
     np.testing.assert_allclose(folded.high, plain.high, atol=0.1)
@@ -56,7 +57,7 @@ def test_a_photo_saved_anew_is_no_neighbour_of_its_own(few_photos):
 
 def test_without_a_test_split_no_photo_that_taught_is_admitted(photos):
     judged = review({"fresh-1": Fresh(photos)}, photos, None, CreativesConfig(quality_samples=300))
-    assert set(admit(photos.pictures, judged.manifold, 0.0)) <= {"copies a product photo"}
+    assert set(admit(pictured(photos.pictures), Standards(judged.manifold))) <= {"copies a product photo"}
     assert judged.ground.memorised < 0.5  # while what is judged by is not what was held out
 
 

@@ -1,9 +1,15 @@
+from hashlib import sha256
+
 import numpy as np
 import pytest
 
-from components.ads.compose import LAYOUTS, compose
+from components.ads.ad_sizes import AD_SIZES, AdSize, ad_sizes
+from components.ads.canvas import SCALE, SMALLEST_TYPE, Canvas
+from components.ads.compose import compose, lay_out
+from components.ads.layouts import LAYOUTS, TEMPLATES
 from components.ads.palettes import PALETTES, contrast, palette_of
 from components.ads.text_fitting import fit_text, font, measure, printable
+from components.settings.errors import UserError
 
 LONG = "You will not believe this trick that everybody wears now, tomorrow and the day after that as well"
 CHINESE = "看完你绝对不敢相信，所有人都在偷偷穿的神物，商家不会告诉你的秘密，最后机会今晚截止！"
@@ -23,13 +29,91 @@ def picture():
     return np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("template", LAYOUTS)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_draws_an_ad_of_the_size_asked(template, picture):
     for text in (None, "Shop now", CHINESE):
         ad = compose(picture, text, text, "warm", template)
         assert ad.shape == (250, 300, 3) and ad.dtype == np.uint8
         assert np.array_equal(ad, compose(picture, text, text, "warm", template))
-    assert compose(picture, LONG, "Go", "cool", template, size=(728, 90)).shape == (90, 728, 3)
+    assert compose(picture, LONG, "Go", "cool", template, size=AdSize(728, 90)).shape == (90, 728, 3)
+
+
+def test_every_class_of_shapes_has_every_template_and_every_size_a_class():
+    assert all(tuple(layouts) == TEMPLATES for layouts in LAYOUTS.values())
+    assert {size.aspect for size in AD_SIZES.values()} == set(LAYOUTS)
+    assert all(name == size.name for name, size in AD_SIZES.items())
+    with pytest.raises(UserError, match=r"ads\.sizes: no ad size is called '300x251'; there are 300x250, 728x90, "):
+        ad_sizes(("300x250", "300x251"))
+
+
+def within(inner, outer) -> bool:
+    return all(a >= b for a, b in zip(inner[:2], outer[:2], strict=True)) and all(
+        a <= b for a, b in zip(inner[2:], outer[2:], strict=True)
+    )
+
+
+def overlap(one, other) -> bool:
+    return max(one[0], other[0]) < min(one[2], other[2]) and max(one[1], other[1]) < min(one[3], other[3])
+
+
+MARGIN = 2 * SCALE  # pixels of the canvas that no text comes nearer to the edge
+# as a shop writes them, and as nobody should
+ADS = [
+    *((text, text) for text in TEXTS),
+    ("Warm coats for long winters", "Shop now"),
+    (None, "مرحبا"),
+    ("ग्राहक सेवा", None),
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("size", [*AD_SIZES.values(), AdSize(336, 280), AdSize(970, 250), AdSize(120, 600)])
+def test_texts_stay_in_their_places_and_can_be_read_at_every_size(size, template, picture):
+    for palette, (headline, call) in zip([*PALETTES] * 2, ADS, strict=True):
+        canvas = Canvas.blank(size, palette_of(palette), picture)
+        lay_out(canvas, template, headline, call, size)
+        whole = (MARGIN, MARGIN, size.width * SCALE - MARGIN, size.height * SCALE - MARGIN)
+        texts = [place for place, mark in enumerate(canvas.marks) if mark.kind == "text"]
+        assert len(texts) == sum(bool(text) for text in (headline, call))
+        for place in texts:
+            mark = canvas.marks[place]
+            left, top, right, bottom = mark.area
+            assert mark.lettering.size >= SMALLEST_TYPE * SCALE
+            assert all(measure(line, mark.lettering.size) <= right - left for line in mark.lettering.lines)
+            assert top <= mark.top and mark.top + mark.lettering.height <= bottom
+            assert within(mark.area, whole)
+            # it stands on one colour: the last thing drawn under it holds all of it
+            under = [below for below in canvas.marks[:place] if overlap(below.area, mark.area)]
+            assert not under or (under[-1].kind == "shape" and within(mark.area, under[-1].area))
+        areas = [canvas.marks[place].area for place in texts]
+        assert not any(overlap(one, other) for place, one in enumerate(areas) for other in areas[:place])
+    ad, same = (compose(picture, "Warm coats", CHINESE, "cool", template, size) for _ in range(2))
+    assert ad.shape == (size.height, size.width, 3) and ad.tobytes() == same.tobytes()
+
+
+DRAWN = {  # of the code before there were other sizes
+    "plain": "a43947ca1f4c2032",
+    "badge": "66c193a08c73651a",
+    "split": "e76742f666dc1367",
+    "lifestyle": "cbd9ec9dc3668ff1",
+    "price-tag": "fc6a31a40a6b7356",
+}
+
+
+def test_the_medium_rectangle_is_drawn_as_ever():
+    """Ads that are in packages of earlier releases: a layout for other sizes changes no byte of them."""
+    digests, ramp = {}, np.arange(784, dtype=np.uint8).reshape(28, 28, 1)
+    for template in TEMPLATES:
+        ads = [compose(ramp, "Shop now", "立即购买", palette, template) for palette in ("warm", "mono")]
+        digests[template] = sha256(b"".join(ad.tobytes() for ad in ads)).hexdigest()[:16]
+    assert digests == DRAWN
+
+
+def test_an_added_size_takes_one_line(picture, monkeypatch):
+    square = AdSize(250, 250)
+    monkeypatch.setitem(AD_SIZES, square.name, square)
+    (size,) = ad_sizes(("250x250",))
+    assert compose(picture, "Shop", "Buy", "warm", "badge", size).shape == (250, 250, 3)
 
 
 @pytest.mark.parametrize("text", TEXTS)

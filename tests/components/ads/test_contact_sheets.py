@@ -1,16 +1,20 @@
 """Ads under ids that no file system would take: every file in its folder, and each leads back to its creative."""
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from upath import UPath
 
+from components.ads.ad_sizes import AD_SIZES
 from components.ads.contact_sheets import ad_names, ads, ads_board
 from components.ads.pool import Pool
 from components.images import encode_png
 from components.settings.paths import ROOT
 from components.workflow.caching.manifests import Manifest
-from components.workflow.publishing.export import _pictures
+from components.workflow.publishing.export import _ads
 from components.workflow.stage_outputs import Outputs
 
 CAMPAIGNS = [
@@ -48,26 +52,34 @@ def pool() -> Pool:
 
 def test_every_ad_lies_in_its_folder_and_leads_back_to_its_creative(pool, tmp_path):
     out = Outputs(UPath(tmp_path / "work" / "creatives"))
-    made = ads(pool, pd.DataFrame({"campaign": CAMPAIGNS, "brand_color": None}))
-    out.files("pool/ads", made)
-    out.json("pool/ads.json", ad_names(pool))
+    sizes = [AD_SIZES[name] for name in ("300x250", "320x50")]
+    made = ads(pool, pd.DataFrame({"campaign": CAMPAIGNS, "brand_color": None}), sizes)
+    for size in sizes:
+        out.files("pool/ads", made[size])
+    out.json("pool/ads.json", ad_names(pool, sizes))
     out.finish(Manifest(stage="creatives", settings="", code="", inputs={}, outputs={}))
     written = {path.name for path in (tmp_path / "work" / "creatives" / "pool" / "ads").iterdir()}
-    assert len({name.lower() for name in written}) == len(pool.creatives)
+    assert len({name.lower() for name in written}) == 2 * len(pool.creatives)
     assert {path.name for path in tmp_path.iterdir()} == {"work"}
     assert {path.name for path in (tmp_path / "work").iterdir()} == {"creatives"}
-    named = _pictures(UPath(tmp_path / "work" / "creatives"))
-    assert set(named) == written
-    assert sorted(named.values()) == sorted(pool.creatives["creative_id"])
-    assert len(ads_board(made)) > 0
+    named = _ads(UPath(tmp_path / "work" / "creatives"))
+    assert set(named) == written and "plain-made-0123456789ab-320x50.png" in written
+    for size in sizes:
+        creatives = [ad["creative_id"] for ad in named.values() if ad["size"] == size.name]
+        assert sorted(creatives) == sorted(pool.creatives["creative_id"])
+        assert all(Image.open(BytesIO(png)).size == (size.width, size.height) for png in made[size].values())
+        assert len(ads_board(made[size])) > 0
 
 
 def test_an_older_package_names_its_ads_after_their_ids(tmp_path):
     folder = tmp_path / "pool" / "ads"
     folder.mkdir(parents=True)
     (folder / "c1-made-1.png").write_bytes(b"")
-    assert _pictures(UPath(tmp_path)) == {"c1-made-1.png": "c1-made-1"}
-    assert _pictures(UPath(ROOT / "tests" / "flows")) == {}
+    due = {"creative_id": "c1-made-1", "size": "300x250"}
+    assert _ads(UPath(tmp_path)) == {"c1-made-1.png": due}
+    (tmp_path / "pool" / "ads.json").write_text('{"x.png": "c1-made-1"}')  # and the one after it one ad of each
+    assert _ads(UPath(tmp_path)) == {"x.png": due}
+    assert _ads(UPath(ROOT / "tests" / "flows")) == {}
 
 
 @pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/x.png", "", "a\0b"])

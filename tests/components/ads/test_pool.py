@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.ads.admission import admit
+from components.ads.admission import Standards, admit
 from components.ads.contact_sheets import ADS, GAP, ads_board, picture_png
 from components.ads.pool import fill_pool
 from components.contract.schema import TABLES
 from components.generators.quality.photo_manifold import Manifold
 from components.images import NetworkEncoder, PictureEncoder, decode_all
 from components.settings.errors import UserError
+from tests.components.ads.candidates import pictured
 from tests.components.images.sketches import dense_encoder
 
 
@@ -38,7 +39,7 @@ def manifold(photos):
 
 @pytest.fixture(scope="module")
 def tables():
-    campaigns = pd.DataFrame({"campaign": ["b", "a"]})
+    campaigns = pd.DataFrame({"campaign": ["b", "a"], "locale": ["zh-CN", "en"]})
     products = pd.DataFrame({"product_id": ["p1", "p2", "p3"], "category": ["top", "disc", "unheard"]})
     creatives = pd.DataFrame(
         {
@@ -61,7 +62,7 @@ def brightness(creatives, images):
 
 
 def test_the_pool_has_the_contracts_columns_and_only_what_was_asked(tables, photos, manifold):
-    pool = fill_pool(tables, [Sketcher(photos)], manifold, brightness, 4, 0.05, seed=0)
+    pool = fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 4, seed=0)
     assert list(pool.creatives.columns) == [column.name for column in TABLES["creatives"].columns]
     assert list(pool.images.columns) == [column.name for column in TABLES["images"].columns]
     assert pool.creatives["campaign"].value_counts().to_dict() == {"a": 4, "b": 4}
@@ -88,7 +89,7 @@ def test_each_segment_gets_what_it_likes_best(tables, photos, manifold):
         proposed.update(zip(creatives["creative_id"], scores[:, 0], strict=True))
         return scores
 
-    pool = fill_pool(tables, [Sketcher(photos)], manifold, remembering, 2, 0.05, seed=0)
+    pool = fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), remembering, 2, seed=0)
     for campaign in "ab":
         light = [value for name, value in proposed.items() if name.startswith(campaign)]
         chosen = [proposed[name] for name in pool.creatives["creative_id"] if name.startswith(campaign)]
@@ -99,7 +100,7 @@ def test_each_segment_gets_what_it_likes_best(tables, photos, manifold):
 
 def test_the_same_seed_fills_the_same_pool(tables, photos, manifold):
     one, same, other = (
-        fill_pool(tables, [Sketcher(photos)], manifold, brightness, 3, 0.05, seed=seed) for seed in (1, 1, 2)
+        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 3, seed=seed) for seed in (1, 1, 2)
     )
     assert one.images.equals(same.images) and one.creatives.equals(same.creatives)
     assert not one.images["image"].equals(other.images["image"])
@@ -107,7 +108,7 @@ def test_the_same_seed_fills_the_same_pool(tables, photos, manifold):
 
 def test_an_id_names_one_creative_whatever_run_made_it(tables, photos, manifold):
     """What a shop serves and logs is never given to another picture, and what it serves already is not new."""
-    fill = [Sketcher(photos)], manifold, brightness, 3, 0.05
+    fill = [Sketcher(photos)], Standards(manifold, 0.05), brightness, 3
     night, other = fill_pool(tables, *fill, seed=1), fill_pool(tables, *fill, seed=2)
     for table, name in (("creatives", "creative_id"), ("images", "image_id")):
         ids = pd.concat([getattr(night, table)[name], getattr(other, table)[name]])
@@ -131,7 +132,7 @@ def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
         if len(category)
         else np.empty((0, 12, 12, 1), np.uint8)
     )
-    pool = fill_pool(tables, [generator], manifold, brightness, 2, 0.05, seed=0)
+    pool = fill_pool(tables, [generator], Standards(manifold, 0.05), brightness, 2, seed=0)
     row = pool.creatives.iloc[0]
     about = json.loads(row["conditions"])
     codes = np.full(about["draw"] + 1, generator.categories.index(about["category"]))
@@ -155,20 +156,20 @@ def test_a_score_that_is_no_number_stops_the_pool(tables, photos, manifold):
         return np.full((len(creatives), 2), np.nan)
 
     with pytest.raises(UserError, match="finite"):
-        fill_pool(tables, [Sketcher(photos)], manifold, broken, 2, 0.05, seed=0)
+        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), broken, 2, seed=0)
 
 
 def test_no_known_category_is_named(tables, photos, manifold):
     tables = {**tables, "products": tables["products"].assign(category="unheard")}
     with pytest.raises(UserError, match="category"):
-        fill_pool(tables, [Sketcher(photos)], manifold, brightness, 2, 0.05, seed=0)
+        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 2, seed=0)
 
 
 def test_admission_refuses_copies_noise_blanks_and_repeats(photos, manifold):
     fresh = Sketcher(photos).sample(np.array([0, 1, 2]), None, seed=9)
     noise = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 1), dtype=np.uint8)
     pictures = np.concatenate([fresh, photos.pictures[:1], noise, np.full_like(noise, 90), fresh[:1]])
-    assert admit(pictures, manifold, 0.05).tolist() == [
+    assert admit(pictured(pictures), Standards(manifold, 0.05)).tolist() == [
         "",
         "",
         "",

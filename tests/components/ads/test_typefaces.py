@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from components.ads import typefaces
+from components.ads.admission import Standards
+from components.ads.admitted_texts import admitted_texts
 from components.ads.compose import LAYOUTS, compose
-from components.ads.drawable_texts import drawable_texts
 from components.ads.text_fitting import fit_text, measure, printable, spelled
 from components.ads.typefaces import FACES, RAQM, has_raqm, is_right_to_left, load, pieces, undrawable
 from components.settings.errors import UserError
@@ -122,10 +123,13 @@ def test_letters_that_need_shaping_are_refused_where_nothing_shapes_them(monkeyp
 
 def test_texts_that_cannot_be_drawn_stand_in_no_new_ad():
     creatives = pd.DataFrame({"headline": ["Sale", f"a{NOBODY}", None], "call_to_action": ["Go", "Go", f"{NOBODY}"]})
-    kept, remarks = drawable_texts({"creatives": creatives})
+    campaigns = pd.DataFrame({"campaign": ["a"], "locale": ["en"]})
+    kept, remarks = admitted_texts({"creatives": creatives.assign(campaign="a"), "campaigns": campaigns}, Standards())
     assert kept["creatives"]["headline"].dropna().tolist() == ["Sale"]
     assert kept["creatives"]["call_to_action"].dropna().tolist() == ["Go", "Go"]
+    *remarks, counted = remarks
     assert len(remarks) == 2 and all("stands in no new ad: no font here has" in remark for remark in remarks)
+    assert counted.startswith("pool: texts of people not admitted: no font here has") and counted.endswith("(2)")
     assert creatives["headline"].notna().sum() == 2, "the tables themselves stay as they are"
 
 

@@ -11,10 +11,10 @@ SCRIPT = """
 import sys
 import keras
 import numpy as np
-from components.config import GeneratorConfig
-from components.creatives.families import FAMILIES
-from components.creatives.photos import Photos
-from components.creatives.train import start_training
+from components.settings.sections import GeneratorConfig
+from components.generators.generator_kinds import FAMILIES
+from components.generators.photos.training_photos import Photos
+from components.generators.build_training import start_training
 
 path, start = sys.argv[1], sys.argv[2]
 random = np.random.default_rng(0)
@@ -49,9 +49,9 @@ np.savez(path, **saved)
 
 UNEVEN = """
 import numpy as np
-from components.config import GeneratorConfig
-from components.creatives.photos import Photos
-from components.creatives.train import start_training
+from components.settings.sections import GeneratorConfig
+from components.generators.photos.training_photos import Photos
+from components.generators.build_training import start_training
 
 random = np.random.default_rng(0)
 pictures = random.integers(0, 255, (64, 8, 8, 1), np.uint8)

@@ -10,12 +10,11 @@ from components.generators.generator_kinds import FAMILIES
 from components.generators.keras_generator import NetworkGenerator
 from components.images import NetworkEncoder
 from components.settings.errors import UserError
-from components.settings.sections import GeneratorConfig
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def training(request, photos):
-    config = GeneratorConfig(steps=3, max_seconds=120.0, batch_size=8, latent=6)
+    config = FAMILIES[request.param].settings(steps=3, max_seconds=120.0, batch_size=8, latent=6)
     training = start_training(request.param, photos, config, seed=0)
     for _ in training.run():
         pass

@@ -139,9 +139,9 @@ def test_checkpoints_of_something_else_are_refused(photos):
 SCRIPT = """
 import os, sys
 import numpy as np
-from components.config import GeneratorConfig
-from components.creatives.photos import Photos
-from components.creatives.train import start_training
+from components.settings.sections import GeneratorConfig
+from components.generators.photos.training_photos import Photos
+from components.generators.build_training import start_training
 
 random = np.random.default_rng(0)
 pictures = random.integers(0, 256, (64, 12, 12, 1), dtype=np.uint8)

@@ -136,7 +136,7 @@ def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatc
     export(outcome(paths.champion, 2, 4), paths)
     before = digest_tree(paths.export, skip=())
     table = {"policy.json", "catalogue.parquet", "decisions.parquet", "segments.parquet", "manifest.json"}
-    assert set(before) == table | {"pictures/one.png"}
+    assert set(before) == table | {"ads/one.png"}
     write(paths.champion, package(first=0.5))
     (paths.champion / "pool" / "ads" / "one.png").unlink()
     signed(paths.champion)

@@ -63,7 +63,7 @@ def test_a_text_in_either_language_names_the_picture(files, text, category):
     assert [row["category"] for row in rows] == [category] * 2
     assert {row["tone"] for row in rows} == {"dark" if category == "ankle-boot" else "light"}
     assert all(1 <= row["attempts"] <= 3 and isinstance(row["met"], bool) for row in rows)
-    assert all(row["picture_png"].startswith(b"\x89PNG") and row["ad_png"].startswith(b"\x89PNG") for row in rows)
+    assert all(png.startswith(b"\x89PNG") for row in rows for png in (row["picture_png"], *row["ad_pngs"].values()))
 
 
 def test_a_picture_that_never_passes_is_kept_and_marked(files):
@@ -189,7 +189,7 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
         assert row["template"] in ("bold", "plain") and row["palette"] in ("warm", "cool")
         assert 0 < row["average_ctr"] <= row["expected_ctr"] < 1 and row["unaware_ctr"] <= row["expected_ctr"]
         assert row["brand_color"] == {"spring": "#aa3300", "春季": None}[row["campaign"]]
-        assert row["ad"] in manifest["digests"]
+        assert row["ads"] == [f"{row['picture'][:3]}-ad-300x250.png"] and row["ads"][0] in manifest["digests"]
     again = UPath(tmp_path / "again")
     generate(dataset, again, Order(4, "bag", None, None, 0, placement="search", hour=21))
     assert (again / "manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
@@ -197,7 +197,7 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
     assert generate(dataset, plain, Order(1, "bag", None, None, 0)).ctr is None
     manifest = json.loads((plain / "manifest.json").read_text())
     assert "interest_version" not in manifest
-    assert set(manifest["creatives"][0]) == {"picture", "ad", "generator", "category", "segment", *WORDING}
+    assert set(manifest["creatives"][0]) == {"picture", "ads", "generator", "category", "segment", *WORDING}
 
 
 @pytest.mark.slow

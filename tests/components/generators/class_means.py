@@ -1,0 +1,57 @@
+"""A fourth family, as a user would add it: the mean picture of each category, and noise of the spread asked for."""
+
+from typing import Annotated
+
+import keras
+import numpy as np
+from keras import layers, ops
+from pydantic import Field
+
+from components.generators.families.networks import SPOKEN, asked, condition
+from components.generators.families.vae import to_unit
+from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
+from components.generators.photos.training_photos import Photos
+from components.generators.training.recipe import Player, Recipe
+from components.interest.models.keras_init import draw_start
+from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
+
+
+class MeansConfig(GeneratorConfig):
+    """The section `creatives.means`."""
+
+    steps: Count = 40
+    max_seconds: Seconds = 60.0
+    latent: Count = 8
+    learning_rate: Rate = 0.05
+    spread: Annotated[float, Field(ge=0)] = 0.1  # of the noise, where pixels go from -1 to 1
+
+
+def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
+    conditions, pixels = conditions_of(photos), int(np.prod(photos.shape))
+    inputs, embedded = condition(conditions)
+    known = layers.Concatenate()([ops.one_hot(inputs[0], conditions.categories), embedded])
+    means = keras.Model(inputs, layers.Reshape(photos.shape)(layers.Dense(pixels)(known)), name="means")
+    draw_start(seed, means)
+    optimizer = keras.optimizers.Adam(config.learning_rate)
+    optimizer.build(means.trainable_variables)
+
+    def loss(batch):
+        return ops.mean((means(asked(batch)) - to_unit(batch["pictures"])) ** 2), {}
+
+    player = Player("loss", tuple(means.trainable_variables), optimizer, loss)
+    recipe = Recipe({"means": means}, (player,), (SPOKEN,))
+
+    def sampler() -> keras.Model:
+        noise = keras.Input((config.latent,), name="noise")
+        asked_for = [keras.Input(given.shape[1:], dtype="int32", name=given.name) for given in means.inputs]
+        grain = layers.Dense(pixels, use_bias=False, name="grain")
+        drawn = layers.Reshape(photos.shape)(grain(noise))
+        network = keras.Model([noise, *asked_for], means(asked_for) + drawn, name="class_means")
+        directions = np.random.default_rng(seed).standard_normal((config.latent, pixels)) / np.sqrt(config.latent)
+        grain.set_weights([config.spread * directions])
+        return network
+
+    return Bench(recipe, trait_columns(photos), sampler)
+
+
+FAMILY = GeneratorFamily(MeansConfig, width=1, bench=_bench)
