@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from components.settings.errors import UserError
 from components.settings.paths import ROOT
-from components.settings.sections import Settings, load_settings
+from components.settings.sections import CreativesConfig, InterestConfig, PolicyConfig, Settings, load_settings
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("components", "docs", "expectations", "flows", "infra", "tests", "benchmarks", ".ci")
@@ -176,14 +176,26 @@ def setting_faults(text: str) -> list[str]:
 
 def _is_setting(model: type[BaseModel], keys: Sequence[str]) -> bool:
     """Whether `keys` lead from `model` to a setting; `*` in a key stands for any part of a name."""
-    for name, field in model.model_fields.items():
+    for name, kind in {
+        **{name: field.annotation for name, field in model.model_fields.items()},
+        **_kinds(model),
+    }.items():
         if fnmatch(name, keys[0]):
-            kind = field.annotation
             if len(keys) == 1 or (
                 isinstance(kind, type) and issubclass(kind, BaseModel) and _is_setting(kind, keys[1:])
             ):
                 return True
     return False
+
+
+def _kinds(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The sub-sections of kinds in a section: name -> the type of its settings."""
+    from components.generators.generator_kinds import FAMILIES
+    from components.interest.model_kinds import KINDS
+    from components.policies.policy_kinds import POLICIES
+
+    registries = {CreativesConfig: FAMILIES, InterestConfig: KINDS, PolicyConfig: POLICIES}
+    return {name: kind.settings for name, kind in registries.get(model, {}).items()}
 
 
 def yaml_faults(text: str) -> list[str]:

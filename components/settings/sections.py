@@ -460,7 +460,8 @@ def _explain(error: ValidationError, before: str, root: type[Section] | None = N
     for fault in error.errors():
         name = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{before}{name}: unknown setting; {_hint(name, fault['loc'], root or Settings)}")
+            value = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+            lines.append(f"{before}{name}: unknown setting; {_hint(name, fault['loc'], root or Settings)}{value}")
         else:
             lines.append(f"{before}{name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
     return "\n".join(lines)
