@@ -75,7 +75,7 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
     """
     from components.registry import promotion
     from components.registry.mlflow_store import open_store
-    from components.workflow.stages import question
+    from components.workflow.run_stage import question
 
     asked = question(settings, paths)
     client = open_store(settings.promotion.lock)
