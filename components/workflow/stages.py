@@ -232,7 +232,8 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     from components.policies.proposal import Learned, propose
     from components.simulator import truth
     from components.workflow.deployed_policy import read_champion
-    from components.workflow.stage_inputs import built_features, interest_model, pool_creatives, validated
+    from components.workflow.stage_inputs import built_features, validated
+    from components.workflow.stage_models import interest_model, pool_creatives
 
     tables, card = validated(paths)
     model, built = built_features(paths)
