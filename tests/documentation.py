@@ -176,15 +176,11 @@ def setting_faults(text: str) -> list[str]:
 
 def _is_setting(model: type[BaseModel], keys: Sequence[str]) -> bool:
     """Whether `keys` lead from `model` to a setting; `*` in a key stands for any part of a name."""
-    for name, kind in {
-        **{name: field.annotation for name, field in model.model_fields.items()},
-        **_kinds(model),
-    }.items():
-        if fnmatch(name, keys[0]):
-            if len(keys) == 1 or (
-                isinstance(kind, type) and issubclass(kind, BaseModel) and _is_setting(kind, keys[1:])
-            ):
-                return True
+    settings = {name: field.annotation for name, field in model.model_fields.items()} | _kinds(model)
+    for name, kind in settings.items():
+        section = isinstance(kind, type) and issubclass(kind, BaseModel)
+        if fnmatch(name, keys[0]) and (len(keys) == 1 or (section and _is_setting(kind, keys[1:]))):
+            return True
     return False
 
 

@@ -40,7 +40,7 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     headlines = sorted(read_frame(paths.data / "creatives.parquet")["headline"].dropna().unique())
     english = next(text for text in headlines if text.isascii())
     overrides = (
-        *("creatives.generators=[means]", "creatives.means.spread=0.2", "creatives.restarts=0", *EVERYTHING_PASSES),
+        *("creatives.generators=[means]", "creatives.means.spread=1.0", "creatives.restarts=0", *EVERYTHING_PASSES),
         *("ads.sizes=[300x250, 250x250]", f"ads.banned_words={json.dumps({'en': [english.upper()]})}"),
     )
     settings = load_settings(built_shop.params, "marketplace", overrides)
@@ -48,7 +48,8 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     assert run_stage.run("creatives", settings, paths)
     assert not run_stage.run("creatives", settings, paths)
     made, record = paths.stage("creatives"), read_json(paths.stage("creatives") / "metrics.json")
-    assert list(record["generators"]) == ["means-3"] and record["generators"]["means-3"]["steps"] == 40
+    assert record["pool"], record["remarks"]
+    assert list(record["generators"]) == ["means-3"] and record["generators"]["means-3"]["steps"] == 200
     assert set(read_frame(made / "pool" / "creatives.parquet")["origin"]) == {"means-3"}
     assert english not in said(paths) and said(paths)
     assert any(english.upper() in remark and "ads.banned_words.en" in remark for remark in record["remarks"])

@@ -1,4 +1,4 @@
-"""A fourth family, as a user would add it: the mean picture of each category, and noise of the spread asked for."""
+"""A fourth family, as a user would add it: the mean picture of each category, and noise as photos differ by."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers, ops
 from pydantic import Field
 
+from components.generators.families.flow import plane
 from components.generators.families.networks import SPOKEN, asked, condition
 from components.generators.families.vae import to_unit
 from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
@@ -19,11 +20,11 @@ from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 class MeansConfig(GeneratorConfig):
     """The section `creatives.means`."""
 
-    steps: Count = 40
+    steps: Count = 200
     max_seconds: Seconds = 60.0
-    latent: Count = 8
+    latent: Count = 128
     learning_rate: Rate = 0.05
-    spread: Annotated[float, Field(ge=0)] = 0.1  # of the noise, where pixels go from -1 to 1
+    spread: Annotated[float, Field(ge=0)] = 0.5  # of the noise; 1: as all photos differ from their mean
 
 
 def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
@@ -47,8 +48,9 @@ def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | Non
         grain = layers.Dense(pixels, use_bias=False, name="grain")
         drawn = layers.Reshape(photos.shape)(grain(noise))
         network = keras.Model([noise, *asked_for], means(asked_for) + drawn, name="class_means")
-        directions = np.random.default_rng(seed).standard_normal((config.latent, pixels)) / np.sqrt(config.latent)
-        grain.set_weights([config.spread * directions])
+        flat = plane(photos, config.latent)  # the first principal components: a coordinate's spread is its scale
+        spread = flat.coordinates(photos.pictures).std(axis=0) * flat.scale
+        grain.set_weights([config.spread * (flat.components * spread).T])
         return network
 
     return Bench(recipe, trait_columns(photos), sampler)
