@@ -4,7 +4,6 @@ import json
 from io import BytesIO
 
 import pytest
-from components.workflow.publication import charge, publish, snapshot
 from PIL import Image
 from upath import UPath
 
@@ -17,6 +16,7 @@ from components.settings.errors import UserError
 from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.generate import Order, generate
+from components.workflow.publishing.publication import charge, publish, snapshot
 from tests.components.generators.class_means import FAMILY
 from tests.flows.conftest import copied
 

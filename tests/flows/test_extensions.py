@@ -29,7 +29,8 @@ from components.registry.mlflow_store import fetch_package, find_version, open_s
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import FeaturesConfig, load_settings
-from components.workflow import publication, run_stage
+from components.workflow import run_stage
+from components.workflow.publishing import publication
 from components.workflow.run_stage import checked
 from components.workflow.stage_inputs import files_in, validated
 from tests.components.interest import category_rates
