@@ -164,7 +164,7 @@ def from_mlflow(kind: str, champion: CalibratedModel, uri: str, personal) -> tup
     import mlflow.sklearn
 
     logged, _ = logged_pairs(personal, SELECT)
-    unseen = replace(logged, repeats=np.zeros_like(logged.repeats))
+    unseen = replace(logged, values=np.zeros_like(logged.values))
     if KINDS[kind].flavour is Flavour.PYFUNC:
         creatives = logged.creatives.iloc[logged.column].filter(like="creative_").drop(columns="creative_id")
         both = [logged.impressions.iloc[logged.row].drop(columns="creative_id"), creatives]
