@@ -37,13 +37,18 @@ def due(name: str, config: Section, paths: Paths) -> Manifest:
             inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):
         inputs["champion"] = digest_json([digest_tree(paths.champion), _record(paths)])
-    settings = digest_json(config.model_dump(mode="json"))
-    manifest = Manifest(stage=name, settings=settings, code=digest_code(GRAPH[name].code), inputs=inputs, outputs={})
+    code = digest_code(GRAPH[name].code)
+    manifest = Manifest(stage=name, settings=settings_digest(config), code=code, inputs=inputs, outputs={})
     if name == "evaluation":
         return _with_ledger(manifest, is_charged(evaluation_key(manifest), paths))
     if name == "promotion":
         return _with_ledger(manifest, charged_place(asked_question(config, paths), paths))
     return manifest
+
+
+def settings_digest(config: Section) -> str:
+    """What a manifest says of the settings that a stage ran with."""
+    return digest_json(config.model_dump(mode="json"))
 
 
 def is_fresh(expected: Manifest, paths: Paths) -> bool:

@@ -23,6 +23,7 @@ from components.registry.signing import beside, verify
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
+from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
 
 POLICY = "policy"
@@ -39,13 +40,10 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     Moves that were cut off are ended first. UserError where no lock could be held later, or a setting names an ad size
     or a family of generators that there is not, so before any work is done.
     """
-    from components.ads.ad_sizes import ad_sizes
-    from components.generators.generator_kinds import check_families
     from components.registry.mlflow_store import open_store
     from components.registry.promotion import mend, questions
 
-    ad_sizes(settings.ads.sizes)
-    check_families(settings.creatives)
+    _check_creatives(settings, paths)
     lock = store_lock(settings.promotion.lock)
     client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
     with folder_lock(Path(paths.artifacts), RUN):
@@ -61,6 +59,21 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
             write_json({"version": champion.number, **package, **forms_of(champion)}, paths.champion_record)
         if settings.creatives.warm_start:
             _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
+
+
+def _check_creatives(settings: Settings, paths: Paths) -> None:
+    """UserError where a setting names an unknown ad size or generator family, or a family's setting is wrong.
+
+    Settings that the stage has run with are right: a second run does not import Keras to check them.
+    """
+    manifest = read_manifest(paths.stage("creatives"))
+    if manifest is not None and manifest.settings == settings_digest(settings.of_stage("creatives")):
+        return
+    from components.ads.ad_sizes import ad_sizes
+    from components.generators.generator_kinds import check_families
+
+    ad_sizes(settings.ads.sizes)
+    check_families(settings.creatives)
 
 
 def charge(dataset: str, settings: Settings, paths: Paths) -> str:
