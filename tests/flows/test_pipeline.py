@@ -85,7 +85,8 @@ def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
 
 def test_a_second_run_imports_neither_tensorflow_nor_great_expectations(finished):
     code = (
-        "import sys; from components.workflow import run_stage; from components.settings.sections import load_settings; "
+        "import sys; from components.workflow import run_stage; "
+        "from components.settings.sections import load_settings; "
         "from components.settings.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
         "assert not any(run_stage.run(n, s, Paths.of('marketplace')) for n in STAGES); "
         "assert not {'tensorflow', 'keras', 'great_expectations'} & set(sys.modules), sys.modules.keys()"
