@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -13,7 +14,7 @@ Next:
   adloom ui                                     the runs, and the registry
   adloom generate marketplace -n 8 --out ads    new ads from the champion
   artifacts/DATASET/docs/                       the reports"""
-NARROW = 72  # columns; below it a table's cells would break letter by letter
+NARROW = 78  # columns; below it a table's cells would break letter by letter
 
 
 def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
@@ -23,14 +24,15 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
         return
     console = _console()
     console.print("Result")
-    headings = ("data set", "interest", "creatives", "policy", "lift per 1,000", "champion")
+    lifts = _lifts(outcomes)
+    headings = ("data set", "interest", "creatives", "policy", lifts.heading, "champion")
     rows = [
         (
             outcome["dataset"],
             _mark(outcome["interest"]),
             _mark(outcome["creatives"]),
             outcome["action"],
-            _per_mille(outcome["lift"], outcome["unit"]),
+            lifts.cell(outcome),
             _version(outcome["champion"]),
         )
         for outcome in outcomes
@@ -45,14 +47,15 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
 def print_status(rows: Sequence[dict]) -> None:
     """Print the registry's standing, one line per model, and the reason of the last decision below it."""
     console = _console()
-    headings = ("model", "champion", "challenger", "decision", "lift per 1,000")
+    lifts = _lifts(rows)
+    headings = ("model", "champion", "challenger", "decision", lifts.heading)
     shown = [
         (
             row["model"],
             _version(row["champion"]),
             _version(row["challenger"]),
             row["decision"] or "none yet",
-            _per_mille(row["lift"], row["unit"]),
+            lifts.cell(row),
         )
         for row in rows
     ]
@@ -97,9 +100,26 @@ def _version(number: int | None) -> str:
     return "none" if number is None else f"v{number}"
 
 
-def _per_mille(lift: dict | None, unit: str | None) -> str:
-    """The lift per 1,000 impressions, in its unit; versions from before units were recorded have none."""
-    if lift is None:
-        return "not known"
-    value, low, high = (f"{lift[name] * 1000:+.2f}" for name in ("value", "ci_low", "ci_high"))
-    return f"{value} [{low}, {high}] {unit or ''}".strip()
+@dataclass(frozen=True)
+class _Lifts:
+    """A column of lifts per 1,000 impressions. unit: of all of them; None: each cell names its own."""
+
+    unit: str | None
+
+    @property
+    def heading(self) -> str:
+        return f"lift, {self.unit}/1000" if self.unit else "lift per 1,000"
+
+    def cell(self, row: dict) -> str:
+        """The lift of `row` with its interval; versions from before units were recorded have no unit."""
+        lift, unit = row["lift"], row["unit"]
+        if lift is None:
+            return "not known"
+        value, low, high = (f"{lift[name] * 1000:+.2f}" for name in ("value", "ci_low", "ci_high"))
+        return f"{value} [{low}, {high}] {'' if self.unit else unit or ''}".strip()
+
+
+def _lifts(rows: Sequence[dict]) -> _Lifts:
+    """One unit in the heading keeps the table within 80 columns; only tables of several units repeat it."""
+    units = {row["unit"] for row in rows if row["lift"] is not None}
+    return _Lifts(units.pop() if len(units) == 1 else None)

@@ -101,7 +101,7 @@ def typed_settings(written: Any, place: str, expected: type[Section]) -> Any:
     if isinstance(written, expected):
         return written
     try:
-        return expected.model_validate(_tuples(written))
+        return expected.model_validate(_tuples(dict(written) if isinstance(written, Section) else written))
     except ValidationError as error:
         raise UserError(_explain(error, f"{place}.", expected)) from None
 

@@ -16,7 +16,7 @@ from components.contract.files.tables import read_frame, write_json, write_table
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, STAGES, Paths
 from components.settings.sections import load_settings
-from components.workflow import run_stage, stages
+from components.workflow import run_stage
 from components.workflow.caching.manifests import read_manifest
 from tests.conftest import Shop
 
@@ -159,7 +159,7 @@ def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
         write_table(lost, paths.stage("validation") / "quarantine" / "impressions.parquet")
         list_again(paths.stage("validation"))
         write_json([run_stage.question(settings, paths)], paths.ledger)
-        stages.evaluation(settings.evaluation, paths)
+        run_stage.run("evaluation", settings, paths, force=True)
         assert ("| quarantine | critical |" in (paths.docs / "evaluation.md").read_text()) == skewed
 
 

@@ -132,7 +132,7 @@ def test_checkpoints_of_something_else_are_refused(photos):
         start_training("wgan", photos, TINY["wgan"], seed=3, resume=training.checkpoint())
     with pytest.raises(UserError, match="damaged"):
         start_training("vae", photos, TINY["vae"], seed=3, resume=training.checkpoint()[:1000])
-    with pytest.raises(UserError, match="no generator is called"):
+    with pytest.raises(UserError, match="no family of generators is called"):
         start_training("painter", photos, TINY["vae"], seed=3)
 
 
