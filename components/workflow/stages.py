@@ -100,7 +100,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """Features -> a calibrated model of interest, and its P(click) for every pair that selects or judges a policy."""
-    from components.interest import predict_pairs, train_halves, train_interest
+    from components.interest import predict_pairs, train_disjoint_models, train_interest
     from components.policies.eligible import eligible_pairs
     from components.workflow.stage_inputs import built_features, validated
 
@@ -112,7 +112,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
     if model.traits.look is not None:  # what pictures are personalised by
-        for number, each in enumerate(train_halves(built, config)):
+        for number, each in enumerate(train_disjoint_models(built, config)):
             out.files(f"model/halves/{number}", each.files())
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")

@@ -21,7 +21,7 @@ from components.evaluation.estimators.estimators import (
 from components.evaluation.held_out import JUDGE, held_out
 from components.features import FeatureModel, build_features
 from components.interest import CalibratedModel, predict_pairs
-from components.interest.model_kinds import KINDS
+from components.interest.model_kinds import MODEL_KINDS
 from components.policies import POLICIES
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
 from components.policies.ragged_rows import draw, row_sums
@@ -55,7 +55,7 @@ def half_weighted(rows: WeightedRows, shrinkage: float) -> Contributions:
 @pytest.fixture
 def registered(monkeypatch):
     """The three extensions, one line each."""
-    monkeypatch.setitem(KINDS, "category_rates", category_rates.KIND)
+    monkeypatch.setitem(MODEL_KINDS, "category_rates", category_rates.KIND)
     monkeypatch.setitem(POLICIES, "probit", probit_policy.KIND)
     monkeypatch.setitem(ESTIMATORS, "half_ips", Estimator(half_weighted, ModelUse.NONE, FiniteBound.REWARDS))
 
