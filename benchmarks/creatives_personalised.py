@@ -123,11 +123,11 @@ def scene_of(tables, model, built, generator, photos) -> Scene:
     from components.generators.quality.photo_manifold import Bounds
     from components.generators.quality.quality_review import DIMENSIONS
     from components.images import PictureEncoder
-    from components.interest import train_halves
+    from components.interest import train_disjoint_models
     from components.settings.sections import InterestConfig
 
     bounds = Bounds.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
-    climbed, watching = train_halves(built, InterestConfig())
+    climbed, watching = train_disjoint_models(built, InterestConfig())
     return Scene(tables, built, model, climbed, watching, generator, bounds)
 
 

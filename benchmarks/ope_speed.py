@@ -31,7 +31,7 @@ from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
 from components.evaluation.intervals.resampling import bootstrap, value_of
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies import Choices, Softmax
-from components.policies.ragged_rows import draw
+from components.policies.ragged_rows import draw_per_row
 
 SIX = ("ips", "snips", "dm", "dr", "sndr", "switch_dr")
 ACTIONS, CHUNK = 50, 100_000
@@ -83,7 +83,7 @@ def chunks(impressions: int, spent: list[float]) -> Iterator[Chunk]:
         rate = 0.02 * np.exp(0.3 * generator.standard_normal(CHUNK * ACTIONS, dtype=np.float32)).astype(float)
         target = Softmax(0.5, 0.05).probabilities(Choices(offsets, rate))
         logging = np.full(CHUNK * ACTIONS, 1.0 / ACTIONS)
-        logged = draw(logging, offsets, generator)
+        logged = draw_per_row(logging, offsets, generator)
         log = LoggedDecisions(
             impression=ids, offsets=offsets, action=action, logged=logged, propensity=logging[logged],
             reward=(generator.random(CHUNK) < rate[logged]).astype(float), cluster=(start + ids) // 5,

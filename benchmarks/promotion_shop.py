@@ -14,7 +14,7 @@ from components.evaluation.gate.ledger import share_of
 from components.evaluation.gate.lift_bound import LiftRows, lift_sums
 from components.evaluation.rewards import REWARDS
 from components.policies.decision_table import ANY, CELL
-from components.policies.policy_package import Acting, PolicyPackage
+from components.policies.policy_package import PolicyPackage, PolicyParameters
 from components.registry.decision import Decision, Evidence, Gate, decide
 from components.registry.mlflow_store import ModelRecord, Version, register
 from components.registry.promotion import charge
@@ -55,7 +55,7 @@ def policy(first: float) -> PolicyPackage:
             "preference": 0.0,
         }
     )
-    acting = Acting(
+    acting = PolicyParameters(
         forms=("table", "per_shopper"),
         temperatures={"table": 0.05, "per_shopper": 0.1},
         policy="chi_square",

@@ -114,9 +114,9 @@ def _values(paths, decision: dict) -> dict:
     forms = {}
     for record in decision["evidence"]["forms"]:
         form = record["form"]
-        judged, charge = own.acts(form, rows.impressions, rows.pairs, rows.offsets)
+        judged, charge = own.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
         forms[form] = {
-            "temperature": own.acting.temperatures[form],
+            "temperature": own.parameters.temperatures[form],
             "verdict": next(it["verdict"] for it in decision["forms"] if it["form"] == form),
             "bound_per_1000": _bound(record, decision["evidence"]["alpha"]),
             "estimated_per_1000": _lift(record),

@@ -187,10 +187,10 @@ def _is_setting(model: type[BaseModel], keys: Sequence[str]) -> bool:
 def _kinds(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     """The sub-sections of kinds in a section: name -> the type of its settings."""
     from components.generators.generator_kinds import FAMILIES
-    from components.interest.model_kinds import KINDS
+    from components.interest.model_kinds import MODEL_KINDS
     from components.policies.policy_kinds import POLICIES
 
-    registries = {CreativesConfig: FAMILIES, InterestConfig: KINDS, PolicyConfig: POLICIES}
+    registries = {CreativesConfig: FAMILIES, InterestConfig: MODEL_KINDS, PolicyConfig: POLICIES}
     return {name: kind.settings for name, kind in registries.get(model, {}).items()}
 
 
@@ -293,7 +293,7 @@ def table(text: str, first_heading: str) -> list[list[str]]:
 
 
 def registry_faults(text: str) -> list[str]:
-    """Names such as `KINDS` (`path`) that are not assigned in that file, and `NAME` followed by no path."""
+    """Names such as `MODEL_KINDS` (`path`) that are not assigned in that file, and `NAME` followed by no path."""
     return [
         f"{name}: not assigned in {path}"
         for name, path in re.findall(r"`([A-Z]+)`\s+\(`([^`]+)`\)", text)

@@ -17,7 +17,7 @@ from components.features import FeatureModel, creative_features
 from components.features.products.creative_features import WORDS
 from components.images import encode_png
 from components.interest import CalibratedModel
-from components.interest.segment_scores import STANDS_FOR
+from components.interest.segment_scores import AUDIENCE_SEGMENT
 
 MOST = 2_000  # combinations compared; of a campaign that has more, as many are drawn
 ROUNDING = 1e-6  # relative: models compute in float32
@@ -71,7 +71,7 @@ class Chooser:
         """
         asked = combinations(campaign, random)
         rows = made_features(self.features, asked, campaign, category, picture[None])
-        own = self.audience[self.audience[STANDS_FOR] == segment]
+        own = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
         moved = self.features.context.moved(own, context.placement, context.hour)
         there, anywhere = (self.interest.predict(shoppers, rows).mean(axis=0) for shoppers in (moved, own))
         best = random.choice(_best(there))

@@ -17,7 +17,7 @@ from components.features import FeatureModel
 from components.generators.keras_generator import NetworkGenerator
 from components.generators.quality.photo_manifold import Bounds
 from components.interest import CalibratedModel
-from components.interest.segment_scores import STANDS_FOR
+from components.interest.segment_scores import AUDIENCE_SEGMENT
 
 ELITE = 0.2  # share of each population that the next one is drawn around
 SLACK = 0.5  # the watcher must see at least this share of the gain that the search claims
@@ -83,7 +83,7 @@ class Personaliser:
 
         campaign: of `context.wordings`; words: one row of its `context.combinations`.
         """
-        own = self.audience[self.audience[STANDS_FOR] == segment]
+        own = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
         moved = self.features.context.moved(own, context.placement, context.hour)
         named = generator.categories[category]
 

@@ -10,9 +10,9 @@ from components.evaluation.log_checks.integrity import Finding
 from components.features import Features
 from components.features.time_splits import CALIBRATE, JUDGE, SELECT, TRAIN
 from components.policies.eligible import pair_offsets, rows_of
-from components.policies.proposal import Selecting
+from components.policies.proposal import SelectSlice
 from components.policies.ragged_rows import spread
-from components.policies.temperature import Outcome
+from components.policies.temperature import LoggedOutcomes
 
 # impressions, their pairs -> the baseline's probability of each pair, float64 [n_pairs]
 Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
@@ -39,14 +39,14 @@ class HeldOut:
         """The contract's rows of these impressions, in the log's order."""
         return impressions.merge(self.impressions[["impression_id"]], on="impression_id")
 
-    def selecting(self, judged: int) -> Selecting:
+    def selecting(self, judged: int) -> SelectSlice:
         """These rows as a policy is chosen on, `judged` being how many impressions will judge it.
 
         A policy chooses by P(click), so its temperature is chosen by clicks, whatever reward it is judged by.
         """
         impressions, pairs = self.impressions, self.pairs
         shown = spread(impressions["creative_id"].to_numpy(dtype=object), self.offsets)
-        seen = Outcome(
+        outcomes = LoggedOutcomes(
             score=pairs["p_click"].to_numpy(),
             offsets=self.offsets,
             logged=np.flatnonzero(pairs["creative_id"].to_numpy(dtype=object) == shown),
@@ -57,7 +57,7 @@ class HeldOut:
             charge=np.zeros(len(impressions)),
             judged=judged,
         )
-        return Selecting(impressions, pairs, seen)
+        return SelectSlice(impressions, pairs, outcomes)
 
 
 def held_out(

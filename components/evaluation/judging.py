@@ -49,7 +49,10 @@ class Judgement:
 
 def judge_forms(policy: PolicyPackage, rows: HeldOut, config: EvaluationConfig, **context) -> dict[str, Judgement]:
     """Each form of `policy` on `rows`, under its own name and as a server applies it; context: as of `judge`."""
-    acts = {form: policy.acts(form, rows.impressions, rows.pairs, rows.offsets) for form in policy.acting.forms}
+    acts = {
+        form: policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
+        for form in policy.parameters.forms
+    }
     return {form: judge(rows, target, charge, config, **context) for form, (target, charge) in acts.items()}
 
 

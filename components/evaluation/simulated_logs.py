@@ -20,7 +20,7 @@ from components.evaluation.estimators.reward_features import Design, design
 from components.evaluation.estimators.reward_models import LOGISTIC, RewardModel, fit_logistic_model
 from components.evaluation.intervals.resampling import bootstrap, difference, standard_error, value_of
 from components.evaluation.logged_decisions import Covered, LoggedDecisions, pairs_of
-from components.policies.ragged_rows import draw, row_sums
+from components.policies.ragged_rows import draw_per_row, row_sums
 
 FOLDS = 2
 RESAMPLES = 200  # of each clone's bootstrap
@@ -113,7 +113,7 @@ def _drawn(stage: _Stage, sizes: np.ndarray, generator: np.random.Generator) -> 
     """One clone: actions drawn where their distribution is known, rewards of observed `sizes` with the law's mean."""
     log = stage.log
     if log.logging is not None:
-        logged = draw(log.logging, log.offsets, generator)
+        logged = draw_per_row(log.logging, log.offsets, generator)
         log = replace(log, logged=logged, propensity=log.logging[logged])
     reward = draw_rewards(stage.rate[log.logged], sizes, log.reward_range, generator)
     return log.with_reward(reward, log.reward_range)

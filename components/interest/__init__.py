@@ -1,8 +1,16 @@
-"""Who likes what: P(click | shopper, creative, context), calibrated."""
+"""P(click | shopper, creative, context), calibrated: training, calibration, prediction."""
 
 from components.interest.calibrated_model import CalibratedModel
-from components.interest.disjoint_models import half, train_halves
+from components.interest.disjoint_models import features_of_half, train_disjoint_models
 from components.interest.predictions import logged_pairs, predict_pairs
-from components.interest.training import Interest, train_interest
+from components.interest.training import TrainedInterest, train_interest
 
-__all__ = ["CalibratedModel", "Interest", "half", "logged_pairs", "predict_pairs", "train_halves", "train_interest"]
+__all__ = [
+    "CalibratedModel",
+    "TrainedInterest",
+    "features_of_half",
+    "logged_pairs",
+    "predict_pairs",
+    "train_disjoint_models",
+    "train_interest",
+]

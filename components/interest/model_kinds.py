@@ -1,6 +1,6 @@
-"""The models of interest, simplest first. A new one is one file and one line in KINDS, chosen by `interest.models`.
+"""The kinds of interest models, simplest first. A new one is one file and one line in MODEL_KINDS.
 
-Their frameworks are imported when a model is trained or read, and not before.
+`interest.models` chooses among them. A kind's framework is imported when a model is trained or read.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,19 +18,20 @@ from components.settings.sections import InterestConfig, NoSettings, Section, ki
 
 
 class Flavour(Enum):
-    """What a model is to the tools around MLflow, which describe and serve it: registry/mlflow_flavours.py logs it."""
+    """The MLflow flavour in which registry/mlflow_flavours.py logs a model."""
 
     SKLEARN = "sklearn"  # a fitted scikit-learn estimator, saved as skops
     KERAS = "keras"
-    PYFUNC = "pyfunc"  # Adloom's own: the model's files, and features of pairs -> P(click)
+    PYFUNC = "pyfunc"  # Adloom's own: the model's files and code that maps features of pairs to P(click)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of model.
+class ModelKind:
+    """A kind of interest model.
 
     train: features, training pairs in order of time, clicks 0/1 [n], the kind's settings, a seed -> model. read: files
-    -> model. settings: the type of `interest.<name>`. native: model -> what its flavour takes; unused by PYFUNC.
+    -> model. settings: the type of the section `interest.<name>`. native: model -> the object that its MLflow flavour
+    logs; unused by PYFUNC.
     """
 
     train: Callable[[Features, Pairs, np.ndarray, Section, int], InterestModel]
@@ -40,25 +41,25 @@ class Kind:
     native: Callable[[InterestModel], object] = lambda model: model
 
 
-KINDS: dict[str, Kind] = {
-    "logistic": Kind(
+MODEL_KINDS: dict[str, ModelKind] = {
+    "logistic": ModelKind(
         train_logistic, Logistic.from_files, flavour=Flavour.SKLEARN, native=lambda model: model.estimator
     ),
-    "network": Kind(train_network, Network.from_files, NetworkConfig, Flavour.KERAS, lambda model: model.model),
+    "network": ModelKind(train_network, Network.from_files, NetworkConfig, Flavour.KERAS, lambda model: model.model),
 }
 
 
-def kind_of(name: str) -> Kind:
-    """The kind of model called `name`. Raises UserError naming those that there are."""
-    if name not in KINDS:
-        raise UserError(f"interest.models: no model is called {name!r}; there are {', '.join(KINDS)}")
-    return KINDS[name]
+def model_kind(name: str) -> ModelKind:
+    """The kind of model called `name`. Raises UserError listing the known kinds if there is none."""
+    if name not in MODEL_KINDS:
+        raise UserError(f"interest.models: no model is called {name!r}; there are {', '.join(MODEL_KINDS)}")
+    return MODEL_KINDS[name]
 
 
-def train_kind(
-    name: str, features: Features, taught: Pairs, click: np.ndarray, config: InterestConfig
+def train_model(
+    name: str, features: Features, pairs: Pairs, click: np.ndarray, config: InterestConfig
 ) -> InterestModel:
-    """A model of the kind called `name`, by its own settings and the seed of `config`."""
-    kind = kind_of(name)
+    """A model of the kind called `name`, trained with its section of `config` and the seed of `config`."""
+    kind = model_kind(name)
     settings = kind_settings(config, "interest", name, kind.settings)
-    return kind.train(features, taught, click, settings, config.seed)
+    return kind.train(features, pairs, click, settings, config.seed)

@@ -1,4 +1,4 @@
-"""What every model of P(click | shopper, creative, context) can do."""
+"""The protocol of interest models, and the pairs (impression, creative) that they score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from components.settings.errors import UserError
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of an impression and a creative, by their rows in two feature tables.
+    """n pairs of an impression and a creative, as rows of two feature tables.
 
-    impressions: [m] rows; creatives: [k] rows, one per version of a creative; row, column: int64 [n], into them;
-    names, values: float32 [n, r], the pair features (components/features/pairs), by column.
+    impressions: m rows; creatives: k rows, one per version of a creative. row, column: int64 [n], each pair's row in
+    `impressions` and in `creatives`. names: the r pair features (components/features/pairs); values: float32 [n, r].
     """
 
     impressions: pd.DataFrame
@@ -25,42 +25,42 @@ class Pairs:
     names: tuple[str, ...]
     values: np.ndarray
 
-    def valued(self, names: tuple[str, ...]) -> np.ndarray:
-        """The pair features that a model learned from, in its order: float32 [n, r]. UserError where one is missing."""
+    def values_of(self, names: tuple[str, ...]) -> np.ndarray:
+        """The values of the pair features `names`, in this order: float32 [n, r]. UserError if one is missing."""
         if names == self.names:
             return self.values
         missing = [name for name in names if name not in self.names]
         if missing:
-            raise UserError(f"the model of interest needs the pair feature {missing[0]}, which these features lack")
+            raise UserError(f"the interest model needs the pair feature {missing[0]}, which these features lack")
         return self.values[:, [self.names.index(name) for name in names]]
 
-    def taken(self, rows: slice) -> "Pairs":
-        """Some of the pairs."""
+    def subset(self, rows: slice) -> "Pairs":
+        """The pairs `rows`."""
         return replace(self, row=self.row[rows], column=self.column[rows], values=self.values[rows])
 
 
 class InterestModel(Protocol):
-    """A trained model, before calibration."""
+    """A trained interest model, before calibration."""
 
     name: str
 
     def logits(self, pairs: Pairs) -> np.ndarray:
-        """n pairs -> log-odds of a click, float64 [n]."""
+        """Log-odds of a click of n pairs, float64 [n]."""
         ...
 
     def files(self) -> dict[str, bytes]:
-        """The model as {file name: bytes}, without pickles."""
+        """File name -> bytes, without pickles."""
         ...
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "InterestModel":
-        """What `files` wrote -> model."""
+        """The model that `files` wrote."""
         ...
 
 
 @dataclass(frozen=True)
 class Tower:
-    """Rows of one side as vectors: `logit = left.bias + right.bias + left.vectors . right.vectors` for a pair.
+    """Impressions or creatives as vectors; a pair's logit is left.bias + right.bias + left.vectors . right.vectors.
 
     vectors: float32 [n, k]; bias: float64 [n].
     """
@@ -69,13 +69,13 @@ class Tower:
     bias: np.ndarray
 
 
-CHUNK = 1 << 18  # pairs at a time: bounds memory to CHUNK x k floats, twice
+CHUNK = 1 << 18  # pairs at a time, which bounds memory to twice CHUNK x k floats
 
 
-def meet(left: Tower, right: Tower, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Two towers and n pairs of their rows -> logits float64 [n]."""
+def tower_logits(left: Tower, right: Tower, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Logits float64 [n] of n pairs: rows `row` of `left` with rows `column` of `right`, int64 [n] each."""
     logits = left.bias[row] + right.bias[column]
     for start in range(0, len(row), CHUNK):
-        part = slice(start, start + CHUNK)
-        logits[part] += np.einsum("ik,ik->i", left.vectors[row[part]], right.vectors[column[part]])
+        chunk = slice(start, start + CHUNK)
+        logits[chunk] += np.einsum("ik,ik->i", left.vectors[row[chunk]], right.vectors[column[chunk]])
     return logits

@@ -1,4 +1,4 @@
-"""Pairs with creatives that the shoppers have not seen: what their pair features are without ids and times."""
+"""Pairs with creatives that the shoppers have not seen: their pair features, which need no ids and times."""
 
 import numpy as np
 import pandas as pd
@@ -6,23 +6,23 @@ import pandas as pd
 from components.features.pairs.pair_values import COLUMN
 from components.interest.model_protocol import Pairs
 
-SHOWS = "creative_category:"  # 0/1 columns of creatives
+CATEGORY_PREFIX = "creative_category:"  # of the creatives' 0/1 columns, one per category
 
 
 def new_pairs(
     impressions: pd.DataFrame, creatives: pd.DataFrame, row: np.ndarray, column: np.ndarray, names: tuple[str, ...]
 ) -> Pairs:
-    """Rows of impressions and creatives, int64 [n] each, and the pair features that a model expects -> Pairs.
+    """Rows `row` of `impressions` paired with rows `column` of `creatives`, int64 [n]; with the pair features `names`.
 
-    A feature about a category has a column for each of them in `impressions` (Features.pairs_by_category), and a new
-    creative its value by its own category. One about a product says that the shopper never met this one: 0.
+    A pair feature about a category has one column per category in `impressions` (Features.pairs_by_category); a new
+    creative takes the value of its own category. A pair feature about a product is 0: no shopper has met this one.
     """
     values = np.zeros((len(row), len(names)), dtype=np.float32)
-    categories = {name: name.removeprefix(SHOWS) for name in creatives if name.startswith(SHOWS)}
+    categories = {name: name.removeprefix(CATEGORY_PREFIX) for name in creatives if name.startswith(CATEGORY_PREFIX)}
     for place, name in enumerate(names):
-        for shows, category in categories.items():
-            known = COLUMN.format(column=name, category=category)
-            if known in impressions:
-                own = creatives[shows].to_numpy(dtype=np.float32)[column]
-                values[:, place] += impressions[known].to_numpy(dtype=np.float32)[row] * own
+        for category_column, category in categories.items():
+            pair_column = COLUMN.format(column=name, category=category)
+            if pair_column in impressions:
+                in_category = creatives[category_column].to_numpy(dtype=np.float32)[column]
+                values[:, place] += impressions[pair_column].to_numpy(dtype=np.float32)[row] * in_category
     return Pairs(impressions, creatives, row, column, names, values)

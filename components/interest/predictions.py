@@ -1,4 +1,4 @@
-"""Features and pairs -> probabilities of a click."""
+"""Predict P(click) of pairs that the features know, and collect the logged pairs to train on."""
 
 import numpy as np
 import pandas as pd
@@ -12,36 +12,41 @@ from components.settings.errors import UserError
 
 
 def predict_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> np.ndarray:
-    """pairs [n] with impression_id, creative_id, both known to `features` -> P(click), float64 [n] in (0, 1)."""
+    """P(click) of n `pairs` (impression_id, creative_id), float64 [n] in (0, 1). UserError for unknown ids."""
     row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
     column = _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id")
     return model.probabilities(_pairs(features, row, column))
 
 
 def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
-    """The consenting impressions of one split in order of time, each with the creative shown; and the clicks [n]."""
+    """Consenting impressions of `split` in order of time, paired with the creative shown; and clicks, float64 [n]."""
     impressions = features.impressions
-    kept = np.flatnonzero((impressions["split"] == split) & impressions["consent"])
-    kept = kept[np.argsort(impressions["timestamp"].to_numpy()[kept], kind="stable")]
-    column = _rows(features.creatives["creative_id"], impressions["creative_id"].iloc[kept], "creative_id")
-    return _pairs(features, kept, column), impressions["click"].to_numpy(dtype=np.float64)[kept]
+    rows = np.flatnonzero((impressions["split"] == split) & impressions["consent"])
+    rows = rows[np.argsort(impressions["timestamp"].to_numpy()[rows], kind="stable")]
+    column = _rows(features.creatives["creative_id"], impressions["creative_id"].iloc[rows], "creative_id")
+    return _pairs(features, rows, column), impressions["click"].to_numpy(dtype=np.float64)[rows]
 
 
 def _pairs(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
-    """Only the impressions that are asked about travel on, so that a model encodes each of them once and no other.
+    """Pairs over the distinct impressions of `row` only, so that a model encodes each once and no others.
 
-    A creative is met in the version that the impression's time may see.
+    Each creative is taken in the version known at the impression's time.
     """
     values = features.pairs_of(row, column)
     version = features.versions.at(column, microseconds(features.impressions["timestamp"])[row])
-    used, compact = np.unique(row, return_inverse=True)
+    used_rows, row_in_used = np.unique(row, return_inverse=True)
     return Pairs(
-        features.impressions.iloc[used], features.versions.table, compact, version, columns_of(features.pairs), values
+        features.impressions.iloc[used_rows],
+        features.versions.table,
+        row_in_used,
+        version,
+        columns_of(features.pairs),
+        values,
     )
 
 
-def _rows(known: pd.Series, asked: pd.Series, name: str) -> np.ndarray:
-    rows = pd.Index(known).get_indexer(pd.Index(asked)).astype(np.int64)
+def _rows(known_ids: pd.Series, ids: pd.Series, name: str) -> np.ndarray:
+    rows = pd.Index(known_ids).get_indexer(pd.Index(ids)).astype(np.int64)
     if (rows < 0).any():
-        raise UserError(f"pairs: {name} {asked.iloc[int((rows < 0).argmax())]!r} is not among the features")
+        raise UserError(f"pairs: {name} {ids.iloc[int((rows < 0).argmax())]!r} is not among the features")
     return rows

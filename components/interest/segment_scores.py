@@ -1,4 +1,4 @@
-"""New creatives -> the click-through that each shopper segment may be expected to give them."""
+"""Mean predicted P(click) of new creatives in each shopper segment."""
 
 import numpy as np
 import pandas as pd
@@ -7,33 +7,37 @@ from components.features import Features
 from components.features.time_splits import JUDGE
 from components.interest.calibrated_model import CalibratedModel
 
-STANDS_FOR = "audience"  # the segment that a row was drawn for
+AUDIENCE_SEGMENT = "audience"  # column: the segment that a row was drawn for
 
 
 def draw_audience(features: Features, segments: int, shoppers: int, seed: int) -> pd.DataFrame:
-    """Features -> at most `shoppers` consenting impressions of each segment, from before judging begins.
+    """At most `shoppers` consenting impressions for each segment, from before the judge split.
 
-    Columns: `audience`, the segment that the row stands for; `segment`, the row's own, another one only where that
-    segment has none of these and all consenting shoppers stand for it; the float32 columns `shopper_*` and `context_*`,
-    and `pair_*`, what the row says of any creative of a category (Features.pairs_by_category).
-    Ids, times and outcomes are left out: an audience is kept with a model.
+    Columns: `audience`, the segment that the row was drawn for; `segment`, the row's own segment, which differs only if
+    a segment has no such impression and its rows are drawn from all of them; the float32 columns `shopper_*` and
+    `context_*`; and `pair_*`, the row's pair features by category (Features.pairs_by_category).
+    Ids, times and outcomes are left out, because an audience is stored with a model.
     """
-    known = features.impressions.drop(columns="shopper_id")
-    columns = [name for name in known if name == "segment" or name.startswith(("shopper_", "context_"))]
-    before = known.loc[known["consent"] & (known["split"] != JUDGE), columns]
+    impressions = features.impressions.drop(columns="shopper_id")
+    columns = [name for name in impressions if name == "segment" or name.startswith(("shopper_", "context_"))]
+    eligible = impressions.loc[impressions["consent"] & (impressions["split"] != JUDGE), columns]
     random = np.random.default_rng(seed)
-    drawn: dict[int, np.ndarray] = {}
+    rows_of_segment: dict[int, np.ndarray] = {}
     for segment in range(segments):
-        own = np.flatnonzero(before["segment"] == segment)
-        own = own if len(own) else np.arange(len(before))
-        drawn[segment] = own[np.sort(random.choice(len(own), min(shoppers, len(own)), replace=False))]
-    stands_for = pd.Series(np.repeat(list(drawn), [len(rows) for rows in drawn.values()]), name=STANDS_FOR)
-    rows = before.iloc[np.concatenate(list(drawn.values()))]
-    place = known.index.get_indexer(rows.index)
-    return pd.concat([stands_for, rows.reset_index(drop=True), features.pairs_by_category(place)], axis=1)
+        candidates = np.flatnonzero(eligible["segment"] == segment)
+        candidates = candidates if len(candidates) else np.arange(len(eligible))
+        rows_of_segment[segment] = candidates[
+            np.sort(random.choice(len(candidates), min(shoppers, len(candidates)), replace=False))
+        ]
+    stands_for = pd.Series(
+        np.repeat(list(rows_of_segment), [len(rows) for rows in rows_of_segment.values()]), name=AUDIENCE_SEGMENT
+    )
+    rows = eligible.iloc[np.concatenate(list(rows_of_segment.values()))]
+    positions = impressions.index.get_indexer(rows.index)
+    return pd.concat([stands_for, rows.reset_index(drop=True), features.pairs_by_category(positions)], axis=1)
 
 
 def segment_scores(model: CalibratedModel, audience: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
-    """An audience and creatives [n], as `creative_features` gives them -> mean P(click), float64 [n, segments]."""
-    groups = [rows for _, rows in audience.groupby(STANDS_FOR)]
+    """Mean P(click) of n creatives (rows of `creative_features`) by segment of the audience, float64 [n, segments]."""
+    groups = [rows for _, rows in audience.groupby(AUDIENCE_SEGMENT)]
     return np.column_stack([model.predict(rows, creatives).mean(axis=0) for rows in groups])

@@ -1,7 +1,7 @@
-"""Features -> the models of interest, compared on time that none has seen, and the champion with its figures.
+"""Train the interest models, compare them on later rows, and choose the champion.
 
-Three stretches of time, three uses: `train` teaches, `calibrate` calibrates, `select` chooses between the models and is
-what the champion's figures and its gate are of. `judge` is left to the evaluation of policies: nothing here reads it.
+Models are trained on the `train` split and calibrated on `calibrate`. The `select` split chooses between them and gives
+the champion's figures and its gate. Nothing here reads `judge`, which is for the evaluation of policies.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ from components.features import Features
 from components.features.time_splits import CALIBRATE, SELECT, TRAIN
 from components.interest.calibrated_model import CalibratedModel
 from components.interest.calibration import fit_platt
-from components.interest.metrics import Estimate, calibration_error, log_losses, mean_by_shopper
-from components.interest.model_kinds import KINDS, kind_of, train_kind
+from components.interest.metrics import BootstrapEstimate, calibration_error, log_losses, mean_by_shopper
+from components.interest.model_kinds import MODEL_KINDS, model_kind, train_model
 from components.interest.model_protocol import InterestModel, Pairs
 from components.interest.predictions import logged_pairs
 from components.settings.errors import UserError
@@ -21,25 +21,26 @@ from components.settings.sections import InterestConfig
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One split: its pairs, clicks 0/1 float64 [n], and the shopper of each row."""
+class SplitRows:
+    """The rows of one split: pairs, clicks 0/1 float64 [n], and shopper ids [n]."""
 
     pairs: Pairs
     click: np.ndarray
     shopper_id: np.ndarray
 
     @classmethod
-    def of(cls, features: Features, split: str) -> "Rows":
+    def of(cls, features: Features, split: str) -> "SplitRows":
         """The consenting impressions of `split`, in order of time."""
         pairs, click = logged_pairs(features, split)
         return cls(pairs, click, pairs.impressions["shopper_id"].to_numpy()[pairs.row])
 
 
 @dataclass(frozen=True)
-class Report:
-    """How a calibrated model does on later rows. Losses in nats per impression; gain: base rate's minus model's.
+class ModelReport:
+    """Figures of a calibrated model on the select split. Losses are in nats per impression.
 
-    base_rate: the click rate before that time, which the base log loss predicts for everyone.
+    base_rate: the click rate before that split; base_log_loss: the loss of predicting it for every impression; gain:
+    base_log_loss - log_loss.
     """
 
     impressions: int
@@ -47,37 +48,37 @@ class Report:
     base_rate: float
     log_loss: float
     base_log_loss: float
-    gain: Estimate
-    calibration_error: Estimate
+    gain: BootstrapEstimate
+    calibration_error: BootstrapEstimate
     mean_probability: float
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One trained model. log_loss: on the select slice; excess: its loss there minus the simplest model's."""
+class CandidateModel:
+    """One trained model. log_loss: on the select split; excess: its loss there minus the simplest model's."""
 
     name: str
     log_loss: float
-    excess: Estimate
-    report: Report
+    excess: BootstrapEstimate
+    report: ModelReport
 
 
 @dataclass(frozen=True)
-class Interest:
-    """The champion, all candidates in order of simplicity, and whether it may be registered as fit for use."""
+class TrainedInterest:
+    """The champion, all candidates (simplest first), and whether the champion passed its gate, with reasons."""
 
     champion: CalibratedModel
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CandidateModel, ...]
     passed: bool
     reasons: tuple[str, ...]
 
     @property
-    def report(self) -> Report:
-        """The champion's figures on the select slice."""
+    def report(self) -> ModelReport:
+        """The champion's figures on the select split."""
         return next(candidate.report for candidate in self.candidates if candidate.name == self.champion.name)
 
     def to_dict(self) -> dict:
-        """Everything but the model itself, ready for JSON."""
+        """Everything but the model itself, as JSON values."""
         return {
             "champion": self.champion.name,
             "calibration": asdict(self.champion.platt),
@@ -87,80 +88,82 @@ class Interest:
         }
 
 
-def train_interest(features: Features, config: InterestConfig) -> Interest:
-    """Features -> champion and figures. Another model takes the simplest one's place only if its excess is surely < 0.
+def train_interest(features: Features, config: InterestConfig) -> TrainedInterest:
+    """Train the models that `config` names and choose the champion (`choose_champion`).
 
-    Raises UserError where a model's name is unknown, training has no click to learn from, or a split no impression.
+    Raises UserError if a model's name is unknown, a split has no row, or training rows hold no click or only clicks.
     """
-    names = _names(config)
-    taught, calibrating, selecting = (Rows.of(features, split) for split in (TRAIN, CALIBRATE, SELECT))
-    _check(taught)
-    _check_seen(CALIBRATE, calibrating)
-    _check_seen(SELECT, selecting)
-    models = [train_kind(name, features, taught.pairs, taught.click, config) for name in names]
+    names = _model_names(config)
+    training, calibrating, selecting = (SplitRows.of(features, split) for split in (TRAIN, CALIBRATE, SELECT))
+    _check_clicks(training)
+    _check_has_rows(CALIBRATE, calibrating)
+    _check_has_rows(SELECT, selecting)
+    models = [train_model(name, features, training.pairs, training.click, config) for name in names]
     calibrated = [_calibrate(model, calibrating) for model in models]
     probabilities = [model.probabilities(selecting.pairs) for model in calibrated]
     losses = [log_losses(probability, selecting.click) for probability in probabilities]
     excess = [_mean(loss - losses[0], selecting, config) for loss in losses]
-    base_rate = float(np.concatenate([taught.click, calibrating.click]).mean())
+    base_rate = float(np.concatenate([training.click, calibrating.click]).mean())
     candidates = tuple(
-        Candidate(model.name, float(loss.mean()), over, _report(probability, selecting, base_rate, config))
-        for model, probability, loss, over in zip(calibrated, probabilities, losses, excess, strict=True)
+        CandidateModel(
+            model.name, float(loss.mean()), candidate_excess, _report(probability, selecting, base_rate, config)
+        )
+        for model, probability, loss, candidate_excess in zip(calibrated, probabilities, losses, excess, strict=True)
     )
-    chosen = choose(candidates)
-    passed, reasons = gate(candidates[chosen].report, config)
-    return Interest(calibrated[chosen], candidates, passed, (_why(candidates, chosen), *reasons))
+    champion = choose_champion(candidates)
+    passed, reasons = interest_gate(candidates[champion].report, config)
+    return TrainedInterest(calibrated[champion], candidates, passed, (_choice_reason(candidates, champion), *reasons))
 
 
 def train_calibrated(features: Features, name: str, config: InterestConfig) -> CalibratedModel:
-    """Features -> one calibrated model of the kind `name`, not judged. Raises UserError as `train_interest` does."""
-    taught, calibrating = (Rows.of(features, split) for split in (TRAIN, CALIBRATE))
-    _check(taught)
-    _check_seen(CALIBRATE, calibrating)
-    return _calibrate(train_kind(name, features, taught.pairs, taught.click, config), calibrating)
+    """One calibrated model of the kind `name`, without the comparison. Raises UserError as `train_interest` does."""
+    training, calibrating = (SplitRows.of(features, split) for split in (TRAIN, CALIBRATE))
+    _check_clicks(training)
+    _check_has_rows(CALIBRATE, calibrating)
+    return _calibrate(train_model(name, features, training.pairs, training.click, config), calibrating)
 
 
-def choose(candidates: tuple[Candidate, ...]) -> int:
-    """Candidates, simplest first -> the number of the champion: the best of those surely better than the simplest."""
-    surely = [number for number, candidate in enumerate(candidates) if candidate.excess.ci_high < 0]
-    return min(surely, key=lambda number: candidates[number].log_loss, default=0)
+def choose_champion(candidates: tuple[CandidateModel, ...]) -> int:
+    """Index of the champion: of the candidates whose excess has ci_high < 0 the one of least loss, else the first."""
+    surely_better = [number for number, candidate in enumerate(candidates) if candidate.excess.ci_high < 0]
+    return min(surely_better, key=lambda number: candidates[number].log_loss, default=0)
 
 
-def _names(config: InterestConfig) -> list[str]:
-    """The models to train, simplest first whatever the order in the settings."""
+def _model_names(config: InterestConfig) -> list[str]:
+    """Names of the models to train, in the order of MODEL_KINDS (simplest first)."""
     for name in config.models:
-        kind_of(name)
+        model_kind(name)
     if not config.models:
-        raise UserError(f"interest.models is empty: name at least one of {', '.join(KINDS)}")
-    return [name for name in KINDS if name in config.models]
+        raise UserError(f"interest.models is empty: name at least one of {', '.join(MODEL_KINDS)}")
+    return [name for name in MODEL_KINDS if name in config.models]
 
 
-def _check(taught: Rows) -> None:
-    clicks = int(taught.click.sum())
-    if clicks == 0 or clicks == len(taught.click):
-        what = "no click" if clicks == 0 else "no impression without a click"
+def _check_clicks(training: SplitRows) -> None:
+    clicks = int(training.click.sum())
+    if clicks == 0 or clicks == len(training.click):
+        missing = "no click" if clicks == 0 else "no impression without a click"
         raise UserError(
-            f"impressions: {len(taught.click)} consenting rows before training ends hold {what}: nothing can be "
-            "learned (features.train_share sets how much of the time teaches)"
+            f"impressions: {len(training.click)} consenting rows before training ends hold {missing}: nothing can be "
+            "learned (features.train_share sets the share of the time to train on)"
         )
 
 
-def _check_seen(split: str, rows: Rows) -> None:
+def _check_has_rows(split: str, rows: SplitRows) -> None:
     if not len(rows.click):
         raise UserError(
-            f"impressions: no row of a consenting shopper in the time of {split}: the log pauses there, or "
-            "features.train_share, features.calibration_share and features.select_share leave it too little time"
+            f"impressions: no row of a consenting shopper in the time of {split}: the log has a pause there, or "
+            "features.train_share, features.calibration_share and features.select_share leave too little time for it"
         )
 
 
-def _calibrate(model: InterestModel, rows: Rows) -> CalibratedModel:
+def _calibrate(model: InterestModel, rows: SplitRows) -> CalibratedModel:
     return CalibratedModel(model, fit_platt(model.logits(rows.pairs), rows.click), rows.pairs.names)
 
 
-def _report(probability: np.ndarray, rows: Rows, base_rate: float, config: InterestConfig) -> Report:
+def _report(probability: np.ndarray, rows: SplitRows, base_rate: float, config: InterestConfig) -> ModelReport:
     loss = log_losses(probability, rows.click)
     base = log_losses(np.full(len(loss), base_rate), rows.click)
-    return Report(
+    return ModelReport(
         impressions=len(loss),
         clicks=int(rows.click.sum()),
         base_rate=base_rate,
@@ -172,23 +175,23 @@ def _report(probability: np.ndarray, rows: Rows, base_rate: float, config: Inter
     )
 
 
-def _mean(values: np.ndarray, rows: Rows, config: InterestConfig) -> Estimate:
+def _mean(values: np.ndarray, rows: SplitRows, config: InterestConfig) -> BootstrapEstimate:
     return mean_by_shopper(values, rows.shopper_id, config.bootstrap, config.seed)
 
 
-def _why(candidates: tuple[Candidate, ...], chosen: int) -> str:
+def _choice_reason(candidates: tuple[CandidateModel, ...], champion: int) -> str:
     if len(candidates) == 1:
         return f"{candidates[0].name} is the only model trained"
     others = [candidate for candidate in candidates[1:] if candidate.excess.ci_high >= 0]
-    if chosen:
-        best = candidates[chosen]
+    if champion:
+        best = candidates[champion]
         return f"{best.name} beats {candidates[0].name} by {-best.excess.value:.6f} nats per impression, surely"
-    named = ", ".join(candidate.name for candidate in others)
-    return f"{candidates[0].name} is kept: {named} is not surely better on the select slice"
+    names = ", ".join(candidate.name for candidate in others)
+    return f"{candidates[0].name} is kept: {names} is not surely better on the select slice"
 
 
-def gate(report: Report, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:
-    """A champion's report -> whether it is fit for use, and in words why not."""
+def interest_gate(report: ModelReport, config: InterestConfig) -> tuple[bool, tuple[str, ...]]:
+    """Whether a model with this report passes the gate, and the reasons if it does not."""
     faults = []
     if report.gain.ci_low <= 0:
         faults.append(

@@ -1,9 +1,9 @@
-"""The largest lift that a log can still measure: a base, tilted in proportion to what each creative earns.
+"""Chi-square-regularised policy: a base tilted towards reward, with the smallest variance of its estimated lift.
 
     q(a | x) = base(a | x) w(a | x),   w = max(0, 1 + (1 - nu_x / r(x, a)) / T),   nu_x such that q sums to 1        (1)
 
-with r the predicted reward and T the temperature; near the base, w is about (r / nu)^(1 / T). Among all policies with
-the same expected reward, q is the one whose lift over the base has the smallest variance when it is estimated by
+where r is the predicted reward and T the temperature; near the base, w is about (r / nu)^(1 / T). Among all policies
+with the same expected reward, q is the one whose lift over the base has the smallest variance when it is estimated by
 importance weights on the base's log: (1) maximises
 
     sum_a base w r - T / 2 sum_a base r (w - 1)^2                                                                (2)
@@ -20,12 +20,12 @@ import numpy as np
 from components.policies.policy_protocol import Choices
 from components.policies.ragged_rows import row_counts, row_sums, spread
 
-EDGE = 1e-9  # the least reward that (1) divides by
+MIN_REWARD = 1e-9  # the least reward that (1) divides by
 
 
 @dataclass(frozen=True)
 class ChiSquare:
-    """`temperature` > 0, lower is greedier; `exploration` in [0, 1], shared evenly over the eligible creatives."""
+    """`temperature` > 0, lower is greedier; `exploration` in [0, 1], shared evenly by the eligible creatives."""
 
     temperature: float
     exploration: float
@@ -33,7 +33,7 @@ class ChiSquare:
     def probabilities(self, choices: Choices) -> np.ndarray:
         """float64 [n_pairs], equation (1)."""
         offsets, mass = choices.offsets, choices.base
-        reward = np.maximum(choices.scores, EDGE)
+        reward = np.maximum(choices.scores, MIN_REWARD)
         mass = mass / spread(row_sums(mass, offsets), offsets)
         ratio = spread(self._nu(reward, mass, offsets), offsets) / reward
         tilted = mass * np.maximum(0.0, 1 + (1 - ratio) / self.temperature)
@@ -41,9 +41,9 @@ class ChiSquare:
         return (1 - self.exploration) * chosen + self.exploration / spread(row_counts(offsets), offsets)
 
     def _nu(self, reward: np.ndarray, mass: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """nu of each row, float64 [n]: by trying the best k creatives as those with w > 0, for every k at once.
+        """nu of each row, float64 [n]: tries the best k creatives as those with w > 0, for every k at once.
 
-        Of the best k, (1) sums to 1 at nu_k = ((1 + 1 / T) sum_k base - 1) T / sum_k (base / r); the true k is the
+        With the best k, (1) sums to 1 at nu_k = ((1 + 1 / T) sum_k base - 1) T / sum_k (base / r); the true k is the
         largest whose last creative still has w > 0.
         """
         row = spread(np.arange(len(offsets) - 1), offsets)

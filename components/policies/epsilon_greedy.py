@@ -1,4 +1,4 @@
-"""The best-scored creative, but for a share of uniform exploration (epsilon-greedy)."""
+"""Epsilon-greedy: the best-scored creative, with a share of uniform exploration."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ from components.policies.ragged_rows import row_counts, row_maxima, row_sums, sp
 
 @dataclass(frozen=True)
 class EpsilonGreedy:
-    """`exploration` in [0, 1] goes to all eligible creatives alike, the rest to the best that the base may show; ties
-    share it."""
+    """`exploration` in [0, 1] is shared by all eligible creatives; the rest goes to the best with a base above 0.
+
+    Creatives that tie for the best share it.
+    """
 
     exploration: float
 

@@ -1,7 +1,7 @@
 """The policies that `evaluation.policy.name` chooses from. A new one is one file and one line in POLICIES.
 
-A policy has a temperature, chosen on the select slice for each form; one that needs none ignores it. The floor of
-exploration and the share of new creatives are laid over every policy alike (probability_floors.py).
+Each form of a policy has a temperature, chosen on the select split; some policies ignore it. The exploration
+floor and the share of new creatives are added to every policy alike (probability_floors.py).
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ from components.settings.sections import NoSettings, Section
 class PolicyKind:
     """A policy that can be chosen by name.
 
-    make: its own settings and a temperature (log-odds, > 0, lower is bolder) -> policy. settings: the type of
-    `evaluation.policy.<name>`. table: the same for the cells of a decision table, where that is another policy.
-    prefers_better: whether, of creatives that the base likes equally, a better-scored one never gets less.
+    make: its settings and a temperature (log-odds, > 0, lower is greedier) -> policy. settings: the type of the section
+    `evaluation.policy.<name>`. table: as `make`, for the cells of a decision table, if they need another policy.
+    prefers_better: whether, of creatives with equal base, a better-scored one never gets a lower probability.
     """
 
     make: Callable[[Any, float], Policy]
@@ -33,7 +33,7 @@ class PolicyKind:
     prefers_better: bool = True
 
     def for_table(self, settings: Section, temperature: float) -> Policy:
-        """What weighs the creatives of a cell."""
+        """The policy for the cells of a decision table."""
         return (self.table or self.make)(settings, temperature)
 
 
@@ -51,7 +51,7 @@ POLICIES: dict[str, PolicyKind] = {
 
 
 def policy_kind(name: str, place: str = "evaluation.policy.name") -> PolicyKind:
-    """The policy that `place` calls `name`. Raises UserError naming those that there are."""
+    """The policy called `name`, which stands at `place`. Raises UserError listing the known ones if there is none."""
     if name not in POLICIES:
         raise UserError(f"{place}: no policy is called {name!r}; there are {', '.join(POLICIES)}")
     return POLICIES[name]

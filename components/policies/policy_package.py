@@ -1,11 +1,11 @@
-"""What a policy consists of beside its models: a few tables and numbers, from which alone each of its forms acts.
+"""A policy without its models: the tables and parameters from which each of its forms computes probabilities.
 
-The forms, in which a policy can leave the building:
+The forms in which a policy can be deployed:
 
     table         decisions.parquet, looked up by segment, placement and campaign (decision_table.py)
-    per_shopper   the model's scores of each request's eligible creatives, weighed by the policy (policy_kinds.py)
+    per_shopper   the policy applied to the model's scores of a request's eligible creatives (policy_kinds.py)
 
-Both are fixed before the judged rows. Each is judged under its own name, and only what passed may act.
+Both are fixed before the judged rows. Each is judged under its own name; only a form that passes is deployed.
 """
 
 import json
@@ -21,22 +21,27 @@ import pyarrow.parquet as pq
 from components.policies.decision_table import DecisionTable
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
-from components.policies.probability_floors import shared
+from components.policies.probability_floors import with_floors
 from components.settings.errors import UserError
 from components.settings.sections import typed_settings
 
 TABLE, PER_SHOPPER = "table", "per_shopper"
 FORMS = (TABLE, PER_SHOPPER)
-SETTINGS, DECISIONS, SEGMENTS, CATALOGUE = "policy.json", "decisions.parquet", "segments.parquet", "catalogue.parquet"
+PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE = (
+    "policy.json",
+    "decisions.parquet",
+    "segments.parquet",
+    "catalogue.parquet",
+)
 
 
 @dataclass(frozen=True)
-class Acting:
-    """policy.json. forms: in the order in which they are judged. temperatures: of each form, in units of log-odds.
-    policy: its name in POLICIES; policy_settings: its own settings, as JSON has them.
+class PolicyParameters:
+    """The content of policy.json.
 
-    exploration, new_share: in [0, 1]. learned_until: microseconds since 1970; nothing later has taught the policy or
-    chosen anything about it.
+    forms: in the order in which they are judged. temperatures: of each form, in units of log-odds. policy: its name in
+    POLICIES; policy_settings: its settings as JSON values. exploration, new_share: in [0, 1]. learned_until:
+    microseconds since 1970; the policy was trained on and chosen by earlier rows only.
     """
 
     forms: tuple[str, ...]
@@ -47,41 +52,42 @@ class Acting:
     new_share: float
     learned_until: int
 
-    def weighing(self, form: str) -> Policy:
-        """What turns scores into probabilities in `form`. Raises UserError where the policy or its settings are not
-        known here."""
-        kind = policy_kind(self.policy, SETTINGS)
-        settings = typed_settings(self.policy_settings, f"{SETTINGS}: policy_settings", kind.settings)
+    def policy_of(self, form: str) -> Policy:
+        """The policy of `form`, which maps scores to probabilities. UserError if its name or settings are unknown."""
+        kind = policy_kind(self.policy, PARAMETERS_FILE)
+        settings = typed_settings(self.policy_settings, f"{PARAMETERS_FILE}: policy_settings", kind.settings)
         return (kind.for_table if form == TABLE else kind.make)(settings, self.temperatures[form])
 
 
 @dataclass(frozen=True)
 class PolicyPackage:
-    """acting: its numbers. decisions, segments: see DecisionTable.
+    """decisions, segments: see DecisionTable.
 
-    catalogue: creative_id, campaign, active_from, active_until (the creative's and its campaign's together; null:
-    always), preference (float64, preference.py) and new (bool): whether it is of the policy's own pool.
+    catalogue: creative_id, campaign, active_from, active_until (when both the creative and its campaign are active;
+    null: always), preference (float64, logging_preference.py) and new (bool): whether it is in the policy's pool.
     """
 
-    acting: Acting
+    parameters: PolicyParameters
     decisions: pd.DataFrame
     segments: pd.DataFrame
     catalogue: pd.DataFrame
 
     @property
     def table(self) -> DecisionTable:
-        """The form that an ad server looks up."""
-        return DecisionTable(self.decisions, self.segments, self.new, self.acting.exploration, self.acting.new_share)
+        """The form `table`, in which an ad server looks probabilities up."""
+        return DecisionTable(
+            self.decisions, self.segments, self.new, self.parameters.exploration, self.parameters.new_share
+        )
 
     @property
     def new(self) -> frozenset[str]:
-        """Ids of the pool's creatives."""
+        """Ids of the creatives in the pool."""
         return frozenset(self.catalogue.loc[self.catalogue["new"], "creative_id"])
 
     def probabilities(
         self, form: str, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray
     ) -> np.ndarray:
-        """What `form` shows of each impression's pairs: float64 [n_pairs], summing to 1 within each impression.
+        """Probability that `form` shows each pair: float64 [n_pairs], summing to 1 within each impression.
 
         impressions: shopper_id, placement, campaign; for per_shopper impression_id instead. pairs: creative_id and,
         for per_shopper, p_click.
@@ -91,7 +97,7 @@ class PolicyPackage:
         return self.per_shopper(pairs, offsets, impressions["impression_id"])
 
     def per_shopper(self, pairs: pd.DataFrame, offsets: np.ndarray, impression_id: pd.Series) -> np.ndarray:
-        """Scored eligible creatives (creative_id, p_click) of each impression -> probabilities float64 [n_pairs]."""
+        """Probability of each pair (creative_id, p_click) in the form `per_shopper`, float64 [n_pairs]."""
         preference = self.catalogue.set_index("creative_id")["preference"]
         choices = Choices(
             offsets=offsets,
@@ -100,41 +106,41 @@ class PolicyPackage:
             decision_ids=impression_id.to_numpy(dtype=object),
             creative_ids=pairs["creative_id"].to_numpy(dtype=object),
         )
-        chosen = self.acting.weighing(PER_SHOPPER).probabilities(choices)
+        weights = self.parameters.policy_of(PER_SHOPPER).probabilities(choices)
         new = pairs["creative_id"].isin(self.new).to_numpy()
-        return shared(chosen, new, offsets, self.acting.exploration, self.acting.new_share)
+        return with_floors(weights, new, offsets, self.parameters.exploration, self.parameters.new_share)
 
-    def acts(
+    def shown_and_unlogged(
         self, form: str, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What `form` shows of logged pairs, float64 [n_pairs], and the share that it keeps for others, float64 [n]."""
+        """`probabilities` of logged pairs, float64 [n_pairs], and `unlogged_share` of impressions, float64 [n]."""
         return self.probabilities(form, impressions, pairs, offsets), self.unlogged_share(impressions, pairs, offsets)
 
     def unlogged_share(self, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
-        """Share of each impression that new creatives would get and these pairs do not hold: float64 [n] in [0, 1].
+        """Share of each impression that goes to new creatives not among its pairs: float64 [n] in [0, 1].
 
-        A pool joins the shop when its policy acts, so no log speaks of it before; the gate charges this share as if it
-        earned nothing.
+        A pool enters the shop when its policy is deployed, so no earlier log contains it; the gate counts this share as
+        if it earned nothing.
         """
-        promised = impressions["campaign"].isin(self.catalogue.loc[self.catalogue["new"], "campaign"]).to_numpy()
-        present = np.add.reduceat(pairs["creative_id"].isin(self.new).to_numpy(dtype=int), offsets[:-1]) > 0
-        return np.where(promised & ~present, self.acting.new_share, 0.0)
+        has_new = impressions["campaign"].isin(self.catalogue.loc[self.catalogue["new"], "campaign"]).to_numpy()
+        logged = np.add.reduceat(pairs["creative_id"].isin(self.new).to_numpy(dtype=int), offsets[:-1]) > 0
+        return np.where(has_new & ~logged, self.parameters.new_share, 0.0)
 
     def files(self) -> dict[str, bytes]:
-        """Name -> content of every file but the models'; equal policies give equal bytes."""
-        settings = json.dumps(asdict(self.acting), sort_keys=True)
-        tables = {DECISIONS: self.decisions, SEGMENTS: self.segments, CATALOGUE: self.catalogue}
-        return {SETTINGS: f"{settings}\n".encode(), **{name: _parquet(table) for name, table in tables.items()}}
+        """File name -> bytes of every file but the models'; equal policies give equal bytes."""
+        settings = json.dumps(asdict(self.parameters), sort_keys=True)
+        tables = {DECISIONS_FILE: self.decisions, SEGMENTS_FILE: self.segments, CATALOGUE_FILE: self.catalogue}
+        return {PARAMETERS_FILE: f"{settings}\n".encode(), **{name: _parquet(table) for name, table in tables.items()}}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "PolicyPackage":
-        """What `files` wrote -> package. UserError where a file is missing or is something else."""
+        """The package that `files` wrote. UserError if a file is missing or damaged."""
         try:
-            numbers = json.loads(files[SETTINGS])
-            acting = Acting(**{**numbers, "forms": tuple(numbers["forms"])})
-            for form in acting.forms:
-                acting.weighing(form)  # known here, or refused
-            return cls(acting, *(_table(files[name]) for name in (DECISIONS, SEGMENTS, CATALOGUE)))
+            stored = json.loads(files[PARAMETERS_FILE])
+            parameters = PolicyParameters(**{**stored, "forms": tuple(stored["forms"])})
+            for form in parameters.forms:
+                parameters.policy_of(form)  # raises UserError if it is unknown
+            return cls(parameters, *(_table(files[name]) for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE)))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(
                 f"a policy's package lacks a file or holds a damaged one ({error}); packages of release 0.1 and before "

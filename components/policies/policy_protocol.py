@@ -1,4 +1,4 @@
-"""What every policy is given and gives: decisions with their eligible creatives -> probabilities of showing each."""
+"""The protocol of policies: decisions with their eligible creatives -> the probability of showing each."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,13 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Choices:
-    """n decisions: decision i owns the pairs offsets[i]:offsets[i + 1], its eligible creatives, at least one.
+    """n decisions: the eligible creatives of decision i, at least one, are the pairs offsets[i]:offsets[i + 1].
 
     offsets: int64 [n + 1]. scores: float64 [n_pairs], P(click) in (0, 1). score_errors: float64 [n_pairs], their
-    standard errors. preference: float64 [n_pairs], the log of the base that a policy may lean on (the logging policy's
-    distribution, up to a factor of each decision), -inf where it never shows a creative, finite somewhere in each
-    decision. shown: int64 [n_pairs], how often each creative was shown before. decision_ids: str [n]; creative_ids: str
-    [n_pairs], distinct within a decision: what Monte Carlo is seeded by. None: not known.
+    standard errors. preference: float64 [n_pairs], the log of the policy's base (the logging policy's distribution up
+    to a factor per decision), -inf for a creative that it never shows, finite somewhere in each decision. shown: int64
+    [n_pairs], how often each creative was shown before. decision_ids: str [n]; creative_ids: str [n_pairs], distinct
+    within a decision: the seeds of Monte Carlo. None: not known.
     """
 
     offsets: np.ndarray
@@ -27,20 +27,20 @@ class Choices:
 
     @property
     def base(self) -> np.ndarray:
-        """exp(preference): float64 [n_pairs], >= 0; all alike where nothing is known."""
+        """exp(preference): float64 [n_pairs], >= 0; all 1 without a preference."""
         return np.ones(len(self.scores)) if self.preference is None else np.exp(self.preference)
 
 
 class Policy(Protocol):
-    """Decisions -> the probability of showing each eligible creative; whoever acts draws once from it.
+    """The probability of showing each eligible creative; the caller draws once from it.
 
-    So the propensity is exact, for a randomised policy too: it may estimate its probabilities by Monte Carlo, seeded
-    by what the decision and its creatives are called (seeded_draws.py), so that a decision always has the same ones.
+    So the propensity is exact, also for a randomised policy. It may estimate its probabilities by Monte Carlo, seeded
+    by the ids of the decision and its creatives (seeded_draws.py), so that a decision always has the same ones.
     """
 
     def probabilities(self, choices: Choices) -> np.ndarray:
-        """float64 [n_pairs] in [0, 1] that sum to 1 within each decision, 0 where the base is 0 and nothing explores.
+        """float64 [n_pairs] in [0, 1] that sum to 1 within each decision; 0 if the base is 0 and exploration is 0.
 
-        Neither the order of decisions nor that of the creatives within one matters.
+        They do not depend on the order of decisions or of the creatives within one.
         """
         ...

@@ -1,4 +1,4 @@
-"""Models, features and a pool -> the policy that a run proposes, fixed before any judged row is looked at."""
+"""The policy that a run proposes, built from models, features and a pool of ads, before any judged row is read."""
 
 from dataclasses import dataclass, replace
 
@@ -9,18 +9,18 @@ from components.features import FeatureModel, Features
 from components.features.shoppers.decision_segments import cluster_shoppers
 from components.features.time_splits import JUDGE
 from components.interest import CalibratedModel
-from components.policies.decision_table import ANY, fit_decisions, weigh
+from components.policies.decision_table import ANY, decision_rows, score_cells
 from components.policies.eligible import rows_of
 from components.policies.logging_preference import logging_preference
 from components.policies.policy_kinds import policy_kind
-from components.policies.policy_package import TABLE, Acting, PolicyPackage
-from components.policies.temperature import Outcome, Prospect, boldest, prospects
+from components.policies.policy_package import TABLE, PolicyPackage, PolicyParameters
+from components.policies.temperature import LiftForecast, LoggedOutcomes, best_temperature, forecast_lifts
 from components.settings.sections import PolicyConfig, Section, kind_settings
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What a policy is made of: the fitted feature model, the features, and the calibrated model of interest."""
+class LearnedModels:
+    """What a policy is built from: the fitted feature model, the features, and the calibrated interest model."""
 
     model: FeatureModel
     features: Features
@@ -28,100 +28,115 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Selecting:
-    """The select slice. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click; the
-    rest: Outcome, whose `charge` the proposal fills in."""
+class SelectSlice:
+    """The select split. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click.
+
+    `propose` replaces the `charge` of `outcomes`.
+    """
 
     impressions: pd.DataFrame
     pairs: pd.DataFrame
-    seen: Outcome
+    outcomes: LoggedOutcomes
 
 
 def propose(
-    learned: Learned,
+    learned: LearnedModels,
     tables: dict[str, pd.DataFrame],
     pool: pd.DataFrame | None,
-    selecting: Selecting,
+    selecting: SelectSlice,
     config: PolicyConfig,
-) -> tuple[PolicyPackage, dict[str, tuple[Prospect, ...]]]:
-    """The policy, and of each of its forms what every temperature of `config.temperatures` promised.
+) -> tuple[PolicyPackage, dict[str, tuple[LiftForecast, ...]]]:
+    """The policy, and for each of its forms the forecast of every temperature in `config.temperatures`.
 
     pool: new creatives in the contract's columns, or None.
     """
+    start, preference = _untempered(learned, tables, pool, config)
+    charge = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
+    outcomes = replace(selecting.outcomes, charge=charge)
+    forecasts = {}
+    for form in config.forms:
+        candidates = {
+            temperature: _with_temperature(start, form, temperature, preference) for temperature in config.temperatures
+        }
+        forecasts[form] = forecast_lifts(
+            {
+                temperature: policy.probabilities(form, selecting.impressions, selecting.pairs, outcomes.offsets)
+                for temperature, policy in candidates.items()
+            },
+            outcomes,
+        )
+    temperatures = {form: best_temperature(of_form) for form, of_form in forecasts.items()}
+    policy = _with_temperature(start, TABLE, temperatures.get(TABLE, config.temperatures[0]), preference)
+    return replace(policy, parameters=replace(start.parameters, temperatures=temperatures)), forecasts
+
+
+def _untempered(
+    learned: LearnedModels, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
+) -> tuple[PolicyPackage, pd.Series]:
+    """The policy before a temperature is chosen, its decisions being scores; and the preference of each creative."""
     until = learned.model.splits.select_until
     segments = cluster_shoppers(learned.model, tables, until, config.segments, config.seed)
-    known = learned.features.impressions
-    place = np.flatnonzero(known["consent"] & (known["split"] != JUDGE))
-    before = known.iloc[place].reset_index(drop=True)
-    own = tables["impressions"][["impression_id", "placement", "logging_policy"]]
-    before = before.merge(own, on="impression_id", how="left")
+    impressions = learned.features.impressions
+    rows = np.flatnonzero(impressions["consent"] & (impressions["split"] != JUDGE))
+    before = impressions.iloc[rows].reset_index(drop=True)
+    logged = tables["impressions"][["impression_id", "placement", "logging_policy"]]
+    before = before.merge(logged, on="impression_id", how="left")
     preference = logging_preference(tables, before[["impression_id", "logging_policy"]])
-    before = pd.concat([before, learned.features.pairs_by_category(place)], axis=1)
+    before = pd.concat([before, learned.features.pairs_by_category(rows)], axis=1)
     contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
-    scored = fit_decisions(learned.interest, creatives, contexts, config.contexts, config.seed)
-    acting = Acting(
+    scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed)
+    parameters = PolicyParameters(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
         policy=config.name,
-        policy_settings=own_settings(config).model_dump(mode="json"),
+        policy_settings=policy_settings(config).model_dump(mode="json"),
         exploration=config.exploration,
         new_share=config.new_share,
         learned_until=until,
     )
-    start = PolicyPackage(acting, scored, segments, _catalogue(tables, pool, preference))
-    charge = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.seen.offsets)
-    seen = replace(selecting.seen, charge=charge)
-    promised = {}
-    for form in config.forms:
-        candidates = {it: _at(start, form, it, preference) for it in config.temperatures}
-        promised[form] = prospects(
-            {
-                it: policy.probabilities(form, selecting.impressions, selecting.pairs, seen.offsets)
-                for it, policy in candidates.items()
-            },
-            seen,
-        )
-    temperatures = {form: boldest(offered) for form, offered in promised.items()}
-    policy = _at(start, TABLE, temperatures.get(TABLE, config.temperatures[0]), preference)
-    return replace(policy, acting=replace(acting, temperatures=temperatures)), promised
+    return PolicyPackage(parameters, scored, segments, _catalogue(tables, pool, preference)), preference
 
 
-def own_settings(config: PolicyConfig) -> Section:
-    """The own settings of the policy that `config` names."""
+def policy_settings(config: PolicyConfig) -> Section:
+    """The section of settings of the policy that `config` names."""
     return kind_settings(config, "evaluation.policy", config.name, policy_kind(config.name).settings)
 
 
 def segment_names(segments: pd.DataFrame, shopper_id: pd.Series) -> np.ndarray:
-    """The segment of each shopper, str [n]; `any` for whom the map does not know."""
+    """The segment of each shopper, str [n]; `any` for a shopper without a segment."""
     return np.append(segments["segment"].to_numpy(dtype=object), ANY)[rows_of(shopper_id, segments["shopper_id"])]
 
 
-def _at(policy: PolicyPackage, form: str, temperature: float, preference: pd.Series) -> PolicyPackage:
-    """`policy`, whose decisions are scores yet, with `form` at this temperature."""
-    acting = replace(policy.acting, temperatures={**policy.acting.temperatures, form: temperature})
+def _with_temperature(policy: PolicyPackage, form: str, temperature: float, preference: pd.Series) -> PolicyPackage:
+    """`policy`, whose decisions are still scores, with `form` at this temperature."""
+    parameters = replace(policy.parameters, temperatures={**policy.parameters.temperatures, form: temperature})
     if form != TABLE:
-        return replace(policy, acting=acting)
-    return replace(policy, acting=acting, decisions=weigh(policy.decisions, preference, acting.weighing(TABLE)))
+        return replace(policy, parameters=parameters)
+    return replace(
+        policy,
+        parameters=parameters,
+        decisions=decision_rows(policy.decisions, preference, parameters.policy_of(TABLE)),
+    )
 
 
 def _catalogue(tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, preference: pd.Series) -> pd.DataFrame:
-    """What a server needs to refuse withdrawn creatives and ended campaigns: see PolicyPackage."""
+    """The catalogue of a PolicyPackage, with which a server excludes withdrawn creatives and ended campaigns."""
     columns = ["creative_id", "campaign", "active_from", "active_until"]
     rows = tables["creatives"].reindex(columns=columns).assign(new=False)
     if pool is not None and len(pool):
-        joined = rows["creative_id"].isin(pool["creative_id"])  # in the shop already
+        in_shop = rows["creative_id"].isin(pool["creative_id"])  # the creatives already in the shop
         rows = pd.concat(
             [
-                rows.assign(new=joined),
+                rows.assign(new=in_shop),
                 pool[~pool["creative_id"].isin(rows["creative_id"])].reindex(columns=columns).assign(new=True),
             ],
             ignore_index=True,
         )
     for name in ("active_from", "active_until"):
         rows[name] = pd.to_datetime(rows[name], utc=True).astype("datetime64[us, UTC]")
-    own = tables["campaigns"].set_index("campaign").reindex(rows["campaign"])
-    starts, ends = (own[name].reset_index(drop=True) for name in ("starts_at", "ends_at"))
+    campaigns = tables["campaigns"].set_index("campaign").reindex(rows["campaign"])
+    starts, ends = (campaigns[name].reset_index(drop=True) for name in ("starts_at", "ends_at"))
     rows["active_from"] = rows["active_from"].where(rows["active_from"] > starts, starts)
     rows["active_until"] = rows["active_until"].where(rows["active_until"] < ends, ends)
     rows["preference"] = preference.reindex(rows["creative_id"]).fillna(0.0).to_numpy()

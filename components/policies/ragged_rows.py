@@ -1,13 +1,13 @@
-"""Arithmetic over ragged rows: impression i owns the values offsets[i]:offsets[i + 1], and always at least one."""
+"""Arithmetic over ragged rows: row i has the values offsets[i]:offsets[i + 1], at least one."""
 
 import numpy as np
 
 
 def row_counts(offsets: np.ndarray) -> np.ndarray:
-    """How many values each row owns: int64 [n_rows], >= 1."""
+    """Number of values of each row: int64 [n_rows], >= 1. ValueError if a row has none."""
     counts = np.diff(offsets)
     if len(counts) and counts.min() < 1:
-        raise ValueError(f"row {int(counts.argmin())} owns no value; every impression needs an eligible creative")
+        raise ValueError(f"row {int(counts.argmin())} has no value; every impression needs an eligible creative")
     return counts
 
 
@@ -24,11 +24,11 @@ def row_maxima(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def spread(per_row: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """One value per row, repeated for each value the row owns: [n_rows] -> [n_values]."""
+    """One value per row, repeated for each value of the row: [n_rows] -> [n_values]."""
     return np.repeat(per_row, row_counts(offsets))
 
 
-def draw(probabilities: np.ndarray, offsets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def draw_per_row(probabilities: np.ndarray, offsets: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """One index into the values per row, drawn with `probabilities` (summing to 1 per row): int64 [n_rows]."""
     cumulative = np.cumsum(probabilities)
     start = np.concatenate([[0.0], cumulative])[offsets[:-1]]

@@ -20,8 +20,10 @@ class Scorer(mlflow.pyfunc.PythonModel):
         self.model = CalibratedModel.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-        """model_input: a row per pair, the columns of its impression's features beside those of its creative's; for
-        creatives that the shopper has not been shown before -> p_click, float64 in (0, 1)."""
+        """p_click, float64 in (0, 1), of creatives that the shopper has not seen before.
+
+        model_input: a row per pair, with the feature columns of its impression and of its creative.
+        """
         rows = np.arange(len(model_input))
         pairs = new_pairs(model_input, model_input, rows, rows, self.model.pairs)
         return pd.DataFrame({"p_click": self.model.probabilities(pairs)})

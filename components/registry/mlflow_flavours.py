@@ -16,11 +16,11 @@ from upath import UPath
 def log_interest(folder: UPath) -> str:
     """Log the interest model in `folder` within the active run, in the flavour of its kind; its URI."""
     from components.interest import CalibratedModel
-    from components.interest.model_kinds import Flavour, kind_of
+    from components.interest.model_kinds import Flavour, model_kind
 
     files = read_files(folder / "interest")
     calibrated = CalibratedModel.from_files(files)
-    kind = kind_of(calibrated.name)
+    kind = model_kind(calibrated.name)
     if kind.flavour is Flavour.PYFUNC:
         return _log_files(files)
     log_native = {Flavour.SKLEARN: _log_estimator, Flavour.KERAS: _log_network}[kind.flavour]

@@ -8,7 +8,7 @@ from components.contract.files.tables import write_text
 from components.evaluation.judging import Judgement
 from components.evaluation.reports.evaluation_report import page, picture, picture_name
 from components.evaluation.rewards import Reward
-from components.policies.temperature import Prospect
+from components.policies.temperature import LiftForecast
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
 from components.workflow import pages
@@ -23,7 +23,7 @@ class EvaluationRecord:
     """
 
     forms: Mapping[str, Judgement]
-    promised: Mapping[str, Sequence[Prospect]]
+    promised: Mapping[str, Sequence[LiftForecast]]
     temperatures: Mapping[str, float]
     judged: bool
     reward: Reward

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from components.contract.files.atomic_files import clear_leftovers, recover_folder
-from components.interest.model_kinds import KINDS, kind_of
+from components.interest.model_kinds import MODEL_KINDS, model_kind
 from components.policies.policy_kinds import POLICIES, policy_kind
 from components.settings.errors import UserError
 from components.settings.paths import Paths
@@ -63,8 +63,8 @@ def checked(settings: Settings) -> Settings:
     UserError names a kind that is not registered, or a setting that its kind does not know.
     """
     for name in settings.interest.models:
-        kind_of(name)
-    interest = _typed(settings.interest, "interest", {name: kind.settings for name, kind in KINDS.items()})
+        model_kind(name)
+    interest = _typed(settings.interest, "interest", {name: kind.settings for name, kind in MODEL_KINDS.items()})
     policy_kind(settings.evaluation.policy.name)
     policies = {name: kind.settings for name, kind in POLICIES.items()}
     policy = _typed(settings.evaluation.policy, "evaluation.policy", policies)

@@ -100,7 +100,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """Features -> a calibrated model of interest, and its P(click) for every pair that selects or judges a policy."""
-    from components.interest import predict_pairs, train_halves, train_interest
+    from components.interest import predict_pairs, train_disjoint_models, train_interest
     from components.policies.eligible import eligible_pairs
     from components.workflow.stage_inputs import built_features, validated
 
@@ -112,7 +112,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
     if model.traits.look is not None:  # what pictures are personalised by
-        for number, each in enumerate(train_halves(built, config)):
+        for number, each in enumerate(train_disjoint_models(built, config)):
             out.files(f"model/halves/{number}", each.files())
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
@@ -172,7 +172,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     from components.evaluation.judging import bots_before, judge_forms
     from components.evaluation.log_checks.leakage import leakage_findings
     from components.evaluation.rewards import logged_rewards, reward_of
-    from components.policies.proposal import Learned, propose
+    from components.policies.proposal import LearnedModels, propose
     from components.simulator import reward_truth
     from components.workflow.evaluation_files import EvaluationRecord, write_evaluation
     from components.workflow.publishing.deployed_policy import read_champion
@@ -188,9 +188,9 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     baseline = None if champion is None else lambda rows, scored: champion.probabilities(tables, rows, scored)
     select, judge = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
     if champion is not None:
-        judge = later_than(judge, champion.package.acting.learned_until)
+        judge = later_than(judge, champion.package.parameters.learned_until)
     choice = consenting(select).selecting(len(final(judge).impressions))
-    learned = Learned(model, built, interest_model(paths))
+    learned = LearnedModels(model, built, interest_model(paths))
     policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
     charged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
     every, since = (judge, model.splits.starts(JUDGE)) if charged else (select, model.splits.starts(SELECT))
@@ -212,7 +212,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     )
     out.files("policy", policy.files())
     simulated = card.simulator is not None
-    record = EvaluationRecord(forms, promised, policy.acting.temperatures, charged, reward, window, simulated)
+    record = EvaluationRecord(forms, promised, policy.parameters.temperatures, charged, reward, window, simulated)
     write_evaluation(record, config, paths, out)
 
 

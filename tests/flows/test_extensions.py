@@ -21,10 +21,10 @@ from components.evaluation.estimators.estimators import (
 from components.evaluation.held_out import JUDGE, held_out
 from components.features import FeatureModel, build_features
 from components.interest import CalibratedModel, predict_pairs
-from components.interest.model_kinds import KINDS
+from components.interest.model_kinds import MODEL_KINDS
 from components.policies import POLICIES
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
-from components.policies.ragged_rows import draw, row_sums
+from components.policies.ragged_rows import draw_per_row, row_sums
 from components.registry.mlflow_store import fetch_package, find_version, open_store
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
@@ -56,7 +56,7 @@ def half_weighted(rows: WeightedRows, shrinkage: float) -> Contributions:
 @pytest.fixture
 def registered(monkeypatch):
     """The three extensions, one line each."""
-    monkeypatch.setitem(KINDS, "category_rates", category_rates.KIND)
+    monkeypatch.setitem(MODEL_KINDS, "category_rates", category_rates.KIND)
     monkeypatch.setitem(POLICIES, "probit", probit_policy.KIND)
     monkeypatch.setitem(ESTIMATORS, "half_ips", Estimator(half_weighted, ModelUse.NONE, FiniteBound.REWARDS))
 
@@ -82,8 +82,8 @@ def acting(package: Path, tables, rows) -> np.ndarray:
     )
     features = FeatureModel.from_files(files_in(UPath(package / "model" / "features")))
     model = CalibratedModel.from_files(files_in(UPath(package / "model" / "interest")))
-    assert (policy.acting.policy, model.name) == ("probit", "category_rates")
-    assert policy.acting.policy_settings == {"error": 0.5, "draws": 64}
+    assert (policy.parameters.policy, model.name) == ("probit", "category_rates")
+    assert policy.parameters.policy_settings == {"error": 0.5, "draws": 64}
     pairs = rows.pairs[["impression_id", "creative_id"]]
     scored = pairs.assign(p_click=predict_pairs(model, build_features(features, tables, FeaturesConfig()), pairs))
     return policy.probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
@@ -105,7 +105,7 @@ def test_what_is_registered_acts_as_what_was_judged(published, tmp_path):
     shown = acting(tmp_path / "fetched", tables, rows)
     np.testing.assert_array_equal(shown, judged)
     np.testing.assert_allclose(row_sums(shown, rows.offsets), 1.0)
-    drawn = draw(shown, rows.offsets, np.random.default_rng(0))
+    drawn = draw_per_row(shown, rows.offsets, np.random.default_rng(0))
     assert (shown[drawn] > 0).all(), "one draw of exact propensities is what acts"
     first = slice(0, rows.offsets[50])
     part = made.probabilities(

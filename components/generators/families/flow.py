@@ -26,7 +26,7 @@ from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Average, Player, Recipe
 from components.generators.training.training_batches import Noise
 from components.images import PictureEncoder
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 WIDTH, CONTROL, BLOCKS = 512, 128, 4
@@ -95,7 +95,7 @@ def recipe(flat: Plane, conditions: Conditions, width: int, learning_rate, seed:
     """The flow in training. Batches must carry `coordinates` (B, D), the photos' places in the plane."""
     dimensions = len(flat.scale)
     moving, slow = (velocity(dimensions, conditions, width, name) for name in ("velocity", "average"))
-    draw_start(seed, moving)
+    draw_initial_weights(seed, moving)
     slow.set_weights(moving.get_weights())
     optimizer = keras.optimizers.Adam(learning_rate, beta_2=0.99)
     optimizer.build(moving.trainable_variables)

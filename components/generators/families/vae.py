@@ -33,7 +33,7 @@ from components.generators.photos.photo_attributes import traits
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Player, Recipe
 from components.generators.training.training_batches import Batches, Noise
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Seconds
 
 WIDTH = 32  # channels after the first halving
@@ -104,7 +104,7 @@ def to_unit(pictures):
 def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, seed: int) -> Recipe:
     """The VAE in training: one player that raises the ELBO."""
     networks = {"encoder": encoder(shape, latent, width), "decoder": decoder(shape, conditions, latent, width)}
-    draw_start(seed, *networks.values())
+    draw_initial_weights(seed, *networks.values())
     variables = tuple(networks["encoder"].trainable_variables + networks["decoder"].trainable_variables)
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=5.0)
     optimizer.build(list(variables))

@@ -19,7 +19,7 @@ from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import input_gradient
 from components.generators.training.recipe import Average, Player, Recipe
 from components.generators.training.training_batches import Noise
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 WIDTH = 32  # channels after the first halving
@@ -51,7 +51,7 @@ def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learni
     """The GAN in training: the critic's turns, then the painter's; the painter's slow average is kept for sampling."""
     paint, judge = painter(shape, conditions, latent, width, "painter"), critic(shape, conditions, width)
     slow = painter(shape, conditions, latent, width, "average")
-    draw_start(seed, paint, judge)
+    draw_initial_weights(seed, paint, judge)
     slow.set_weights(paint.get_weights())
 
     def critic_loss(batch):

@@ -16,7 +16,7 @@ from components.generators.training.gradient_step import compile_call
 from components.generators.training.recipe import Player, Recipe
 from components.generators.training.training_batches import Batches
 from components.generators.training.training_loop import Training
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 
 BATCH, EPOCHS, LEARNING_RATE = 256, 5, 2e-3
 FEATURES = 128
@@ -64,7 +64,7 @@ class Classifier:
 def train_classifier(photos: Photos, seed: int = 0, epochs: int = EPOCHS) -> Classifier:
     """Photos, real or made, -> the classifier after `epochs` passes; the same architecture and rates always."""
     network = _network(photos.shape, len(photos.categories))
-    draw_start(seed, network)
+    draw_initial_weights(seed, network)
     steps = max(1, epochs * len(photos.category) // BATCH)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     optimizer.build(network.trainable_variables)

@@ -12,7 +12,7 @@ from components.generators.keras_generator import network_bytes, network_from_by
 from components.generators.text_to_image.captions import Caption, all_captions, split_captions
 from components.generators.text_to_image.text_encoders import HASHED, Encoder, encoder
 from components.generators.training.recipe import Player, Recipe
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 from components.settings.errors import UserError
 
 READER = "reader.keras"
@@ -82,7 +82,7 @@ def train_reader(
 
     seen, held_out = split_captions(all_captions(categories), seed)
     network = encoder.network(len(categories) + 1 + 3 + 3)
-    draw_start(seed, network)
+    draw_initial_weights(seed, network)
     optimizer = keras.optimizers.Adam(3e-3)
     optimizer.build(network.trainable_variables)
 

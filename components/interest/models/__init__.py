@@ -1,1 +1,1 @@
-"""The models of interest, one file each, and what they share."""
+"""The interest models, one file each, and their shared feature blocks, pair map and initialisation."""

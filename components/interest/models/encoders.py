@@ -1,4 +1,4 @@
-"""Feature tables -> named blocks of float32 columns, scaled so that one prior variance per block makes sense."""
+"""Encode feature tables as blocks of float32 columns, scaled so that one prior variance per block is appropriate."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ import pandas as pd
 from components.features.categoricals import Levels
 from components.settings.errors import UserError
 
-FEWEST = 1e-6  # a column that varies less than this in training is left at its mean: dividing by it would only shout
+MIN_DEVIATION = 1e-6  # a column that varies less in training is not scaled: the division would blow up rounding noise
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Columns (x - mean) / scale, first through sign(x) log(1 + |x|) where `logged`; beyond `cap` they are cut off.
+class NumericBlock:
+    """k numeric columns as (x - mean) / scale, clipped to [-cap, cap]; x is sign(x) log(1 + |x|) first if `logged`.
 
     mean, scale: float64 [k].
     """
@@ -28,14 +28,14 @@ class Numbers:
     @classmethod
     def fit(
         cls, name: str, columns: tuple[str, ...], table: pd.DataFrame, logged: bool = False, pooled: bool = False
-    ) -> "Numbers":
-        """Rows [n] -> block; 0/1 columns stay as they are. pooled: one scale for all, as befits shares and vectors."""
+    ) -> "NumericBlock":
+        """The block fitted on n rows; 0/1 columns are not scaled. pooled: one scale for all (shares, vectors)."""
         values = _values(table, columns, logged)
         binary = np.isin(values, (0.0, 1.0)).all(axis=0)
         mean, deviation = values.mean(axis=0), values.std(axis=0)
         if pooled and len(columns):
             deviation = np.full(len(columns), np.sqrt((deviation**2).mean()))
-        scale = np.where(binary | (deviation < FEWEST), 1.0, deviation)
+        scale = np.where(binary | (deviation < MIN_DEVIATION), 1.0, deviation)
         return cls(name, columns, logged, np.round(np.where(binary, 0.0, mean), 9), np.round(scale, 9))
 
     @property
@@ -44,14 +44,14 @@ class Numbers:
         return len(self.columns)
 
     def encode(self, table: pd.DataFrame) -> np.ndarray:
-        """table [n] -> float32 [n, k]. Raises UserError where it lacks one of the columns."""
+        """The columns of n rows, scaled: float32 [n, k]. Raises UserError if `table` lacks a column."""
         scaled = (_values(table, self.columns, self.logged) - self.mean) / self.scale
         return np.clip(scaled, -self.cap, self.cap).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Codes:
-    """One column of ids or codes -> 0/1 columns, one per level known in training; an unknown one is all zeros."""
+class CategoricalBlock:
+    """One column of ids or codes as 0/1 columns, one per level known in training; an unknown level gives zeros."""
 
     name: str
     column: str
@@ -63,11 +63,11 @@ class Codes:
         return len(self.levels.levels)
 
     def codes(self, table: pd.DataFrame) -> np.ndarray:
-        """table [n] -> int64 [n], -1 for unknown."""
+        """Level of each of n rows, int64 [n]; -1 if unknown."""
         return self.levels.codes(table[self.column])
 
     def encode(self, table: pd.DataFrame) -> np.ndarray:
-        """table [n] -> float32 [n, levels]."""
+        """0/1 columns of n rows, float32 [n, levels]."""
         return self.levels.encode(table[self.column])
 
 

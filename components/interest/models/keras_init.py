@@ -1,8 +1,8 @@
-"""A network's random start from an explicit seed.
+"""Initialise a network's random weights from an explicit seed.
 
-Keras takes the seeds of initialisers from Python's own global generator. Threads of an orchestrator draw from it too
-(retries and heartbeats jitter their delays), so that `keras.utils.set_random_seed` before building a network does not
-make its start repeatable: now and then a rerun began, and ended, elsewhere.
+Keras takes the seeds of initialisers from Python's global generator. Threads of an orchestrator draw from it too
+(retries and heartbeats jitter their delays), so `keras.utils.set_random_seed` before building a network does not make
+its initial weights repeatable: some reruns started, and ended, with other weights.
 """
 
 from collections.abc import Iterator
@@ -10,24 +10,24 @@ from typing import Any
 
 import numpy as np
 
-DRAWN = ("kernel", "embeddings")  # what stock layers start at random
+RANDOM_WEIGHTS = ("kernel", "embeddings")  # attributes of stock layers that are initialised at random
 
 
-def draw_start(seed: int, *networks: Any) -> None:
-    """Draw every random weight of the Keras `networks` anew, from `seed` and the order of layers alone."""
+def draw_initial_weights(seed: int, *networks: Any) -> None:
+    """Redraw every random initial weight of the Keras `networks`, from `seed` and the order of layers alone."""
     random = np.random.default_rng(seed)
     for layer in (layer for network in networks for layer in _layers(network)):
-        for name in DRAWN:
+        for name in RANDOM_WEIGHTS:
             initializer = getattr(layer, f"{name}_initializer", None)
             settings = {} if initializer is None else initializer.get_config()
             if "seed" in settings:
-                own = type(initializer).from_config({**settings, "seed": int(random.integers(2**31))})
+                seeded_initializer = type(initializer).from_config({**settings, "seed": int(random.integers(2**31))})
                 variable = getattr(layer, name)
-                variable.assign(own(variable.shape, dtype=variable.dtype))
+                variable.assign(seeded_initializer(variable.shape, dtype=variable.dtype))
 
 
 def _layers(network: Any) -> Iterator[Any]:
-    """All layers, those of networks within networks in their place."""
+    """All layers in order, including those of nested networks."""
     for layer in network.layers:
         if hasattr(layer, "layers"):
             yield from _layers(layer)

@@ -1,4 +1,4 @@
-"""Logistic regression on the pair map: linear, personal through crosses, shrunk group by group."""
+"""Logistic regression on the pair map: personal through crossed blocks, with one prior variance per group."""
 
 import zipfile
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from components.contract.files.deterministic_archives import stable_skops
 from components.features import Features
 from components.features.categoricals import side_by_side
 from components.features.npz_records import from_npz, to_npz
-from components.interest.model_protocol import CHUNK, Pairs, Tower, meet
+from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
 from components.interest.models.feature_blocks import ONE
 from components.interest.models.pair_design import PairMap, Term
-from components.interest.models.prior_variance import LEAST, informative_rows, maximise_evidence
+from components.interest.models.prior_variance import MIN_VARIANCE, informative_rows, maximise_evidence
 from components.settings.errors import UserError
 from components.settings.sections import NoSettings
 
-MAP, ESTIMATOR = "pairs.npz", "logistic.skops"
-# what a stored estimator may be made of beyond what skops itself trusts: nothing
-TRUSTED: tuple[str, ...] = ()
-ROWS = 8192
+PAIR_MAP_FILE, ESTIMATOR_FILE = "pairs.npz", "logistic.skops"
+# types that a stored estimator may contain beyond those that skops trusts: none
+TRUSTED_TYPES: tuple[str, ...] = ()
+ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
-class Scales:
-    """The pair map, and the standard deviation of each coefficient's prior, float64 [d] (inputs: columns times it)."""
+class ScaledPairMap:
+    """The pair map, and the prior's standard deviation of each weight, float64 [d]; inputs are columns times it."""
 
     pairs: PairMap
     deviations: np.ndarray
@@ -34,111 +34,115 @@ class Scales:
 
 @dataclass(frozen=True)
 class Logistic:
-    """scales: how a pair becomes inputs; estimator: a fitted sklearn LogisticRegression over them, with C = 1."""
+    """scales: maps a pair to inputs; estimator: an sklearn LogisticRegression fitted on these inputs, with C = 1."""
 
-    scales: Scales
+    scales: ScaledPairMap
     estimator: object
     name: str = "logistic"
 
     @property
     def weights(self) -> np.ndarray:
-        """float64 [d], the coefficients on the pair map's own columns."""
+        """The coefficients on the unscaled columns of the pair map, float64 [d]."""
         weights = np.zeros(len(self.scales.deviations))
         used = np.flatnonzero(self.scales.deviations)
         weights[used] = self.estimator.coef_[0].astype(np.float64) * self.scales.deviations[used]
         return weights
 
     def logits(self, pairs: Pairs) -> np.ndarray:
-        """n pairs -> log-odds of a click, float64 [n]."""
+        """Log-odds of a click of n pairs, float64 [n]."""
         matrices, slopes = self.scales.pairs.unfold(self.weights)
         left, right = _towers(self.scales.pairs, matrices, pairs)
-        logits = meet(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
-        return logits + pairs.valued(self.scales.pairs.pairs) @ slopes
+        logits = tower_logits(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
+        return logits + pairs.values_of(self.scales.pairs.pairs) @ slopes
 
     def files(self) -> dict[str, bytes]:
-        """The pair map as npz, the estimator as skops."""
+        """File name -> bytes: the pair map as npz, the estimator as skops."""
         import skops.io
 
-        return {MAP: to_npz(self.scales), ESTIMATOR: stable_skops(skops.io.dumps(self.estimator))}
+        return {PAIR_MAP_FILE: to_npz(self.scales), ESTIMATOR_FILE: stable_skops(skops.io.dumps(self.estimator))}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Logistic":
-        """What `files` wrote -> model. Raises UserError where a file is missing or holds types we do not trust."""
+        """The model that `files` wrote. Raises UserError if a file is missing, damaged or holds untrusted types."""
         import skops.io
 
         try:
-            scales = from_npz(Scales, files[MAP])
-            return cls(scales, skops.io.loads(files[ESTIMATOR], trusted=list(TRUSTED)))
+            scales = from_npz(ScaledPairMap, files[PAIR_MAP_FILE])
+            return cls(scales, skops.io.loads(files[ESTIMATOR_FILE], trusted=list(TRUSTED_TYPES)))
         except KeyError as error:
             raise UserError(f"a logistic interest model lacks {error.args[0]}") from None
         except (TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(f"{ESTIMATOR} is no logistic interest model: {error}") from None
+            raise UserError(f"{ESTIMATOR_FILE} is not a logistic interest model: {error}") from None
 
 
-def train_logistic(features: Features, taught: Pairs, click: np.ndarray, config: NoSettings, seed: int) -> Logistic:
-    """The training pairs and their clicks 0/1 [n] -> model: priors by evidence, then coefficients from every row."""
+def train_logistic(features: Features, training: Pairs, click: np.ndarray, config: NoSettings, seed: int) -> Logistic:
+    """The model of training pairs and clicks 0/1 [n]: prior variances by evidence, then coefficients from all rows."""
     from sklearn.linear_model import LogisticRegression
 
-    pairs = PairMap.fit(features, taught.impressions, taught.names)
-    telling = informative_rows(click, seed)
-    found = maximise_evidence(_design(pairs, taught, telling), click[telling], pairs.groups, float(click.mean()))
-    deviations = np.where(found.variances > LEAST, np.sqrt(found.variances), 0.0)
-    # scikit-learn wants a column: where every group is off, one of no weight keeps the model its base rate
-    deviations[0] = max(deviations[0], np.sqrt(LEAST))
+    pairs = PairMap.fit(features, training.impressions, training.names)
+    informative = informative_rows(click, seed)
+    priors = maximise_evidence(
+        _design(pairs, training, informative), click[informative], pairs.groups, float(click.mean())
+    )
+    deviations = np.where(priors.variances > MIN_VARIANCE, np.sqrt(priors.variances), 0.0)
+    # scikit-learn needs a column: if every group is off, one with a negligible prior leaves the base rate alone
+    deviations[0] = max(deviations[0], np.sqrt(MIN_VARIANCE))
     used = np.flatnonzero(deviations)
     estimator = LogisticRegression(C=1.0, solver="lbfgs", max_iter=300, tol=1e-7, warm_start=True)
-    # the evidence's own coefficients are nearly right already: starting there saves most of the passes over the rows
-    estimator.coef_ = (found.weights[used] / deviations[used])[None, :]
-    estimator.intercept_ = np.array([found.intercept])
-    return Logistic(Scales(pairs, deviations), estimator.fit(_inputs(pairs, taught, deviations, used), click))
+    # the coefficients at the evidence's maximum are nearly right: starting there saves most passes over the rows
+    estimator.coef_ = (priors.weights[used] / deviations[used])[None, :]
+    estimator.intercept_ = np.array([priors.intercept])
+    return Logistic(ScaledPairMap(pairs, deviations), estimator.fit(_inputs(pairs, training, deviations, used), click))
 
 
-def _design(pairs: PairMap, taught: Pairs, rows: np.ndarray) -> np.ndarray:
-    """Numbers of pairs [n] -> float32 [n, d]."""
-    impressions = taught.impressions.iloc[taught.row[rows]]
-    return pairs.design(impressions, taught.creatives.iloc[taught.column[rows]], taught.values[rows])
+def _design(pairs: PairMap, training: Pairs, rows: np.ndarray) -> np.ndarray:
+    """The design columns of the pairs `rows`, int64 [n]: float32 [n, d]."""
+    impressions = training.impressions.iloc[training.row[rows]]
+    return pairs.design(impressions, training.creatives.iloc[training.column[rows]], training.values[rows])
 
 
-def _inputs(pairs: PairMap, taught: Pairs, deviations: np.ndarray, used: np.ndarray):
-    """All training pairs -> the used columns times their prior's deviation, sparse float64 [n, used]."""
+def _inputs(pairs: PairMap, training: Pairs, deviations: np.ndarray, used: np.ndarray):
+    """The columns `used` of all training pairs times their prior's deviation, sparse [n, used]."""
     from scipy.sparse import csr_array, vstack
 
     scale = deviations[used].astype(np.float32)
     blocks = [
-        csr_array(_design(pairs, taught, np.arange(start, min(start + ROWS, len(taught.row))))[:, used] * scale)
-        for start in range(0, len(taught.row), ROWS)
+        csr_array(
+            _design(pairs, training, np.arange(start, min(start + ROWS_AT_ONCE, len(training.row))))[:, used] * scale
+        )
+        for start in range(0, len(training.row), ROWS_AT_ONCE)
     ]
     return vstack(blocks).tocsr()
 
 
-def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], asked: Pairs) -> tuple[Tower, Tower]:
-    """Equation (1) of the pair map as two towers: x' W over the creative's crossed blocks against those blocks."""
-    # terms that the evidence has switched off cost nothing here: neither their products nor their blocks are made
-    live = tuple((term, matrix) for term, matrix in zip(pairs.terms, matrices, strict=True) if matrix.any())
-    met = tuple(dict.fromkeys(term.right for term, _ in live if ONE not in (term.left, term.right)))
-    z = pairs.right.encode(asked.creatives, tuple(term.right for term, _ in live))
-    bias = np.zeros(len(asked.creatives))
-    for term, matrix in live:
+def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], scored: Pairs) -> tuple[Tower, Tower]:
+    """Equation (1) of the pair map as two towers: the left vectors are x' W, the right ones the crossed blocks of z."""
+    # terms with all weights 0 are skipped: neither their products nor their blocks are computed
+    active = tuple((term, matrix) for term, matrix in zip(pairs.terms, matrices, strict=True) if matrix.any())
+    crossed = tuple(dict.fromkeys(term.right for term, _ in active if ONE not in (term.left, term.right)))
+    z = pairs.right.encode(scored.creatives, tuple(term.right for term, _ in active))
+    bias = np.zeros(len(scored.creatives))
+    for term, matrix in active:
         if term.left == ONE:
             bias += z[term.right] @ matrix[0]
-    right = Tower(side_by_side([z[name] for name in met], len(bias)), bias)
-    parts = [
-        _left_tower(pairs, live, met, asked.impressions.iloc[start : start + CHUNK])
-        for start in range(0, len(asked.impressions), CHUNK)
+    right = Tower(side_by_side([z[name] for name in crossed], len(bias)), bias)
+    chunks = [
+        _left_tower(pairs, active, crossed, scored.impressions.iloc[start : start + CHUNK])
+        for start in range(0, len(scored.impressions), CHUNK)
     ]
-    left = Tower(np.concatenate([part.vectors for part in parts]), np.concatenate([part.bias for part in parts]))
+    left = Tower(np.concatenate([chunk.vectors for chunk in chunks]), np.concatenate([chunk.bias for chunk in chunks]))
     return left, right
 
 
 def _left_tower(
-    pairs: PairMap, live: tuple[tuple[Term, np.ndarray], ...], met: tuple[str, ...], rows: pd.DataFrame
+    pairs: PairMap, active: tuple[tuple[Term, np.ndarray], ...], crossed: tuple[str, ...], rows: pd.DataFrame
 ) -> Tower:
-    x = pairs.left.encode(rows, tuple(term.left for term, _ in live))
+    x = pairs.left.encode(rows, tuple(term.left for term, _ in active))
     bias = np.zeros(len(rows))
-    vectors = {name: np.zeros((len(rows), pairs.right.width(name)), dtype=np.float32) for name in met}
-    for term, matrix in live:
+    vectors = {name: np.zeros((len(rows), pairs.right.width(name)), dtype=np.float32) for name in crossed}
+    for term, matrix in active:
         if term.right == ONE:
             bias += x[term.left] @ matrix[:, 0]
         elif term.left != ONE:
             vectors[term.right] += x[term.left] @ matrix.astype(np.float32)
-    return Tower(side_by_side([vectors[name] for name in met], len(rows)), bias)
+    return Tower(side_by_side([vectors[name] for name in crossed], len(rows)), bias)

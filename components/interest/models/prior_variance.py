@@ -1,35 +1,39 @@
-"""Rows, clicks and groups of coefficients -> a prior variance for each group, by maximum evidence.
+"""Prior variances of groups of logistic-regression coefficients, by maximum evidence.
 
-Logistic regression with w_j ~ N(0, t_g) for j in group g. The t_g that make the clicks most probable after integrating
-w out (MacKay 1992, "The evidence framework applied to classification networks") are found on the Laplace approximation:
+The model is logistic regression with w_j ~ N(0, t_g) for j in group g. The t_g maximise the probability of the clicks
+with w integrated out (MacKay 1992, "The evidence framework applied to classification networks"), on the Laplace
+approximation:
 
     A = H + diag(1 / t),  w = A^-1 b,      H = sum p (1 - p) x x',  b = H w + sum (y - p) x                       (1)
-    gamma_g = n_g - trace_g(A^-1) / t_g,   t_g = |w_g|^2 / (gamma_g + 2 RESTRAINT)                                (2)
+    gamma_g = n_g - trace_g(A^-1) / t_g,   t_g = |w_g|^2 / (gamma_g + 2 PRIOR_POWER)                              (2)
 
-RESTRAINT = a stands for a prior p(t) ~ t^-a. With a = 0, of sixty groups that mean nothing a third would find some
-variance by accident; a = 1 is the scale-free prior (Tipping 2001), under which they do not.
+PRIOR_POWER = a stands for a prior p(t) ~ t^-a. With a = 0, a third of sixty groups without any effect would get some
+variance by chance; with a = 1, the scale-free prior (Tipping 2001), they do not.
 
-This is hierarchical shrinkage without a grid: what the clicks do not support goes to zero group by group, and with no
-signal at all the model is its base rate.
+This is hierarchical shrinkage without a grid search: groups that the clicks do not support go to zero, and without any
+signal the model predicts the base rate.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# each round fits a parabola to the likelihood around the current w, (1), then updates t so often, (2); the first round
-# updates nothing, for at w = 0 the parabola is too far off to judge a variance by
+# updates of t by (2) in each round, after the round's quadratic approximation (1) around the current w; the first round
+# has none, because the approximation at w = 0 is too rough to judge a variance
 UPDATES = (0, 3, 3, 3, 3, 3)
-START = 0.01  # a standard deviation of 0.1 in log-odds per coefficient
-RESTRAINT = 1.0
-LEAST, MOST = 1e-5, 1.0  # below LEAST (0.3 % of the odds) a group is off; MOST keeps a separable group finite
-ROWS, CONTROLS = 50_000, 8  # all rows up to ROWS; beyond, at least so many non-clicks per click
+START_VARIANCE = 0.01  # a standard deviation of 0.1 in log-odds per coefficient
+PRIOR_POWER = 1.0
+MIN_VARIANCE, MAX_VARIANCE = (
+    1e-5,
+    1.0,
+)  # below MIN_VARIANCE (0.3 % of the odds) a group is off; MAX_VARIANCE bounds a separable group
+MAX_ROWS, CONTROLS = 50_000, 8  # all rows up to MAX_ROWS; beyond it at least CONTROLS non-clicks per click
 CHUNK = 8192
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """intercept; weights: float64 [d]; variances: float64 [d], each column's prior variance t_g."""
+class FittedPriors:
+    """intercept; weights: float64 [d]; variances: float64 [d], the prior variance t_g of each column."""
 
     intercept: float
     weights: np.ndarray
@@ -37,87 +41,87 @@ class Evidence:
 
 
 def informative_rows(click: np.ndarray, seed: int) -> np.ndarray:
-    """click 0/1 [n] -> the rows that find the variances, int64 [m] ascending: all of a small log, else a sample.
+    """Rows to fit the variances on, int64 [m] ascending, for clicks 0/1 [n]: all rows of a small log, else a sample.
 
-    Clicks are rare, so nearly all information is in them: 8 non-clicks per click leave the standard errors 6 % wider
-    than all of them would (Breslow & Day 1980), and only the intercept must be put right (`maximise_evidence`).
+    Clicks are rare and hold nearly all information: with 8 non-clicks per click the standard errors are 6 % wider than
+    with all of them (Breslow & Day 1980). Only the intercept needs a correction (`maximise_evidence`).
     """
-    clicks, others = np.flatnonzero(click > 0), np.flatnonzero(click == 0)
-    wanted = max(ROWS - len(clicks), CONTROLS * len(clicks))
-    if len(others) > wanted:
-        others = np.random.default_rng(seed).choice(others, wanted, replace=False)
-    return np.sort(np.concatenate([clicks, others]))
+    clicks, non_clicks = np.flatnonzero(click > 0), np.flatnonzero(click == 0)
+    sample_size = max(MAX_ROWS - len(clicks), CONTROLS * len(clicks))
+    if len(non_clicks) > sample_size:
+        non_clicks = np.random.default_rng(seed).choice(non_clicks, sample_size, replace=False)
+    return np.sort(np.concatenate([clicks, non_clicks]))
 
 
-def maximise_evidence(rows: np.ndarray, click: np.ndarray, groups: tuple[str, ...], base_rate: float) -> Evidence:
-    """rows float32 [m, d], click 0/1 [m], each column's group -> Evidence; the intercept is set for `base_rate`.
+def maximise_evidence(rows: np.ndarray, click: np.ndarray, groups: tuple[str, ...], base_rate: float) -> FittedPriors:
+    """The priors of rows float32 [m, d], clicks 0/1 [m] and each column's group; the intercept fits `base_rate`.
 
-    A case-control sample shifts the intercept alone, by the log of the ratio of its odds to the log's (Prentice & Pyke
-    1979).
+    A case-control sample shifts the intercept alone: by the logarithm of the sample's odds over the whole log's odds
+    (Prentice & Pyke 1979).
     """
     names, member = np.unique(np.array(groups, dtype=str), return_inverse=True)
     sizes = np.bincount(member, minlength=len(names)).astype(np.float64)
-    variances = np.full(len(names), START)
-    weights = np.zeros(len(groups) + 1)  # the intercept first, under a flat prior
+    variances = np.full(len(names), START_VARIANCE)
+    weights = np.zeros(len(groups) + 1)  # the intercept comes first and has a flat prior
     weights[0] = _log_odds(float(click.mean()))
     for updates in UPDATES:
-        # a group that is off stays off, so that after the first round the matrices are as small as the signal
-        alive = np.flatnonzero(variances[member] > LEAST)
-        kept = np.concatenate([[0], alive + 1])
-        curvature, slope = _expand(rows[:, alive], click, weights[kept])
-        target = curvature @ weights[kept] + slope
-        mean, spread = _posterior(curvature, target, variances[member[alive]])
+        # a group that is off stays off, which shrinks the matrices after the first rounds
+        active = np.flatnonzero(variances[member] > MIN_VARIANCE)
+        active_weights = np.concatenate([[0], active + 1])
+        curvature, gradient = _curvature_and_gradient(rows[:, active], click, weights[active_weights])
+        target = curvature @ weights[active_weights] + gradient
+        mean, covariance_diagonal = _posterior(curvature, target, variances[member[active]])
         for _ in range(updates):
-            variances = _update(mean[1:], spread[1:], variances, member[alive], sizes)
-            mean, spread = _posterior(curvature, target, variances[member[alive]])
+            variances = _updated_variances(mean[1:], covariance_diagonal[1:], variances, member[active], sizes)
+            mean, covariance_diagonal = _posterior(curvature, target, variances[member[active]])
         weights = np.zeros(len(groups) + 1)
-        weights[kept] = mean
+        weights[active_weights] = mean
     shift = _log_odds(base_rate) - _log_odds(float(click.mean()))
-    return Evidence(float(weights[0]) + shift, weights[1:], variances[member])
+    return FittedPriors(float(weights[0]) + shift, weights[1:], variances[member])
 
 
 def _log_odds(share: float) -> float:
     return float(np.log(share / (1.0 - share)))
 
 
-def _expand(rows: np.ndarray, click: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _curvature_and_gradient(rows: np.ndarray, click: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """H [d + 1, d + 1] and the gradient [d + 1] of the log-likelihood at `weights`."""
     width = len(weights)
-    curvature, slope = np.zeros((width, width)), np.zeros(width)
+    curvature, gradient = np.zeros((width, width)), np.zeros(width)
     for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        probability = 1.0 / (1.0 + np.exp(-(weights[0] + part @ weights[1:].astype(np.float32))))
-        noise = np.sqrt(probability * (1.0 - probability)).astype(np.float32)
-        scaled = np.concatenate([noise[:, None], part * noise[:, None]], axis=1)
+        chunk = rows[start : start + CHUNK]
+        probability = 1.0 / (1.0 + np.exp(-(weights[0] + chunk @ weights[1:].astype(np.float32))))
+        deviation = np.sqrt(probability * (1.0 - probability)).astype(np.float32)
+        scaled = np.concatenate([deviation[:, None], chunk * deviation[:, None]], axis=1)
         curvature += scaled.T @ scaled
         residual = click[start : start + CHUNK] - probability
-        slope[0] += residual.sum()
-        slope[1:] += residual.astype(np.float32) @ part
-    return curvature, slope
+        gradient[0] += residual.sum()
+        gradient[1:] += residual.astype(np.float32) @ chunk
+    return curvature, gradient
 
 
 def _posterior(curvature: np.ndarray, target: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [d + 1] of (1) and the diagonal of A^-1; columns of groups that are off are left out and get 0."""
+    """Mean of (1) and the diagonal of A^-1, float64 [d + 1] each; 0 for the columns of groups that are off."""
     from scipy.linalg.blas import dsymv
     from scipy.linalg.lapack import dpotrf, dpotri
 
-    alive = np.flatnonzero(np.concatenate([[True], variances > LEAST]))
-    precision = curvature[np.ix_(alive, alive)]
-    precision[np.arange(1, len(alive)), np.arange(1, len(alive))] += 1.0 / variances[alive[1:] - 1]
+    active = np.flatnonzero(np.concatenate([[True], variances > MIN_VARIANCE]))
+    precision = curvature[np.ix_(active, active)]
+    precision[np.arange(1, len(active)), np.arange(1, len(active))] += 1.0 / variances[active[1:] - 1]
     factor, _ = dpotrf(precision, lower=1)
-    lower, _ = dpotri(factor, lower=1)  # from the factor: a third of the work of solving for the identity
-    mean, spread = np.zeros(len(target)), np.zeros(len(target))
-    mean[alive], spread[alive] = dsymv(1.0, lower, target[alive], lower=1), np.diag(lower)
-    return mean, spread
+    lower, _ = dpotri(factor, lower=1)  # the inverse from the factor costs a third of solving for the identity
+    mean, covariance_diagonal = np.zeros(len(target)), np.zeros(len(target))
+    mean[active], covariance_diagonal[active] = dsymv(1.0, lower, target[active], lower=1), np.diag(lower)
+    return mean, covariance_diagonal
 
 
-def _update(
-    weights: np.ndarray, spread: np.ndarray, variances: np.ndarray, member: np.ndarray, sizes: np.ndarray
+def _updated_variances(
+    weights: np.ndarray, covariance_diagonal: np.ndarray, variances: np.ndarray, member: np.ndarray, sizes: np.ndarray
 ) -> np.ndarray:
-    """Equation (2) per group; a group that is off stays off."""
+    """The variances after one update by equation (2), float64 [groups]; a group that is off stays off."""
     groups = len(sizes)
     squares = np.bincount(member, weights**2, groups)
-    alive = variances > LEAST
-    safe = np.where(alive, variances, 1.0)
-    determined = np.clip(sizes - np.bincount(member, spread, groups) / safe, 1e-6, sizes)
-    return np.where(alive, np.clip(squares / (determined + 2 * RESTRAINT), 0.0, MOST), 0.0)
+    active = variances > MIN_VARIANCE
+    divisor = np.where(active, variances, 1.0)
+    determined = np.clip(sizes - np.bincount(member, covariance_diagonal, groups) / divisor, 1e-6, sizes)
+    return np.where(active, np.clip(squares / (determined + 2 * PRIOR_POWER), 0.0, MAX_VARIANCE), 0.0)

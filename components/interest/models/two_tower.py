@@ -1,9 +1,9 @@
-"""A two-tower network: what a linear map of crosses cannot say. Written on Keras 3, so any of its backends trains it.
+"""A two-tower network on Keras 3: interactions beyond the linear pair map.
 
     logit(x, z) = a(x) + b(z) + c[creative] + s(x) . t(z) + sum_k m_k x_k z_k + r.pair
 
-s and t are small perceptrons into one space (two-tower retrieval: Covington et al. 2016; Yi et al. 2019), m weighs the
-coordinates in which a shopper's taste and a creative share a name. Both towers can be run once per row, not per pair.
+s and t are small perceptrons into one space (two-tower retrieval: Covington et al. 2016; Yi et al. 2019). m weighs the
+columns that have the same name on both sides, such as a category. Each tower runs once per row, not once per pair.
 """
 
 import logging
@@ -23,33 +23,33 @@ from components.contract.files.deterministic_archives import stable_keras
 from components.features import Features
 from components.features.categoricals import side_by_side
 from components.features.npz_records import from_npz, to_npz
-from components.interest.model_protocol import CHUNK, Pairs, Tower, meet
-from components.interest.models.keras_init import draw_start
+from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
+from components.interest.models.keras_init import draw_initial_weights
 from components.interest.models.pair_design import ALONG, MATCH, PairMap
 from components.settings.errors import UserError
 from components.settings.sections import Count, Section
 
 log = logging.getLogger("adloom")
 
-MAP, WEIGHTS = "pairs.npz", "network.keras"
-HELD_OUT = 0.1  # the last tenth of the training rows tells when to stop; then its epoch's weights are kept
-SPACE = 16  # length of a tower's vector
+PAIR_MAP_FILE, NETWORK_FILE = "pairs.npz", "network.keras"
+HELD_OUT_SHARE = 0.1  # the last tenth of the training rows decides when to stop and which epoch's weights to keep
+VECTOR_LENGTH = 16  # of a tower's vector
 DROPOUT = 0.2
 
 
 class NetworkConfig(Section):
     """Settings of `interest.network`."""
 
-    epochs: Count = 12  # at most; training stops when two in a row bring nothing
+    epochs: Count = 12  # at most; training stops after two in a row without a gain
     batch_size: Count = 4096
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     hidden: tuple[Count, ...] = (64, 32)
-    l2: Annotated[float, Field(ge=0)] = 1e-4  # counts against the mean loss of a row
+    l2: Annotated[float, Field(ge=0)] = 1e-4  # weight of the penalty beside the mean loss of a row
 
 
 @dataclass(frozen=True)
 class EpochStep:
-    """One pass over the training rows: mean log loss on them while learning, and on the held-out last tenth after."""
+    """One epoch: mean log loss on its training rows during the epoch, and on the held-out last tenth after it."""
 
     epoch: int
     train_loss: float
@@ -58,94 +58,100 @@ class EpochStep:
 
 @dataclass(frozen=True)
 class Network:
-    """pairs: how rows become inputs; model: the keras model of the equation above, its towers layers of it."""
+    """pairs: maps rows to inputs; model: the Keras model of the equation above, whose towers are layers of it."""
 
     pairs: PairMap
     model: object
     name: str = "network"
 
     def logits(self, pairs: Pairs) -> np.ndarray:
-        """n pairs -> log-odds of a click, float64 [n]."""
+        """Log-odds of a click of n pairs, float64 [n]."""
         left = _run(self.model.get_layer("person"), _person_inputs(self.pairs, pairs.impressions))
         right = _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, pairs.creatives))
-        logits = meet(left, right, pairs.row, pairs.column)
+        logits = tower_logits(left, right, pairs.row, pairs.column)
         if self.pairs.pairs:
             slopes = self.model.get_layer("pair_slopes").get_weights()[0][:, 0]
-            logits += pairs.valued(self.pairs.pairs) @ slopes.astype(np.float64)
+            logits += pairs.values_of(self.pairs.pairs) @ slopes.astype(np.float64)
         return logits
 
     def files(self) -> dict[str, bytes]:
-        """The pair map as npz, the network in Keras' own format."""
+        """File name -> bytes: the pair map as npz, the network in the format of Keras."""
         with TemporaryDirectory() as folder:  # Keras writes to a path only
-            path = Path(folder) / WEIGHTS
+            path = Path(folder) / NETWORK_FILE
             self.model.save(path)
-            return {MAP: to_npz(self.pairs), WEIGHTS: stable_keras(path.read_bytes())}
+            return {PAIR_MAP_FILE: to_npz(self.pairs), NETWORK_FILE: stable_keras(path.read_bytes())}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Network":
-        """What `files` wrote -> model. Raises UserError where a file is missing or is something else."""
+        """The model that `files` wrote. Raises UserError if a file is missing or damaged."""
         import keras
 
-        if MAP not in files or WEIGHTS not in files:
-            raise UserError(f"a network interest model needs the files {MAP} and {WEIGHTS}")
-        check_network(files[WEIGHTS], WEIGHTS)
+        if PAIR_MAP_FILE not in files or NETWORK_FILE not in files:
+            raise UserError(f"a network interest model needs the files {PAIR_MAP_FILE} and {NETWORK_FILE}")
+        check_network(files[NETWORK_FILE], NETWORK_FILE)
         with TemporaryDirectory() as folder:
-            path = Path(folder) / WEIGHTS
-            path.write_bytes(files[WEIGHTS])
+            path = Path(folder) / NETWORK_FILE
+            path.write_bytes(files[NETWORK_FILE])
             try:
-                return cls(from_npz(PairMap, files[MAP]), keras.saving.load_model(path, compile=False, safe_mode=True))
+                return cls(
+                    from_npz(PairMap, files[PAIR_MAP_FILE]),
+                    keras.saving.load_model(path, compile=False, safe_mode=True),
+                )
             except (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile) as error:
-                raise UserError(f"{WEIGHTS} is no network interest model: {error}") from None
+                raise UserError(f"{NETWORK_FILE} is not a network interest model: {error}") from None
 
 
-def train_network(features: Features, taught: Pairs, click: np.ndarray, config: NetworkConfig, seed: int) -> Network:
-    """The training pairs in order of time, and their clicks 0/1 [n] -> the best network of all epochs."""
-    for step, best in train_epochs(features, taught, click, config, seed):  # noqa: B007 - the last one is kept
+def train_network(features: Features, training: Pairs, click: np.ndarray, config: NetworkConfig, seed: int) -> Network:
+    """The best network of all epochs, for training pairs in order of time and clicks 0/1 [n]."""
+    for step, best in train_epochs(features, training, click, config, seed):  # noqa: B007 - the last one is returned
         log.info("network: epoch %d: log loss %.5f, held out %.5f", step.epoch, step.train_loss, step.held_out_loss)
     return best
 
 
 def train_epochs(
-    features: Features, taught: Pairs, click: np.ndarray, config: NetworkConfig, seed: int
+    features: Features, training: Pairs, click: np.ndarray, config: NetworkConfig, seed: int
 ) -> Iterator[tuple[EpochStep, Network]]:
-    """The training pairs in order of time, and their clicks 0/1 [n] -> after each epoch its record and the best so far.
+    """After each epoch its record and the network; the last network has the best epoch's weights.
 
-    Stops after `config.epochs`, or when two epochs in a row have not made the held-out loss smaller.
+    Pairs are in order of time, with clicks 0/1 [n]. Stops after `config.epochs`, or when two epochs in a row have not
+    lowered the held-out loss.
     """
     import keras
 
-    pairs = PairMap.fit(features, taught.impressions, taught.names)
-    learn, held_out = _split(taught, len(click) - max(1, int(len(click) * HELD_OUT)))
-    told = click[: len(learn.row)]
-    model = build_network(pairs, float(told.mean()), config, seed)
-    draw_start(seed, model)
+    pairs = PairMap.fit(features, training.impressions, training.names)
+    learning, held_out = _split(training, len(click) - max(1, int(len(click) * HELD_OUT_SHARE)))
+    training_clicks = click[: len(learning.row)]
+    model = build_network(pairs, float(training_clicks.mean()), config, seed)
+    draw_initial_weights(seed, model)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
-    inputs = _Inputs(_person_inputs(pairs, learn.impressions), _advert_inputs(pairs, learn.creatives), learn)
+    inputs = _Inputs(_person_inputs(pairs, learning.impressions), _advert_inputs(pairs, learning.creatives), learning)
     rng = np.random.default_rng(seed)
     start = best = model.get_weights()
-    base = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
-    waited = 0
+    start_losses = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(training_clicks) :])
+    epochs_without_gain = 0
     for epoch in range(1, config.epochs + 1):
-        train_loss = _one_pass(model, inputs, told, config.batch_size, rng)
-        losses = _held_out_losses(Network(pairs, model), held_out, click[len(told) :])
+        train_loss = _one_pass(model, inputs, training_clicks, config.batch_size, rng)
+        losses = _held_out_losses(Network(pairs, model), held_out, click[len(training_clicks) :])
         better = losses.mean() < best_losses.mean()
-        best, best_losses, waited = (model.get_weights(), losses, 0) if better else (best, best_losses, waited + 1)
-        stop = waited == 2 or epoch == config.epochs
+        best, best_losses, epochs_without_gain = (
+            (model.get_weights(), losses, 0) if better else (best, best_losses, epochs_without_gain + 1)
+        )
+        stop = epochs_without_gain == 2 or epoch == config.epochs
         if stop:
-            model.set_weights(best if _surely_better(best_losses, base) else start)
+            model.set_weights(best if _surely_better(best_losses, start_losses) else start)
         yield EpochStep(epoch, train_loss, float(losses.mean())), Network(pairs, model)
         if stop:
             return
 
 
 def build_network(pairs: PairMap, base_rate: float, config: NetworkConfig, seed: int):
-    """The keras model of the equation above, starting at the base rate for every pair."""
+    """The Keras model of the equation above; its initial weights predict the base rate for every pair."""
     import keras
     from keras import layers
 
-    shared = _namesakes(pairs)
-    person = keras.Model(*_person(pairs, shared, config, seed), name="person")
-    advert = keras.Model(*_advert(pairs, shared, base_rate, config, seed), name="advert")
+    namesakes = _namesakes(pairs)
+    person = keras.Model(*_person(pairs, namesakes, config, seed), name="person")
+    advert = keras.Model(*_advert(pairs, namesakes, base_rate, config, seed), name="advert")
     s, a = person(person.inputs)  # (n, SPACE + shared), (n, 1)
     t, b = advert(advert.inputs)
     logit = layers.Add(name="logit")([layers.Dot(axes=1, name="meeting")([s, t]), a, b])  # (n, 1)
@@ -158,27 +164,27 @@ def build_network(pairs: PairMap, base_rate: float, config: NetworkConfig, seed:
     return keras.Model(inputs, logit, name="interest")
 
 
-def _person(pairs: PairMap, shared: tuple[tuple[str, str], ...], config: NetworkConfig, seed: int):
+def _person(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], config: NetworkConfig, seed: int):
     import keras
     from keras import layers
 
     x = keras.Input((sum(block.width for block in (*pairs.left.numbers, *pairs.left.codes)),), name="person_x")
-    likes = keras.Input((sum(pairs.left.width(left) for left, _ in shared),), name="person_likes")
+    likes = keras.Input((sum(pairs.left.width(left) for left, _ in namesakes),), name="person_likes")
     vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config, seed), likes])
     return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
 
 
-def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: float, config: NetworkConfig, seed: int):
+def _advert(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], base_rate: float, config: NetworkConfig, seed: int):
     import keras
     from keras import layers
 
-    width = sum(pairs.right.width(right) for _, right in shared)
+    width = sum(pairs.right.width(right) for _, right in namesakes)
     z = keras.Input((sum(block.width for block in pairs.right.numbers),), name="advert_z")
     shows = keras.Input((width,), name="advert_shows")
     start = keras.initializers.Constant(float(np.log(base_rate / (1 - base_rate))))
     bias = [layers.Dense(1, bias_initializer=start, name="advert_bias", **_small(config))(z)]
     ids = []
-    for block in pairs.right.codes:  # an id's own effect, row 0 for one never seen
+    for block in pairs.right.codes:  # the effect c of an id; row 0 is for ids never seen
         code = keras.Input((), dtype="int32", name=f"advert_{block.name}")
         bias.append(
             layers.Embedding(
@@ -190,27 +196,29 @@ def _advert(pairs: PairMap, shared: tuple[tuple[str, str], ...], base_rate: floa
             )(code)
         )
         ids.append(code)
-    weigh = layers.EinsumDense(
+    namesake_weights = layers.EinsumDense(
         "nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config), name="namesakes"
     )
-    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config, seed), weigh(shows)])
+    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config, seed), namesake_weights(shows)])
     return [z, shows, *ids], [vector, layers.Add(name="advert_sum")(bias) if len(bias) > 1 else bias[0]]
 
 
 def _perceptron(x, tower: str, config: NetworkConfig, seed: int):
-    """[n, k] -> [n, SPACE]. Every layer is named, for Keras' own counters differ between runs of one process."""
+    """Layers from [n, k] to [n, VECTOR_LENGTH], all named, because Keras' counters differ between runs of a process."""
     from keras import layers
 
     for depth, width in enumerate(config.hidden):
         x = layers.Dense(width, activation="gelu", kernel_regularizer=_l2(config), name=f"{tower}_hidden{depth}")(x)
         x = layers.Dropout(DROPOUT, seed=seed + depth, name=f"{tower}_dropout{depth}")(x)
-    # one tower starts at 0, so that the first products are 0; the other must not, or neither would ever move
-    start = "zeros" if tower == "person" else "glorot_uniform"
-    return layers.Dense(SPACE, kernel_initializer=start, kernel_regularizer=_l2(config), name=f"{tower}_space")(x)
+    # one tower starts at 0, so that the first products are 0; with both at 0 all gradients would be 0
+    initializer = "zeros" if tower == "person" else "glorot_uniform"
+    return layers.Dense(
+        VECTOR_LENGTH, kernel_initializer=initializer, kernel_regularizer=_l2(config), name=f"{tower}_space"
+    )(x)
 
 
 def _small(config: NetworkConfig) -> dict:
-    """What every linear part shares: it starts at no effect and is held near it."""
+    """Settings of every linear part: zero initial weights and an L2 penalty."""
     return {"kernel_initializer": "zeros", "kernel_regularizer": _l2(config)}
 
 
@@ -228,14 +236,14 @@ def _loss():
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Distinct rows' inputs of each tower, and which rows make a pair."""
+    """Each tower's inputs, a row per distinct impression or creative, and the pairs of these rows."""
 
     person: tuple[np.ndarray, ...]
     advert: tuple[np.ndarray, ...]
     pairs: Pairs
 
     def batch(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Numbers of pairs [b] -> the model's inputs, each [b, ...]."""
+        """The model's inputs for the pairs `rows`, int64 [b]: arrays [b, ...]."""
         person = [array[self.pairs.row[rows]] for array in self.person]
         advert = [array[self.pairs.column[rows]] for array in self.advert]
         values = [self.pairs.values[rows]] if self.pairs.names else []
@@ -243,7 +251,7 @@ class _Inputs:
 
 
 def _one_pass(model, inputs: _Inputs, click: np.ndarray, batch_size: int, rng: np.random.Generator) -> float:
-    """One shuffled epoch, changing `model` -> its mean loss; batches of one size, so that a step is compiled once."""
+    """Train `model` for one shuffled epoch and return its mean loss. All batches have one size: one compiled step."""
     size = min(batch_size, len(click))
     order = rng.permutation(len(click))
     losses = []
@@ -254,13 +262,13 @@ def _one_pass(model, inputs: _Inputs, click: np.ndarray, batch_size: int, rng: n
     return float(np.mean(losses))
 
 
-def _surely_better(losses: np.ndarray, base: np.ndarray) -> bool:
-    """Whether the losses lie more than a standard error below those of the base rate, where the network starts.
+def _surely_better(losses: np.ndarray, start_losses: np.ndarray) -> bool:
+    """Whether the losses are on average more than one standard error below `start_losses`, those of the base rate.
 
     The best of several epochs is a little better by chance even where there is nothing to learn (the one-standard-error
     rule: Breiman et al. 1984, 3.4.3).
     """
-    gain = base - losses
+    gain = start_losses - losses
     return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
 
@@ -272,12 +280,12 @@ def _held_out_losses(network: Network, held_out: Pairs, click: np.ndarray) -> np
 
 
 def _split(pairs: Pairs, at: int) -> tuple[Pairs, Pairs]:
-    """Pairs whose rows stand in order of time -> the first `at` and the rest."""
-    return pairs.taken(slice(None, at)), pairs.taken(slice(at, None))
+    """The first `at` pairs and the rest."""
+    return pairs.subset(slice(None, at)), pairs.subset(slice(at, None))
 
 
 def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
-    """Blocks of both sides whose coordinates mean the same."""
+    """(impression block, creative block) of each pair of blocks with the same column names."""
     return tuple(dict.fromkeys((term.left, term.right) for term in pairs.terms if term.how in (ALONG, MATCH)))
 
 
@@ -297,10 +305,10 @@ def _advert_inputs(pairs: PairMap, creatives: pd.DataFrame) -> tuple[np.ndarray,
 
 
 def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:
-    """A keras tower over its rows, a chunk at a time."""
+    """The outputs of a Keras tower for all rows, computed in chunks."""
     vectors, bias = [], []
     for start in range(0, len(inputs[0]), CHUNK):
-        vector, own = tower.predict_on_batch([array[start : start + CHUNK] for array in inputs])
+        vector, tower_bias = tower.predict_on_batch([array[start : start + CHUNK] for array in inputs])
         vectors.append(np.asarray(vector))
-        bias.append(np.asarray(own)[:, 0].astype(np.float64))
+        bias.append(np.asarray(tower_bias)[:, 0].astype(np.float64))
     return Tower(np.concatenate(vectors), np.concatenate(bias))

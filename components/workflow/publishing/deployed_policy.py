@@ -14,7 +14,7 @@ from components.contract.files.tables import read_json
 from components.features import FeatureModel, build_features
 from components.interest import CalibratedModel, predict_pairs
 from components.policies.eligible import pair_offsets
-from components.policies.logging_preference import policy_name
+from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
 from components.policies.ragged_rows import spread
 from components.registry.signing import beside, verify
@@ -72,8 +72,8 @@ def read_champion(paths: Paths) -> Champion | None:
     package = PolicyPackage.from_files(
         {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
     )
-    acts = record["acts"] or package.acting.forms[0]
-    return Champion(policy_name(record["package"]), package, acts, paths)
+    acts = record["acts"] or package.parameters.forms[0]
+    return Champion(logging_policy_name(record["package"]), package, acts, paths)
 
 
 def _checked_record(paths: Paths) -> dict:

@@ -76,7 +76,7 @@ RULE = (
 
 def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
     """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
-    from components.policies.logging_preference import policy_name
+    from components.policies.logging_preference import logging_policy_name
 
     acting, files = outcome["acting"], digest_tree(package)
     if digest_json(files) != outcome["package"]:
@@ -108,7 +108,7 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             "package": digest,
             "forms": forms,
             "acts": acts,
-            "logging_policy": f"{policy_name(digest)}-{acts}",
+            "logging_policy": f"{logging_policy_name(digest)}-{acts}",
             "rule": RULE,
             "ads": ads,
             "files": digest_tree(fresh),

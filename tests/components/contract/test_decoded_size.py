@@ -18,7 +18,7 @@ from components.contract.files.decoded_size import LIMIT, check_archive, check_n
 from components.contract.files.tables import read_table
 from components.evaluation import evaluate_files
 from components.images.network_encoder import load_network
-from components.interest.models.two_tower import MAP, WEIGHTS, Network
+from components.interest.models.two_tower import NETWORK_FILE, PAIR_MAP_FILE, Network
 from components.settings.errors import UserError
 from tests.components.contract.samples import sample
 from tests.components.images.sketches import dense_encoder
@@ -150,7 +150,7 @@ def test_a_network_that_would_take_too_much_is_refused_before_it_is_made(kind):
     assert tracemalloc.get_traced_memory()[1] < 2**25
     tracemalloc.stop()
     with pytest.raises(UserError, match=LIMIT):
-        Network.from_files({MAP: b"", WEIGHTS: bombs[kind]})
+        Network.from_files({PAIR_MAP_FILE: b"", NETWORK_FILE: bombs[kind]})
 
 
 def test_an_ordinary_network_is_loaded_with_its_weights():

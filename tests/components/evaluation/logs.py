@@ -6,7 +6,7 @@ import numpy as np
 
 from components.evaluation import LoggedDecisions
 from components.policies import Choices, Softmax
-from components.policies.ragged_rows import draw, row_sums
+from components.policies.ragged_rows import draw_per_row, row_sums
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def known_log(
         Choices(offsets, 1 / (1 + np.exp(-sharpness * generator.normal(0, 1, actions)[action])))
     )
     target = policy.probabilities(Choices(offsets, 1 / (1 + np.exp(-utility))))
-    logged = draw(logging, offsets, generator)
+    logged = draw_per_row(logging, offsets, generator)
     log = LoggedDecisions(
         impression=np.arange(n).astype(str).astype(object),
         offsets=offsets,

@@ -7,7 +7,7 @@ import pytest
 
 from components.evaluation.log_checks.action_shares import MOST_GROUPS, _crossed, shares_chance
 from components.evaluation.logged_decisions import LoggedDecisions
-from components.policies.ragged_rows import draw
+from components.policies.ragged_rows import draw_per_row
 
 
 def drawn(seed: int, actions: int, eligible: int, n: int = 8000, changed: np.ndarray | None = None) -> LoggedDecisions:
@@ -20,7 +20,7 @@ def drawn(seed: int, actions: int, eligible: int, n: int = 8000, changed: np.nda
     logging = mass / np.repeat(mass.reshape(n, -1).sum(axis=1), eligible)
     acted = logging if changed is None else logging * changed[action]
     acted = acted / np.repeat(acted.reshape(n, -1).sum(axis=1), eligible)
-    logged = draw(acted, offsets, generator)
+    logged = draw_per_row(acted, offsets, generator)
     names = np.arange(actions).astype(str).astype(object)
     return LoggedDecisions(
         impression=np.arange(n), offsets=offsets, action=action, logged=logged, propensity=logging[logged],

@@ -13,7 +13,7 @@ from components.evaluation.logged_decisions import logged_decisions
 from components.features import build_features, fit_features
 from components.features.shoppers.image_segments import segment_shares
 from components.generators.photos.training_photos import training_photos
-from components.interest import predict_pairs, train_halves
+from components.interest import predict_pairs, train_disjoint_models
 from components.interest.segment_scores import draw_audience
 from components.interest.training import train_calibrated
 from components.policies.eligible import eligible_pairs, pair_offsets
@@ -100,7 +100,7 @@ def test_features_interest_and_the_generators_audience_are_the_same_bytes(both):
     (tables, model, built, interest), (rest, other, again, interest_again) = both
     assert model.files() == other.files()
     assert interest.files() == interest_again.files()
-    halves, halves_again = (train_halves(each, InterestConfig()) for each in (built, again))
+    halves, halves_again = (train_disjoint_models(each, InterestConfig()) for each in (built, again))
     assert [each.files() for each in halves] == [each.files() for each in halves_again] != []
     pd.testing.assert_frame_equal(draw_audience(built, 3, 50, 0), draw_audience(again, 3, 50, 0))
     shares, shares_again = (

@@ -13,7 +13,7 @@ from components.generators.families.vae import to_unit
 from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Player, Recipe
-from components.interest.models.keras_init import draw_start
+from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 
@@ -32,7 +32,7 @@ def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | Non
     inputs, embedded = condition(conditions)
     known = layers.Concatenate()([ops.one_hot(inputs[0], conditions.categories), embedded])
     means = keras.Model(inputs, layers.Reshape(photos.shape)(layers.Dense(pixels)(known)), name="means")
-    draw_start(seed, means)
+    draw_initial_weights(seed, means)
     optimizer = keras.optimizers.Adam(config.learning_rate)
     optimizer.build(means.trainable_variables)
 

@@ -1,4 +1,4 @@
-"""A kind of model of one's own: the click rate of the creative's category, as the tests add it by one line to KINDS."""
+"""A model kind that tests add to MODEL_KINDS by one line: the click rate of the creative's category."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from components.features import Features
-from components.interest.model_kinds import Kind
+from components.interest.model_kinds import ModelKind
 from components.interest.model_protocol import Pairs
 from components.settings.sections import Section
 
@@ -24,14 +24,14 @@ class CategoryRatesConfig(Section):
 
 @dataclass(frozen=True)
 class CategoryRates:
-    """Column of a category -> log-odds of a click; base: those of a creative without a category."""
+    """log_odds: column of a category -> log-odds of a click; base: log-odds of a creative without a category."""
 
     log_odds: Mapping[str, float]
     base: float
     name: str = "category_rates"
 
     def logits(self, pairs: Pairs) -> np.ndarray:
-        """n pairs -> log-odds of a click, float64 [n]."""
+        """Log-odds of a click of n pairs, float64 [n]."""
         share = pairs.creatives[list(self.log_odds)].to_numpy(dtype=float)
         logit = share @ np.array(list(self.log_odds.values())) + (1 - share.sum(axis=1)) * self.base
         return logit[pairs.column]
@@ -42,19 +42,19 @@ class CategoryRates:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "CategoryRates":
-        """What `files` wrote -> model."""
+        """The model that `files` wrote."""
         return cls(**json.loads(files[FILE]))
 
 
 def train_category_rates(
-    features: Features, taught: Pairs, click: np.ndarray, config: CategoryRatesConfig, seed: int
+    features: Features, training: Pairs, click: np.ndarray, config: CategoryRatesConfig, seed: int
 ) -> CategoryRates:
-    """Clicks by the shown creative's category, shrunk towards the base rate."""
-    columns = [name for name in taught.creatives if name.startswith(COLUMN)]
-    shown = taught.creatives[columns].to_numpy(dtype=float)[taught.column]
+    """Click rates by the shown creative's category, shrunk towards the base rate."""
+    columns = [name for name in training.creatives if name.startswith(COLUMN)]
+    shown = training.creatives[columns].to_numpy(dtype=float)[training.column]
     rate = (click @ shown + config.prior_impressions * click.mean()) / (shown.sum(axis=0) + config.prior_impressions)
     odds = dict(zip(columns, (float(value) for value in np.log(rate / (1 - rate))), strict=True))
     return CategoryRates(odds, float(np.log(click.mean() / (1 - click.mean()))))
 
 
-KIND = Kind(train_category_rates, CategoryRates.from_files, CategoryRatesConfig)
+KIND = ModelKind(train_category_rates, CategoryRates.from_files, CategoryRatesConfig)

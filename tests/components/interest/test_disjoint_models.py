@@ -1,4 +1,4 @@
-"""Two models that share no shopper."""
+"""Two models trained on disjoint shoppers."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.features.time_splits import TRAIN
-from components.interest import half, train_halves
+from components.interest import features_of_half, train_disjoint_models
 from components.interest.predictions import logged_pairs
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
@@ -21,7 +21,7 @@ def tables():
 
 
 def test_halves_share_no_shopper_and_leave_no_impression_out(features):
-    one, other = (half(features, which).impressions for which in (0, 1))
+    one, other = (features_of_half(features, which).impressions for which in (0, 1))
     assert not set(one["shopper_id"]) & set(other["shopper_id"])
     assert sorted([*one["impression_id"], *other["impression_id"]]) == sorted(features.impressions["impression_id"])
     assert min(len(one), len(other)) > 0.3 * len(features.impressions)
@@ -32,10 +32,13 @@ def test_both_learn_and_one_does_not_feel_the_others_clicks(features):
     rows = features.impressions
     turned = rows.assign(
         click=rows["click"].where(
-            ~rows["shopper_id"].isin(half(features, 1).impressions["shopper_id"]), 1 - rows["click"]
+            ~rows["shopper_id"].isin(features_of_half(features, 1).impressions["shopper_id"]), 1 - rows["click"]
         )
     )
-    before, after = train_halves(features, CONFIG), train_halves(replace(features, impressions=turned), CONFIG)
+    before, after = (
+        train_disjoint_models(features, CONFIG),
+        train_disjoint_models(replace(features, impressions=turned), CONFIG),
+    )
     assert before[0].files() == after[0].files() and before[1].files() != after[1].files()
     pairs, click = logged_pairs(features, TRAIN)
     for model in before:
@@ -45,8 +48,8 @@ def test_both_learn_and_one_does_not_feel_the_others_clicks(features):
 
 def test_a_half_without_clicks_leaves_no_models(features):
     rows = features.impressions
-    mine = rows["shopper_id"].isin(half(features, 1).impressions["shopper_id"])
+    in_half_1 = rows["shopper_id"].isin(features_of_half(features, 1).impressions["shopper_id"])
     silent = replace(
-        features, impressions=rows.assign(click=np.where(mine, 0, rows["click"]).astype(rows["click"].dtype))
+        features, impressions=rows.assign(click=np.where(in_half_1, 0, rows["click"]).astype(rows["click"].dtype))
     )
-    assert train_halves(silent, CONFIG) == ()
+    assert train_disjoint_models(silent, CONFIG) == ()

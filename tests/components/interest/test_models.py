@@ -1,4 +1,4 @@
-"""The contract of every model of interest, on shops whose law is known."""
+"""The contract of every interest model, on shops whose click law is known."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from upath import UPath
 from components.features import build_features, fit_features
 from components.features.time_splits import SELECT
 from components.interest import CalibratedModel, predict_pairs, train_interest
-from components.interest.model_kinds import KINDS, Flavour
+from components.interest.model_kinds import MODEL_KINDS, Flavour
 from components.interest.predictions import logged_pairs
 from components.registry.mlflow_flavours import log_interest, read_files
 from components.registry.mlflow_store import ModelRecord, fetch_package, open_store, register
@@ -27,7 +27,7 @@ FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3, sele
 NETWORK = {"epochs": 15, "batch_size": 128, "hidden": (16,), "learning_rate": 3e-3, "l2": 5e-3}
 CONFIG = InterestConfig(network=NETWORK, bootstrap=100)
 LIKING = 1.5
-EVERY_KIND = [pytest.param(name, marks=[] if name == "logistic" else pytest.mark.slow) for name in KINDS]
+EVERY_KIND = [pytest.param(name, marks=[] if name == "logistic" else pytest.mark.slow) for name in MODEL_KINDS]
 
 
 def features_of(liking: float):
@@ -47,13 +47,13 @@ def indifferent():
 
 @pytest.fixture(scope="module")
 def trained(personal):
-    """Each kind is trained once."""
-    found: dict[str, object] = {}
+    """Kind -> trained model; each kind is trained once."""
+    trained_models: dict[str, object] = {}
 
     def interest(name: str):
-        if name not in found:
-            found[name] = train_interest(personal, CONFIG.model_copy(update={"models": (name,)}))
-        return found[name]
+        if name not in trained_models:
+            trained_models[name] = train_interest(personal, CONFIG.model_copy(update={"models": (name,)}))
+        return trained_models[name]
 
     return interest
 
@@ -131,8 +131,8 @@ def test_pairs_are_scored_one_by_one_or_together_alike(name, trained, personal):
     np.testing.assert_allclose(predict_pairs(champion, personal, shuffled), together[shuffled.index], rtol=1e-6)
     logged, _ = logged_pairs(personal, SELECT)
     fresh = (logged.values == 0).all(axis=1)
-    each = champion.predict(logged.impressions, logged.creatives)[logged.row, logged.column]
-    np.testing.assert_allclose(each[fresh], champion.probabilities(logged)[fresh], rtol=1e-6)
+    one_by_one = champion.predict(logged.impressions, logged.creatives)[logged.row, logged.column]
+    np.testing.assert_allclose(one_by_one[fresh], champion.probabilities(logged)[fresh], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY_KIND)
@@ -144,7 +144,7 @@ def test_a_creative_never_seen_gets_a_probability(name, trained, personal):
 
 
 def registered(champion: CalibratedModel, folder: Path, name: str):
-    """The champion's version in the registry, as a run publishes it, with its URI in its own MLflow flavour."""
+    """The champion's registered version, published as in a run, and the URI of its MLflow flavour."""
     for file, content in champion.files().items():
         (folder / "interest").mkdir(parents=True, exist_ok=True)
         (folder / "interest" / file).write_bytes(content)
@@ -158,20 +158,22 @@ def registered(champion: CalibratedModel, folder: Path, name: str):
 
 
 def from_mlflow(kind: str, champion: CalibratedModel, uri: str, personal) -> tuple[np.ndarray, np.ndarray]:
-    """P(click) of the logged rows by what MLflow loads from `uri`, and by the champion itself."""
+    """P(click) of the logged rows: by the model that MLflow loads from `uri`, and by the champion."""
     import mlflow.keras
     import mlflow.pyfunc
     import mlflow.sklearn
 
     logged, _ = logged_pairs(personal, SELECT)
     unseen = replace(logged, values=np.zeros_like(logged.values))
-    if KINDS[kind].flavour is Flavour.PYFUNC:
+    if MODEL_KINDS[kind].flavour is Flavour.PYFUNC:
         creatives = logged.creatives.iloc[logged.column].filter(like="creative_").drop(columns="creative_id")
         both = [logged.impressions.iloc[logged.row].drop(columns="creative_id"), creatives]
         frame = pd.concat([part.reset_index(drop=True) for part in both], axis=1)
         return mlflow.pyfunc.load_model(uri).predict(frame)["p_click"].to_numpy(), champion.probabilities(unseen)
-    load = {Flavour.SKLEARN: mlflow.sklearn.load_model, Flavour.KERAS: mlflow.keras.load_model}[KINDS[kind].flavour]
-    native = KINDS[kind].native(champion.model)
+    load = {Flavour.SKLEARN: mlflow.sklearn.load_model, Flavour.KERAS: mlflow.keras.load_model}[
+        MODEL_KINDS[kind].flavour
+    ]
+    native = MODEL_KINDS[kind].native(champion.model)
     place = next(field.name for field in fields(champion.model) if getattr(champion.model, field.name) is native)
     loaded = replace(champion, model=replace(champion.model, **{place: load(uri)}))
     return loaded.probabilities(logged), champion.probabilities(logged)
@@ -179,7 +181,7 @@ def from_mlflow(kind: str, champion: CalibratedModel, uri: str, personal) -> tup
 
 @pytest.fixture
 def loading(monkeypatch):
-    """The leave that a user of MLflow's own tools must give; Adloom loads none of its flavours."""
+    """Set the variable that MLflow needs before it loads its own flavours; Adloom loads none of them."""
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
 
 
@@ -200,11 +202,13 @@ def test_it_is_registered_and_comes_back(name, trained, personal, tmp_path):
 @pytest.mark.usefixtures("loading")
 def test_a_kind_of_ones_own_is_one_file_and_one_line(personal, tmp_path, monkeypatch):
     """Trained by its own settings, calibrated, compared with the others, registered and loaded."""
-    monkeypatch.setitem(KINDS, "category_rates", category_rates.KIND)
-    own = InterestConfig(models=("category_rates", "logistic"), category_rates={"prior_impressions": 5.0}, bootstrap=50)
-    interest = train_interest(personal, own)
+    monkeypatch.setitem(MODEL_KINDS, "category_rates", category_rates.KIND)
+    config = InterestConfig(
+        models=("category_rates", "logistic"), category_rates={"prior_impressions": 5.0}, bootstrap=50
+    )
+    interest = train_interest(personal, config)
     assert [candidate.name for candidate in interest.candidates] == ["logistic", "category_rates"]
-    alone = train_interest(personal, own.model_copy(update={"models": ("category_rates",)}))
+    alone = train_interest(personal, config.model_copy(update={"models": ("category_rates",)}))
     champion, pairs = alone.champion, every_pair(personal)
     assert champion.name == "category_rates" and alone.report.clicks > 0
     version, uri = registered(champion, tmp_path / "model", "shop-category-rates")
@@ -212,12 +216,12 @@ def test_a_kind_of_ones_own_is_one_file_and_one_line(personal, tmp_path, monkeyp
     again = CalibratedModel.from_files(files_in(UPath(tmp_path / "fetched" / "interest")))
     np.testing.assert_array_equal(predict_pairs(again, personal, pairs), predict_pairs(champion, personal, pairs))
     np.testing.assert_allclose(*from_mlflow("category_rates", champion, uri, personal), rtol=1e-12)
-    heavy = own.model_copy(update={"category_rates": {"prior_impressions": 1e9}, "models": ("category_rates",)})
+    heavy = config.model_copy(update={"category_rates": {"prior_impressions": 1e9}, "models": ("category_rates",)})
     assert np.ptp(predict_pairs(train_interest(personal, heavy).champion, personal, pairs)) < 1e-6
 
 
 def test_a_wrong_setting_of_a_kind_is_named_before_a_run_begins(monkeypatch):
-    monkeypatch.setitem(KINDS, "category_rates", category_rates.KIND)
+    monkeypatch.setitem(MODEL_KINDS, "category_rates", category_rates.KIND)
     for written, words in (
         ({"network": {"epochs": "many"}}, "interest.network.epochs: Input should be a valid integer"),
         ({"network": {"epoch": 3}}, "interest.network.epoch: unknown setting; did you mean epochs"),
@@ -229,4 +233,4 @@ def test_a_wrong_setting_of_a_kind_is_named_before_a_run_begins(monkeypatch):
         with pytest.raises(UserError, match=words):
             checked(Settings(interest=InterestConfig(**written)))
     complete = checked(Settings()).interest
-    assert complete.network == KINDS["network"].settings() and complete.category_rates.prior_impressions == 50.0
+    assert complete.network == MODEL_KINDS["network"].settings() and complete.category_rates.prior_impressions == 50.0

@@ -7,14 +7,14 @@ from components.interest.metrics import calibration_error, log_losses, mean_by_s
 from components.interest.models.prior_variance import informative_rows, maximise_evidence
 
 
-def drawn(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
+def draw_clicks(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
     return (rng.random(len(logits)) < sigmoid(logits)).astype(float)
 
 
 def test_platt_undoes_an_overconfident_shifted_model():
     rng = np.random.default_rng(0)
     truth = -3 + rng.standard_normal(40_000)
-    platt = fit_platt(-3 + 2.0 * (truth + 3) + 0.7, drawn(rng, truth))
+    platt = fit_platt(-3 + 2.0 * (truth + 3) + 0.7, draw_clicks(rng, truth))
     assert platt.slope == pytest.approx(0.5, abs=0.04)
     assert platt.probabilities(-3 + 2.0 * (truth + 3) + 0.7).mean() == pytest.approx(sigmoid(truth).mean(), abs=0.003)
 
@@ -22,7 +22,7 @@ def test_platt_undoes_an_overconfident_shifted_model():
 def test_platt_keeps_to_the_model_on_a_handful_of_clicks_and_never_turns_it_around():
     rng = np.random.default_rng(0)
     logits = -5 + rng.standard_normal(300)
-    few = fit_platt(logits, drawn(rng, logits))
+    few = fit_platt(logits, draw_clicks(rng, logits))
     assert 0.6 < few.slope < 1.4
     backwards = fit_platt(logits * 3, (logits < -5).astype(float))
     assert backwards.slope > 0
@@ -33,23 +33,23 @@ def test_evidence_finds_the_variance_of_a_real_group_and_none_of_an_idle_one():
     rng = np.random.default_rng(1)
     rows = rng.standard_normal((20_000, 40)).astype(np.float32)
     weights = np.concatenate([0.3 * rng.standard_normal(20), np.zeros(20)])
-    click = drawn(rng, rows @ weights - 2.0)
-    found = maximise_evidence(rows, click, ("real",) * 20 + ("idle",) * 20, float(click.mean()))
-    assert 0.2 < np.sqrt(found.variances[0]) < 0.4
-    assert np.sqrt(found.variances[-1]) < 0.03
-    assert np.corrcoef(found.weights[:20], weights[:20])[0, 1] > 0.99
-    assert found.intercept == pytest.approx(-2.0, abs=0.1)
+    click = draw_clicks(rng, rows @ weights - 2.0)
+    priors = maximise_evidence(rows, click, ("real",) * 20 + ("idle",) * 20, float(click.mean()))
+    assert 0.2 < np.sqrt(priors.variances[0]) < 0.4
+    assert np.sqrt(priors.variances[-1]) < 0.03
+    assert np.corrcoef(priors.weights[:20], weights[:20])[0, 1] > 0.99
+    assert priors.intercept == pytest.approx(-2.0, abs=0.1)
 
 
 def test_a_sample_of_non_clicks_shifts_nothing_once_the_intercept_is_put_right():
     rng = np.random.default_rng(2)
     rows = rng.standard_normal((200_000, 3)).astype(np.float32)
-    click = drawn(rng, rows @ np.array([0.5, -0.3, 0.0]) - 4.0)
-    telling = informative_rows(click, seed=0)
-    assert click[telling].sum() == click.sum() and len(telling) <= 50_000
-    found = maximise_evidence(rows[telling], click[telling], ("all",) * 3, float(click.mean()))
-    np.testing.assert_allclose(found.weights, [0.5, -0.3, 0.0], atol=0.07)
-    assert found.intercept == pytest.approx(-4.0, abs=0.15)
+    click = draw_clicks(rng, rows @ np.array([0.5, -0.3, 0.0]) - 4.0)
+    informative = informative_rows(click, seed=0)
+    assert click[informative].sum() == click.sum() and len(informative) <= 50_000
+    priors = maximise_evidence(rows[informative], click[informative], ("all",) * 3, float(click.mean()))
+    np.testing.assert_allclose(priors.weights, [0.5, -0.3, 0.0], atol=0.07)
+    assert priors.intercept == pytest.approx(-4.0, abs=0.15)
     assert len(informative_rows(click[:1000], seed=0)) == 1000
 
 
@@ -76,15 +76,19 @@ def test_resamples_in_blocks_are_those_drawn_at_once(monkeypatch, shoppers_at_on
             mean_by_shopper(probability, shopper, 101, seed=1),
             calibration_error(probability, click, shopper, 101, 1),
         ]
-        return np.array([[each.value, each.ci_low, each.ci_high] for each in figures])
+        return np.array([[estimate.value, estimate.ci_low, estimate.ci_high] for estimate in figures])
 
     whole = found()
-    held = []
-    monkeypatch.setattr(metrics, "BLOCK", 400 * shoppers_at_once)
-    blocks = metrics._draws
-    monkeypatch.setattr(metrics, "_draws", lambda *args: (held.append(len(each)) or each for each in blocks(*args)))
+    block_sizes = []
+    monkeypatch.setattr(metrics, "COUNTS_AT_ONCE", 400 * shoppers_at_once)
+    blocks = metrics._resamples
+    monkeypatch.setattr(
+        metrics,
+        "_resamples",
+        lambda *args: (block_sizes.append(len(estimate)) or estimate for estimate in blocks(*args)),
+    )
     np.testing.assert_allclose(found(), whole, rtol=1e-12)
-    assert max(held) == shoppers_at_once and sum(held) == 2 * 101
+    assert max(block_sizes) == shoppers_at_once and sum(block_sizes) == 2 * 101
 
 
 def test_calibration_error_is_small_for_the_truth_and_the_gap_for_a_shift():

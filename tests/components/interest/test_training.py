@@ -8,9 +8,9 @@ import pytest
 from components.features import build_features, fit_features
 from components.features.time_splits import JUDGE, SELECT, TRAIN
 from components.interest import CalibratedModel, predict_pairs, train_interest
-from components.interest.metrics import Estimate
+from components.interest.metrics import BootstrapEstimate
 from components.interest.predictions import logged_pairs
-from components.interest.training import Candidate, choose, gate
+from components.interest.training import CandidateModel, choose_champion, interest_gate
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
@@ -30,15 +30,15 @@ def interest(features):
     return train_interest(features, CONFIG)
 
 
-def candidate(name: str, log_loss: float, low: float, high: float) -> Candidate:
-    return Candidate(name, log_loss, Estimate((low + high) / 2, low, high), report=None)
+def candidate(name: str, log_loss: float, low: float, high: float) -> CandidateModel:
+    return CandidateModel(name, log_loss, BootstrapEstimate((low + high) / 2, low, high), report=None)
 
 
 def test_the_simpler_model_wins_a_tie():
     simple = candidate("logistic", 0.100, 0.0, 0.0)
-    assert choose((simple, candidate("network", 0.099, -0.002, 0.001))) == 0
-    assert choose((simple, candidate("network", 0.097, -0.005, -0.001))) == 1
-    assert choose((simple, candidate("a", 0.098, -0.003, -0.001), candidate("b", 0.097, -0.004, -0.002))) == 2
+    assert choose_champion((simple, candidate("network", 0.099, -0.002, 0.001))) == 0
+    assert choose_champion((simple, candidate("network", 0.097, -0.005, -0.001))) == 1
+    assert choose_champion((simple, candidate("a", 0.098, -0.003, -0.001), candidate("b", 0.097, -0.004, -0.002))) == 2
 
 
 def with_clicks(features, split: str):
@@ -106,14 +106,14 @@ def test_without_shopper_history_there_are_no_repeats(tables):
 
 def test_the_gate_says_why(interest):
     strict = CONFIG.model_copy(update={"max_calibration_error": 0.0001})
-    passed, reasons = gate(interest.report, strict)
+    passed, reasons = interest_gate(interest.report, strict)
     assert not passed and "max_calibration_error" in reasons[-1]
-    assert gate(interest.report, CONFIG.model_copy(update={"max_calibration_error": 0.5})) == (True, ())
-    worse = dataclasses.replace(interest.report, gain=Estimate(-0.01, -0.02, -0.005))
-    passed, reasons = gate(worse, CONFIG.model_copy(update={"max_calibration_error": 0.5}))
+    assert interest_gate(interest.report, CONFIG.model_copy(update={"max_calibration_error": 0.5})) == (True, ())
+    worse = dataclasses.replace(interest.report, gain=BootstrapEstimate(-0.01, -0.02, -0.005))
+    passed, reasons = interest_gate(worse, CONFIG.model_copy(update={"max_calibration_error": 0.5}))
     assert not passed and "not surely below the base rate's" in reasons[0]
-    unsure = dataclasses.replace(interest.report, gain=Estimate(0.001, -0.001, 0.003))
-    assert not gate(unsure, CONFIG.model_copy(update={"max_calibration_error": 0.5}))[0]
+    unsure = dataclasses.replace(interest.report, gain=BootstrapEstimate(0.001, -0.001, 0.003))
+    assert not interest_gate(unsure, CONFIG.model_copy(update={"max_calibration_error": 0.5}))[0]
 
 
 def test_mistakes_are_named(features, interest):

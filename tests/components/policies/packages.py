@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from components.policies.decision_table import ANY, CELL
-from components.policies.policy_package import Acting, PolicyPackage
+from components.policies.policy_package import PolicyPackage, PolicyParameters
 
-ACTING = Acting(
+PARAMETERS = PolicyParameters(
     forms=("table", "per_shopper"),
     temperatures={"table": 0.05, "per_shopper": 0.1},
     policy="chi_square",
@@ -21,7 +21,7 @@ ACTING = Acting(
 
 def rows(cells: dict[tuple[str, str, str], dict[str, float]]) -> pd.DataFrame:
     """(segment, placement, campaign) -> creative -> probability, as the rows of a decision table."""
-    listed = [(*cell, creative, share, 10) for cell, told in cells.items() for creative, share in told.items()]
+    listed = [(*cell, creative, share, 10) for cell, shares in cells.items() for creative, share in shares.items()]
     return pd.DataFrame(listed, columns=[*CELL, "creative_id", "probability", "impressions"])
 
 
@@ -50,7 +50,9 @@ def package(first: float = 0.75, new: tuple[str, ...] = ()) -> PolicyPackage:
         }
     )
     segments = pd.DataFrame({"shopper_id": ["s1"], "segment": ["0"]})
-    return PolicyPackage(ACTING, decisions, segments, catalogue({"a": "c", "b": "c"} | dict.fromkeys(new, "c"), new))
+    return PolicyPackage(
+        PARAMETERS, decisions, segments, catalogue({"a": "c", "b": "c"} | dict.fromkeys(new, "c"), new)
+    )
 
 
 def write(folder: Path, policy: PolicyPackage) -> None:

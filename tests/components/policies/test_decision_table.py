@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.policies.decision_table import ANY, CELL, DecisionTable, weigh
+from components.policies.decision_table import ANY, CELL, DecisionTable, decision_rows
 from components.policies.policy_package import PolicyPackage
 from components.policies.ragged_rows import row_sums
 from components.policies.softmax import BoundedSoftmax
@@ -14,11 +14,13 @@ from components.settings.errors import UserError
 from tests.components.policies.packages import package, rows
 
 
-def asked(*impressions: tuple[str, str | None, str, list[str]]):
+def request(*impressions: tuple[str, str | None, str, list[str]]):
     """(shopper, placement, campaign, eligible) each -> impressions, pairs, offsets."""
-    table = pd.DataFrame([it[:3] for it in impressions], columns=["shopper_id", "placement", "campaign"])
-    pairs = pd.DataFrame({"creative_id": [name for it in impressions for name in it[3]]})
-    return table, pairs, np.cumsum([0, *(len(it[3]) for it in impressions)])
+    table = pd.DataFrame(
+        [impression[:3] for impression in impressions], columns=["shopper_id", "placement", "campaign"]
+    )
+    pairs = pd.DataFrame({"creative_id": [name for impression in impressions for name in impression[3]]})
+    return table, pairs, np.cumsum([0, *(len(impression[3]) for impression in impressions)])
 
 
 def plain(table: DecisionTable) -> DecisionTable:
@@ -27,8 +29,8 @@ def plain(table: DecisionTable) -> DecisionTable:
 
 def test_a_cell_is_looked_up_and_kept_to_the_eligible():
     table = plain(package().table)
-    found = table.probabilities(*asked(("s1", "top", "c", ["b", "a"]), ("s1", "top", "c", ["b"])))
-    assert found == pytest.approx([0.25, 0.75, 1.0])
+    probabilities = table.probabilities(*request(("s1", "top", "c", ["b", "a"]), ("s1", "top", "c", ["b"])))
+    assert probabilities == pytest.approx([0.25, 0.75, 1.0])
 
 
 @pytest.mark.parametrize(("shopper", "placement", "campaign", "due"), [
@@ -39,28 +41,30 @@ def test_a_cell_is_looked_up_and_kept_to_the_eligible():
     ("s1", "top", "another campaign", [0.5, 0.5]),
 ])  # fmt: skip
 def test_what_the_table_does_not_know_falls_back_step_by_step(shopper, placement, campaign, due):
-    assert plain(package().table).probabilities(*asked((shopper, placement, campaign, ["a", "b"]))) == pytest.approx(
+    assert plain(package().table).probabilities(*request((shopper, placement, campaign, ["a", "b"]))) == pytest.approx(
         due
     )
 
 
 def test_a_creative_that_the_table_does_not_know_gets_the_floor_alone():
-    found = package().table.probabilities(*asked(("s1", "top", "c", ["a", "b", "stranger"])))
-    assert found == pytest.approx([0.9 * 0.75 + 0.1 / 3, 0.9 * 0.25 + 0.1 / 3, 0.1 / 3])
+    probabilities = package().table.probabilities(*request(("s1", "top", "c", ["a", "b", "stranger"])))
+    assert probabilities == pytest.approx([0.9 * 0.75 + 0.1 / 3, 0.9 * 0.25 + 0.1 / 3, 0.1 / 3])
 
 
 def test_two_campaigns_share_a_creative_by_name_and_not_their_cells():
-    told = rows({(ANY, ANY, "c"): {"a": 0.9, "b": 0.1}, (ANY, ANY, "d"): {"a": 0.2, "b": 0.8}})
-    table = DecisionTable(told, pd.DataFrame({"shopper_id": [], "segment": []}, dtype="str"), frozenset(), 0.0, 0.0)
-    found = table.probabilities(*asked(("x", None, "d", ["a", "b"]), ("x", None, "c", ["a", "b"])))
-    assert found == pytest.approx([0.2, 0.8, 0.9, 0.1])
+    decisions = rows({(ANY, ANY, "c"): {"a": 0.9, "b": 0.1}, (ANY, ANY, "d"): {"a": 0.2, "b": 0.8}})
+    table = DecisionTable(
+        decisions, pd.DataFrame({"shopper_id": [], "segment": []}, dtype="str"), frozenset(), 0.0, 0.0
+    )
+    probabilities = table.probabilities(*request(("x", None, "d", ["a", "b"]), ("x", None, "c", ["a", "b"])))
+    assert probabilities == pytest.approx([0.2, 0.8, 0.9, 0.1])
 
 
 def naive(
     policy: PolicyPackage, shopper: str, placement: str | None, campaign: str, eligible: list[str]
 ) -> list[float]:
     """The rule in the export's manifest, followed word by word."""
-    table, acting = policy.decisions.set_index(CELL), policy.acting
+    table, parameters = policy.decisions.set_index(CELL), policy.parameters
     segment = dict(zip(policy.segments["shopper_id"], policy.segments["segment"], strict=True)).get(shopper, ANY)
     cell = {}
     for key in ((segment, placement or ANY, campaign), (ANY, placement or ANY, campaign), (ANY, ANY, campaign)):
@@ -69,17 +73,19 @@ def naive(
             cell = dict(zip(part["creative_id"], part["probability"], strict=True))
             break
     known = [name for name in eligible if name not in policy.new]
-    fresh = [name for name in eligible if name in policy.new]
-    share = 0.0 if not fresh else 1.0 if not known else acting.new_share
+    new = [name for name in eligible if name in policy.new]
+    share = 0.0 if not new else 1.0 if not known else parameters.new_share
     total = sum(cell.get(name, 0.0) for name in known)
-    found = []
+    probabilities = []
     for name in eligible:
         if name in policy.new:
-            found.append(share / len(fresh))
+            probabilities.append(share / len(new))
             continue
         chosen = cell.get(name, 0.0) / total if total > 0 else 1 / len(known)
-        found.append((1 - share) * ((1 - acting.exploration) * chosen + acting.exploration / len(known)))
-    return found
+        probabilities.append(
+            (1 - share) * ((1 - parameters.exploration) * chosen + parameters.exploration / len(known))
+        )
+    return probabilities
 
 
 @settings(deadline=None)  # pandas is slow on a busy machine
@@ -89,8 +95,8 @@ def naive(
 )  # fmt: skip
 def test_it_is_what_the_exports_rule_says(shopper, placement, campaign, eligible):
     policy = package(new=("n1", "n2"))
-    found = policy.table.probabilities(*asked((shopper, placement, campaign, eligible)))
-    assert found == pytest.approx(naive(policy, shopper, placement, campaign, eligible))
+    probabilities = policy.table.probabilities(*request((shopper, placement, campaign, eligible)))
+    assert probabilities == pytest.approx(naive(policy, shopper, placement, campaign, eligible))
 
 
 def test_equation_1_by_hand():
@@ -101,7 +107,7 @@ def test_equation_1_by_hand():
             "score": [1 / 2, 2 / 3], "impressions": 5,
         }
     )  # fmt: skip
-    table = weigh(scored, pd.Series({"a": np.log(3.0)}), BoundedSoftmax(0.5))
+    table = decision_rows(scored, pd.Series({"a": np.log(3.0)}), BoundedSoftmax(0.5))
     assert table["creative_id"].tolist() == ["b", "a"], "the best stands first"
     assert table["probability"].to_numpy() == pytest.approx([4 / 7, 3 / 7])
 
@@ -114,10 +120,12 @@ def test_a_bold_table_still_ranks_a_shortlist_without_its_best():
             "score": [0.03, 0.02, 0.019], "impressions": 5,
         }
     )  # fmt: skip
-    told = weigh(scored, pd.Series(dtype=float), BoundedSoftmax(0.02))
-    table = DecisionTable(told, pd.DataFrame({"shopper_id": [], "segment": []}, dtype="str"), frozenset(), 0.0, 0.0)
-    found = table.probabilities(*asked(("x", None, "c", ["d", "b"])))
-    assert found[1] > 0.9 and found.sum() == pytest.approx(1.0)
+    decisions = decision_rows(scored, pd.Series(dtype=float), BoundedSoftmax(0.02))
+    table = DecisionTable(
+        decisions, pd.DataFrame({"shopper_id": [], "segment": []}, dtype="str"), frozenset(), 0.0, 0.0
+    )
+    probabilities = table.probabilities(*request(("x", None, "c", ["d", "b"])))
+    assert probabilities[1] > 0.9 and probabilities.sum() == pytest.approx(1.0)
 
 
 def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
@@ -125,8 +133,8 @@ def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
 
     policy = package(new=("n1",))
     again = PolicyPackage.from_files(policy.files())
-    assert again.files() == policy.files() and again.acting == policy.acting and again.new == {"n1"}
-    question = asked(("s1", "top", "c", ["a", "b", "n1"]))
+    assert again.files() == policy.files() and again.parameters == policy.parameters and again.new == {"n1"}
+    question = request(("s1", "top", "c", ["a", "b", "n1"]))
     np.testing.assert_array_equal(
         again.table.probabilities(*question), policy.table.probabilities(*question), "to the last bit"
     )
@@ -137,11 +145,11 @@ def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
 
 def test_new_creatives_that_no_log_holds_are_charged_and_those_that_it_holds_are_not():
     policy = package(new=("n1",))
-    impressions, pairs, offsets = asked(
+    impressions, pairs, offsets = request(
         ("s1", "top", "c", ["a", "b"]), ("s1", "top", "c", ["a", "n1"]), ("s1", "top", "d", ["a", "b"])
     )
     assert policy.unlogged_share(impressions, pairs, offsets).tolist() == [0.2, 0.0, 0.0]
-    shown, charge = policy.acts("table", impressions, pairs, offsets)
+    shown, charge = policy.shown_and_unlogged("table", impressions, pairs, offsets)
     np.testing.assert_allclose(row_sums(shown, offsets), 1.0)
     assert charge.tolist() == [0.2, 0.0, 0.0]
 
@@ -149,18 +157,21 @@ def test_new_creatives_that_no_log_holds_are_charged_and_those_that_it_holds_are
 def test_the_per_shopper_form_leans_on_the_preference():
     policy = package()
     known = policy.catalogue.assign(preference=[np.log(2.0), 0.0])
-    leaning = PolicyPackage(policy.acting, policy.decisions, policy.segments, known)
+    leaning = PolicyPackage(policy.parameters, policy.decisions, policy.segments, known)
     pairs = pd.DataFrame({"creative_id": ["a", "b"], "p_click": [1 / 2, 1 / 2]})
-    found = leaning.per_shopper(pairs, np.array([0, 2]), pd.Series(["i1"]))
-    assert found == pytest.approx([0.9 * 2 / 3 + 0.05, 0.9 / 3 + 0.05])
+    probabilities = leaning.per_shopper(pairs, np.array([0, 2]), pd.Series(["i1"]))
+    assert probabilities == pytest.approx([0.9 * 2 / 3 + 0.05, 0.9 / 3 + 0.05])
 
 
 def test_a_package_of_a_policy_or_settings_unknown_here_is_refused():
     files = package().files()
-    told = files["policy.json"]
+    stored = files["policy.json"]
     for other, words in (
-        (told.replace(b"chi_square", b"oracle"), "policy.json: no policy is called 'oracle'; there are chi_square, "),
-        (told.replace(b'"policy_settings": {}', b'"policy_settings": {"x": 1}'), "policy_settings.x: unknown setting"),
+        (stored.replace(b"chi_square", b"oracle"), "policy.json: no policy is called 'oracle'; there are chi_square, "),
+        (
+            stored.replace(b'"policy_settings": {}', b'"policy_settings": {"x": 1}'),
+            "policy_settings.x: unknown setting",
+        ),
     ):
         with pytest.raises(UserError, match=words):
             PolicyPackage.from_files({**files, "policy.json": other})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.policies.logging_preference import logging_preference, policy_name
+from components.policies.logging_preference import logging_policy_name, logging_preference
 
 CREATIVES = pd.DataFrame({"creative_id": ["a", "b", "never"]})
 CANDIDATES = pd.DataFrame(
@@ -29,7 +29,7 @@ def test_it_is_the_mean_log_of_the_propensity_over_an_even_share():
 
 
 def test_rows_that_a_policy_of_adloom_wrote_do_not_count():
-    own = f"{policy_name('ab' * 32)}-table"
+    own = f"{logging_policy_name('ab' * 32)}-table"
     assert logging_preference(TABLES, logged_by(own, "shop")).to_dict() == {"a": 0.0, "b": 0.0, "never": 0.0}
     assert (logging_preference(TABLES, logged_by(own, own)) == 0).all()
 

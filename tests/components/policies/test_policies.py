@@ -18,8 +18,8 @@ from components.policies import (
     eligible_pairs,
     pair_offsets,
 )
-from components.policies.policy_package import SETTINGS, PolicyPackage
-from components.policies.ragged_rows import draw, row_sums
+from components.policies.policy_package import PARAMETERS_FILE, PolicyPackage
+from components.policies.ragged_rows import draw_per_row, row_sums
 from components.policies.seeded_draws import seeded_normals
 from components.policies.softmax import BoundedSoftmax
 from components.policies.thompson import Thompson, ThompsonConfig
@@ -56,7 +56,7 @@ def reordered(choices: Choices, seed: int) -> tuple[Choices, np.ndarray]:
         name: None if getattr(choices, name) is None else getattr(choices, name)[place]
         for name in ("scores", "score_errors", "preference", "shown", "creative_ids")
     }
-    offsets = np.cumsum([0, *(len(own) for own in places)])
+    offsets = np.cumsum([0, *(len(places_of_decision) for places_of_decision in places)])
     return replace(choices, offsets=offsets, decision_ids=choices.decision_ids[order], **moved), place
 
 
@@ -131,20 +131,23 @@ class TestEveryPolicy:
     def test_survives_its_package(self, name):
         """The name and the settings that policy.json records act as the policy did."""
         kind = POLICIES[name]
-        acting = replace(package().acting, policy=name, policy_settings=kind.settings().model_dump(mode="json"))
-        policy, choices = replace(package(), acting=acting), ragged_scores(4)
+        parameters = replace(package().parameters, policy=name, policy_settings=kind.settings().model_dump(mode="json"))
+        policy, choices = replace(package(), parameters=parameters), ragged_scores(4)
         again = PolicyPackage.from_files(policy.files())
-        assert again.acting == acting and json.loads(policy.files()[SETTINGS])["policy"] == name
-        for form in acting.forms:
-            first, back = (each.weighing(form).probabilities(choices) for each in (acting, again.acting))
+        assert again.parameters == parameters and json.loads(policy.files()[PARAMETERS_FILE])["policy"] == name
+        for form in parameters.forms:
+            first, back = (
+                package_parameters.policy_of(form).probabilities(choices)
+                for package_parameters in (parameters, again.parameters)
+            )
             np.testing.assert_array_equal(first, back)
-        direct = kind.make(kind.settings(), acting.temperatures["per_shopper"]).probabilities(choices)
-        np.testing.assert_array_equal(acting.weighing("per_shopper").probabilities(choices), direct)
+        direct = kind.make(kind.settings(), parameters.temperatures["per_shopper"]).probabilities(choices)
+        np.testing.assert_array_equal(parameters.policy_of("per_shopper").probabilities(choices), direct)
 
     def test_refuses_settings_that_it_does_not_know(self, name):
-        acting = replace(package().acting, policy=name, policy_settings={"boldness": 3})
+        parameters = replace(package().parameters, policy=name, policy_settings={"boldness": 3})
         with pytest.raises(UserError, match=r"policy\.json: policy_settings\.boldness: unknown setting"):
-            PolicyPackage.from_files(replace(package(), acting=acting).files())
+            PolicyPackage.from_files(replace(package(), parameters=parameters).files())
 
 
 @pytest.mark.parametrize("policy", [ChiSquare(0.1, 0.05), Softmax(0.1, 0.05), EpsilonGreedy(0.1)], ids=repr)
@@ -177,8 +180,8 @@ def test_thompson_by_a_general_integral():
         )[0]  # fmt: skip
 
     expected = np.array([chance(best) for best in range(3)])
-    found = Thompson(ThompsonConfig(draws=100_000), temperature).probabilities(choices)
-    np.testing.assert_allclose(found, expected, atol=0.006)
+    probabilities = Thompson(ThompsonConfig(draws=100_000), temperature).probabilities(choices)
+    np.testing.assert_allclose(probabilities, expected, atol=0.006)
 
 
 def test_thompson_is_seeded_by_names_and_seed():
@@ -203,8 +206,8 @@ def test_seeded_normals_are_normal_and_do_not_depend_on_the_block():
 
 
 def test_the_softmax_of_a_table_ends_at_a_floor():
-    found = BoundedSoftmax(1e-3).probabilities(row([0.01, 0.5]))
-    assert found[0] == pytest.approx(np.exp(-25.0), rel=1e-6) and found.sum() == pytest.approx(1.0)
+    probabilities = BoundedSoftmax(1e-3).probabilities(row([0.01, 0.5]))
+    assert probabilities[0] == pytest.approx(np.exp(-25.0), rel=1e-6) and probabilities.sum() == pytest.approx(1.0)
     both = ragged_scores(13)
     np.testing.assert_allclose(
         BoundedSoftmax(0.5).probabilities(both), Softmax(0.5, 0.0).probabilities(both), atol=1e-9
@@ -229,7 +232,7 @@ def test_greedy_shares_ties():
 
 def test_draw_follows_the_probabilities():
     offsets = np.arange(0, 30_001, 3)
-    drawn = draw(np.tile([0.5, 0.2, 0.3], 10_000), offsets, np.random.default_rng(0)) - offsets[:-1]
+    drawn = draw_per_row(np.tile([0.5, 0.2, 0.3], 10_000), offsets, np.random.default_rng(0)) - offsets[:-1]
     np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 10_000, [0.5, 0.2, 0.3], atol=0.02)
 
 
@@ -283,8 +286,8 @@ def test_no_eligible_creative_names_the_impression():
 def test_softmax_leans_on_the_base_by_its_equation():
     """Two creatives of odds 1 and 2 at temperature 1, base 3:1 -> weights 3 and 2."""
     scores = np.array([1 / 2, 2 / 3])
-    found = Softmax(temperature=1.0, exploration=0.0).probabilities(row(scores, np.array([0.75, 0.25])))
-    assert found == pytest.approx([3 / 5, 2 / 5])
+    probabilities = Softmax(temperature=1.0, exploration=0.0).probabilities(row(scores, np.array([0.75, 0.25])))
+    assert probabilities == pytest.approx([3 / 5, 2 / 5])
     never = Softmax(temperature=1.0, exploration=0.1).probabilities(row(scores, np.array([0.0, 1.0])))
     assert never == pytest.approx([0.05, 0.95])
 
@@ -293,8 +296,8 @@ def test_chi_square_by_hand():
     """Rewards .01 and .02 at T = 1, even base: both have w > 0 at nu = (2 - 1) / 0.75; the weights are 2 - nu / r."""
     scores = np.array([0.01, 0.02])
     nu = 1 / (0.5 / 0.01 + 0.5 / 0.02)
-    found = ChiSquare(temperature=1.0, exploration=0.0).probabilities(row(scores))
-    assert found == pytest.approx([(2 - nu / 0.01) / 2, (2 - nu / 0.02) / 2])
+    probabilities = ChiSquare(temperature=1.0, exploration=0.0).probabilities(row(scores))
+    assert probabilities == pytest.approx([(2 - nu / 0.01) / 2, (2 - nu / 0.02) / 2])
     # at T = 0.1 the worse one is out, and the better one gets all
     assert ChiSquare(0.1, 0.0).probabilities(row(scores)) == pytest.approx([0.0, 1.0])
 
@@ -313,19 +316,19 @@ def test_no_policy_of_the_same_reward_has_a_lift_of_smaller_variance(temperature
 
     random = np.random.default_rng(5)
     reward, base = random.uniform(0.005, 0.05, 6), random.dirichlet(np.ones(6))
-    found = ChiSquare(temperature, 0.0).probabilities(row(reward, base))
+    probabilities = ChiSquare(temperature, 0.0).probabilities(row(reward, base))
 
     def variance(w: np.ndarray) -> float:
         return float((base * reward * (w - 1) ** 2).sum() * 100)
 
     constraints = [
         {"type": "eq", "fun": lambda w: base @ w - 1},
-        {"type": "eq", "fun": lambda w: 100 * ((base * reward) @ w - found @ reward)},
+        {"type": "eq", "fun": lambda w: 100 * ((base * reward) @ w - probabilities @ reward)},
     ]
     solved = minimize(
         variance, np.ones(6), bounds=[(0, None)] * 6, constraints=constraints, method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 1000},
     )  # fmt: skip
     assert solved.success
-    assert variance(found / base) == pytest.approx(solved.fun, rel=1e-4, abs=1e-9)
-    np.testing.assert_allclose(found, base * solved.x, atol=2e-3)
+    assert variance(probabilities / base) == pytest.approx(solved.fun, rel=1e-4, abs=1e-9)
+    np.testing.assert_allclose(probabilities, base * solved.x, atol=2e-3)

@@ -12,7 +12,7 @@ from components.interest.training import train_calibrated
 from components.policies import eligible_pairs
 from components.policies.decision_table import ANY
 from components.policies.policy_package import FORMS
-from components.policies.proposal import Learned, propose
+from components.policies.proposal import LearnedModels, propose
 from components.policies.ragged_rows import row_sums
 from components.settings.sections import FeaturesConfig, InterestConfig, PolicyConfig
 from tests.components.features.shop import START, shop
@@ -46,13 +46,13 @@ def rewarded(tables) -> dict[str, pd.DataFrame]:
     return {**tables, "impressions": impressions.assign(reward=impressions["click"].astype(float))}
 
 
-def learn(tables) -> tuple[Learned, pd.DataFrame]:
+def learn(tables) -> tuple[LearnedModels, pd.DataFrame]:
     """Models, and the scored pairs of the rows that select and judge."""
     model = fit_features(tables, FEATURES)
     features = build_features(model, tables, FEATURES)
     interest = train_calibrated(features, "logistic", InterestConfig(bootstrap=20))
     pairs = eligible_pairs(tables, features.held_out())
-    return Learned(model, features, interest), pairs.assign(p_click=predict_pairs(interest, features, pairs))
+    return LearnedModels(model, features, interest), pairs.assign(p_click=predict_pairs(interest, features, pairs))
 
 
 def proposed(tables, pool=None):
@@ -110,11 +110,11 @@ def test_every_cell_is_a_distribution_and_the_fallback_is_whole(tables, proposal
 
 
 def test_each_form_takes_its_own_temperature_of_those_offered(proposal):
-    policy, promised, *_ = proposal
-    assert set(promised) == set(FORMS)
+    policy, forecasts, *_ = proposal
+    assert set(forecasts) == set(FORMS)
     for form in FORMS:
-        assert [each.temperature for each in promised[form]] == [0.1, 0.5]
-        assert policy.acting.temperatures[form] in (0.1, 0.5)
+        assert [forecast.temperature for forecast in forecasts[form]] == [0.1, 0.5]
+        assert policy.parameters.temperatures[form] in (0.1, 0.5)
 
 
 def test_both_forms_earn_more_than_uniform_choice_by_the_shops_law(tables, proposal):
@@ -132,7 +132,7 @@ def test_both_forms_earn_more_than_uniform_choice_by_the_shops_law(tables, propo
     rate = 1 / (1 + 9 * np.exp(-np.where(liked, 1.5, -0.5)))
     even = row_sums(rate, rows.offsets) / np.diff(rows.offsets)
     for form in FORMS:
-        shown, charge = policy.acts(form, rows.impressions, rows.pairs, rows.offsets)
+        shown, charge = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
         assert (charge == 0).all()
         assert row_sums(shown * rate, rows.offsets).mean() > 1.1 * even.mean(), form
 
@@ -147,7 +147,7 @@ def test_a_pool_is_in_the_catalogue_with_its_campaigns_dates_and_gets_its_share(
     first = tables["creatives"]["creative_id"].iloc[0]
     assert known.loc[first, "active_until"] == START + pd.Timedelta(days=30), "its own end comes before the campaign's"
     rows = held_out(rewarded(tables), learned.features, pairs, JUDGE, None)
-    _, charge = policy.acts("table", rows.impressions, rows.pairs, rows.offsets)
+    _, charge = policy.shown_and_unlogged("table", rows.impressions, rows.pairs, rows.offsets)
     campaigns = set(pool["campaign"])
     np.testing.assert_allclose(charge, np.where(rows.impressions["campaign"].isin(campaigns), 0.05, 0.0))
 

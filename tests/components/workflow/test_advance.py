@@ -23,7 +23,7 @@ from components.simulator import truth
 from components.simulator import vocabulary as words
 from components.workflow.advance import advance
 from components.workflow.publishing.export import export, exported_policy
-from tests.components.policies.packages import ACTING, catalogue, write
+from tests.components.policies.packages import PARAMETERS, catalogue, write
 
 NAME = "marketplace"
 PER_DAY = {"impressions": 1500, "events": 60}
@@ -98,7 +98,7 @@ def deploy(paths, tables, creatives, images):
     shoppers = tables["shoppers"]["shopper_id"]
     segments = pd.DataFrame({"shopper_id": shoppers, "segment": [str(place % 2) for place in range(len(shoppers))]})
     campaigns = {**old.set_index("creative_id")["campaign"], **creatives.set_index("creative_id")["campaign"]}
-    acting = replace(ACTING, exploration=0.05, new_share=0.02)
+    acting = replace(PARAMETERS, exploration=0.05, new_share=0.02)
     known = catalogue(campaigns, tuple(creatives["creative_id"]))
     package = paths.stage("promotion") / "policy"
     write(package, PolicyPackage(acting, cells.to_frame(index=False).merge(listed, how="cross"), segments, known))

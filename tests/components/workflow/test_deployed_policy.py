@@ -8,7 +8,7 @@ import pytest
 
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import write_json
-from components.policies.logging_preference import policy_name
+from components.policies.logging_preference import logging_policy_name
 from components.registry.signing import beside, sign
 from components.settings.errors import UserError
 from components.settings.paths import Paths
@@ -41,7 +41,7 @@ def log(*policies: str, known: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]
 
 
 def own_name(paths) -> str:
-    return f"{policy_name(digest_package(paths.champion))}-table"
+    return f"{logging_policy_name(digest_package(paths.champion))}-table"
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -53,7 +53,7 @@ def test_on_its_own_log_it_is_what_it_logged_and_elsewhere_what_its_package_does
 
 
 def test_another_policy_of_adloom_is_not_its_own(paths):
-    found = read_champion(paths).probabilities({}, *log(f"{policy_name('f' * 64)}-table"))
+    found = read_champion(paths).probabilities({}, *log(f"{logging_policy_name('f' * 64)}-table"))
     assert found == pytest.approx([0.725, 0.275])
 
 

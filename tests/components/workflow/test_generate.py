@@ -22,7 +22,7 @@ from components.generators.quality.photo_manifold import Bounds
 from components.generators.text_to_image.caption_parser import train_reader
 from components.generators.text_to_image.text_to_image import TextToImage
 from components.images import PictureEncoder
-from components.interest import train_halves, train_interest
+from components.interest import train_disjoint_models, train_interest
 from components.interest.segment_scores import draw_audience
 from components.registry.decision import Gate
 from components.registry.mlflow_store import ModelRecord, open_store, register
@@ -140,7 +140,7 @@ def wear():
     built = build_features(model, tables, settings)
     config = InterestConfig(models=("logistic",), bootstrap=20)
     interest = train_interest(built, config).champion
-    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0)), train_halves(built, config)
+    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0)), train_disjoint_models(built, config)
 
 
 @pytest.fixture(scope="module")
