@@ -23,6 +23,7 @@ from components.simulator import truth
 from components.simulator import vocabulary as words
 from components.workflow.advance import advance
 from components.workflow.publishing.export import export, exported_policy
+from tests.components.datasets import conftest as datasets
 from tests.components.policies.packages import PARAMETERS, catalogue, write
 
 NAME = "marketplace"
@@ -32,6 +33,9 @@ PER_DAY = {"impressions": 1500, "events": 60}
 def config(days):
     rates = {name: rate * days for name, rate in PER_DAY.items()}
     return SimulatorConfig(shoppers=60, campaigns=2, creatives_per_campaign=12, days=days, **rates)
+
+
+all_photos, photos = datasets.all_photos, datasets.photos  # fixtures
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,9 @@ def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> N
     alpha = share_of(PromotionConfig().alpha, charge(store, NAME, question).index(question))
     asked = {"candidate": candidate, "champion": champion, "question": question, "alpha": alpha}
     told = evidence(**asked, gain=gain)
-    told = type(told)(Gate(True, ("calibrated",)), None, False, *(getattr(told, name) for name in FIELDS))
+    told = replace(told, interest=Gate(True, ("calibrated",)), creatives=None, new_creatives=False)
     write_json(decide(told, PromotionConfig()).to_dict(), paths.stage("promotion") / "decision.json")
     finish("promotion", paths, inputs)
-
-
-FIELDS = ("forms", "question", "alpha", "candidate", "champion")
 
 
 def finish(name: str, paths: Paths, inputs: dict) -> str:
