@@ -175,7 +175,7 @@ SOUND = """
 Use `adloom run`, `adloom COMMAND --help`, `adloom promote --force --reason TEXT`, `creatives.*.width`,
 `creatives.parquet`, `features.*_share`, `promotion.boundary: planned`,
 `expectations/<table>.json`, `components/policies/`, `softmax.py`,
-`KINDS` (`components/interest/model_kinds.py`), `python -m benchmarks.corruptions --trials 2000`.
+`MODEL_KINDS` (`components/interest/model_kinds.py`), `python -m benchmarks.corruptions --trials 2000`.
 
     make run && adloom run        # comment
     adloom --params FILE run marketplace --set evaluation.bootstrap=2000 --set section.key=value
