@@ -19,7 +19,7 @@ from components.contract.files.atomic_files import (
 from components.settings.paths import ROOT
 
 KILLED = -signal.SIGKILL
-DIES = "import os, pathlib, shutil, signal, sys; from components import scratch\n"
+DIES = "import os, pathlib, shutil, signal, sys; from components.contract.files import atomic_files as scratch\n"
 DIES += "def die(*arguments, **options): os.kill(os.getpid(), signal.SIGKILL)\n"
 REPLACE = """
 with scratch.scratch_folder(pathlib.Path(sys.argv[1])) as fresh:

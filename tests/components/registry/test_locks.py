@@ -19,7 +19,7 @@ from components.settings.sections import load_settings
 HOLD = """
 import sys, time
 from pathlib import Path
-from components.lock import folder_lock, store_lock
+from components.registry.locks import folder_lock, store_lock
 lock = store_lock() if sys.argv[1] == "store" else folder_lock(Path(sys.argv[1]), "`adloom run`")
 with lock:
     print("held", flush=True)
