@@ -96,7 +96,7 @@ def test_both_ways_of_replacing_leave_the_new_folder_alone(old, monkeypatch):
 def test_what_a_living_process_writes_is_left_alone_until_it_is_killed(tmp_path):
     code = """
 from upath import UPath
-from components.contract.tables import _replacing
+from components.contract.files.tables import _replacing
 with scratch.scratch_folder(UPath(sys.argv[1]) / "shop") as fresh, _replacing(UPath(sys.argv[1]) / "report.json"):
     print("writing", flush=True)
     sys.stdin.read()
