@@ -139,9 +139,11 @@ def promote(client, name: str, force: bool, reason: str | None, by: str) -> Outc
         raise UserError("--force needs --reason: it is kept with the version")
     person = Person(by, reason or "approved by hand")
     with client.lock():
-        mend(client, name)
+        ended = mend(client, name)
         challenger = version_of(client, name, CHALLENGER)
         champion = version_of(client, name, CHAMPION)
+        if challenger is None and ended is not None and _loser(ended) is None:
+            return Outcome("promote", champion.number, champion.number, ("the promotion that was cut off is complete",))
         if challenger is None:
             raise UserError(f"{name}: there is no challenger to promote; `adloom run` proposes one")
         _check_files(challenger)
@@ -182,10 +184,13 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
     """
     person = Person(by, reason or "by hand")
     with client.lock():
-        mend(client, name)
+        ended = mend(client, name)
         champion = version_of(client, name, CHAMPION)
         if champion is None:
             raise UserError(f"{name}: there is no champion to roll back")
+        if ended is not None and _loser(ended) is not None:  # the same command, typed again, goes back once
+            done = ("the rollback that was cut off is complete",)
+            return Outcome("rollback", champion.number, _loser(ended), done)
         known = {version.number: version for version in versions_of(client, name)}
         before = [number for number in history(client, name, champion)[:-1] if number in known]  # others were deleted
         while before and before[-1] == champion.number:
@@ -198,6 +203,11 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
         tags = {str(champion.number): {**person.tags(ROLLED_BACK), LIFTED: None}}
         commit(client, name, Move(previous.number, tuple(before), tags))
         return Outcome("rollback", previous.number, champion.number, (person.reason,))
+
+
+def _loser(move: Move) -> int | None:
+    """The version that a rollback takes the champion's place from; None where the move is no rollback."""
+    return next((int(number) for number, tags in move.tags.items() if tags.get(ROLLED_BACK)), None)
 
 
 def vouch(client, name: str, reason: str, by: str) -> Version | None:

@@ -157,3 +157,27 @@ def test_both_aliases_on_one_version_are_mended_by_the_next_change(store, tmp_pa
     store.set_registered_model_alias(first.name, CHALLENGER, "1")
     recover(store, first.name)
     check_whole(store, first.name)
+
+
+@pytest.mark.parametrize("deed", [promote, rollback])
+def test_the_command_that_was_killed_is_typed_again_and_moves_once(store, tmp_path, monkeypatch, deed):
+    step = 0
+    while True:
+        shop = f"{deed.__name__}{step}"
+        first, second, third = (registered(store, shop, tmp_path / f"{shop}-{number}", number) for number in (1, 2, 3))
+        name = first.name
+        apply(store, name, first, judged(store, first))
+        apply(store, name, second, judged(store, second, first))
+        by_hand = "manual" if deed is promote else "auto"
+        apply(store, name, third, judged(store, third, second), approval=by_hand)
+        words = (store, name, False, "good", "ann") if deed is promote else (store, name, "bad", "ann")
+        killed = killed_after(store, step, monkeypatch, lambda: deed(*words))  # noqa: B023
+        expected = 3 if deed is promote else 2
+        if killed and PENDING in model_tags(store, name):
+            assert deed(*words).champion == expected
+            assert version_of(store, name, CHAMPION).number == expected
+            check_whole(store, name)
+        if not killed:
+            assert step >= 5
+            return
+        step += 1
