@@ -11,12 +11,12 @@ import pandas as pd
 
 from components.policies.eligible import rows_of
 
-ADLOOM_PREFIX = "adloom-"  # prefix of the logging_policy of every package of Adloom
+POLICY_PREFIX = "adloom-"  # prefix of the logging_policy of every package of Adloom
 
 
 def logging_policy_name(package_digest: str) -> str:
     """The `logging_policy` under which a server logs the decisions of the package with this digest."""
-    return f"{ADLOOM_PREFIX}{package_digest[:16]}"
+    return f"{POLICY_PREFIX}{package_digest[:16]}"
 
 
 def logging_preference(tables: dict[str, pd.DataFrame], impressions: pd.DataFrame) -> pd.Series:
@@ -26,7 +26,7 @@ def logging_preference(tables: dict[str, pd.DataFrame], impressions: pd.DataFram
     """
     creatives = tables["creatives"]["creative_id"]
     zeros = pd.Series(0.0, index=pd.Index(creatives, name="creative_id"), name="preference")
-    shop_rows = impressions.loc[~impressions["logging_policy"].str.startswith(ADLOOM_PREFIX), "impression_id"]
+    shop_rows = impressions.loc[~impressions["logging_policy"].str.startswith(POLICY_PREFIX), "impression_id"]
     if "candidates" not in tables or shop_rows.empty:
         return zeros
     pairs = tables["candidates"]
