@@ -4,6 +4,7 @@ import ast
 import shutil
 
 import pytest
+import yaml
 
 from components import PACKAGES
 from components.settings.paths import ROOT, STAGES
@@ -89,3 +90,13 @@ def test_a_changed_line_runs_again_exactly_the_stages_that_use_it(package, tmp_p
     file.write_text(file.read_text() + "# another line\n")
     after = {stage: digest_code(GRAPH[stage].code, tmp_path / "components") for stage in STAGES}
     assert {stage for stage in STAGES if before[stage] != after[stage]} == RUN_AGAIN[package]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_runs_a_stage_again_for_the_same_code_and_inputs(stage):
+    listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["do"]["deps"]
+    code = {path.removesuffix(".py") for path in listed if path.startswith("components/")}
+    assert code == {f"components/{source}" for source in GRAPH[stage].code}
+    assert all((ROOT / path).exists() for path in listed if path.startswith("components/"))
+    inputs = {path.removeprefix("artifacts/${item}/") for path in listed if path.startswith("artifacts/")}
+    assert inputs == set(GRAPH[stage].reads)
