@@ -95,6 +95,7 @@ def test_what_is_registered_acts_as_what_was_judged(published, tmp_path):
     settings, paths, outcome = published
     tables, _ = validated(paths)
     _, built = built_features(paths)
+    tables["impressions"] = tables["impressions"].assign(reward=tables["impressions"]["click"].astype(float))
     rows = held_out(tables, built, read_frame(paths.stage("interest") / "predictions.parquet"), JUDGE, None)
     made = PolicyPackage.from_files(files_in(paths.stage("evaluation") / "policy"))
     judged = made.probabilities(PER_SHOPPER, rows.impressions, rows.pairs, rows.offsets)

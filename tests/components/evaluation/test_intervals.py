@@ -108,7 +108,7 @@ def naive_interval(quantity: Ratios, cluster: np.ndarray, replicates: int, seed:
 @pytest.mark.parametrize("block", [2048, 7])
 def test_blocks_of_replicates_and_quantities_are_the_naive_bootstrap(block, monkeypatch):
     """With blocks of 7 there are 15 of replicates, and every quantity is a group of its own."""
-    monkeypatch.setattr(bootstrap, "BLOCK", block)
+    monkeypatch.setattr(resampling, "BLOCK", block)
     generator = np.random.default_rng(0)
     cluster = generator.integers(0, 60, 400)
     columns = [generator.lognormal(size=400) for _ in range(8)]
