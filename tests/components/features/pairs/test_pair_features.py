@@ -196,7 +196,7 @@ def test_a_feature_added_by_one_line_is_learned_from_predicted_with_and_survives
     clicks = (np.random.default_rng(0).random(len(shown)) < chance).astype(int)
     loud = {**tables, "impressions": tables["impressions"].assign(click=clicks)}
     features = build_features(model, loud, with_touches)
-    interest = train_calibrated(features, kind, CONFIG.model_copy(update={"epochs": 30, "batch_size": 64}))
+    interest = train_calibrated(features, kind, InterestConfig(bootstrap=20, network={"epochs": 30, "batch_size": 64}))
     assert interest.pairs == ("repeats:7d", "repeats:ever", "product_touches")
     rows = features.of(SELECT)["impression_id"]
     pairs = pd.DataFrame(
