@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.settings.errors import UserError
+from components.settings.quiet_tensorflow import quieten_tensorflow
 
 STATE = Path(".adloom")  # Prefect's and MLflow's own state and the download cache, inside the project
 
@@ -46,6 +47,7 @@ def prepare(state: Path = STATE) -> Path:
     absolute = state.resolve()
     _make_private(absolute)
     apply(defaults(absolute))
+    quieten_tensorflow()
     _make_private(Path(os.environ["ADLOOM_STATE"]))
     return absolute
 
