@@ -103,7 +103,7 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
     from components.generators.build_training import start_training
     from components.generators.generator_kinds import generator_settings
     from components.generators.photos.training_photos import training_photos
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     chosen = (f"simulator.scenario={scenario}", f"simulator.impressions={impressions}")
     settings = load_settings("params.yaml", "marketplace", chosen)

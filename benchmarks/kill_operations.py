@@ -35,7 +35,7 @@ TINY = {
         "quality_photos": 100,
         "quality_samples": 60,
         "pool_per_campaign": 1,
-        "reader_steps": 0,
+        "parser_steps": 0,
         "max_attempts": 1,
         "checkpoint_seconds": 0.1,
     },
@@ -96,8 +96,8 @@ def adloom(*arguments: str) -> None:
 def settings(overrides: tuple[str, ...] = ()):
     """The settings and folders of the project's data set."""
     from components.settings.environment import prepare
+    from components.settings.params_file import load_settings
     from components.settings.paths import Paths
-    from components.settings.sections import load_settings
 
     prepare()
     return load_settings("params.yaml", NAME, overrides), Paths.of(NAME)

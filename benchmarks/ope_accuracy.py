@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.ope_logs import Arena, arena
 from benchmarks.ope_parallel import resumed, wilson
 from components.evaluation import evaluate
-from components.settings.sections import EvaluationConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import EvaluationConfig
 
 RESULTS = Path("benchmarks/results/ope_accuracy.jsonl")
 SCENARIOS = ("baseline", "confounded", "low-overlap", "drift")

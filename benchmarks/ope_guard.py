@@ -24,7 +24,8 @@ from components.evaluation.gate.evidence import GUARDS, gate_evidence
 from components.evaluation.logged_decisions import LoggedDecisions, cover, pairs_of
 from components.evaluation.outcomes import Outcomes, metrics
 from components.policies.ragged_rows import row_sums
-from components.settings.sections import EvaluationConfig, SimulatorConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import EvaluationConfig, SimulatorConfig
 from components.simulator import load_scenario
 from components.simulator.ad_day import HIDE, draw_feedback
 from components.simulator.click_law import Law, annoyance_factor, ill_feedback_probability

@@ -120,16 +120,16 @@ def auc(near: np.ndarray, far: np.ndarray) -> float:
 def interest(network, workdir: str) -> dict:
     """Looks by -> log loss on later days, and by how much it is lower than without looks and than by the default."""
     from components.interest.metrics import mean_by_shopper
+    from components.settings.params_file import load_settings
     from components.settings.paths import Paths
-    from components.settings.sections import load_settings
     from components.workflow.stage_inputs import validated
 
     settings = load_settings("params.yaml", "marketplace")
     tables, card = validated(Paths.of("marketplace", workdir=workdir))
     config = settings.features
-    wide = config.model_copy(update={"look_dimensions": network.dimensions})
+    wide = config.model_copy(update={"image_dimensions": network.dimensions})
     blind = {name: table for name, table in tables.items() if name != "images"}
-    default, equal = f"components {config.look_dimensions}", f"components {network.dimensions}"
+    default, equal = f"components {config.image_dimensions}", f"components {network.dimensions}"
     asked = {
         "none": (blind, config, None),
         default: (tables, config, None),

@@ -29,8 +29,8 @@ NEW_PER_CAMPAIGN = 12
 def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     """One seed: every form as judged and as served."""
     from components.contract.files.tables import read_json, write_json
+    from components.settings.params_file import load_settings
     from components.settings.paths import Paths
-    from components.settings.sections import load_settings
     from components.workflow import run_stage
 
     seed, workdir, overrides = task

@@ -4,7 +4,8 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_logger
 
 from components.settings.errors import UserError
-from components.settings.sections import NotifyConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import NotifyConfig
 from components.workflow.notices import Notice, post_aside
 from flows.tasks import IN_STAGE
 

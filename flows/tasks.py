@@ -10,8 +10,9 @@ from prefect.cache_policies import NO_CACHE
 from components.contract.files.digests import digest_bytes
 from components.settings.environment import prepare
 from components.settings.errors import Unavailable, UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
-from components.settings.sections import Settings, load_settings
+from components.settings.sections import Settings
 from components.workflow import run_stage
 from components.workflow.run_stage import checked
 

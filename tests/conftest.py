@@ -32,7 +32,7 @@ SMALL = {
         "quality_photos": 200,
         "quality_samples": 100,
         "pool_per_campaign": 2,
-        "reader_steps": 20,
+        "parser_steps": 20,
         "max_attempts": 2,
     },
     "evaluation": {"bootstrap": 50, "clones": 2, "clone_impressions": 500},
@@ -86,7 +86,7 @@ def built_shop(tmp_path_factory, few_photos) -> Shop:
     """The small shop as built, for reading only."""
     from components.datasets.dataset_files import write_dataset
     from components.datasets.marketplace import build_tables
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     folder = tmp_path_factory.mktemp("shop")
     document = yaml.safe_load((ROOT / "params.yaml").read_text())

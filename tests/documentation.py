@@ -18,8 +18,9 @@ import yaml
 from pydantic import BaseModel
 
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import CreativesConfig, InterestConfig, PolicyConfig, Settings, load_settings
+from components.settings.sections import CreativesConfig, InterestConfig, PolicyConfig, Settings
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("components", "docs", "expectations", "flows", "infra", "tests", "benchmarks", ".ci")

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from components import PACKAGES
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT, STAGES
-from components.settings.sections import Section, Settings, load_settings
+from components.settings.sections import Section, Settings
 from tests.imports import imports_of
 
 ORDER = list(PACKAGES)

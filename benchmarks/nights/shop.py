@@ -39,7 +39,7 @@ def build(folder: Path, seed: int) -> None:
     """`folder/params.yaml` and `folder/data/marketplace`, drawn with `seed`."""
     from components.datasets.dataset_files import write_dataset
     from components.datasets.marketplace import build_tables
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     document = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     del document["datasets"]

@@ -89,9 +89,9 @@ def make_creatives(sources: Sources, training: Training, config: CreativesStageC
     audience = draw_audience(sources.features, photos.segments, config.audience, config.seed)
     _describe_model(made, judged, audience, _about(sources, texts, judged, config))
     made.add_files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
-    if config.reader_steps:
+    if config.parser_steps:
         reader = teach(
-            generators[judged.leading()], photos, judged.classifier, config.seed, config.reader_steps, training.words
+            generators[judged.leading()], photos, judged.classifier, config.seed, config.parser_steps, training.words
         )
         _add_captions(made, reader, config.max_attempts)
         remarks = (*remarks, literacy(reader, config.seed))

@@ -25,7 +25,7 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
     from components import datasets
     from components.cli.progress import show_progress
     from components.settings.environment import prepare
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     if name and name not in SHIPPED:
         raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(SHIPPED)}")
@@ -108,7 +108,7 @@ def pull(params: str, name: str) -> None:
     from components import datasets
     from components.cli.progress import show_progress
     from components.settings.environment import prepare
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     source = load_settings(params, name).source
     prepare()

@@ -45,7 +45,7 @@ def _open(lock: str | None = None):
 
 def _lock(params: str | None, dataset: str) -> str | None:
     """`promotion.lock` of the settings file."""
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
 
     return load_settings(params or "params.yaml", dataset).promotion.lock
 

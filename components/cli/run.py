@@ -81,7 +81,7 @@ def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
 
 def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, ...]):
     from components.contract.files.atomic_files import recover_folder
-    from components.settings.sections import dataset_names, load_settings
+    from components.settings.params_file import dataset_names, load_settings
     from components.workflow.run_stage import checked
 
     if folder is None:

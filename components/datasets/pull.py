@@ -4,7 +4,7 @@ The card's `ends_at` is the watermark. Each whole day after it is written at onc
 it; so a pull that is cut leaves whole days, and the next one goes on after them. Ten days pulled together give the
 bytes of ten nightly pulls. Beside new days a pull brings
 
-- rows of earlier days that came late (by id, in the last `late_days`), as arrivals.py has them;
+- rows of earlier days that came late (by id, in the last `late_days`), in the files that late_rows.py describes;
 - conversions whose window has closed since (settlements.py); before, they are null whatever the source says, and
   what comes after it is none;
 - pictures whose id is not there yet; the small tables, which have no time, whole.

@@ -145,7 +145,7 @@ def _fit_traits(
         bands=bands,
         price=Levels("price", tuple(f"band{number}" for number in range(1, len(bands.edges) + 2))),
         text=TextSpace.fit((str(text) for column in texts for text in column), config.text_dimensions, config.seed),
-        look=fit_looks(images, config.look_dimensions, config.seed, encoder),
+        look=fit_looks(images, config.image_dimensions, config.seed, encoder),
     )
 
 

@@ -10,7 +10,8 @@ from components.generators.families import flow, vae, wgan
 from components.generators.generator_family import GeneratorFamily
 from components.generators.photos.training_photos import Photos
 from components.settings.errors import UserError
-from components.settings.sections import CreativesConfig, GeneratorConfig, kind_settings
+from components.settings.sections import CreativesConfig, GeneratorConfig
+from components.settings.typed_settings import kind_settings
 
 FAMILIES: dict[str, GeneratorFamily] = {"vae": vae.FAMILY, "wgan": wgan.FAMILY, "flow": flow.FAMILY}
 

@@ -78,7 +78,7 @@ class NetworkEncoder:
 def load_network(content: bytes, layers: Mapping[str, type] | None = None) -> Any:
     """Bytes of a `.keras` file -> keras.Model, in Keras's safe mode; `layers`: name -> class of those not Keras's own.
 
-    Raises UserError where the bytes are something else, or would take too much memory (expansion.py).
+    Raises UserError where the bytes are something else, or would take too much memory (decoded_size.py).
     """
     import keras
 

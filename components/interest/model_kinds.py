@@ -14,7 +14,8 @@ from components.interest.model_protocol import InterestModel, Pairs
 from components.interest.models.logistic import Logistic, train_logistic
 from components.interest.models.two_tower import Network, NetworkConfig, train_network
 from components.settings.errors import UserError
-from components.settings.sections import InterestConfig, NoSettings, Section, kind_settings
+from components.settings.sections import InterestConfig, NoSettings, Section
+from components.settings.typed_settings import kind_settings
 
 
 class Flavour(Enum):

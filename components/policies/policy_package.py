@@ -23,7 +23,7 @@ from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import with_floors
 from components.settings.errors import UserError
-from components.settings.sections import typed_settings
+from components.settings.typed_settings import typed_settings
 
 TABLE, PER_SHOPPER = "table", "per_shopper"
 FORMS = (TABLE, PER_SHOPPER)

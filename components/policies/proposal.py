@@ -15,7 +15,8 @@ from components.policies.logging_preference import logging_preference
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_package import TABLE, PolicyPackage, PolicyParameters
 from components.policies.temperature import LiftForecast, LoggedOutcomes, best_temperature, forecast_lifts
-from components.settings.sections import PolicyConfig, Section, kind_settings
+from components.settings.sections import PolicyConfig, Section
+from components.settings.typed_settings import kind_settings
 
 
 @dataclass(frozen=True)

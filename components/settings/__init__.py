@@ -1,1 +1,1 @@
-"""Typed settings (params.yaml), file locations, the environment, and the errors that a user can mend."""
+"""Typed settings (params.yaml), file locations, environment variables, and the errors that a user can mend."""

@@ -1,4 +1,4 @@
-"""One place for what other programs read from the environment: quiet, local, no telemetry. A user's own value wins."""
+"""Environment variables that Adloom sets for the libraries it uses: quiet, local, no telemetry. A user's value wins."""
 
 import os
 import re
@@ -8,39 +8,39 @@ from pathlib import Path
 from components.settings.errors import UserError
 from components.settings.quiet_tensorflow import quieten_tensorflow
 
-STATE = Path(".adloom")  # Prefect's and MLflow's own state and the download cache, inside the project
+STATE = Path(".adloom")  # the state of Prefect and MLflow and the download cache, inside the project
 
 
 def defaults(state: Path) -> dict[str, str]:
-    """Environment variable -> the value that Adloom sets where the user has set none; `state` is an absolute folder."""
+    """Environment variable -> the value that Adloom sets unless the user has set one; `state` is an absolute folder."""
     return {
         "ADLOOM_STATE": str(state),
         "ADLOOM_ARTIFACT_ROOT": f"{state}/mlartifacts",
-        "ADLOOM_MAX_DECODED_GIB": "1",  # what a file may take in memory, unless it is large itself: expansion.py
+        "ADLOOM_MAX_DECODED_GIB": "1",  # limit of a file's size in memory: contract/files/decoded_size.py
         "DVC_NO_ANALYTICS": "1",
         "GX_ANALYTICS_ENABLED": "false",
         "KERAS_BACKEND": "tensorflow",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a model in MLflow's own flavours is loaded by nobody here
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a pickle runs code when it is loaded
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db",
         "MPLBACKEND": "agg",
         "PREFECT_HOME": f"{state}/prefect",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "adloom",  # progress stands on the flow run's page too
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "adloom",  # shows progress on the flow run's page
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LOGGERS_PREFECT_EXTRA_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own default is pickle, which executes what it reads
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # the default is pickle, which runs code when it is loaded
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_ENABLE_ONEDNN_OPTS": "0",  # one order of summation, so that a rerun gives the same weights
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # a fixed order of summation, so that a rerun gives the same weights
     }
 
 
 def prepare(state: Path = STATE) -> Path:
-    """Set the defaults for this process and those it starts; make `state`, its owner's alone, and return it, absolute.
+    """The absolute path of `state`, made readable by its owner only; sets `defaults` for this process and its children.
 
     Call it before anything imports Prefect, MLflow or TensorFlow.
     """
@@ -53,25 +53,25 @@ def prepare(state: Path = STATE) -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make `folder`; databases, keys and caches in it are nobody else's to read."""
+    """Make `folder` and let only its owner read it, since it holds databases and keys."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid == os.getuid():
         folder.chmod(0o700)
 
 
 def apply(values: Mapping[str, str]) -> None:
-    """Set each variable that is not set yet."""
+    """Set each environment variable of `values` that is not set."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
 def expand(text: str) -> str:
-    """`text` with each ${NAME} replaced by that variable's value; UserError naming one that is not set."""
+    """`text` with each ${NAME} replaced by the environment variable's value; UserError names one that is not set."""
 
     def value(match: re.Match) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise UserError(f"the environment variable {name} is not set, which a setting names")
+            raise UserError(f"a setting refers to the environment variable {name}, which is not set")
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", value, text)

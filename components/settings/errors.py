@@ -1,14 +1,14 @@
-"""The exceptions that mean: the user can mend this."""
+"""Exceptions for mistakes that a user can mend."""
 
 
 class UserError(Exception):
-    """Something a user gave us is wrong. The message names the thing; it is shown without a traceback."""
+    """A user's input is wrong. The message names the input; it is shown without a traceback."""
 
 
 class Unavailable(UserError):
-    """Something outside (a database, a store) is away and may come back: shown as its message, and tried again."""
+    """A database or store cannot be reached now. The message is shown without a traceback; a run tries again."""
 
 
 def first_line(error: BaseException) -> str:
-    """What `error` says in its first line; the name of its class where it says nothing."""
+    """The first line of the message of `error`; the name of its class if the message is empty."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

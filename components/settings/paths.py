@@ -1,4 +1,4 @@
-"""Where things lie: a data set's raw tables, a run's artifacts, Adloom's own state.
+"""Folders of a data set: its raw tables and the outputs of its stages.
 
 Locations are URLs (fsspec), so that two machines can share a bucket. A plain path is a local folder.
 """
@@ -16,7 +16,7 @@ STAGES = ("validation", "features", "interest", "creatives", "evaluation", "prom
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of one data set: `data` (raw tables, read only) and `artifacts` (what the stages write)."""
+    """The folders of one data set: `data` (raw tables, read only) and `artifacts` (outputs of the stages)."""
 
     data: UPath
     artifacts: UPath
@@ -25,43 +25,43 @@ class Paths:
     def of(cls, dataset: str, data: str | None = None, workdir: str = "artifacts") -> "Paths":
         """Folders of `dataset`: raw tables in `data` (default `data/<dataset>`), outputs under `workdir`.
 
-        UserError where `dataset` can be no data set's name, so that no folder lies elsewhere.
+        UserError for a `dataset` that is not a data set's name, since it could lead to another folder.
         """
         check_dataset_name(dataset)
         return cls(data=UPath(data or f"data/{dataset}"), artifacts=UPath(workdir) / dataset)
 
     def stage(self, name: str) -> UPath:
-        """The folder that stage `name` writes."""
+        """The output folder of stage `name`."""
         if name not in STAGES:
             raise ValueError(f"no stage is called {name!r}")
         return self.artifacts / name
 
     @property
     def champion(self) -> UPath:
-        """The snapshot of the champion that evaluation compares with; absent where there is none yet."""
+        """The local copy of the champion policy, evaluation's baseline; absent if there is no champion."""
         return self.artifacts / "champion"
 
     @property
     def champion_record(self) -> UPath:
-        """What the registry says of the snapshot: its version and the form in which it acts."""
+        """The champion's version and the form in which it acts, as recorded by the registry."""
         return self.artifacts / "champion.json"
 
     @property
     def champion_generators(self) -> UPath:
-        """The snapshot of the champion generators that a warm start begins at; absent where there are none yet."""
+        """The local copy of the champion generators, where a warm start begins; absent if there are none."""
         return self.artifacts / "champion-generators"
 
     @property
     def ledger(self) -> UPath:
-        """The questions that the registry's gate was ever asked, which share one error probability."""
+        """The ledger of all questions to the gate, which share one error probability."""
         return self.artifacts / "ledger.json"
 
     @property
     def docs(self) -> UPath:
-        """Pages for people (Data Docs, reports): not part of any digest, for they carry the time of day."""
+        """Pages for people (Data Docs, reports). They contain the time of day, so no digest includes them."""
         return self.artifacts / "docs"
 
     @property
     def export(self) -> UPath:
-        """What an ad server takes: decisions, pictures and their manifest."""
+        """Decisions, ads and their manifest, for an ad server."""
         return self.artifacts / "export"

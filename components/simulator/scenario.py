@@ -7,7 +7,8 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from components.settings.errors import UserError
-from components.settings.sections import Count, Section, Share, merge
+from components.settings.params_file import merge
+from components.settings.sections import Count, Section, Share
 from components.simulator import vocabulary as words
 
 FOLDER = Path(__file__).parent / "scenarios"

@@ -279,7 +279,7 @@ def _told(files: Mapping[str, bytes], about: Mapping, order: Order, segments: np
     from components.generators.text_to_image.text_to_image import TextToImage
 
     if READER not in files:
-        raise UserError("--text: this champion reads no captions; run again with creatives.reader_steps above 0")
+        raise UserError("--text: this champion reads no captions; run again with creatives.parser_steps above 0")
     maker = TextToImage.from_files(files)
     wish = maker.reader.read(order.text)
     granted = maker.draw([order.text] * order.count, segments, order.seed, about["max_attempts"])

@@ -13,7 +13,8 @@ from components.interest.model_kinds import MODEL_KINDS, model_kind
 from components.policies.policy_kinds import POLICIES, policy_kind
 from components.settings.errors import UserError
 from components.settings.paths import Paths
-from components.settings.sections import KindsSection, Section, Settings, kind_settings
+from components.settings.sections import KindsSection, Section, Settings
+from components.settings.typed_settings import kind_settings
 from components.workflow import stages
 from components.workflow.caching.freshness import due, evaluation_key, is_fresh, question_of
 from components.workflow.caching.manifests import Manifest, read_manifest

@@ -29,7 +29,7 @@ def finished_shop(built_shop, tmp_path_factory):
 @pytest.fixture(scope="session")
 def ready(built_shop, tmp_path_factory) -> Paths:
     """The small shop before its creatives stage, by default settings. For reading only."""
-    from components.settings.sections import load_settings
+    from components.settings.params_file import load_settings
     from components.workflow import run_stage
 
     paths = Paths.of("marketplace", str(built_shop.data), str(tmp_path_factory.mktemp("ready")))

@@ -13,16 +13,21 @@ from components.contract.files.tables import read_frame, read_json
 from components.contract.schema import TABLES
 from components.contract.validation.data_report import DataRefused
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT, Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 
 CASES = ROOT / "tests" / "cases"
 QUICK = (
     *("interest.bootstrap=20", "interest.models=[logistic]", "evaluation.bootstrap=50", "evaluation.clones=2"),
     *("creatives.generators=[vae]", "creatives.vae.steps=30", "creatives.quality_photos=300"),
-    *("creatives.quality_samples=60", "creatives.reader_steps=0", "creatives.restarts=0"),
-    *("creatives.min_cas=0", "creatives.min_asked=0", "creatives.min_diversity=0", "creatives.pool_per_campaign=2"),
+    *("creatives.quality_samples=60", "creatives.parser_steps=0", "creatives.restarts=0"),
+    *(
+        "creatives.min_cas=0",
+        "creatives.min_category_match=0",
+        "creatives.min_diversity=0",
+        "creatives.pool_per_campaign=2",
+    ),
 )
 
 

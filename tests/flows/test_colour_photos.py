@@ -12,8 +12,8 @@ from upath import UPath
 
 from components.generators.keras_generator import NetworkGenerator
 from components.images import decode, encode_png
+from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.stage_inputs import files_in
 from tests.conftest import Shop
@@ -47,7 +47,7 @@ def coloured_shop(built_shop, tmp_path, monkeypatch) -> Shop:
 
 def test_every_family_learns_64x64_photos_in_colour_and_a_pool_that_stays_empty_stops_nothing(coloured_shop):
     flow = "creatives.flow={steps: 4, max_seconds: 60.0, batch_size: 16, latent: 8}"
-    passing = ("creatives.min_cas=0.0", "creatives.min_asked=0.0", "creatives.min_diversity=0.0")
+    passing = ("creatives.min_cas=0.0", "creatives.min_category_match=0.0", "creatives.min_diversity=0.0")
     chosen = ("creatives.generators=[vae, wgan, flow]", flow, *passing)
     settings, paths = load_settings("params.yaml", "marketplace", chosen), Paths.of("marketplace")
     for name in STAGES:

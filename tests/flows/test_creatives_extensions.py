@@ -13,7 +13,7 @@ from components.generators.generator_kinds import FAMILIES
 from components.registry.mlflow_store import open_store, version_of
 from components.registry.promotion import CHAMPION
 from components.settings.errors import UserError
-from components.settings.sections import load_settings
+from components.settings.params_file import load_settings
 from components.workflow import run_stage
 from components.workflow.generate import Order, generate
 from components.workflow.publishing.publication import charge, publish, snapshot
@@ -22,7 +22,7 @@ from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING_PASSES = ("creatives.min_cas=0.0", "creatives.min_asked=0.0", "creatives.min_diversity=0.0")
+EVERYTHING_PASSES = ("creatives.min_cas=0.0", "creatives.min_category_match=0.0", "creatives.min_diversity=0.0")
 
 
 def said(paths) -> set[str]:

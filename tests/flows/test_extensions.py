@@ -27,8 +27,9 @@ from components.policies.policy_package import PER_SHOPPER, PolicyPackage
 from components.policies.ragged_rows import draw_per_row, row_sums
 from components.registry.mlflow_store import fetch_package, find_version, open_store
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
-from components.settings.sections import FeaturesConfig, load_settings
+from components.settings.sections import FeaturesConfig
 from components.workflow import run_stage
 from components.workflow.publishing import publication
 from components.workflow.run_stage import checked

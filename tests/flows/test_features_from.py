@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from components.contract.files.tables import read_frame, write_table
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.stage_inputs import built_features
 

@@ -13,8 +13,8 @@ from prefect.client.orchestration import get_client
 from prefect.states import Completed, Crashed, Failed
 
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import load_settings
 from components.workflow.remote import remote_stage
 from flows.gpu import DEPLOYMENT, creatives_on_gpu
 

@@ -9,8 +9,9 @@ from upath import UPath
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import write_bytes
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import CreativesConfig, Settings, load_settings
+from components.settings.sections import CreativesConfig, Settings
 from components.workflow import run_stage
 from components.workflow.caching.manifests import Manifest
 from components.workflow.remote import remote_stage

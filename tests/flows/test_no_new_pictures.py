@@ -10,14 +10,14 @@ from components.contract.escaping import markdown
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import write_json
 from components.images import encode_png
+from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage, stages
 from components.workflow.caching.manifests import read_manifest
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
-ANY_PASSES = ("creatives.min_cas=0.0", "creatives.min_asked=0.0", "creatives.min_diversity=0.0")
+ANY_PASSES = ("creatives.min_cas=0.0", "creatives.min_category_match=0.0", "creatives.min_diversity=0.0")
 
 
 def spoil(paths: Paths, table: str, change) -> None:
@@ -75,7 +75,7 @@ def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):
     paths = copied(ready, tmp_path)
     unknown = "Sale \U0010fffd"  # a sign that no font has
     spoil(paths, "creatives", lambda creatives: creatives.assign(product_id=None, headline=unknown))
-    record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.reader_steps=0")
+    record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.parser_steps=0")
     said = "no new pictures were made: no campaign's creatives name a product of a category that the generators know"
     assert said in record["remarks"]
     assert record["gate"]["passed"] and record["pool"] == 0
@@ -87,7 +87,7 @@ def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):
 def test_one_category_with_few_photos_is_left_out_alone(ready, built_shop, tmp_path):
     paths = copied(ready, tmp_path)
     spoil(paths, "images", lambda images: images.drop(images.index[images["category"] == "bag"][15:]))
-    record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.reader_steps=0", "creatives.generators=[vae]")
+    record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.parser_steps=0", "creatives.generators=[vae]")
     assert "category bag: 15 photos, fewer than 20 that can be learned from: left out" in record["remarks"]
     assert record["gate"] is not None
 

@@ -7,8 +7,8 @@ import pytest
 
 from components.contract.files.tables import read_frame
 from components.interest import CalibratedModel, predict_pairs
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.stage_inputs import built_features, files_in
 

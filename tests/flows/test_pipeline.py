@@ -14,8 +14,8 @@ from components.contract.card import read_card
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_frame, write_json, write_table
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT, STAGES, Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.caching.manifests import read_manifest
 from tests.conftest import Shop
@@ -86,7 +86,7 @@ def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):
 def test_a_second_run_imports_neither_tensorflow_nor_great_expectations(finished):
     code = (
         "import sys; from components.workflow import run_stage; "
-        "from components.settings.sections import load_settings; "
+        "from components.settings.params_file import load_settings; "
         "from components.settings.paths import STAGES, Paths; s = load_settings('params.yaml', 'marketplace'); "
         "assert not any(run_stage.run(n, s, Paths.of('marketplace')) for n in STAGES); "
         "assert not {'tensorflow', 'keras', 'great_expectations'} & set(sys.modules), sys.modules.keys()"

@@ -10,8 +10,9 @@ from components.contract.files.tables import read_frame, read_json
 from components.generators.build_training import start_training
 from components.generators.photos.training_photos import training_photos
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import GeneratorConfig, load_settings
+from components.settings.sections import GeneratorConfig
 from components.workflow import run_stage
 from components.workflow.generate import Order, _read, make
 from components.workflow.remote import remote_stage
@@ -52,7 +53,7 @@ def given(built_shop, folders):
         overrides = (
             *(f"creatives.{name}={place / folder}" for name, folder in PLACES),
             *("creatives.generators=[vae]", "creatives.quality_photos=600", "creatives.quality_samples=1000"),
-            *("creatives.min_cas=0.3", "creatives.min_asked=0.3", "creatives.reader_steps=200"),
+            *("creatives.min_cas=0.3", "creatives.min_category_match=0.3", "creatives.parser_steps=200"),
         )
         return load_settings(built_shop.params, "marketplace", (*overrides, *more))
 
@@ -161,7 +162,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(here, given, ow
 
 
 def test_a_pretrained_generator_may_stand_alone_and_a_rerun_repeats_its_bytes(here, given):
-    alone = given("creatives.generators=[]", "creatives.quality_samples=100", "creatives.reader_steps=20")
+    alone = given("creatives.generators=[]", "creatives.quality_samples=100", "creatives.parser_steps=20")
     assert run_stage.run("creatives", alone, here)
     assert list(read_json(here.stage("creatives") / "metrics.json")["quality"]) == [OWN]
     made = digest_tree(here.stage("creatives"), skip=())

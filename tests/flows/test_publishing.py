@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import load_settings
 from flows import pipeline
 
 

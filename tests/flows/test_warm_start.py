@@ -7,8 +7,8 @@ import pytest
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_json
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import Paths
-from components.settings.sections import load_settings
 from components.workflow import run_stage
 from components.workflow.remote import remote_stage
 from tests.flows.conftest import copied

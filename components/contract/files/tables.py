@@ -39,7 +39,7 @@ def read_table(
     `columns` limits what is read; without it all declared columns are there, and others come along. A column that may
     be null and that the files lack is all null; any other one that they lack is an error. Conversions
     that were settled later (settlements.py) are filled in. Rows with a time stand in its order, those that came late
-    (arrivals.py) too, and rows of one moment as in the files; those that came after `as_of` are not there.
+    (late_rows.py) too, and rows of one moment as in the files; those that came after `as_of` are not there.
     """
     declared = TABLES[name]
     wanted = None if columns is None else list(columns)

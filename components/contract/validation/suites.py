@@ -3,7 +3,7 @@
 `critical` rules speak of the table as a whole and stop the run; `warning` rules speak of rows and send those that break
 them to quarantine, with the rule's `meta.reason`. A column written `feature_*` stands for every column of the table at
 hand under that open prefix; `meta.only: numbers` keeps to the numeric ones. Columns that the table does not have itself
-are derived (derived.py); the suite's `meta.derived` says what each holds.
+are derived (derived_columns.py); the suite's `meta.derived` says what each holds.
 """
 
 from collections.abc import Iterable, Mapping

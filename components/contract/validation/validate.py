@@ -56,7 +56,7 @@ class Validated:
 def load_dataset(folder: UPath, as_of: datetime | None = None) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """The tables and the card of the data set in `folder`; the card and the files must tell of the same tables.
 
-    Rows that came after `as_of` are left out (arrivals.py).
+    Rows that came after `as_of` are left out (late_rows.py).
     """
     folder = UPath(folder)
     if not folder.is_dir():

@@ -85,7 +85,7 @@ def review(
         name: assess(generator, train, test, classifier, manifold, config.quality_samples, config.seed)
         for name, generator in generators.items()
     }
-    limits = Limits(config.min_cas, config.min_asked, config.min_diversity)
+    limits = Limits(config.min_cas, config.min_category_match, config.min_diversity)
     verdicts = {name: judge(measured, ground, limits, guessing(test)) for name, measured in quality.items()}
     passed = [name for name, verdict in verdicts.items() if verdict.passed]
     best = max(passed, key=lambda name: quality[name].cas) if passed else None

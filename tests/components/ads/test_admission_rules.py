@@ -18,7 +18,8 @@ from components.ads.pool import fill_pool
 from components.generators.quality.photo_manifold import Manifold
 from components.images import PictureEncoder
 from components.settings.errors import UserError
-from components.settings.sections import AdsConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import AdsConfig
 from tests.components.ads.candidates import worded
 from tests.components.ads.test_pool import Sketcher, brightness
 
@@ -174,9 +175,9 @@ def test_a_rule_takes_one_line(photos, standards, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("ads.banned_words={en: ['']}", "ads.banned_words: en: an empty word is in every text"),
-        ("ads.sizes=[]", "ads.sizes: at least one is due"),
-        ("ads.sizes=[300x250, 300x250]", "ads.sizes: at least one is due, and each once"),
+        ("ads.banned_words={en: ['']}", "ads.banned_words: en: an empty word would ban every text"),
+        ("ads.sizes=[]", "ads.sizes: write at least one"),
+        ("ads.sizes=[300x250, 300x250]", "ads.sizes: write at least one, and each once"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(override, words):

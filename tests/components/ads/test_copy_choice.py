@@ -73,7 +73,7 @@ def shop(tmp_path_factory, few_photos):
     chance = planted(truth(config, tables)(shown), shown).to_numpy()
     click = (np.random.default_rng(0).random(len(log)) < chance).astype(np.int64)
     tables = {**tables, "impressions": log.assign(click=click)}
-    settings = FeaturesConfig(segments=SEGMENTS, text_dimensions=4, look_dimensions=4)
+    settings = FeaturesConfig(segments=SEGMENTS, text_dimensions=4, image_dimensions=4)
     model = fit_features(tables, settings)
     built = build_features(model, tables, settings)
     interest = train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion

@@ -94,7 +94,7 @@ class Fond:
 
 @pytest.fixture(scope="module")
 def shop():
-    tables, settings = draw_shop(), FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
+    tables, settings = draw_shop(), FeaturesConfig(segments=2, text_dimensions=4, image_dimensions=3)
     tables["campaigns"] = tables["campaigns"].assign(brand_color=None)
     model = fit_features(tables, settings)
     return tables, model, draw_audience(build_features(model, tables, settings), 2, 20, seed=0)

@@ -8,8 +8,9 @@ import pytest
 from components.contract.time_window import cut
 from components.contract.validation.validate import validate
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import ValidationConfig, load_settings
+from components.settings.sections import ValidationConfig
 from tests.components.contract import samples
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -21,7 +21,8 @@ from components.datasets.source_protocol import Source, SourceFailed
 from components.datasets.sources import SOURCES, source_of
 from components.datasets.table_source import TableSnapshot
 from components.settings.errors import UserError
-from components.settings.sections import SourceConfig, ValidationConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import SourceConfig, ValidationConfig
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE
 
 LOGS = ("impressions", "events", "candidates")

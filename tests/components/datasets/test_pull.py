@@ -15,7 +15,8 @@ from components.contract.time_window import settle
 from components.contract.validation.validate import load_dataset, validate
 from components.datasets.pull import pull
 from components.settings.errors import UserError
-from components.settings.sections import SourceConfig, ValidationConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import SourceConfig, ValidationConfig
 from tests.components.contract import samples
 from tests.components.datasets.servers import READER
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop

@@ -13,8 +13,9 @@ from components.evaluation.gate.ledger import Ledger
 from components.evaluation.gate.lift_bound import SCALE_ROWS, LiftRows, Moments, lift_sums
 from components.evaluation.logged_decisions import cover
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import PromotionConfig, load_settings
+from components.settings.sections import PromotionConfig
 from tests.components.evaluation.logs import known_log
 
 ALPHA = 0.025

@@ -22,7 +22,7 @@ from components.settings.sections import EvaluationConfig, FeaturesConfig, Inter
 from tests.components.evaluation.logs import known_log
 from tests.components.features.shop import shop
 
-CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
 QUICK = EvaluationConfig(bootstrap=60, clones=4, clone_impressions=1500, min_ess=50, min_clicks=20)
 PRIOR = 0.09
 ACTIVE = ("active_from", "active_until")

@@ -14,7 +14,7 @@ from tests.components.features import oracle
 from tests.components.features.shop import shop
 from tests.components.images.sketches import dense_encoder
 
-CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
 SECOND = pd.Timedelta(seconds=1)
 
 

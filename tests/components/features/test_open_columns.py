@@ -9,7 +9,7 @@ from components.interest.training import train_calibrated
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import DAYS, START, shop
 
-CONFIG = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+CONFIG = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
 MIDDLE = START + pd.Timedelta(days=DAYS) / 4  # training ends later
 JUDGED = START + pd.Timedelta(days=DAYS) * 0.9  # all models are trained before
 

@@ -4,7 +4,8 @@ import pytest
 
 from components.generators.generator_kinds import FAMILIES, architecture, check_families, generator_settings
 from components.settings.errors import UserError
-from components.settings.sections import CreativesConfig, GeneratorConfig, load_settings
+from components.settings.params_file import load_settings
+from components.settings.sections import CreativesConfig, GeneratorConfig
 from tests.components.generators.class_means import FAMILY, MeansConfig
 
 

@@ -11,7 +11,7 @@ from components.interest.predictions import logged_pairs
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
-FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
 CONFIG = InterestConfig(bootstrap=20)
 
 

@@ -22,7 +22,7 @@ from components.workflow.stage_inputs import files_in
 from tests.components.features.shop import shop
 from tests.components.interest import category_rates
 
-FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3, select_share=0.39)
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3, select_share=0.39)
 # a small log wants small steps and a strong prior on the network's weights (l2 counts against the mean loss of a row)
 NETWORK = {"epochs": 15, "batch_size": 128, "hidden": (16,), "learning_rate": 3e-3, "l2": 5e-3}
 CONFIG = InterestConfig(network=NETWORK, bootstrap=100)

@@ -12,7 +12,7 @@ from components.interest.segment_scores import draw_audience, segment_scores
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
-FEATURES = FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
+FEATURES = FeaturesConfig(segments=2, text_dimensions=4, image_dimensions=3)
 
 
 @pytest.fixture(scope="module")

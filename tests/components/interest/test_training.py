@@ -16,7 +16,7 @@ from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
 # figures are of the select slice, and this small shop has few rows: nearly all that is left after calibration
-FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3, select_share=0.39)
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3, select_share=0.39)
 CONFIG = InterestConfig(models=("logistic",), bootstrap=50)
 
 
@@ -73,7 +73,7 @@ def test_refusing_shoppers_teach_nothing(tables, features):
 
 def test_a_stored_champion_scores_with_its_own_features(tables, model, features, interest):
     """A later model with other columns cannot be mistaken for the one that the champion was trained with."""
-    other_settings = FEATURES.model_copy(update={"text_dimensions": 2, "look_dimensions": 2})
+    other_settings = FEATURES.model_copy(update={"text_dimensions": 2, "image_dimensions": 2})
     other = build_features(fit_features(tables, other_settings), tables, other_settings)
     champion = CalibratedModel.from_files(interest.champion.files())
     pairs = features.impressions[["impression_id", "creative_id"]].head(50)

@@ -17,7 +17,7 @@ from components.policies.ragged_rows import row_sums
 from components.settings.sections import FeaturesConfig, InterestConfig, PolicyConfig
 from tests.components.features.shop import START, shop
 
-FEATURES = FeaturesConfig(segments=3, text_dimensions=4, look_dimensions=3)
+FEATURES = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
 CONFIG = PolicyConfig(temperatures=(0.1, 0.5), segments=4, contexts=20, exploration=0.1, new_share=0.05)
 
 

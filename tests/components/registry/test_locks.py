@@ -13,8 +13,8 @@ import pytest
 
 from components.registry.locks import folder_lock, sqlite_file, store_lock
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import load_settings
 
 HOLD = """
 import sys, time

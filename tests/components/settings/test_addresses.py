@@ -5,8 +5,8 @@ import yaml
 
 from components.settings.addresses import check_no_secret, hidden, holds_secret
 from components.settings.errors import UserError
+from components.settings.params_file import load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import load_settings
 
 SECRETS = [
     "mysql://shop:hunter2@db/shop",

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from components.settings.errors import UserError
+from components.settings.params_file import dataset_names, load_settings
 from components.settings.paths import ROOT
-from components.settings.sections import Settings, SourceConfig, dataset_names, load_settings
+from components.settings.sections import Settings, SourceConfig
 from components.simulator import scenario_names
 
 PARAMS = ROOT / "params.yaml"
@@ -52,6 +53,9 @@ SEEDED = ("simulator", "features", "interest", "creatives", "evaluation")
             (f"interest.{name}=1", [f"interest.{name}: unknown setting; it is interest.network.{name} now"])
             for name in ("epochs", "batch_size", "learning_rate", "hidden", "l2")
         ),
+        ("features.look_dimensions=1", ["unknown setting; it is features.image_dimensions now"]),
+        ("creatives.reader_steps=1", ["unknown setting; it is creatives.parser_steps now"]),
+        ("creatives.min_asked=1", ["unknown setting; it is creatives.min_category_match now"]),
     ],
 )
 def test_a_wrong_override_is_named_in_one_message(override, words):

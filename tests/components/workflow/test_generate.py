@@ -135,7 +135,7 @@ def wear():
     """A small shop's tables, what chooses words for it, and models of the two halves of its shoppers."""
     tables = draw_shop()
     tables["campaigns"] = tables["campaigns"].assign(brand_color=["#aa3300", None])
-    settings = FeaturesConfig(segments=2, text_dimensions=4, look_dimensions=3)
+    settings = FeaturesConfig(segments=2, text_dimensions=4, image_dimensions=3)
     model = fit_features(tables, settings)
     built = build_features(model, tables, settings)
     config = InterestConfig(models=("logistic",), bootstrap=20)
