@@ -6,11 +6,11 @@ Each commit is cloned into a new folder and given an environment of its own with
 `make setup`, `make data` and then each target run. So that commits are compared fairly, name them all in one call: they
 run one after the other on the same machine. A commit without a target says so.
 
-Seconds are of the clock, which other work on the machine makes longer; processor seconds are those of every process that
-the command began. Memory is the largest sum of the proportional set sizes (PSS) of those processes, sampled four times
-a second, so pages that processes share count once. Bytes written are what the processes handed to storage. A stage
-lasts from its line "running" to its line "done" on the screen; the rest of `run` (imports, Prefect, publication) is
-named `between`. Ends with one line of JSON.
+Seconds are of the clock, which other work on the machine makes longer; processor seconds are those of every process
+that the command began. Memory is the largest sum of the proportional set sizes (PSS) of those processes, sampled four
+times a second, so pages that processes share count once. Bytes written are what the processes handed to storage. A
+stage lasts from its line "running" to its line "done" on the screen; the rest of `run` (imports, Prefect, publication)
+is named `between`. Ends with one line of JSON.
 """
 
 import argparse
@@ -41,6 +41,10 @@ class Usage:
     processor_seconds: float = 0.0
     peak_gib: float = 0.0
     written_gib: float = 0.0
+
+    def rounded(self) -> dict[str, float]:
+        """For JSON, to two decimal places."""
+        return {name: round(value, 2) for name, value in vars(self).items()}
 
 
 @dataclass
@@ -142,9 +146,7 @@ def first_run(commit: str, targets: tuple[str, ...], folder: Path) -> dict:
             print(f"{answer['commit']} has no target {target}", file=sys.stderr)
             continue
         parts = measured(["make", target], clone, environment, folder / f"{target}.log")
-        answer[target] = {
-            name: {key: round(value, 2) for key, value in vars(used).items()} for name, used in parts.items()
-        }
+        answer[target] = {name: used.rounded() for name, used in parts.items()}
         report(answer["commit"], target, parts, lambda line: print(line, file=sys.stderr, flush=True))
     return answer
 
@@ -159,9 +161,8 @@ def report(commit: str, target: str, parts: dict[str, Usage], show: Callable[[st
     show(f"{commit} make {target}")
     show(f"  {'part':32} {'s':>8} {'CPU s':>8} {'GiB':>6} {'GiB written':>12}")
     for name, used in parts.items():
-        show(
-            f"  {name:32} {used.seconds:8.1f} {used.processor_seconds:8.1f} {used.peak_gib:6.2f} {used.written_gib:12.2f}"
-        )
+        figures = f"{used.seconds:8.1f} {used.processor_seconds:8.1f} {used.peak_gib:6.2f} {used.written_gib:12.2f}"
+        show(f"  {name:32} {figures}")
 
 
 def git(*arguments: str) -> str:
@@ -170,6 +171,7 @@ def git(*arguments: str) -> str:
 
 
 def main() -> None:
+    """Measure the commits and print the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commits", nargs="+", default=["HEAD"])
     parser.add_argument("--targets", default="run", help="of the Makefile, besides setup and data, with commas")

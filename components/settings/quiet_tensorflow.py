@@ -1,8 +1,8 @@
 """Import TensorFlow without its start-up notices; its warnings and errors still reach the screen.
 
-TensorFlow 2.19 to 2.21 write notices such as "Could not find cuda drivers" to file descriptor 2 while they are imported,
-before TF_CPP_MIN_LOG_LEVEL is read (tensorflow/tensorflow issue 100442). `quieten_tensorflow` makes the first import in
-this process, whoever asks for it, keep what is written meanwhile, drop the notices and pass on the other lines.
+TensorFlow 2.19 to 2.21 write notices such as "Could not find cuda drivers" to file descriptor 2 while they are
+imported, before TF_CPP_MIN_LOG_LEVEL is read (tensorflow/tensorflow issue 100442). `quieten_tensorflow` makes the first
+import in this process, whoever asks for it, drop the notices and pass on the other lines once it is done.
 """
 
 import os
@@ -17,9 +17,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 # absl's header line, and messages of level INFO with its prefix or with TensorFlow's own
-NOTICE = re.compile(
-    rb"WARNING: All log messages before absl::InitializeLog|I\d{4} \S+ +\d+ |[\d: .-]+: I |To enable the following"
-)
+NOTICE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} \S+ +\d+ |[\d: .-]+: I ")
 STANDARD_ERROR = 2
 
 
