@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from components.settings.errors import UserError
 from components.settings.quiet_tensorflow import quieten_tensorflow
 
@@ -26,6 +28,7 @@ def defaults(state: Path) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db",
         "MPLBACKEND": "agg",
+        "OPENBLAS_NUM_THREADS": "1",  # see limit_blas_threads
         "PREFECT_HOME": f"{state}/prefect",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "adloom",  # shows progress on the flow run's page
         "PREFECT_LOGGING_LEVEL": "WARNING",
@@ -47,6 +50,7 @@ def prepare(state: Path = STATE) -> Path:
     absolute = state.resolve()
     _make_private(absolute)
     apply(defaults(absolute))
+    limit_blas_threads()
     quieten_tensorflow()
     _make_private(Path(os.environ["ADLOOM_STATE"]))
     return absolute
@@ -63,6 +67,15 @@ def apply(values: Mapping[str, str]) -> None:
     """Set each environment variable of `values` that is not set."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def limit_blas_threads() -> None:
+    """Hold OpenBLAS to OPENBLAS_NUM_THREADS, also where NumPy was imported before the variable was set.
+
+    With a thread per core, threads that wait for one another spin. Beside other work on the machine, a matrix product
+    then takes up to 15 times as long; and its last bits depend on the number of cores.
+    """
+    threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
 
 
 def expand(text: str) -> str:
