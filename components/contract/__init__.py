@@ -1,1 +1,1 @@
-"""What a data set must look like, how its files are read and written, and who is sent away when it does not."""
+"""The data contract: table schemas, reading and writing of files, validation and quarantine."""

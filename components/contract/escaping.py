@@ -1,7 +1,7 @@
-"""Any text -> the same text, harmless where people or programs read it: one function for each such place.
+"""Escape any text for the place where it is shown: one function each for terminals, Markdown, HTML, CSV and queries.
 
 Texts come from data (ids, categories, reasons that quote rows), from users and from error messages of libraries. None
-of them may start a script or a formula, move a cursor, load a picture from elsewhere or end a query's quotes.
+of them may start a script or a formula, move a cursor, load an image from elsewhere or end a query's quotes.
 """
 
 import html
@@ -10,39 +10,38 @@ import unicodedata
 
 from components.settings.errors import UserError
 
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what spreadsheets take for one; full width, too
-_MARKDOWN = re.compile(r"[\\`*<>|~]|\](?=[(\[:]|$)")  # a bracket alone, as of an interval, makes no link
-_WORD_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word means nothing in Markdown
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a formula's first character in spreadsheets, full width too
+_MARKDOWN = re.compile(r"[\\`*<>|~]|\](?=[(\[:]|$)")  # a bracket alone, as in an interval, makes no link
+_WORD_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word has no meaning in Markdown
 _LINE_START = re.compile(r"^(\s*\d*)([#+=.)-])(?=\s|$|[#=-])")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
 class Markup(str):
-    """A text that is Markdown already, of our own making: `markdown` leaves it alone."""
+    """Markdown that Adloom made: `markdown` returns it unchanged."""
 
 
 def terminal(text: object) -> str:
-    """`text` for a terminal: no control character but the line feed, and none that turns the direction of reading.
+    """`text` for a terminal: control characters except the line feed, and those of writing direction, become escapes.
 
-    An escape sequence shows as `\\x1b[2J`, which clears nothing.
+    The sequence that clears a screen shows as `\\x1b[2J`.
     """
     return "".join(_visible(letter) for letter in str(text))
 
 
 def markdown(text: object) -> str:
-    """`text` for one line of Markdown (a cell of a table, an item of a list), which shows it and takes no part of it
-    for markup, HTML or a link."""
+    """`text` for one line of Markdown, such as a cell or a list item, in which no part is markup, HTML or a link."""
     if isinstance(text, Markup):
         return text
     line = " ".join(terminal(text).split("\n"))
-    line = _MARKDOWN.sub(lambda found: f"\\{found.group()}", line)
+    line = _MARKDOWN.sub(lambda match: f"\\{match.group()}", line)
     line = _WORD_EDGE.sub(r"\\_", _ENTITY.sub("&amp;", line))
-    line = line.replace("\\<", "&lt;").replace("\\>", "&gt;")  # for those that pass HTML through after a backslash
-    return _LINE_START.sub(lambda found: f"{found.group(1)}\\{found.group(2)}", line)
+    line = line.replace("\\<", "&lt;").replace("\\>", "&gt;")  # some renderers read HTML after a backslash
+    return _LINE_START.sub(lambda match: f"{match.group(1)}\\{match.group(2)}", line)
 
 
 def fenced(text: object) -> str:
-    """`text` as a block of Markdown that is shown as it is; a fence within it does not end the block."""
+    """`text` as a fenced code block of Markdown; a fence within it does not end the block."""
     shown = terminal(text)
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -50,23 +49,23 @@ def fenced(text: object) -> str:
 
 
 def web(text: object) -> str:
-    """`text` for HTML, within an element or a quoted attribute."""
+    """`text` escaped for HTML, within an element or a quoted attribute."""
     return html.escape(terminal(text))
 
 
 def csv_cell(value: object) -> object:
-    """`value` for a cell of a CSV file (the writer quotes it): a text that a spreadsheet would run begins with `'`.
+    """`value` for a cell of a CSV file, which the writer quotes; a text that a spreadsheet would run begins with `'`.
 
-    Numbers stay as they are.
+    Numbers are not changed.
     """
     if not isinstance(value, str):
         return value
-    shown = terminal(value)  # a carriage return ends a row for some readers, quoted or not
+    shown = terminal(value)  # for some readers a carriage return ends a row, even within quotes
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def filter_by_name(name: str) -> str:
-    """MLflow's filter for what is called `name`; UserError for a name that would end its quotes."""
+    """MLflow's filter for objects called `name`; UserError for a name that would end its quotes."""
     if not re.fullmatch(r"[\w .-]+", name, re.ASCII):
         raise UserError(f"{name!r}: a model's name has letters, digits, spaces, dots, - and _")
     return f"name = '{name}'"
@@ -76,7 +75,7 @@ def _visible(letter: str) -> str:
     if letter == "\n" or letter.isprintable():
         return letter
     kind = unicodedata.category(letter)
-    if kind in ("Zs", "Co", "Cn"):  # spaces of other widths, and letters that this Python does not know
+    if kind in ("Zs", "Co", "Cn"):  # spaces of other widths, and characters newer than this Python
         return letter
     if letter == "\t":
         return " "

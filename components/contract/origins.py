@@ -1,23 +1,23 @@
-"""Who made a creative: people, or a generator. What generators made must never pass for photos to learn from."""
+"""The origin of creatives, people or a generator, and the images that generators may be trained on."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-PEOPLE = "people"  # the origin of creatives that no generator made
+PEOPLE = "people"  # the origin of creatives that people made
 
 
 def photos_of(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
-    """`images` without the pictures of generators, which are in the table once they were served; None without images.
+    """The table `images` without generated images, which enter it once they are served; None without such a table.
 
-    A picture stays that a product has, or a creative of people's.
+    An image of a product, or of a creative that people made, stays.
     """
     creatives, images = tables["creatives"], tables.get("images")
     if images is None:
         return None
     by_people = creatives["origin"] == PEOPLE
-    kept = [creatives.loc[by_people, "image_id"]]
+    photo_ids = [creatives.loc[by_people, "image_id"]]
     if "products" in tables:
-        kept.append(tables["products"]["image_id"])
-    made = images["image_id"].isin(creatives.loc[~by_people, "image_id"])
-    return images[~made | images["image_id"].isin(pd.concat(kept).dropna())]
+        photo_ids.append(tables["products"]["image_id"])
+    generated = images["image_id"].isin(creatives.loc[~by_people, "image_id"])
+    return images[~generated | images["image_id"].isin(pd.concat(photo_ids).dropna())]

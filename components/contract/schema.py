@@ -1,6 +1,6 @@
-"""The data contract as declarations: tables, their columns, keys and references. Rules on values are in expectations/.
+"""The tables of the data contract: columns, keys and references. Rules on values are in expectations/.
 
-A column's kind fixes its type in Parquet and in pandas:
+A column's kind determines its type in Parquet and in pandas:
 
     kind        Parquet               pandas                what it holds
     text        string                str                   ids and texts
@@ -8,9 +8,9 @@ A column's kind fixes its type in Parquet and in pandas:
     number      double                float64               money, propensities, seconds; NaN where null
     whole       int64                 int64 (1)             counts, positions, 0/1 flags
     flag        bool                  bool (1)              true or false
-    bytes       binary                object                an encoded picture
+    bytes       binary                object                an encoded image
 
-(1) `Int64` and `boolean` where the contract lets the column be null, or where a faulty table holds nulls.
+(1) `Int64` and `boolean` if the contract lets the column be null, or if a faulty table holds nulls.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ import pyarrow as pa
 Kind = Literal["text", "timestamp", "number", "whole", "flag", "bytes"]
 
 ARROW: dict[Kind, pa.DataType] = {
-    "text": pa.large_string(),  # pandas' own; 32-bit offsets would cost two casts and end at 2 GiB of a column's text
+    "text": pa.large_string(),  # as in pandas, so no casts; 32-bit offsets would also limit a column to 2 GiB of text
     "timestamp": pa.timestamp("us", "UTC"),
     "number": pa.float64(),
     "whole": pa.int64(),
@@ -33,9 +33,9 @@ ARROW: dict[Kind, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its kind, whether values may be null, and the table whose key its values name.
+    """One column: its kind, whether values may be null, and the table that its values refer to.
 
-    A column that may be null may also be absent: it then counts as all null.
+    A column that may be null may also be absent, which counts as all null.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns, the columns that identify a row, and prefixes under which a user may add columns.
+    """One table: its columns, the columns of its key, and the prefixes of open columns, which a user may add.
 
-    open_numbers: open columns that Adloom knows by name and takes for numbers -> what they hold.
+    open_numbers: name of an open column that must be numeric -> what it holds.
     """
 
     name: str
@@ -59,15 +59,15 @@ class Table:
     open_numbers: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Column | None:
-        """The declared column called `name`; None for any other, open ones included."""
+        """The declared column called `name`; None for any other name, open columns included."""
         return next((column for column in self.columns if column.name == name), None)
 
     def is_open(self, name: str) -> bool:
-        """Whether `name` is a user's own column under an open prefix such as `feature_`."""
+        """Whether `name` is an open column, under a prefix such as `feature_`."""
         return any(name.startswith(prefix) and name != prefix for prefix in self.open_prefixes)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Declared columns that `names` lacks and that may not be absent, in the contract's order."""
+        """Declared columns that may not be absent and are not in `names`, in the contract's order."""
         present = set(names)
         return [column.name for column in self.columns if column.name not in present and not column.nullable]
 
@@ -113,7 +113,7 @@ _CREATIVES = Table(
         _null("palette"),
         _null("seed", "whole"),
         _null("conditions"),  # JSON
-        _null("features_from", "timestamp"),  # when the open columns of the row became known; null: before the log
+        _null("features_from", "timestamp"),  # when the row's open columns became known; null: before the log
     ),
     open_prefixes=("feature_",),
 )

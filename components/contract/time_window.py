@@ -1,9 +1,9 @@
-"""A data set -> the same data set as it was known at an earlier time, its last days only, or its soonest conversions.
+"""A data set as it was known at an earlier time, restricted to its last days, or with a shorter attribution window.
 
-What an hour after `validation.as_of` brought (impressions, events, conversions, generated creatives) is not there yet,
-so a past day that is run again gives what it gave then. Open columns that `features_from` dates later are null. Other
-things without a time (campaigns, products, shoppers, what people made) stay: the contract does not say when one of them
-became known.
+Impressions, events, conversions and generated creatives later than `validation.as_of` are removed, so that a rerun of a
+past day gives the same result as on that day. Open columns whose `features_from` is later become null. Rows without a
+time (campaigns, products, shoppers, creatives made by people) stay, since the contract does not record when they became
+known.
 """
 
 from collections.abc import Mapping
@@ -21,40 +21,41 @@ from components.settings.errors import UserError
 from components.settings.sections import ValidationConfig
 
 
-def cut(
+def restrict_to_window(
     tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig
 ) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """Tables and card as known at `config.as_of`, of the `config.window_days` before it; both null: as they are.
+    """Tables and card as known at `config.as_of`, with only the `config.window_days` before it; both null: unchanged.
 
-    Of impressions, events and candidates the rows in [as_of - window_days, as_of) stay. A click whose conversion window
-    is open at that time has no conversion yet. The card's log then ends there. An optional table of which nothing is
-    left is left away. UserError where the log begins later, or no impression is left. Of the conversions that are final
-    those count that came within `config.attribution_days`.
+    Impressions, events and candidates keep their rows in [as_of - window_days, as_of). The conversion of a click whose
+    window is open at `as_of` is null. The card's `ends_at` becomes `as_of`. An optional table without remaining rows is
+    removed. Final conversions count only if they came within `config.attribution_days` of their click. UserError if the
+    log begins after `as_of` or no impression remains.
     """
     if config.attribution_days is not None:
-        tables = {**tables, "impressions": attribute(tables["impressions"], card, config.attribution_days)}
+        tables = {**tables, "impressions": attribute_conversions(tables["impressions"], card, config.attribution_days)}
     if config.as_of is None and config.window_days is None:
         return dict(tables), card
     until = min(config.as_of or card.ends_at, card.ends_at)
     since = None if config.window_days is None else until - pd.Timedelta(days=config.window_days)
     _require_impressions(tables["impressions"], card, until, since)
-    kept = _known_features(_known(tables, until), until) if until < card.ends_at else dict(tables)
-    kept = _between(kept, since, until)
+    known = _known_features(_known_creatives(tables, until), until) if until < card.ends_at else dict(tables)
+    known = _rows_between(known, since, until)
     if until < card.ends_at:
-        kept["impressions"] = settle(kept["impressions"], pd.Timestamp(until), card.conversion_window_days)
-    kept = {name: table for name, table in kept.items() if len(table) or TABLES[name].needed or tables[name].empty}
-    return kept, _moved(card, kept, until)
+        impressions = mask_open_conversions(known["impressions"], pd.Timestamp(until), card.conversion_window_days)
+        known["impressions"] = impressions
+    known = {name: table for name, table in known.items() if len(table) or TABLES[name].needed or tables[name].empty}
+    return known, _card_until(card, known, until)
 
 
-def attribute(impressions: pd.DataFrame, card: DatasetCard, days: int) -> pd.DataFrame:
-    """Impressions whose conversions came within `days` of their click; later ones are none, and earned nothing.
+def attribute_conversions(impressions: pd.DataFrame, card: DatasetCard, days: int) -> pd.DataFrame:
+    """Impressions with only the conversions within `days` of their click; later ones become 0, without revenue.
 
-    A conversion is final only once the data set's own window has passed, so a shorter one makes none known earlier, and
-    a longer one cannot be known: UserError.
+    A conversion is final once the data set's own window has passed, also with a shorter attribution window. UserError
+    if `days` exceeds the data set's window, since it records no later conversions.
     """
     if days > card.conversion_window_days:
-        known = f"{card.name} knows conversions of {card.conversion_window_days} days only"
-        raise UserError(f"validation.attribution_days {days}: {known}")
+        limit = f"{card.name} records conversions of {card.conversion_window_days} days only"
+        raise UserError(f"validation.attribution_days {days}: {limit}")
     after = impressions["conversion_timestamp"] - impressions["timestamp"]
     late = (impressions["conversion"] == 1).fillna(False).astype(bool) & (after > pd.Timedelta(days=days))
     return impressions.assign(
@@ -64,8 +65,8 @@ def attribute(impressions: pd.DataFrame, card: DatasetCard, days: int) -> pd.Dat
     )
 
 
-def settle(impressions: pd.DataFrame, until: pd.Timestamp, window_days: int) -> pd.DataFrame:
-    """Impressions as they stand at `until`: a click whose window is still open has no final conversion yet (null)."""
+def mask_open_conversions(impressions: pd.DataFrame, until: pd.Timestamp, window_days: int) -> pd.DataFrame:
+    """Impressions as known at `until`: conversion and revenue are null for clicks whose window is then still open."""
     is_open = (impressions["click"] == 1) & (impressions["timestamp"] + pd.Timedelta(days=window_days) > until)
     return impressions.assign(
         conversion=impressions["conversion"].mask(is_open),
@@ -82,12 +83,12 @@ def _require_impressions(impressions: pd.DataFrame, card: DatasetCard, until: da
     if since is not None and last < since:
         raise UserError(
             f"validation.window_days: {card.name} has no impression from {_iso(since)} to {_iso(until)}; "
-            f"the last one before is of {_iso(last)}"
+            f"the last one before is from {_iso(last)}"
         )
 
 
-def _known(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.DataFrame]:
-    """Tables without the creatives that a generator made for later, and without their pictures."""
+def _known_creatives(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.DataFrame]:
+    """Tables without the generated creatives that become active at `until` or later, and without their images."""
     creatives = tables["creatives"]
     later = (creatives["origin"] != PEOPLE) & (creatives["active_from"] >= until)
     if not later.any():
@@ -102,7 +103,7 @@ def _known(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.
 
 
 def _known_features(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict[str, pd.DataFrame]:
-    """Tables whose open columns hold what was known before `until` (`features_from`); an empty one is not there yet."""
+    """Tables with open columns null where `features_from` is not before `until`; a column that is then empty goes."""
     known = dict(tables)
     for name, table in tables.items():
         if "features_from" not in table:
@@ -110,32 +111,35 @@ def _known_features(tables: Mapping[str, pd.DataFrame], until: datetime) -> dict
         later = (table["features_from"] >= until).to_numpy()
         opened = [column for column in table if TABLES[name].is_open(column)]
         cleared = table.assign(**{column: table[column].mask(later) for column in ("features_from", *opened)})
-        gone = [column for column in opened if cleared[column].isna().all() and table[column].notna().any()]
-        known[name] = cleared.drop(columns=gone)
+        empty = [column for column in opened if cleared[column].isna().all() and table[column].notna().any()]
+        known[name] = cleared.drop(columns=empty)
     return known
 
 
-def _between(tables: Mapping[str, pd.DataFrame], since: datetime | None, until: datetime) -> dict[str, pd.DataFrame]:
-    """Tables whose logs have only rows in [since, until); a row without a time stays, for validation to refuse."""
-    cut_to = dict(tables)
+def _rows_between(
+    tables: Mapping[str, pd.DataFrame], since: datetime | None, until: datetime
+) -> dict[str, pd.DataFrame]:
+    """Tables with only the log rows in [since, until); a row without a time stays, so that validation reports it."""
+    restricted = dict(tables)
     for name in ("impressions", "events"):
         if name in tables:
-            gone = tables[name]["timestamp"] >= until
+            outside = tables[name]["timestamp"] >= until
             if since is not None:
-                gone |= tables[name]["timestamp"] < since
-            cut_to[name] = tables[name][~gone].reset_index(drop=True)
+                outside |= tables[name]["timestamp"] < since
+            restricted[name] = tables[name][~outside].reset_index(drop=True)
             if name == "impressions" and "candidates" in tables:
-                cut_to["candidates"] = _without(tables["candidates"], tables[name].loc[gone, "impression_id"])
-    return cut_to
+                removed = tables[name].loc[outside, "impression_id"]
+                restricted["candidates"] = _without_impressions(tables["candidates"], removed)
+    return restricted
 
 
-def _without(candidates: pd.DataFrame, gone: pd.Series) -> pd.DataFrame:
-    """Candidates of other impressions than those `gone`; Arrow looks up four million ids in a second."""
-    listed = pc.is_in(pa.array(candidates["impression_id"]), value_set=pa.array(gone))
+def _without_impressions(candidates: pd.DataFrame, removed: pd.Series) -> pd.DataFrame:
+    """Candidates without those of the impressions `removed` (ids); Arrow looks up four million ids in a second."""
+    listed = pc.is_in(pa.array(candidates["impression_id"]), value_set=pa.array(removed))
     return candidates[~np.asarray(listed)].reset_index(drop=True)
 
 
-def _moved(card: DatasetCard, tables: Mapping[str, pd.DataFrame], until: datetime) -> DatasetCard:
+def _card_until(card: DatasetCard, tables: Mapping[str, pd.DataFrame], until: datetime) -> DatasetCard:
     real, simulated = (tuple(name for name in names if name in tables) for names in (card.real, card.simulated))
     return card.model_copy(update={"ends_at": until, "real": real, "simulated": simulated})
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import yaml
 from upath import UPath
 
-from components.contract.card import NAME as CARD
-from components.contract.card import read_card
+from components.contract.card import CARD_FILE, read_card
 from components.contract.files.atomic_files import recover_folder
 from components.datasets import marketplace, openbandit
 from components.datasets.dataset_files import write_dataset
@@ -91,7 +90,7 @@ def _build_marketplace(data_folder: UPath, config: SimulatorConfig, cache: Path)
 
 def _went_on(folder: UPath, config: SimulatorConfig) -> bool:
     """Whether days were added to what was built: the user's own, which no build replaces."""
-    return (folder / CARD).is_file() and read_card(folder).ends_at > ends_at(config)
+    return (folder / CARD_FILE).is_file() and read_card(folder).ends_at > ends_at(config)
 
 
 def _is_right(folder: UPath, name: str) -> bool:
@@ -100,9 +99,9 @@ def _is_right(folder: UPath, name: str) -> bool:
 
 def _refuse_other_settings(folder: UPath, config: SimulatorConfig) -> None:
     """A folder built with other settings, or by somebody else, is not ours to replace."""
-    if not (folder / CARD).is_file():
+    if not (folder / CARD_FILE).is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f"{folder}: holds files but no {CARD}, so it was not built here; move it away first")
+            raise UserError(f"{folder}: holds files but no {CARD_FILE}, so it was not built here; move it away first")
         return
     built = read_card(folder).simulator
     if built is None:

@@ -313,7 +313,7 @@ def _opened(place: str, connection: Any, inspector: Any, config: SourceConfig) -
     for name, declared in TABLES.items():
         if name not in present:
             if declared.needed:
-                raise UserError(f"{name}: the database has no such table or view, and no data set can do without it")
+                raise UserError(f"{name}: the database has no such table or view, and every data set needs it")
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of types that SQLAlchemy does not know, in columns that may not matter

@@ -12,7 +12,7 @@ from upath import UPath
 
 from components.contract.card import DatasetCard, write_card
 from components.contract.files.atomic_files import replace_folder, scratch_folder
-from components.contract.files.settlements import COLUMNS, PREFIX
+from components.contract.files.settlements import SETTLED_PREFIX, SETTLEMENT_COLUMNS
 from components.contract.files.tables import write_table, write_text
 
 BY_DAY = ("events", "impressions", "candidates")
@@ -54,8 +54,8 @@ def extend_dataset(
         for name, table in whole.items():
             write_table(table, fresh / f"{name}.parquet")
         for day, rows in settled.groupby(_day_number(settled["timestamp"]), sort=True):
-            at = fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
-            write_table(rows[list(COLUMNS)], at)
+            at = fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{SETTLED_PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+            write_table(rows[list(SETTLEMENT_COLUMNS)], at)
         write_card(card, fresh)
 
 

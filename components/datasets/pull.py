@@ -23,15 +23,14 @@ import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
-from components.contract.card import NAME as CARD
-from components.contract.card import DatasetCard, read_card, write_card
+from components.contract.card import CARD_FILE, DatasetCard, read_card, write_card
 from components.contract.conform import to_pandas
 from components.contract.files.atomic_files import recover_folder
 from components.contract.files.late_rows import late_name
-from components.contract.files.settlements import COLUMNS, FILLED, PREFIX
+from components.contract.files.settlements import CONVERSION_COLUMNS, SETTLED_PREFIX, SETTLEMENT_COLUMNS
 from components.contract.files.tables import has_table, read_frame, read_table, write_batches, write_table
 from components.contract.schema import ARROW, TABLES
-from components.contract.time_window import attribute, settle
+from components.contract.time_window import attribute_conversions, mask_open_conversions
 from components.datasets.add import check_name
 from components.datasets.dataset_files import extending
 from components.datasets.source_protocol import Snapshot, SourceFailed
@@ -80,9 +79,9 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
         )
     folder = UPath(data_folder) / name
     recover_folder(folder)
-    card = read_card(folder) if (folder / CARD).exists() else None
+    card = read_card(folder) if (folder / CARD_FILE).exists() else None
     if card is None and folder.exists():
-        raise UserError(f"{name}: {folder} is there but was not pulled: it has no {CARD}")
+        raise UserError(f"{name}: {folder} is there but was not pulled: it has no {CARD_FILE}")
     place = source_of(config).place(config)
     source = f"pulled from {place}"
     if card is not None and card.source != source:
@@ -222,9 +221,11 @@ def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa
     window = card.conversion_window_days
     for batch in batches:
         if "conversion" in batch.column_names:
-            clicks = to_pandas(batch.select(["timestamp", "click", *FILLED]), TABLES["impressions"])
-            known = settle(attribute(clicks, card, window), pd.Timestamp(card.ends_at), window)
-            for name in FILLED:
+            clicks = to_pandas(batch.select(["timestamp", "click", *CONVERSION_COLUMNS]), TABLES["impressions"])
+            known = mask_open_conversions(
+                attribute_conversions(clicks, card, window), pd.Timestamp(card.ends_at), window
+            )
+            for name in CONVERSION_COLUMNS:
                 field = batch.schema.field(name)
                 values = pa.array(known[name], field.type, from_pandas=True)
                 batch = batch.set_column(batch.column_names.index(name), field, values)
@@ -258,11 +259,14 @@ def _write_settled(source: Snapshot, fresh: UPath, card: DatasetCard, held: Held
         found = list(_settled_only(source.with_ids("impressions", "impression_id", list(rows["impression_id"])), card))
         if not found:
             continue
-        known = pa.concat_tables(found).select(COLUMNS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        known = (
+            pa.concat_tables(found).select(SETTLEMENT_COLUMNS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        )
         known = known[known["conversion"].notna()]
         if len(known):
             write_table(
-                known, fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+                known,
+                fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{SETTLED_PREFIX}{card.ends_at:%Y-%m-%d}.parquet",
             )
         settled += len(known)
     return settled

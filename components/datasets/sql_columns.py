@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.contract.conform import DUE
+from components.contract.conform import EXPECTED
 from components.contract.schema import ARROW, Column, Kind, Table
 from components.datasets import sqlite_times
 from components.settings.errors import UserError
@@ -49,7 +49,7 @@ def sql_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> SqlCo
         if declared.kind == "timestamp":
             _check_time(declared, place, sql_type, naive_utc)
         field, take = pa.field(name, ARROW[declared.kind]), _taker(declared, sql_type)
-    due = DUE[declared.kind] if declared else "numbers, text or true/false"
+    due = EXPECTED[declared.kind] if declared else "numbers, text or true/false"
     return SqlColumn(field, python_type, _family(sql_type, python_type), _refusing(take, place, due))
 
 
@@ -58,7 +58,7 @@ def sqlite_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> Sq
     declared, place = table.column(name), f"{table.name}.{name}"
     if declared is None or declared.kind != "timestamp":
         return sql_column(table, name, sql_type, naive_utc)
-    take = _refusing(sqlite_times.taker(naive_utc, place), place, f"{DUE['timestamp']} or in ISO 8601")
+    take = _refusing(sqlite_times.taker(naive_utc, place), place, f"{EXPECTED['timestamp']} or in ISO 8601")
     return SqlColumn(pa.field(name, ARROW["timestamp"]), datetime, "datetime", take)
 
 

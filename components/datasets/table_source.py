@@ -27,7 +27,7 @@ class TableSnapshot:
         self.config, self.place = config, place
         for name, declared in TABLES.items():
             if declared.needed and name not in self.tables:
-                raise UserError(f"{name}: {place} has no such table, and no data set can do without it")
+                raise UserError(f"{name}: {place} has no such table, and every data set needs it")
 
     def read(self, name: str, begin: datetime | None, end: datetime | None) -> pa.Table:
         """Table `name` as it is there. With a span of time, rows that certainly lie outside it may be left out."""

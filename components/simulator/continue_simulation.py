@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.contract.time_window import settle
+from components.contract.time_window import mask_open_conversions
 from components.settings.errors import UserError
 from components.simulator.ad_day import AdDay, Exposures, simulate_ads
 from components.simulator.catalogue import START
@@ -53,7 +53,7 @@ def go_on(
         for day, count in enumerate(counts, start=first)
     ]
     logs = {
-        "impressions": settle(_stack([each.impressions for each in ads]), ends_at, window),
+        "impressions": mask_open_conversions(_stack([each.impressions for each in ads]), ends_at, window),
         "candidates": _stack([each.candidates for each in ads]),
         "events": _stack(events),
     }

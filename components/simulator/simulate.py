@@ -7,7 +7,7 @@ the log's end with another policy choosing (`simulate_ads` with another Chooser)
 import numpy as np
 import pandas as pd
 
-from components.contract.time_window import settle
+from components.contract.time_window import mask_open_conversions
 from components.settings.sections import SimulatorConfig
 from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 from components.simulator.catalogue import START
@@ -27,7 +27,7 @@ def simulate(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> dic
     return {
         "campaigns": things.campaigns,
         "creatives": things.creatives,
-        "impressions": settle(impressions, ends_at(config), scenario.conversion.window_days),
+        "impressions": mask_open_conversions(impressions, ends_at(config), scenario.conversion.window_days),
         "candidates": candidates,
         "products": things.products,
         "images": market.images,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 from upath import UPath
 
-from components.contract.card import NAME as CARD
-from components.contract.card import DatasetCard, read_card
+from components.contract.card import CARD_FILE, DatasetCard, read_card
 from components.contract.files.atomic_files import recover_folder
 from components.contract.validation.validate import load_dataset
 from components.datasets.dataset_files import extend_dataset
@@ -55,7 +54,7 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
     if days < 1:
         raise UserError(f"--days {days}: write 1 day or more")
     recover_folder(folder)
-    if not (folder / CARD).is_file():
+    if not (folder / CARD_FILE).is_file():
         raise UserError(f"{name}: no data set in {folder}; `adloom data build {name}` makes those that can go on")
     _require_world(folder)
     tables, card = load_dataset(folder)

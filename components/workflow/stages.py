@@ -51,19 +51,18 @@ def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Sec
 @_stage
 def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     """Raw tables -> the rows that hold the contract, those in quarantine, and the report."""
-    from components.contract.card import NAME as CARD
-    from components.contract.card import write_card
-    from components.contract.time_window import cut
-    from components.contract.validation.data_docs import page, render
+    from components.contract.card import CARD_FILE, write_card
+    from components.contract.time_window import restrict_to_window
+    from components.contract.validation.data_docs import render_data_docs, summary_page
     from components.contract.validation.data_report import DataRefused
     from components.contract.validation.validate import load_dataset, validate
 
-    tables, card = cut(*load_dataset(paths.data, config.as_of), config)
+    tables, card = restrict_to_window(*load_dataset(paths.data, config.as_of), config)
     try:
         checked = validate(tables, card, config)
     except DataRefused as refused:  # the pages show why, and nothing downstream is touched
         try:
-            render(refused, paths.docs / "data_docs")
+            render_data_docs(refused, paths.docs / "data_docs")
         except Exception as error:  # the reason counts for more than its pages
             log.warning("the pages of %s could not be made: %s", paths.docs / "data_docs", error)
         raise refused from None
@@ -72,10 +71,10 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
     for name, table in checked.quarantine.items():
         out.table(f"quarantine/{name}.parquet", table)
     write_card(card, out.folder)
-    out.claim(CARD)
+    out.claim(CARD_FILE)
     out.json("report.json", checked.report.to_dict())
-    render(checked, paths.docs / "data_docs")
-    write_text(page(checked.report), paths.docs / "validation.md")
+    render_data_docs(checked, paths.docs / "data_docs")
+    write_text(summary_page(checked.report), paths.docs / "validation.md")
 
 
 @_stage

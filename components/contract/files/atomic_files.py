@@ -1,7 +1,7 @@
-"""Files and folders that are written aside and then take their place in one step; leftovers of killed processes.
+"""Atomic replacement of files and folders through hidden temporary ones, and removal of those that a kill left behind.
 
-A writer holds a lock (flock) on what it writes aside, and the kernel drops that lock when the process ends, however it
-ends. So a hidden file or folder of ours that nobody holds is left over from a process that was killed.
+A writer locks (flock) its hidden file or folder, and the kernel releases the lock when the process ends in any way. So
+a hidden file or folder with such a name and without a lock is left over from a killed process.
 """
 
 import ctypes
@@ -17,21 +17,25 @@ from pathlib import Path
 
 from upath import UPath
 
-FILE, FOLDER, OLD = "tmp", "partial", "old"  # being written; being filled; what a new folder is about to replace
-HIDDEN = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}\.(?P<kind>{FILE}|{FOLDER}|{OLD})")
+PARTIAL_FILE, PARTIAL_FOLDER, REPLACED_FOLDER = (
+    "tmp",
+    "partial",
+    "old",
+)  # endings: being written; being filled; about to be replaced
+HIDDEN = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}\.(?P<kind>{PARTIAL_FILE}|{PARTIAL_FOLDER}|{REPLACED_FOLDER})")
 CANNOT_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}  # an old kernel, or a file system without it
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h
 
 
 def hidden_name(name: str, kind: str) -> str:
-    """A new hidden name beside `name`, by which `clear_leftovers` knows it."""
+    """A new hidden name for a temporary version of `name`, which `clear_leftovers` recognises."""
     return f".{name}.{uuid.uuid4().hex[:8]}.{kind}"
 
 
-def hold(handle: int) -> bool:
-    """Lock the open file or folder `handle` until it is closed; False where another process holds it.
+def try_lock(handle: int) -> bool:
+    """Lock the open file or folder `handle` until it is closed; False if another process has locked it.
 
-    A file system without locks counts as held by us: nobody else can lock it either, so nobody clears it.
+    True on a file system without locks: no other process can lock it either, so none deletes it as a leftover.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,14 +48,14 @@ def hold(handle: int) -> bool:
 
 @contextmanager
 def scratch_folder(folder: UPath) -> Iterator[UPath]:
-    """An empty hidden folder beside the local `folder`, to be filled and given to `replace_folder`; deleted at the end.
+    """An empty hidden folder beside the local `folder`, to be filled and passed to `replace_folder`; deleted on exit.
 
-    What killed processes left beside `folder` goes first.
+    Leftovers of killed processes beside `folder` are cleared first.
     """
     recover_folder(folder)
     place = Path(folder)
     place.parent.mkdir(parents=True, exist_ok=True)
-    fresh, handle = _held_folder(place)
+    fresh, handle = _locked_folder(place)
     try:
         yield UPath(fresh)
     finally:
@@ -60,10 +64,10 @@ def scratch_folder(folder: UPath) -> Iterator[UPath]:
 
 
 def replace_folder(fresh: UPath, folder: UPath) -> None:
-    """Give the folder `fresh` the name `folder`, then delete what had that name.
+    """Rename the folder `fresh` to `folder` and delete the old folder of that name.
 
-    Linux exchanges the two names in one step. A file system that cannot do so takes two renames; `recover_folder` then
-    gives the old folder its name back if the process is killed between them.
+    Linux exchanges the two names in one step. A file system without that needs two renames; if the process is killed
+    between them, `recover_folder` renames the old folder back.
     """
     new, place = Path(fresh), Path(folder)
     if not place.exists():
@@ -76,7 +80,7 @@ def replace_folder(fresh: UPath, folder: UPath) -> None:
 
 
 def recover_folder(folder: UPath) -> None:
-    """Undo what killed processes began beside the local `folder`: its name comes back, their leftovers are deleted."""
+    """Restore the local `folder` if a kill left it without its name, and delete leftovers of its replacement."""
     place = Path(folder)
     if place.parent.is_dir():
         for path in sorted(place.parent.iterdir()):
@@ -86,9 +90,9 @@ def recover_folder(folder: UPath) -> None:
 
 
 def clear_leftovers(root: UPath) -> None:
-    """Undo what killed processes began anywhere below `root`; what living ones are writing stays.
+    """Recover folders and delete leftovers of killed processes anywhere below `root`; files being written stay.
 
-    Nothing happens where `root` is a URL: object stores publish whole uploads only.
+    Does nothing if `root` is a URL, since object stores publish only complete uploads.
     """
     if UPath(root).protocol not in ("", "file", "local"):
         return
@@ -99,7 +103,7 @@ def clear_leftovers(root: UPath) -> None:
 
 
 def sync_folder(folder: Path | str) -> None:
-    """Have the disk keep the names in `folder`, as a power cut would leave them."""
+    """Flush the names in `folder` to disk (fsync), so that renames survive a power cut."""
     handle = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -107,14 +111,14 @@ def sync_folder(folder: Path | str) -> None:
         os.close(handle)
 
 
-def _held_folder(place: Path) -> tuple[Path, int]:
-    """A new hidden folder beside `place`, and the handle that holds it."""
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    """A new hidden folder beside `place`, and the open handle that locks it."""
     while True:
-        fresh = place.parent / hidden_name(place.name, FOLDER)
+        fresh = place.parent / hidden_name(place.name, PARTIAL_FOLDER)
         fresh.mkdir()
-        with suppress(FileNotFoundError):  # another process took it for a leftover before it was held
+        with suppress(FileNotFoundError):  # another process deleted it as a leftover before it was locked
             handle = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
-            if hold(handle) and fresh.exists():
+            if try_lock(handle) and fresh.exists():
                 return fresh, handle
             os.close(handle)
 
@@ -122,8 +126,8 @@ def _held_folder(place: Path) -> tuple[Path, int]:
 def _replace_in_two_steps(new: Path, place: Path) -> None:
     handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        hold(handle)
-        old = place.parent / hidden_name(place.name, OLD)
+        try_lock(handle)
+        old = place.parent / hidden_name(place.name, REPLACED_FOLDER)
         place.rename(old)
         new.rename(place)
         shutil.rmtree(old)
@@ -132,7 +136,7 @@ def _replace_in_two_steps(new: Path, place: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two names in one step; False where the system or the file system cannot."""
+    """Exchange two names in one step; False if the system or the file system cannot."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):
@@ -146,16 +150,16 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _clear(path: Path, kind: str) -> None:
-    """Delete `path` unless its writer lives; an old folder whose name is free takes that name again."""
+    """Delete `path` unless its writer runs; an old folder whose name is free gets that name back."""
     try:
         handle = os.open(path, os.O_RDONLY)
-    except OSError:  # gone meanwhile, or somebody else's
+    except OSError:  # deleted meanwhile, or another user's
         return
     try:
         if not _is_free(handle):
             return
         place = path.parent / HIDDEN.fullmatch(path.name)["name"]
-        if kind == OLD and not place.exists():
+        if kind == REPLACED_FOLDER and not place.exists():
             path.rename(place)
         elif path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -166,7 +170,7 @@ def _clear(path: Path, kind: str) -> None:
 
 
 def _is_free(handle: int) -> bool:
-    """Whether nobody holds `handle`, so that now we do; False where the file system has no locks to tell by."""
+    """Lock `handle` and return True if no process had locked it; False also on a file system without locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

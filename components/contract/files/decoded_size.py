@@ -1,7 +1,8 @@
-"""How large a file becomes once it is decoded, known before it is: what a small file must not do to a machine.
+"""The decoded size of a file, computed before it is decoded, so that a small file cannot fill a machine's memory.
 
-A file may take LIMIT GiB of memory, or GROWTH times its own size, whichever is more: large files are no bombs. Parquet
-tells its sizes in its footer, an archive in its directory; a network's weights are counted without making them.
+A file may take the GiB of memory that the environment variable ADLOOM_MAX_DECODED_GIB names, or GROWTH times its stored
+size, whichever is more. The sizes are in the footer of a Parquet file and in the directory of an archive; a network's
+weights are counted without allocating them.
 """
 
 import io
@@ -18,68 +19,68 @@ import pyarrow.parquet as pq
 
 from components.settings.errors import UserError
 
-LIMIT = "ADLOOM_MAX_DECODED_GIB"  # environment variable
+LIMIT_VARIABLE = "ADLOOM_MAX_DECODED_GIB"  # environment variable
 DEFAULT_GIB = 1.0
 GROWTH = 50  # logs of real shops become 3 to 15 times as large
-WEIGHTS, CONFIG = "model.weights.h5", "config.json"
-DUE = "uninitialized_variables"  # what Keras calls its list of variables that wait for their values
+WEIGHTS, CONFIG = "model.weights.h5", "config.json"  # members of a .keras archive
+KERAS_UNINITIALIZED = "uninitialized_variables"  # Keras's global list of variables without values
 GIB = 2**30
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 
 
 def limit_gib() -> float:
-    """The limit that the environment sets, in GiB; UserError where it is no positive number."""
-    text = os.environ.get(LIMIT, "") or str(DEFAULT_GIB)
+    """The limit in GiB from the environment, or its default; UserError if it is not a positive number."""
+    text = os.environ.get(LIMIT_VARIABLE, "") or str(DEFAULT_GIB)
     try:
         limit = float(text)
     except ValueError:
         limit = -1.0
     if not 0 < limit < float("inf"):
-        raise UserError(f"the environment variable {LIMIT} is {text!r}; a number of GiB above 0 is due")
+        raise UserError(f"the environment variable {LIMIT_VARIABLE} is {text!r}; set it to a number of GiB above 0")
     return limit
 
 
 def check_growth(decoded: int, stored: int, what: str) -> None:
-    """UserError where `what`, `stored` bytes on disk, takes more than it may once `decoded` (bytes)."""
+    """UserError if `what`, of `stored` bytes, exceeds the limit with `decoded` bytes in memory."""
     limit = limit_gib()
     if decoded > max(limit * GIB, GROWTH * stored):
         times = decoded / max(stored, 1)
         raise UserError(
             f"{what}: {stored:,} bytes that become {decoded / GIB:,.2f} GiB once decoded, {times:,.0f} times as much; "
-            f"the limit is {limit:g} GiB. If it is as it should be, raise the environment variable {LIMIT}"
+            f"the limit is {limit:g} GiB. If you trust the file, raise the environment variable {LIMIT_VARIABLE}"
         )
 
 
 def check_parquet(parquet: pq.ParquetFile, file: BinaryIO, what: str, columns: list[str] | None = None) -> None:
-    """UserError where `columns` (None: all) of `parquet`, which was opened from `file`, are too large once decoded.
+    """UserError if `columns` (None: all) of `parquet`, which was opened from `file`, are too large once decoded.
 
-    Raises what pyarrow does where a dictionary is damaged. A footer that lies about the size of its pages is not found
-    out: Arrow itself holds a page to its own header alone.
+    A damaged dictionary raises an error of pyarrow. A footer with a wrong size of its pages is not detected; Arrow
+    checks a page against the header of the page only.
     """
     size = file.seek(0, os.SEEK_END)
-    check_growth(_in_pages(parquet, columns), size, what)  # then a dictionary may be looked at
-    check_growth(_decoded(parquet, file, columns), size, what)
+    check_growth(_page_bytes(parquet, columns), size, what)  # if that passes, a dictionary can be decoded safely
+    check_growth(_decoded_bytes(parquet, file, columns), size, what)
 
 
 def check_archive(content: bytes, what: str) -> zipfile.ZipFile:
-    """The zip archive in `content`; UserError where its members are too large, zipfile.BadZipFile where it is none."""
+    """The zip archive in `content`; UserError if its members are too large, zipfile.BadZipFile if it is not one."""
     archive = zipfile.ZipFile(io.BytesIO(content))
     check_growth(sum(member.file_size for member in archive.infolist()), len(content), what)
     return archive
 
 
 def check_network(content: bytes, what: str, layers: Mapping[str, type] | None = None) -> None:
-    """UserError where the `.keras` file in `content` would take too much memory: its archive, its HDF5 or its layers.
+    """UserError if the archive, HDF5 file or layers of the `.keras` file in `content` would take too much memory.
 
-    layers: name -> class of those not Keras's own. What is no such file is left to Keras, which says so.
+    layers: name -> class of custom layers. Content that is not a `.keras` file passes; loading it fails in Keras.
     """
     try:
         archive = check_archive(content, what)
         config, weights = (archive.read(name) if name in archive.namelist() else b"" for name in (CONFIG, WEIGHTS))
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError):
         return
-    check_growth(_in_hdf5(weights), len(content), what)
-    check_growth(_in_layers(config, layers), len(content), what)
+    check_growth(_hdf5_bytes(weights), len(content), what)
+    check_growth(_layer_bytes(config, layers), len(content), what)
 
 
 def _chunks(parquet: pq.ParquetFile, columns: list[str] | None):
@@ -92,32 +93,32 @@ def _chunks(parquet: pq.ParquetFile, columns: list[str] | None):
                 yield group, chunk
 
 
-def _in_pages(parquet: pq.ParquetFile, columns: list[str] | None) -> int:
-    """Bytes of the pages once decompressed, and of numbers once they are spread out."""
+def _page_bytes(parquet: pq.ParquetFile, columns: list[str] | None) -> int:
+    """Bytes of all pages once decompressed, with at least its full width for each number."""
     return sum(
         max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 0))
         for _, chunk in _chunks(parquet, columns)
     )
 
 
-def _decoded(parquet: pq.ParquetFile, file: BinaryIO, columns: list[str] | None) -> int:
-    """An upper bound of the bytes in memory: where a dictionary holds texts, each row may have the longest of them."""
+def _decoded_bytes(parquet: pq.ParquetFile, file: BinaryIO, columns: list[str] | None) -> int:
+    """An upper bound of the bytes in memory, with the longest text of a dictionary in each of its rows."""
     chunks = list(_chunks(parquet, columns))
-    small = limit_gib() * GIB / (8 * max(len(chunks), 1))  # so much of each chunk need not be known better
+    small = limit_gib() * GIB / (8 * max(len(chunks), 1))  # below this, a coarse bound of a chunk suffices
     total = 0
     for group, chunk in chunks:
         size = max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 0))
         if chunk.physical_type.endswith("BYTE_ARRAY") and chunk.has_dictionary_page:
             at_most = chunk.num_values * chunk.total_uncompressed_size
-            size += at_most if at_most < small else chunk.num_values * _longest(file, group, chunk)
+            size += at_most if at_most < small else chunk.num_values * _longest_value(file, group, chunk)
         total += size
     return total
 
 
-def _longest(file: BinaryIO, group: int, chunk) -> int:
-    """Bytes of the longest value in the dictionary of a column chunk, which is decoded and nothing else."""
+def _longest_value(file: BinaryIO, group: int, chunk) -> int:
+    """Bytes of the longest value in the dictionary of a column chunk; decodes only the dictionary."""
     column = chunk.path_in_schema
-    if "." in column:  # nested values: no dictionary can be had alone
+    if "." in column:  # the dictionary of nested values cannot be read alone
         return chunk.total_uncompressed_size
     parquet = pq.ParquetFile(file, read_dictionary=[column])
     batch = next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=[column], use_threads=False), None)
@@ -126,15 +127,15 @@ def _longest(file: BinaryIO, group: int, chunk) -> int:
     return pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 0
 
 
-def _in_hdf5(content: bytes) -> int:
-    """Bytes of all arrays that an HDF5 file declares, compressed or not; 0 where it is none."""
+def _hdf5_bytes(content: bytes) -> int:
+    """Uncompressed bytes of all arrays that an HDF5 file declares; 0 if it is not an HDF5 file."""
     import h5py
 
     sizes: list[int] = []
 
-    def add(_name: str, found: object) -> None:
-        if isinstance(found, h5py.Dataset):
-            sizes.append(int(found.size or 0) * found.dtype.itemsize)
+    def add(_name: str, member: object) -> None:
+        if isinstance(member, h5py.Dataset):
+            sizes.append(int(member.size or 0) * member.dtype.itemsize)
 
     try:
         with h5py.File(io.BytesIO(content), "r") as stored:
@@ -144,14 +145,17 @@ def _in_hdf5(content: bytes) -> int:
     return sum(sizes)
 
 
-def _in_layers(config: bytes, layers: Mapping[str, type] | None) -> int:
-    """Bytes of the weights that the layers of a network's config.json would make, and of all that they hand on for one
-    row; none of it is made. 0 where it describes no network."""
+def _layer_bytes(config: bytes, layers: Mapping[str, type] | None) -> int:
+    """Bytes of the weights of the network in a config.json and of its activations for one row; 0 without a network.
+
+    Nothing of that size is allocated.
+    """
     import keras
     from keras.src.backend.common import global_state
 
-    # Variables of a stateless scope have a shape at once and get their values when it ends, unless none is due then.
-    due = list(global_state.get_global_attribute(DUE) or ())
+    # Variables made in a stateless scope have shapes at once. Their values are allocated when the scope ends, from
+    # Keras's list of uninitialised variables, which is therefore restored before.
+    uninitialized = list(global_state.get_global_attribute(KERAS_UNINITIALIZED) or ())
     try:
         with keras.StatelessScope():
             try:
@@ -159,10 +163,10 @@ def _in_layers(config: bytes, layers: Mapping[str, type] | None) -> int:
                     json.loads(config), custom_objects=dict(layers or {}), safe_mode=True
                 )
                 shapes = [weight.shape for weight in network.weights]
-                shapes += [made.shape for node in getattr(network, "operations", ()) for made in _outputs(node)]
+                shapes += [tensor.shape for node in getattr(network, "operations", ()) for tensor in _outputs(node)]
             finally:
-                global_state.set_global_attribute(DUE, due)
-    except Exception:  # Keras raises its own on what it cannot build, and is asked again when it loads
+                global_state.set_global_attribute(KERAS_UNINITIALIZED, uninitialized)
+    except Exception:  # Keras cannot build it, and will raise the same when the network is loaded
         return 0
     return sum(4 * prod(int(side or 1) for side in shape) for shape in shapes)
 

@@ -1,17 +1,17 @@
-"""skops and Keras archives -> the same model in bytes that depend on the model alone, not on the clock or on memory."""
+"""skops and Keras archives of a model, rewritten so that their bytes depend on the model only."""
 
 import io
 import json
 import re
 import zipfile
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can store
 PROCESS_BOUND = re.compile(r'("name": "keras_tensor_?|"shared_object_id": )\d*')
 IDENTITY = re.compile(r'"__id__": (\d+)|"file": "(\d+)\.npy"')
 
 
 def stable_skops(content: bytes) -> bytes:
-    """skops names parts by their addresses in memory and stamps them with the time: both are replaced, in order."""
+    """The skops archive `content` with memory addresses replaced by numbers in order, and without times."""
     members = _members(content)
     schema = members.pop("schema.json").decode()
     numbers: dict[str, str] = {}
@@ -28,7 +28,7 @@ def stable_skops(content: bytes) -> bytes:
 
 
 def stable_keras(content: bytes) -> bytes:
-    """Keras stamps its archive with the time, counts tensors through the process and names shared parts by address."""
+    """The Keras archive `content` with process-wide tensor counts and addresses replaced, and without times."""
     members = _members(content)
     config = members["config.json"].decode()
     numbers: dict[str, str] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from upath import UPath
 
-MANIFEST = "manifest.json"  # a stage's record of its own files; no part of what they are digested to
+MANIFEST = "manifest.json"  # a stage's list of its files; not part of the folder's digest
 
 
 def digest_bytes(content: bytes) -> str:
@@ -20,22 +20,22 @@ def digest_json(value: object) -> str:
 
 
 def digest_file(path: UPath) -> str:
-    """SHA-256 of the file at `path`, read in pieces."""
+    """SHA-256 of the file at `path`, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_package(folder: UPath) -> str:
-    """The one digest of all files below `folder`: what a registered version is known by."""
+    """One digest of all files below `folder`, which identifies a registered version."""
     return digest_json(digest_tree(folder))
 
 
 def digest_tree(folder: UPath, skip: Iterable[str] = (MANIFEST,)) -> dict[str, str]:
-    """Relative file name -> SHA-256 for every file below `folder`, sorted; names in `skip` and hidden ones left out."""
+    """Relative file name -> SHA-256 for every file below `folder`, sorted, without names in `skip` and hidden ones."""
     skipped = set(skip)
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    kept = sorted(name for name in files if not skipped & set(name.split("/")) and not _hidden(name))
-    return {name: digest_file(files[name]) for name in kept}
+    names = sorted(name for name in files if not skipped & set(name.split("/")) and not _hidden(name))
+    return {name: digest_file(files[name]) for name in names}
 
 
 def _hidden(name: str) -> bool:

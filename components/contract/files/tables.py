@@ -1,7 +1,7 @@
-"""Tables, JSON, text and bytes <-> files on local folders and fsspec URLs; every write is whole or absent.
+"""Read and write tables, JSON, text and bytes in local folders and at fsspec URLs; every write is atomic.
 
-Reading trusts nothing: a missing, empty, truncated or foreign file, a missing column and a wrong type are each one
-UserError that names table and file. Rules on values are validation's work.
+A missing, empty, truncated or foreign file, a missing column and a wrong type are each one UserError that names table
+and file. Validation checks the values.
 """
 
 import json
@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from components.contract.conform import conform, to_pandas
-from components.contract.files.atomic_files import FILE, hidden_name, hold, sync_folder
+from components.contract.files.atomic_files import PARTIAL_FILE, hidden_name, sync_folder, try_lock
 from components.contract.files.decoded_size import check_parquet
-from components.contract.files.late_rows import known_by
-from components.contract.files.settlements import COLUMNS as SETTLED
-from components.contract.files.settlements import apply_settlement, is_settlement
+from components.contract.files.late_rows import available_at
+from components.contract.files.settlements import SETTLEMENT_COLUMNS, apply_settlement, is_settlement
 from components.contract.schema import TABLES
 from components.settings.errors import UserError, first_line
 
@@ -34,36 +33,37 @@ MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 def read_table(
     folder: UPath, name: str, columns: Iterable[str] | None = None, as_of: datetime | None = None
 ) -> pd.DataFrame:
-    """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet` in order.
+    """Contract table `name` of the data set in `folder`: `<name>.parquet`, or all `<name>/day=*/*.parquet`.
 
-    `columns` limits what is read; without it all declared columns are there, and others come along. A column that may
-    be null and that the files lack is all null; any other one that they lack is an error. Conversions
-    that were settled later (settlements.py) are filled in. Rows with a time stand in its order, those that came late
-    (late_rows.py) too, and rows of one moment as in the files; those that came after `as_of` are not there.
+    columns: what to read; None: all columns of the files and all declared ones. A missing column that may be null is
+    all null; any other missing column is a UserError. Later conversions (settlements.py) are filled in. A table with
+    timestamps is sorted by them, late rows (late_rows.py) included; rows with equal timestamps keep the order of the
+    files. Rows that became known after `as_of` are left out.
     """
     declared = TABLES[name]
-    wanted = None if columns is None else list(columns)
-    every = [file for file in _table_files(UPath(folder), name) if known_by(file.name, as_of)]
-    late = [file for file in every if is_settlement(file.name, name)]
-    files = [file for file in every if file not in late]
+    selected = None if columns is None else list(columns)
+    available = [file for file in _table_files(UPath(folder), name) if available_at(file.name, as_of)]
+    settlements = [file for file in available if is_settlement(file.name, name)]
+    files = [file for file in available if file not in settlements]
     timed = declared.column("timestamp") is not None
-    extra = [*(SETTLED if late else ()), *(("timestamp",) if timed else ())]
-    needed = None if wanted is None else list(dict.fromkeys([*wanted, *extra]))
+    extra = [*(SETTLEMENT_COLUMNS if settlements else ()), *(("timestamp",) if timed else ())]
+    needed = None if selected is None else list(dict.fromkeys([*selected, *extra]))
     pieces = [conform(read_parquet(file, name, needed), declared, str(file), needed) for file in files]
     table = _joined(pieces, files, name)
     if table.num_rows == 0:
-        raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave an optional table away")
+        raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave out an optional table")
     frame = to_pandas(table if needed is None else table.select(needed), declared)
-    for file in late:
-        known = conform(read_parquet(file, name, list(SETTLED)), declared, str(file), SETTLED, fill=False)
-        frame = apply_settlement(frame, to_pandas(known, declared), str(file))
+    for file in settlements:
+        stored = read_parquet(file, name, list(SETTLEMENT_COLUMNS))
+        settled = conform(stored, declared, str(file), SETTLEMENT_COLUMNS, fill=False)
+        frame = apply_settlement(frame, to_pandas(settled, declared), str(file))
     if timed and not frame["timestamp"].is_monotonic_increasing:
         frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)
-    return frame if wanted is None else frame[wanted]
+    return frame if selected is None else frame[selected]
 
 
 def read_frame(path: UPath, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """Any Parquet file that Adloom wrote, as a DataFrame (columns as they are; integers with nulls as `Int64`)."""
+    """The Parquet file at `path`, which Adloom wrote, as a DataFrame; integers with nulls are `Int64`."""
     path = UPath(path)
     if not path.is_file():
         raise UserError(f"{path.stem}: no file {path}")
@@ -71,23 +71,26 @@ def read_frame(path: UPath, columns: Iterable[str] | None = None) -> pd.DataFram
 
 
 def has_table(folder: UPath, name: str) -> bool:
-    """Whether `folder` holds something under the name of table `name`, right or wrong (a CSV counts)."""
+    """Whether `folder` has a file or folder for table `name`, valid or not (a CSV counts)."""
     folder = UPath(folder)
     return any((folder / f"{name}{ending}").exists() for ending in (".parquet", "", ".csv"))
 
 
 def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
-    """`table` -> one zstd Parquet file at `path`, whole or absent; equal tables give equal bytes. Drops the index."""
+    """Write `table`, without its index, atomically as one zstd Parquet file; equal tables give equal bytes."""
     if isinstance(table, pd.DataFrame):
         table = pa.Table.from_pandas(table, preserve_index=False)
     with _replacing(path) as file:
-        # pandas' own metadata names library versions and nothing that a reader here needs. A column that was read from
-        # several files is in pieces, and the pages of the new file would end with them.
+        # The metadata of pandas names library versions, and the chunks of a column that was read from several files
+        # would end pages: both would change the bytes of equal tables.
         pq.write_table(table.replace_schema_metadata(None).combine_chunks(), file, compression="zstd")
 
 
 def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
-    """`batches` -> one zstd Parquet file at `path`, whole or absent, one in memory; no rows, no file. Their number."""
+    """The number of rows of `batches`, written atomically as one zstd Parquet file; without a batch there is no file.
+
+    One batch at a time is in memory.
+    """
     rest = iter(batches)
     first = next(rest, None)
     if first is None:
@@ -101,13 +104,13 @@ def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
 
 
 def write_json(value: Any, path: UPath) -> None:
-    """`value` -> JSON with sorted keys; NaN and Infinity are a ValueError, for JSON has neither."""
+    """Write `value` atomically as JSON with sorted keys; ValueError for NaN and Infinity, which JSON lacks."""
     text = json.dumps(value, sort_keys=True, allow_nan=False, indent=2, ensure_ascii=False, default=_plain)
     write_text(text + "\n", path)
 
 
 def read_json(path: UPath) -> Any:
-    """What the JSON file at `path` holds; UserError where there is none or it is not JSON."""
+    """The value in the JSON file at `path`; UserError if there is no file or it is not JSON."""
     try:
         return json.loads(UPath(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (FileNotFoundError, NotADirectoryError):
@@ -117,18 +120,18 @@ def read_json(path: UPath) -> Any:
 
 
 def write_text(text: str, path: UPath) -> None:
-    """`text` -> a UTF-8 file at `path`, whole or absent."""
+    """Write `text` atomically as a UTF-8 file."""
     write_bytes(text.encode("utf-8"), path)
 
 
 def write_bytes(content: bytes, path: UPath) -> None:
-    """`content` -> a file at `path`, whole or absent."""
+    """Write `content` atomically as a file."""
     with _replacing(path) as file:
         file.write(content)
 
 
 def remove_file(path: UPath) -> None:
-    """Delete the file at `path`, where there is one, before anything that is written afterwards."""
+    """Delete the file at `path`, if there is one; on disk the deletion precedes all later writes."""
     path = UPath(path)
     path.unlink(missing_ok=True)
     if path.protocol in ("", "file", "local") and path.parent.is_dir():
@@ -137,11 +140,11 @@ def remove_file(path: UPath) -> None:
 
 @contextmanager
 def _replacing(path: UPath) -> Iterator[BinaryIO]:
-    """A file to write to that takes the name `path` only once all of it is safely stored.
+    """An open file that gets the name `path` once all of it is stored.
 
-    Locally: a hidden neighbour, held while it is written, fsync, rename, fsync of the folder. Object stores publish an
-    upload when it is complete, but fsspec also "completes" a file closed by an exception, so there the bytes are sent
-    in one call.
+    Locally: a hidden file in the same folder, locked while it is written, fsync, rename, fsync of the folder. Object
+    stores publish an upload when it is complete, but fsspec also completes a file that an exception closed, so there
+    the bytes are sent in one call.
     """
     path = UPath(path)
     if path.protocol not in ("", "file", "local"):
@@ -151,10 +154,10 @@ def _replacing(path: UPath) -> Iterator[BinaryIO]:
         path.fs.pipe_file(path.path, buffer.getvalue())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / hidden_name(path.name, FILE)
+    temporary = path.parent / hidden_name(path.name, PARTIAL_FILE)
     try:
         with open(temporary.path, "wb") as file:
-            hold(file.fileno())
+            try_lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -169,26 +172,26 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON: {value!r}")
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _table_files(folder: UPath, name: str) -> list[UPath]:
-    """The Parquet files of table `name`, sorted; UserError where there is none or it is not clear which."""
+    """The Parquet files of table `name`, sorted; UserError if there are none, or both a file and a folder."""
     single, parts = folder / f"{name}.parquet", folder / name
     if single.is_file() and parts.is_dir():
-        raise UserError(f"{name}: both {single} and {parts}/ are there; keep one")
+        raise UserError(f"{name}: both {single} and {parts}/ exist; keep one")
     if single.is_file():
         return [single]
     if parts.is_dir():
         return _partition_files(parts, name)
     foreign = sorted(path for path in (folder.glob(f"{name}.*") if folder.is_dir() else ()) if path != single)
     if foreign:
-        raise UserError(f"{name}: found {foreign[0]} where Parquet is due ({single})")
-    needed = "the data set cannot do without it" if TABLES[name].needed else "the table is optional"
+        raise UserError(f"{name}: found {foreign[0]}; expected Parquet ({single})")
+    needed = "every data set needs this table" if TABLES[name].needed else "the table is optional"
     raise UserError(f"{name}: no file {single} and no folder {parts}/; {needed}")
 
 
@@ -198,7 +201,7 @@ def _partition_files(parts: UPath, name: str) -> list[UPath]:
     )
     for file in files:
         if not file.name.endswith(".parquet"):
-            raise UserError(f"{name}: found {file} where Parquet is due")
+            raise UserError(f"{name}: found {file}; expected Parquet")
         if file.parent.parent != parts or not _is_day(file.parent.name):
             raise UserError(f"{name}: {file} is not in a folder {parts}/day=YYYY-MM-DD/")
     if not any(not is_settlement(file.name, name) for file in files):
@@ -207,18 +210,18 @@ def _partition_files(parts: UPath, name: str) -> list[UPath]:
 
 
 def _joined(pieces: list[pa.Table], files: list[UPath], name: str) -> pa.Table:
-    """The rows of all pieces; UserError where a column of the user's own changes its type from file to file."""
+    """The rows of all pieces; UserError if an open column has different types in different files."""
     if len(pieces) == 1:
         return pieces[0]
     try:
         return pa.concat_tables(pieces, promote_options="permissive")
     except pa.ArrowException as error:
         clash = _differing_types(pieces, files) or first_line(error)
-        raise UserError(f"{name}: its files do not fit together: {clash}; a column has one type in all files") from None
+        raise UserError(f"{name}: its files differ in type: {clash}; give the column one type in all files") from None
 
 
 def _differing_types(pieces: list[pa.Table], files: list[UPath]) -> str:
-    """The columns that have several types, each with the first file that has it."""
+    """A text that lists the columns with several types, and for each type the first file with it."""
     first: dict[str, dict[str, UPath]] = {}
     for piece, file in zip(pieces, files, strict=True):
         for field in piece.schema:
@@ -239,19 +242,24 @@ def _is_day(folder_name: str) -> bool:
 
 
 def read_parquet(path: UPath, name: str, columns: list[str] | None) -> pa.Table:
-    """All rows of the file at `path`, whose bytes are first seen to be a whole Parquet file."""
+    """All rows of the Parquet file at `path`, of table `name`; columns: those to read; None: all.
+
+    UserError for a file that is not Parquet, truncated, damaged, or too large once decoded.
+    """
     with path.open("rb") as file:
         _check_whole(file, path, name)
         try:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)  # where the writer made checksums
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)  # if the writer stored checksums
             check_parquet(parquet, file, f"{name}: {path}", columns)
             present = parquet.schema_arrow.names
             if len(set(present)) < len(present):
                 raise UserError(f"{name}: {path} has two columns of one name")
-            kept = None if columns is None else [column for column in columns if column in present]
-            table = parquet.read(columns=kept).replace_schema_metadata(None)
-            table.validate(full=True)  # else text that is no text raises wherever it is first looked at
-            _ = [kind.tz for kind in table.schema.types if pa.types.is_timestamp(kind)]  # which validate leaves out
+            selected = None if columns is None else [column for column in columns if column in present]
+            table = parquet.read(columns=selected).replace_schema_metadata(None)
+            table.validate(full=True)  # else text that is not UTF-8 would raise later, at its first use
+            _ = [
+                kind.tz for kind in table.schema.types if pa.types.is_timestamp(kind)
+            ]  # zones, not checked by validate
             return table
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{name}: {path} is damaged and cannot be read: {first_line(error)}") from None
@@ -263,7 +271,7 @@ def _check_whole(file: BinaryIO, path: UPath, name: str) -> None:
     if size == 0:
         raise UserError(f"{name}: {path} is empty (0 bytes)")
     if head != MAGIC:
-        raise UserError(f"{name}: {path} is not a Parquet file (it begins with {head!r}); Parquet is due")
+        raise UserError(f"{name}: {path} is not a Parquet file (it begins with {head!r})")
     file.seek(-min(size, len(MAGIC)), os.SEEK_END)
     if size < 12 or file.read(len(MAGIC)) != MAGIC:
         raise UserError(f"{name}: {path} is truncated ({size} bytes, no Parquet footer)")

@@ -1,1 +1,1 @@
-"""A data set -> the rows that hold the contract, the rows in quarantine, and a report with pages for people."""
+"""Validation of a data set: its valid rows, its rows in quarantine, and a report with pages for people."""

@@ -1,10 +1,10 @@
-"""Great Expectations at work: a table and its rules -> which rules are broken, and by which rows.
+"""Check the rules of a table with Great Expectations: which rules are broken, and by which rows.
 
-The cheap question (does each rule hold?) is asked of all rules at once; the rows are listed for broken rules alone, so
-that millions of rows stay a matter of seconds. Great Expectations is imported when the first table is looked at.
+All rules are first checked without listing rows, which is fast; rows are then listed for the broken rules only, so that
+millions of rows take seconds. Great Expectations is imported at the first table.
 
-Its data sources hash every cell of a table, twice, to give the batch a fingerprint that nothing here reads: half of the
-time at millions of rows. So a table is handed to its Validator as a batch of its own, without a data source.
+Its data sources hash every cell of a table twice for a fingerprint that is not used here, which takes half of the time
+at millions of rows. So its Validator gets each table as a batch without a data source.
 """
 
 import logging
@@ -22,9 +22,9 @@ from components.contract.validation.suites import Rule
 
 @dataclass(frozen=True)
 class Outcome:
-    """One rule as it was found: `rows` int64, positions in the table of those that break it, ascending.
+    """The result of one rule. rows: int64, ascending positions of the rows that break it.
 
-    A broken rule on the whole table has no rows. `result` is Great Expectations' own record, for the Data Docs.
+    A broken rule on the whole table has no rows. `result` is the record of Great Expectations, for the Data Docs.
     """
 
     rule: Rule
@@ -34,25 +34,25 @@ class Outcome:
 
     @property
     def observed(self) -> Mapping[str, Any]:
-        """What Great Expectations measured: counts, an observed value, columns too many or too few."""
+        """The measurements of Great Expectations: counts, an observed value, superfluous or missing columns."""
         return self.result.get("result", {})
 
 
-def look(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tuple[Outcome, ...]:
-    """Each of `rules` on `frame`, in their order; `ends_at` is what `$PARAMETER: ends_at` stands for."""
+def check_rules(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tuple[Outcome, ...]:
+    """The outcome of each of `rules` on `frame`, in their order; `ends_at` is the value of `$PARAMETER: ends_at`."""
     frame, outcomes = frame.reset_index(drop=True), {}
     for columns, places in _grouped(frame, rules).items():
         shown = frame if columns is None else frame[list(columns)]
-        found = _look(shown, [rules[place] for place in places], ends_at)
-        outcomes |= dict(zip(places, found, strict=True))
+        checked = _check_rules(shown, [rules[place] for place in places], ends_at)
+        outcomes |= dict(zip(places, checked, strict=True))
     return tuple(outcomes[place] for place in range(len(rules)))
 
 
 def _grouped(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[tuple[str, ...] | None, list[int]]:
-    """Columns to show -> places in `rules` of those to ask then; None shows the whole table.
+    """Columns to pass -> places in `rules` of the rules to check on them; None passes the whole table.
 
-    Great Expectations copies all that it is shown but the rows where a rule's column is null, for each such rule; so a
-    rule on one column that has nulls is shown that column alone.
+    For each rule on a column with nulls, Great Expectations copies all passed columns of the other rows. So such a rule
+    gets its column only.
     """
     groups: dict[tuple[str, ...] | None, list[int]] = {}
     for place, rule in enumerate(rules):
@@ -61,8 +61,8 @@ def _grouped(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[tuple[str, ...]
     return groups
 
 
-def _look(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tuple[Outcome, ...]:
-    """`look`, all of it on the same `frame`."""
+def _check_rules(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tuple[Outcome, ...]:
+    """As `check_rules`, with all rules on the same columns."""
     validator = _validator(frame)
     plain = _validate(validator, rules, ends_at, "BASIC")
     broken = [rule for rule, result in zip(rules, plain, strict=True) if not result["success"]]
@@ -75,7 +75,7 @@ def _look(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tupl
 
 
 def _validator(frame: pd.DataFrame) -> Any:
-    """Great Expectations' Validator of `frame` alone; the table goes when the Validator does."""
+    """Great Expectations' Validator of `frame`; the table is freed with it, since no other object refers to it."""
     context = _context()
     from great_expectations.core.batch import Batch
     from great_expectations.execution_engine import PandasExecutionEngine
@@ -91,7 +91,7 @@ def _context() -> Any:
     import great_expectations
     from great_expectations.data_context.types.base import ProgressBarsConfig, logger
 
-    logger.setLevel(logging.WARNING)  # it sets its own level, to tell of a temporary folder
+    logger.setLevel(logging.WARNING)  # it sets its own level and logs a temporary folder
     context = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     return context
@@ -101,12 +101,12 @@ def _validate(validator: Any, rules: Sequence[Rule], ends_at: datetime, result_f
     """One record per rule, in the order of `rules` (Great Expectations sorts by column)."""
     from great_expectations import ExpectationSuite
 
-    # A rule is recognised by its number in `meta`, for Great Expectations rewrites the arguments.
+    # A rule is recognised by its number in `meta`, since Great Expectations changes the arguments.
     configs = [{**rule.config(), "meta": {**rule.config()["meta"], "rule": at}} for at, rule in enumerate(rules)]
     suite = ExpectationSuite(name=rules[0].table, expectations=configs)
-    due = validator.process_expectations_for_validation(suite.expectation_configurations, {"ends_at": ends_at})
-    found = validator.graph_validate(due, {"result_format": result_format})
-    records = {result.expectation_config.meta["rule"]: result for result in found}
+    expectations = validator.process_expectations_for_validation(suite.expectation_configurations, {"ends_at": ends_at})
+    results = validator.graph_validate(expectations, {"result_format": result_format})
+    records = {result.expectation_config.meta["rule"]: result for result in results}
     for at, rule in enumerate(rules):
         if not records[at].success and not records[at].result:
             raise RuntimeError(f"{rule.table}: the rule {rule.reason!r} failed to run: {records[at].exception_info}")
@@ -114,6 +114,6 @@ def _validate(validator: Any, rules: Sequence[Rule], ends_at: datetime, result_f
 
 
 def _record(result: Any, result_format: str) -> dict[str, Any]:
-    if result_format == "COMPLETE":  # of millions of rows, only their positions are needed
+    if result_format == "COMPLETE":  # only the positions of rows are used, and converting millions takes long
         return {"success": result.success, "result": dict(result.result)}
     return {**result.to_json_dict(), "success": bool(result.success)}

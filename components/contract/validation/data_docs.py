@@ -1,8 +1,8 @@
-"""What validation found -> pages for people: a summary in Markdown, and Data Docs that open without a network.
+"""Pages about a validation: a summary in Markdown, and Data Docs that need no network.
 
-Great Expectations renders each table's page. Its own site fetches styles and scripts from elsewhere, sends readers to a
-newsletter and shows bare text where there is no network, so its sections are set into plain pages of our own, headed by
-the reasons that its pages leave out.
+Great Expectations renders the sections of each table's page. Its own site loads styles and scripts from the internet,
+advertises a newsletter and shows unstyled text without a network. So its sections are put into Adloom's own pages,
+below the reasons, which its pages leave out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ HEADINGS = ("table", "rows", "duplicates dropped", "quarantined", "share", "kept
 WORST_CREATIVES = 10
 
 
-def render(found: "Validated | DataRefused", folder: UPath) -> UPath:
-    """Data Docs of one validation, finished or refused, as `index.html` and `<table>.html` in `folder`; the index."""
+def render_data_docs(found: "Validated | DataRefused", folder: UPath) -> UPath:
+    """The path of `index.html`, written to `folder` with a page per table, for a passed or refused validation."""
     folder = UPath(folder)
     for table in found.report.tables:
         records = found.results.get(table.table, ())
@@ -35,8 +35,8 @@ def render(found: "Validated | DataRefused", folder: UPath) -> UPath:
     return index
 
 
-def page(report: DataReport) -> str:
-    """The summary in Markdown: what was read, what was sent away and why, what could not be checked."""
+def summary_page(report: DataReport) -> str:
+    """The summary in Markdown: rows read, rows in quarantine and why, rules that could not be checked."""
     lines = ["# Validation", "", "| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     lines += ["| " + " | ".join(_cells(table)) + " |" for table in report.tables]
     for heading, items in _lists(report):
@@ -51,7 +51,7 @@ def _cells(table: TableReport) -> tuple[str, ...]:
 
 
 def _lists(report: DataReport) -> list[tuple[str, list[str]]]:
-    """Headings and what stands under them; those with nothing to say are left out."""
+    """(heading, items) of each list that is not empty."""
     broken = [
         f"{table.table}: {rule.reason} ({_rows(rule.rows)}"
         f"{'; for example ' + ', '.join(rule.examples) if rule.examples else ''})"
@@ -69,8 +69,8 @@ def _lists(report: DataReport) -> list[tuple[str, list[str]]]:
     found = [
         ("Broken rules", broken),
         ("Creatives that lost most impressions to quarantine", creatives),
-        ("Tables that are not there", absent),
-        ("Rules that could not be asked", unchecked),
+        ("Missing tables", absent),
+        ("Rules that could not be checked", unchecked),
     ]
     return [(heading, items) for heading, items in found if items]
 
@@ -116,7 +116,7 @@ def _consequence(severity: str) -> str:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of HTML cells; those that start with a digit are set as numbers."""
+    """An HTML table of `rows` of HTML cells; cells that are numbers are aligned right."""
     head = "".join(f"<th{_number(rows[0][at]) if rows else ''}>{name}</th>" for at, name in enumerate(headings))
     body = "".join("<tr>" + "".join(f"<td{_number(cell)}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -134,14 +134,14 @@ def _shell(title: str, body: str) -> str:
 
 
 def _sections(name: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Great Expectations' own rendering of `records`, without the frame of its site; a sentence without records."""
+    """The sections that Great Expectations renders for `records`; without records, a sentence that says why."""
     if not records:
-        return '<p class="note">None was asked: the run stopped at another table before.</p>'
+        return '<p class="note">None was checked: the run stopped at an earlier table.</p>'
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
     document = ValidationResultsPageRenderer().render(_suite_result(name, records))
     whole = _view().render(document)
-    # Its first section repeats the counts above; the slice ends inside the three blocks that it opened before.
+    # Without its first section, which repeats the counts; the three blocks that enclose the rest are opened again here.
     begin, end = whole.find('<div id="section-2"'), whole.find("<footer>")
     if begin < 0 or end < begin:
         raise RuntimeError(
@@ -152,7 +152,7 @@ def _sections(name: str, records: Sequence[Mapping[str, Any]]) -> str:
 
 @cache
 def _view() -> Any:
-    """Great Expectations' view of a page: one for all tables, since each compiles its templates anew."""
+    """Great Expectations' view of a page, made once, since each view compiles its templates."""
     from great_expectations.render.view import DefaultJinjaPageView
 
     return DefaultJinjaPageView()
@@ -164,7 +164,7 @@ def _suite_result(name: str, records: Sequence[Mapping[str, Any]]) -> Any:
 
     results = []
     for record in records:
-        # Its templates set values into the page as they are: a text from the data would run as a script.
+        # Its templates do not escape values: a text from the data could run as a script.
         config, result = _escaped(record["expectation_config"]), _escaped(record["result"])
         expectation = ExpectationConfiguration(config["type"], config["kwargs"], config["meta"])
         results.append(

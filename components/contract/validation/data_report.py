@@ -1,4 +1,4 @@
-"""What validation found, for report.json, for the pages people read, and for evaluation's trust in the log."""
+"""The report of a validation: report.json, the source of the pages for people and of evaluation's checks."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from components.settings.errors import UserError
 
-ABSENT = {
+ABSENT_TABLES = {
     "candidates": "an impression's eligible creatives are its campaign's creatives active at its timestamp",
-    "products": "no feature comes from products",
-    "images": "no generator is trained and no feature comes from pictures",
-    "events": "no feature comes from behaviour",
-    "shoppers": "nobody is known to have refused consent",
+    "products": "there are no product features",
+    "images": "no generator is trained and there are no image features",
+    "events": "there are no behaviour features",
+    "shoppers": "no shopper counts as having refused consent",
 }
 
 
 class DataRefused(UserError):
-    """A data set that breaks the contract; `report` and `results` hold what was found up to there."""
+    """The data set breaks the contract. `report` and `results` cover the tables that were checked before."""
 
     def __init__(self, message: str, report: "DataReport", results: Mapping[str, tuple]) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class DataRefused(UserError):
 
 @dataclass(frozen=True)
 class RuleCount:
-    """A broken rule: what it speaks of, its reason in words, and how many rows break it (0: the table as a whole)."""
+    """A broken rule: its columns, its reason in words, and the number of rows that break it (0: the whole table)."""
 
     columns: tuple[str, ...]
     reason: str
@@ -44,18 +44,18 @@ class TableReport:
     duplicates: int
     quarantined: int
     kept: int
-    rules: int  # how many were checked
+    rules: int  # number of rules checked
     broken: tuple[RuleCount, ...]
 
     @property
     def share(self) -> float:
-        """Quarantined rows as a share, in [0, 1], of the rows left once duplicates are gone."""
+        """Quarantined rows as a share, in [0, 1], of the rows without duplicates."""
         return self.quarantined / max(self.rows - self.duplicates, 1)
 
 
 @dataclass(frozen=True)
 class Unchecked:
-    """A rule that could not be asked, and why."""
+    """A rule that could not be checked, and why."""
 
     table: str
     reason: str
@@ -64,7 +64,7 @@ class Unchecked:
 
 @dataclass(frozen=True)
 class ActionCount:
-    """Impressions of one creative as logged, and how many of them were quarantined: two cells of a chi-square table."""
+    """Logged impressions of one creative, and the number of them in quarantine, for a chi-square test."""
 
     creative_id: str
     impressions: int
@@ -73,7 +73,7 @@ class ActionCount:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Everything found about one data set; `absent` maps each table that is not there to what that switches off."""
+    """The results of validating one data set; `absent` maps each missing table to the consequence."""
 
     dataset: str
     tables: tuple[TableReport, ...]
@@ -82,14 +82,14 @@ class DataReport:
     actions: tuple[ActionCount, ...]
 
     def table(self, name: str) -> TableReport:
-        """The report on table `name`; KeyError where the data set has none."""
+        """The report on table `name`; KeyError if the data set lacks it."""
         for table in self.tables:
             if table.table == name:
                 return table
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, the same for the same data: no times, no paths."""
+        """Plain values for JSON, without times or paths, so that equal data give equal reports."""
         record = asdict(self)
         for row, table in zip(record["tables"], self.tables, strict=True):
             row["quarantined_share"] = table.share

@@ -1,4 +1,4 @@
-"""Bytes of pictures -> what their headers declare and whether they decode, for the rules of the table `images`."""
+"""Facts about encoded images, from their headers and a trial decoding, for the rules on the table `images`."""
 
 import io
 import warnings
@@ -9,10 +9,10 @@ from PIL import Image
 
 from components.contract.validation.plain_png import plain_png
 
-# Reviewed as a rule in expectations/images.json, too; here it keeps a decompression bomb from being decoded at all.
+# Also a rule in expectations/images.json; here it prevents that a decompression bomb is decoded.
 MAX_PIXELS = 25_000_000  # 75 MB decoded
 FORMATS = ("PNG", "JPEG")
-# What other pictures begin with, to refuse each by its name; none of them is opened. (offset, bytes, name)
+# (offset, bytes, name) of other formats, which are refused by their name and never opened
 OTHER_FORMATS = (
     (8, b"WEBP", "WebP"),
     (4, b"ftypavif", "AVIF"),
@@ -27,14 +27,16 @@ OTHER_FORMATS = (
     (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
     (0, b"8BPS", "Photoshop"),
 )
-BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes that a BMP may state: "BM" alone begins many texts
-NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # what Pillow raises for damaged bytes
+BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # valid header sizes of a BMP, since many texts begin with "BM"
+NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # raised by Pillow for damaged bytes
 
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """One picture: format and pixel kind by its header (None: not a picture), width x height, and if it decodes (None:
-    of another format than PNG and JPEG, so it was not tried)."""
+    """One image: format and mode from its header (None: not an image), number of pixels, and whether it decodes.
+
+    image_decodes: None for a format other than PNG and JPEG, which is not decoded.
+    """
 
     image_format: str | None
     image_mode: str | None
@@ -42,13 +44,13 @@ class PhotoFacts:
     image_decodes: bool | None
 
 
-NOT_A_PICTURE = PhotoFacts(None, None, 1, False)  # one pixel: the rule on size is not what it breaks
+NOT_A_PICTURE = PhotoFacts(None, None, 1, False)  # one pixel, so that it does not also break the rule on size
 
 
 def photo_facts(images: pd.Series) -> pd.DataFrame:
-    """bytes [n] -> image_format, image_mode (text), image_pixels (int64), image_decodes (boolean), on its index."""
+    """Columns image_format, image_mode (text), image_pixels (int64), image_decodes (boolean) of encoded images [n]."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound stands in `inspect`
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `inspect` has a lower limit
         facts = [_plain(content) or inspect(content) for content in images]
     return pd.DataFrame(
         {
@@ -61,13 +63,13 @@ def photo_facts(images: pd.Series) -> pd.DataFrame:
 
 
 def _plain(content: object) -> PhotoFacts | None:
-    """What `inspect` says of a plain PNG, in a tenth of its time; None for any other content."""
-    found = plain_png(content, MAX_PIXELS)
-    return None if found is None else PhotoFacts("PNG", *found, True)
+    """The result of `inspect` for a plain PNG, in a tenth of the time; None for any other content."""
+    facts = plain_png(content, MAX_PIXELS)
+    return None if facts is None else PhotoFacts("PNG", *facts, True)
 
 
 def inspect(content: object) -> PhotoFacts:
-    """One picture's facts; the size in its header is looked at before a single pixel is decoded."""
+    """The facts of one encoded image; the size in its header is checked before anything is decoded."""
     if not isinstance(content, bytes) or not content:
         return NOT_A_PICTURE
     try:
@@ -83,13 +85,15 @@ def inspect(content: object) -> PhotoFacts:
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """PNG or JPEG bytes -> the picture, of which only the header was read; of an MPO (a phone's JPEG with further
-    pictures behind the first) the first one. Image.DecompressionBombError, or one of NO_PICTURE, for other bytes."""
+    """The image in PNG or JPEG bytes, with only its header read; for an MPO (a JPEG with further images) the first one.
+
+    Image.DecompressionBombError, or one of NO_PICTURE, for other bytes.
+    """
     return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
 def other_format(content: bytes) -> str | None:
-    """The name of a picture's format that is not read here; None for what is no known picture."""
+    """The name of the image format of `content`, other than PNG and JPEG; None if it is not a known format."""
     if content[:2] == b"BM" and int.from_bytes(content[14:18], "little") in BITMAP_HEADERS:
         return "BMP"
     if content[:256].lstrip().startswith((b"<svg", b"<?xml")) and b"<svg" in content[:4096]:

@@ -1,7 +1,7 @@
-"""A quick look at the commonest pictures: PNGs of 8 bits a channel with no other chunks than those of pixels.
+"""A fast check of plain PNGs, the most common images: 8 bits per channel and no chunks other than those of pixels.
 
-Reading one takes a tenth of the time that Pillow takes. What is not surely such a picture, whole and sound, is left to
-Pillow: a picture that is taken here decodes there to the same size and pixel kind.
+It takes a tenth of Pillow's time. Anything that is not certainly such a PNG, complete and undamaged, is left to Pillow;
+an image that is accepted here decodes in Pillow to the same size and mode.
 """
 
 import struct
@@ -13,7 +13,7 @@ FILTERS = 4  # the highest filter type of a line
 
 
 def plain_png(content: object, most_pixels: int) -> tuple[str, int] | None:
-    """Pixel kind (as Pillow calls it) and width x height; None for what Pillow has to look at."""
+    """Pillow's mode and the number of pixels of a plain PNG; None for content that Pillow has to check."""
     if not isinstance(content, bytes) or not content.startswith(BEGINS):
         return None
     try:
@@ -31,7 +31,7 @@ def plain_png(content: object, most_pixels: int) -> tuple[str, int] | None:
 
 
 def _pixel_data(content: bytes) -> bytes:
-    """The chunks IDAT together; ValueError for other chunks, wrong checksums, and bytes after the end."""
+    """The concatenated IDAT chunks; ValueError for other chunks, wrong checksums, and bytes after the end."""
     at, parts, kind = len(BEGINS) - 8, [], b""
     while at < len(content):
         length, kind = struct.unpack_from(">I4s", content, at)

@@ -1,4 +1,4 @@
-"""How the Data Docs look. Great Expectations' pages load theirs from elsewhere; these must read without a network."""
+"""The style sheet of the Data Docs, inline so that the pages need no network."""
 
 STYLE = """
 body { font: 15px/1.45 system-ui, "Noto Sans CJK SC", sans-serif; color: #1d2530; margin: 0 auto; max-width: 1080px;

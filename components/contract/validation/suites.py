@@ -1,9 +1,9 @@
-"""The reviewed JSON in expectations/ -> rules of one table. Severity decides what a broken rule does.
+"""The rules of one table, from the JSON files in expectations/.
 
-`critical` rules speak of the table as a whole and stop the run; `warning` rules speak of rows and send those that break
-them to quarantine, with the rule's `meta.reason`. A column written `feature_*` stands for every column of the table at
-hand under that open prefix; `meta.only: numbers` keeps to the numeric ones. Columns that the table does not have itself
-are derived (derived_columns.py); the suite's `meta.derived` says what each holds.
+A broken `critical` rule is about the whole table and stops the run. A `warning` rule is about rows; those that break it
+go to quarantine with the rule's `meta.reason`. A column written `feature_*` stands for every open column of the table
+with that prefix, and with `meta.only: numbers` for every numeric one. Columns that the table lacks are derived
+(derived_columns.py); the suite's `meta.derived` says what each holds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,12 +19,12 @@ from components.contract.schema import TABLES
 from components.settings.errors import UserError
 from components.settings.paths import ROOT
 
-FOLDER = ROOT / "expectations"
+SUITES_FOLDER = ROOT / "expectations"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation of one table, as Great Expectations takes it, and what it means when rows break it."""
+    """One expectation on one table, in the form of Great Expectations, with the severity and reason of a breach."""
 
     table: str
     type: str
@@ -35,7 +35,7 @@ class Rule:
 
     @property
     def stops(self) -> bool:
-        """Whether one breach stops the run."""
+        """Whether a breach stops the run."""
         return self.severity == "critical"
 
     @property
@@ -45,38 +45,37 @@ class Rule:
         return (*(name for name in names if name), *self.kwargs.get("column_list", ()))
 
     def config(self) -> dict[str, Any]:
-        """The expectation in Great Expectations' own form."""
+        """The expectation in the form of Great Expectations."""
         meta = {"reason": self.reason}
         return {"type": self.type, "kwargs": dict(self.kwargs), "severity": self.severity, "meta": meta}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """All rules of one table, and what the derived columns hold that some of them read."""
+    """All rules of one table, and for each derived column what it holds."""
 
     table: str
     rules: tuple[Rule, ...]
     derived: Mapping[str, str]
 
 
-def read_suite(table: str, folder: UPath | Path = FOLDER) -> Suite:
-    """The suite of `table`; UserError naming the file and the expectation that is not in the agreed form."""
+def read_suite(table: str, folder: UPath | Path = SUITES_FOLDER) -> Suite:
+    """The suite of `table` in `folder`; UserError names the file and the malformed expectation."""
     path = UPath(folder) / f"{table}.json"
     document = read_json(path)
     try:
         rules = tuple(_rule(table, expectation) for expectation in document["expectations"])
         return Suite(table, rules, dict(document["meta"]["derived"]))
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: an expectation lacks {error}, or is none") from None
+        raise UserError(f"{path}: an expectation lacks {error}, or is not a mapping") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
 
 
 def expand(suite: Suite, frame: pd.DataFrame, derived: Iterable[str] = ()) -> tuple[Rule, ...]:
-    """The rules of `suite` for the columns of `frame`: `feature_*` becomes the open columns that are there, and a rule
-    on one open column is asked where it is there.
+    """The rules of `suite` for the columns of `frame`, with `feature_*` replaced by the open columns of the table.
 
-    `derived` columns stand beside the table's own, so that the rule on the set of columns lets them pass.
+    A rule on one open column is left out if the table lacks it. The rule on the set of columns allows `derived`, too.
     """
     opened = [name for name in map(str, frame.columns) if TABLES[suite.table].is_open(name)]
     expanded: list[Rule] = []
@@ -98,7 +97,7 @@ def _rule(table: str, expectation: Mapping[str, Any]) -> Rule:
     if severity not in ("critical", "warning"):
         raise ValueError(f"{expectation['type']}: severity is critical or warning, not {severity!r}")
     if not isinstance(reason, str) or not reason:
-        raise ValueError(f"{expectation['type']}: meta.reason is the text that people read, not {reason!r}")
+        raise ValueError(f"{expectation['type']}: meta.reason must be a text for readers of the report, not {reason!r}")
     only_numbers = expectation["meta"].get("only") == "numbers"
     return Rule(table, expectation["type"], dict(expectation["kwargs"]), severity, reason, only_numbers)
 

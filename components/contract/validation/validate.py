@@ -1,9 +1,9 @@
-"""A data set's tables -> the rows that can be trusted, the rows sent to quarantine with their reason, and a report.
+"""Validate a data set's tables: valid rows, quarantined rows with reasons, and a report.
 
-Order of work: types; exact duplicates dropped; each table's rules, parents before children, so that a key naming a
-quarantined row is seen, and a broken rule on a whole table stops the run; at last the share of rows that is gone.
-An impression is judged after its candidates: one bad candidate and its logged distribution is not whole. Candidates of
-quarantined impressions go with them.
+Order of work: column types; exact duplicates dropped; the rules of each table; the share of quarantined rows. Parents
+are checked before children, so that a key of a quarantined row is a fault. A broken rule on a whole table stops the
+run. Impressions are checked after their candidates, because one bad candidate makes the logged distribution
+incomplete. Candidates of quarantined impressions are quarantined, too.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from upath import UPath
 
-from components.contract.card import NAME as CARD
-from components.contract.card import DatasetCard, read_card
+from components.contract.card import CARD_FILE, DatasetCard, read_card
 from components.contract.conform import conform, to_pandas
 from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
 from components.contract.validation.data_report import DataReport
-from components.contract.validation.derived_columns import LATE, Seen
-from components.contract.validation.findings import Findings, look_at
+from components.contract.validation.derived_columns import DEFERRED_COLUMNS, ValidationState
+from components.contract.validation.findings import Findings, check_table
 from components.contract.validation.refusal import (
     records_of,
     report_of,
@@ -35,16 +34,16 @@ from components.contract.validation.suites import read_suite
 from components.settings.errors import UserError
 from components.settings.sections import ValidationConfig
 
-# Parents before children; candidates before the impressions that they vouch for.
+# Parents before children; candidates before impressions, whose validity depends on them.
 ORDER = ("campaigns", "images", "products", "shoppers", "creatives", "candidates", "impressions", "events")
 
 
 @dataclass(frozen=True)
 class Validated:
-    """`tables` without bad rows, in the contract's types; `quarantine`: the bad rows with a column `reason`.
+    """`tables`: the valid rows, in the contract's types; `quarantine`: the bad rows, with a column `reason`.
 
-    Both have every table of the data set, `quarantine` mostly with no rows. `results`: Great Expectations' record of
-    each rule, by table, for the Data Docs.
+    Both have every table of the data set; a table in `quarantine` may be empty. `results`: Great Expectations' record
+    of each rule, by table, for the Data Docs.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -54,55 +53,55 @@ class Validated:
 
 
 def load_dataset(folder: UPath, as_of: datetime | None = None) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """The tables and the card of the data set in `folder`; the card and the files must tell of the same tables.
+    """The tables and the card of the data set in `folder`, without rows that became known after `as_of` (late_rows.py).
 
-    Rows that came after `as_of` are left out (late_rows.py).
+    UserError if the card does not list exactly the tables in the folder.
     """
     folder = UPath(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; a data set is a folder of tables and {CARD}")
+        raise UserError(f"{folder}: no such folder; a data set is a folder of tables and {CARD_FILE}")
     card = read_card(folder)
     for name in TABLES:
-        there, told = has_table(folder, name), name in card.tables
-        if told and not there:
-            raise UserError(f"{name}: {folder / CARD} lists it, but there is no file {folder / f'{name}.parquet'}")
-        if there and not told:
-            raise UserError(f"{name}: {folder / CARD} must list it under real or under simulated")
+        present, listed = has_table(folder, name), name in card.tables
+        if listed and not present:
+            raise UserError(f"{name}: {folder / CARD_FILE} lists it, but there is no file {folder / f'{name}.parquet'}")
+        if present and not listed:
+            raise UserError(f"{name}: {folder / CARD_FILE} must list it under real or under simulated")
     _require_needed(card.tables, f" (looked in {folder})")
     return {name: read_table(folder, name, as_of=as_of) for name in TABLES if name in card.tables}, card
 
 
 def validate(tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig) -> Validated:
-    """Good rows, bad rows and the report; DataRefused (a UserError) where a table, or too many of its rows, are bad.
+    """Valid rows, quarantined rows and the report; DataRefused (a UserError) for a bad table or too many bad rows.
 
     Args:
-        tables: the data set's tables by name; absent ones switch off rules, and the report says which.
-        card: gives the time the log ends and the conversion window.
-        config: `max_quarantined`, the share of a table's rows that may be bad.
+        tables: name -> table; rules that need a missing table are not checked, and the report lists them.
+        card: gives the end of the log and the conversion window.
+        config: gives `max_quarantined`, the largest share of bad rows in a table.
     """
     _require_needed(tables, "")
     typed = {name: _typed(tables[name], name) for name in ORDER if name in tables}
     suites = {name: read_suite(name) for name in typed}
     once = {name: _without_repeats(frame, TABLES[name].key) for name, frame in typed.items()}
     rows = {name: len(frame) for name, frame in typed.items()}
-    found = Findings(seen=Seen(card, once, {}), read_rows=rows, outcomes={}, faults={})
+    findings = Findings(state=ValidationState(card, once, {}), read_rows=rows, outcomes={}, faults={})
     for name in once:
-        found = look_at(found, suites[name])
-        stop_at_bad_table(found, name)
-    for name in LATE.keys() & once.keys():
-        found = look_at(found, suites[name], late=True)
-    stop_at_bad_share(found, config.max_quarantined)
-    return Validated(_kept(found), _quarantine(found), report_of(found), records_of(found))
+        findings = check_table(findings, suites[name])
+        stop_at_bad_table(findings, name)
+    for name in DEFERRED_COLUMNS.keys() & once.keys():
+        findings = check_table(findings, suites[name], deferred=True)
+    stop_at_bad_share(findings, config.max_quarantined)
+    return Validated(_valid_rows(findings), _quarantine(findings), report_of(findings), records_of(findings))
 
 
 def _require_needed(names: Mapping[str, pd.DataFrame] | tuple[str, ...], where: str) -> None:
     for name, table in TABLES.items():
         if table.needed and name not in names:
-            raise UserError(f"{name}: there is no such table, and no data set can do without it{where}")
+            raise UserError(f"{name}: there is no such table, and every data set needs it{where}")
 
 
 def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """`frame` in the contract's column types on a fresh index, or a UserError that names the column."""
+    """`frame` in the contract's column types, with a new index; UserError names a column of a wrong type."""
     try:
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
     except (ValueError, TypeError, pa.ArrowException) as error:
@@ -111,7 +110,7 @@ def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _without_repeats(frame: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
-    """`frame` without exact repeats of earlier rows; only rows that share a key are compared whole."""
+    """`frame` without exact duplicates of earlier rows; only rows with equal keys are compared in all columns."""
     if _is_unique([frame[column] for column in key]):
         return frame
     shared = frame.duplicated(list(key), keep=False)
@@ -122,10 +121,10 @@ def _without_repeats(frame: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _is_unique(key: list[pd.Series]) -> bool:
-    """Whether the rows' keys are surely distinct, found without hashing millions of ids.
+    """True if the rows' keys are known to be distinct, computed without hashing millions of ids.
 
-    Logs are mostly written in the order of their first id, so rows that share it are neighbours. False means that it is
-    not known: the ids are in another order, one is null, or there are more than two.
+    Logs are mostly sorted by their first id, so that rows with equal ids are neighbours. False means unknown: another
+    order, a null, or a key of more than two columns.
     """
     if any(column.isna().any() for column in key) or len(key[0]) == 0 or len(key) > 2:
         return False
@@ -142,19 +141,19 @@ def _is_unique(key: list[pd.Series]) -> bool:
 
 
 def _text(column: pd.Series) -> pa.Array:
-    """`column` in one piece."""
+    """`column` as one Arrow array."""
     values = pa.array(column, pa.large_string())
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _kept(found: Findings) -> dict[str, pd.DataFrame]:
-    """Rows against which there is no reason; typed anew, for a column that has lost its nulls is plain again."""
-    return {name: _typed(frame, name) for name, frame in found.seen.kept.items()}
+def _valid_rows(findings: Findings) -> dict[str, pd.DataFrame]:
+    """The rows without faults, cast again, since a column without nulls has another dtype."""
+    return {name: _typed(frame, name) for name, frame in findings.state.valid.items()}
 
 
-def _quarantine(found: Findings) -> dict[str, pd.DataFrame]:
-    """Rows against which there are reasons, in the table's order, with the column `reason`."""
+def _quarantine(findings: Findings) -> dict[str, pd.DataFrame]:
+    """The rows with faults, in the table's order, with the column `reason`."""
     return {
-        name: frame.loc[found.row_faults(name).index].assign(reason=found.row_faults(name)).reset_index(drop=True)
-        for name, frame in found.seen.tables.items()
+        name: frame.loc[findings.row_faults(name).index].assign(reason=findings.row_faults(name)).reset_index(drop=True)
+        for name, frame in findings.state.tables.items()
     }

@@ -117,9 +117,9 @@ with scratch.scratch_folder(UPath(sys.argv[1]) / "shop") as fresh, _replacing(UP
 
 def test_leftovers_are_cleared_at_any_depth_and_other_hidden_files_are_not(tmp_path):
     kept = [".dvc", ".report.json.tmp", ".report.json.0123456z.tmp", "report.json.01234567.tmp"]
-    deep = tmp_path / "artifacts" / hidden_name("export", atomic_files.FOLDER) / "pictures"
+    deep = tmp_path / "artifacts" / hidden_name("export", atomic_files.PARTIAL_FOLDER) / "pictures"
     deep.mkdir(parents=True)
-    (tmp_path / "artifacts" / hidden_name("ledger.json", atomic_files.FILE)).touch()
+    (tmp_path / "artifacts" / hidden_name("ledger.json", atomic_files.PARTIAL_FILE)).touch()
     for name in kept:
         (tmp_path / name).touch()
     clear_leftovers(UPath(tmp_path))
@@ -128,9 +128,9 @@ def test_leftovers_are_cleared_at_any_depth_and_other_hidden_files_are_not(tmp_p
 
 
 def test_only_the_folders_own_leftovers_are_recovered(old):
-    other = old.parent / hidden_name("shop-2", atomic_files.FOLDER)
+    other = old.parent / hidden_name("shop-2", atomic_files.PARTIAL_FOLDER)
     other.mkdir()
-    (old.parent / hidden_name("shop", atomic_files.FOLDER)).mkdir()
+    (old.parent / hidden_name("shop", atomic_files.PARTIAL_FOLDER)).mkdir()
     recover_folder(old)
     assert names(old.parent) == sorted(["shop", other.name])
 
@@ -138,7 +138,7 @@ def test_only_the_folders_own_leftovers_are_recovered(old):
 def test_a_run_finds_a_data_set_whose_replacement_was_cut_off(tmp_path, monkeypatch):
     """Where names cannot be exchanged: the old folder stands under its hidden name alone."""
     monkeypatch.chdir(tmp_path)
-    hidden = tmp_path / "data" / hidden_name("bakery", atomic_files.OLD)
+    hidden = tmp_path / "data" / hidden_name("bakery", atomic_files.REPLACED_FOLDER)
     hidden.mkdir(parents=True)
     (hidden / "dataset.yaml").touch()
     assert _settings(str(ROOT / "params.yaml"), "bakery", None, ()) is not None

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from upath import UPath
 
-from components.contract.card import NAME, read_card, write_card
+from components.contract.card import CARD_FILE, read_card, write_card
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from tests.components.contract.samples import card
@@ -21,7 +21,7 @@ def test_times_come_back_in_utc(tmp_path):
     east = datetime(2026, 3, 29, 8, tzinfo=timezone(timedelta(hours=8)))
     write_card(card(ends_at=east), UPath(tmp_path))
     assert read_card(UPath(tmp_path)).ends_at == datetime(2026, 3, 29, tzinfo=UTC)
-    assert "2026-03-29T00:00:00Z" in (tmp_path / NAME).read_text()
+    assert "2026-03-29T00:00:00Z" in (tmp_path / CARD_FILE).read_text()
 
 
 def test_a_card_cannot_change():
@@ -46,26 +46,26 @@ def test_a_card_cannot_change():
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, old, new, said):
     write_card(card(), UPath(tmp_path))
-    text = (tmp_path / NAME).read_text()
+    text = (tmp_path / CARD_FILE).read_text()
     assert old in text
-    (tmp_path / NAME).write_text(text.replace(old, new))
+    (tmp_path / CARD_FILE).write_text(text.replace(old, new))
     with pytest.raises(UserError, match=said) as caught:
         read_card(UPath(tmp_path))
-    assert NAME in str(caught.value)
+    assert CARD_FILE in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_time_that_yaml_reads_itself_is_taken(tmp_path):
     write_card(card(), UPath(tmp_path))
-    text = (tmp_path / NAME).read_text()
-    (tmp_path / NAME).write_text(text.replace("'2026-03-29T00:00:00Z'", "2026-03-29T00:00:00Z"))
+    text = (tmp_path / CARD_FILE).read_text()
+    (tmp_path / CARD_FILE).write_text(text.replace("'2026-03-29T00:00:00Z'", "2026-03-29T00:00:00Z"))
     assert read_card(UPath(tmp_path)) == card()
 
 
 def test_no_card_and_no_mapping_are_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_card(UPath(tmp_path))
-    (tmp_path / NAME).write_text("- a\n- b\n")
+    (tmp_path / CARD_FILE).write_text("- a\n- b\n")
     with pytest.raises(UserError, match="must be a mapping"):
         read_card(UPath(tmp_path))
 
@@ -81,7 +81,7 @@ BOMB = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)
         ("name: " + "x" * 200_000, "at most 100,000"),
         ("ends_at: 2026-13-45", "not valid YAML"),
         ("name: ../x", "a data set's name"),
-        ("name: con", "a device's"),
+        ("name: con", "name of a device"),
         (f"name: {'x' * 101}", "at most 100 characters"),
     ],
     ids=["aliases", "nested", "long", "no date", "a path", "a device", "a long name"],

@@ -22,7 +22,7 @@ UTC = pa.timestamp("us", "UTC")
 
 
 def _conformed(kind, values):
-    return conform(pa.table({kind: values}), ANY, "FILE", wanted=[kind])[kind]
+    return conform(pa.table({kind: values}), ANY, "FILE", required=[kind])[kind]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_column_without_values_takes_any_type(kind):
 @pytest.mark.parametrize(
     ("kind", "values", "said"),
     [
-        ("text", pa.array([1, 2]), "any.text: holds int64 in FILE; text .ids are strings. are due"),
+        ("text", pa.array([1, 2]), "any.text: holds int64 in FILE; expected text .ids are strings."),
         ("text", pa.array([b"x"]), "holds binary"),
         ("timestamp", pa.array([0], pa.timestamp("us")), "any.timestamp: naive times .no time zone. in FILE"),
         ("timestamp", pa.array(["2026-01-01T00:00:00Z"]), "holds string"),
@@ -87,7 +87,7 @@ def test_an_absent_column_that_may_be_null_is_all_null():
     assert found.column_names == list(KINDS)
     assert all((found[kind].type, found[kind].null_count) == (ARROW[kind], 2) for kind in KINDS if kind != "text")
     with pytest.raises(UserError, match="any: no column number in FILE"):
-        conform(pa.table({"text": ["a"]}), ANY, "FILE", wanted=["number"], fill=False)
+        conform(pa.table({"text": ["a"]}), ANY, "FILE", required=["number"], fill=False)
 
 
 def test_open_columns_are_numbers_text_or_flags():
@@ -100,17 +100,17 @@ def test_open_columns_are_numbers_text_or_flags():
             "other": pa.array([1], pa.int8()),
         }
     )
-    found = conform(table, ANY, "FILE", wanted=[])
+    found = conform(table, ANY, "FILE", required=[])
     types = [pa.int64(), pa.float64(), pa.large_string(), pa.bool_(), pa.int8()]
     assert found.schema.types == types  # `other` is for the suite to refuse
     for values in (pa.array([[1.0]]), pa.array([datetime(2026, 1, 1)]), pa.nulls(1)):
         with pytest.raises(UserError, match=r"any\.feature_a"):
-            conform(pa.table({"feature_a": values}), ANY, "FILE", wanted=[])
+            conform(pa.table({"feature_a": values}), ANY, "FILE", required=[])
 
 
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1))
 def test_whole_numbers_keep_every_digit_beside_nulls(values):
-    found = to_pandas(conform(pa.table({"whole": pa.array(values, pa.int64())}), ANY, "FILE", wanted=["whole"]), ANY)
+    found = to_pandas(conform(pa.table({"whole": pa.array(values, pa.int64())}), ANY, "FILE", required=["whole"]), ANY)
     assert found["whole"].dtype == "Int64"
     assert [
         None if one is None else int(one) for one in found["whole"].astype(object).where(found["whole"].notna(), None)
@@ -142,10 +142,10 @@ HOURS = [
 def test_a_local_hour_that_is_no_number_is_refused_in_one_sentence(values):
     table = pa.table({"context_local_hour": values})
     with pytest.raises(UserError) as caught:
-        conform(table, TABLES["impressions"], "FILE", wanted=["context_local_hour"])
+        conform(table, TABLES["impressions"], "FILE", required=["context_local_hour"])
     said = str(caught.value)
     assert said.startswith("impressions.context_local_hour: holds ") and "from 0 to below 24" in said
-    renamed = conform(pa.table({"context_clock": values}), TABLES["impressions"], "FILE", wanted=["context_clock"])
+    renamed = conform(pa.table({"context_clock": values}), TABLES["impressions"], "FILE", required=["context_clock"])
     assert renamed.num_rows == 2
 
 
@@ -154,6 +154,6 @@ def test_a_local_hour_that_is_no_number_is_refused_in_one_sentence(values):
 )
 def test_a_local_hour_may_be_any_number(values):
     found = conform(
-        pa.table({"context_local_hour": values}), TABLES["impressions"], "FILE", wanted=["context_local_hour"]
+        pa.table({"context_local_hour": values}), TABLES["impressions"], "FILE", required=["context_local_hour"]
     )
     assert found["context_local_hour"].to_pylist() == values.to_pylist()

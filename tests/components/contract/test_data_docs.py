@@ -7,7 +7,7 @@ import pytest
 from upath import UPath
 
 from components.contract.schema import TABLES
-from components.contract.validation.data_docs import page, render
+from components.contract.validation.data_docs import render_data_docs, summary_page
 from components.contract.validation.data_report import DataRefused
 from components.contract.validation.validate import validate
 from components.settings.sections import ValidationConfig
@@ -29,7 +29,7 @@ def found(faulty):
 
 @pytest.fixture(scope="module")
 def pages(found, tmp_path_factory):
-    index = render(found, UPath(tmp_path_factory.mktemp("docs")))
+    index = render_data_docs(found, UPath(tmp_path_factory.mktemp("docs")))
     return {path.name: path.read_text(encoding="utf-8") for path in index.parent.iterdir()}
 
 
@@ -59,18 +59,18 @@ def test_values_from_the_data_are_shown_and_not_run(pages):
 
 
 def test_the_summary_tells_what_was_lost_and_what_is_absent(found):
-    text = page(found.report)
+    text = summary_page(found.report)
     assert "| impressions | 200 | 0 |" in text
     assert "- impressions: click is not 0 or 1 (1 row; for example impression_id=m3 click=2)" in text
-    assert "- events: no feature comes from behaviour" in text
-    assert "Rules that could not be asked" in text
+    assert "- events: there are no behaviour features" in text
+    assert "Rules that could not be checked" in text
     assert all(line.count("|") == 9 for line in text.splitlines() if line.startswith("|"))
 
 
 def test_a_refused_data_set_has_its_pages_too(faulty, tmp_path):
     with pytest.raises(DataRefused) as caught:
         validate(faulty, card(simulated=tuple(faulty)), ValidationConfig(max_quarantined=0.0))
-    index = render(caught.value, UPath(tmp_path))
+    index = render_data_docs(caught.value, UPath(tmp_path))
     text = index.read_text(encoding="utf-8")
     assert "Refused: " in text
     assert "conditions is not JSON" in text
@@ -112,7 +112,7 @@ def test_every_rule_on_a_whole_table_has_its_reason_and_its_page(name, words, tm
         validate(changed(sample(), name, BREAKS[words]), card(), ValidationConfig(max_quarantined=1.0))
     reason = str(caught.value)
     assert reason.startswith(name) and words in reason.replace("their ids", "an id")
-    pages = render(caught.value, UPath(tmp_path)).parent
+    pages = render_data_docs(caught.value, UPath(tmp_path)).parent
     assert set(TABLES) == {path.stem for path in pages.iterdir()} - {"index"}
     assert escape(reason) in (pages / "index.html").read_text(encoding="utf-8")
     own = (pages / f"{name}.html").read_text(encoding="utf-8").replace("their ids", "an id")
@@ -136,7 +136,7 @@ def test_a_column_may_have_any_name_under_an_open_prefix(name, tmp_path):
     tables = planted(tables, "impressions", f"context_{name}", np.inf)
     found = validate(tables, card(), ValidationConfig(max_quarantined=0.9))
     assert found.report.table("impressions").quarantined == 1
-    index = render(found, UPath(tmp_path))
+    index = render_data_docs(found, UPath(tmp_path))
     for path in index.parent.iterdir():
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text and "\x1b" not in text

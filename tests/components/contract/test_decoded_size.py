@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from components.contract.files.decoded_size import LIMIT, check_archive, check_network, limit_gib
+from components.contract.files.decoded_size import LIMIT_VARIABLE, check_archive, check_network, limit_gib
 from components.contract.files.tables import read_table
 from components.evaluation import evaluate_files
 from components.images.network_encoder import load_network
@@ -28,7 +28,7 @@ SMALL = "0.02"  # GiB
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch):
-    monkeypatch.setenv(LIMIT, SMALL)
+    monkeypatch.setenv(LIMIT_VARIABLE, SMALL)
 
 
 def repeated_text(rows: int, length: int) -> pa.Table:
@@ -70,19 +70,19 @@ def test_a_parquet_bomb_is_refused_before_it_is_read(table, tmp_path):
         with pytest.raises(UserError) as caught:
             read()
         said = str(caught.value)
-        assert str(path) in said and LIMIT in said and f"{path.stat().st_size:,} bytes" in said
+        assert str(path) in said and LIMIT_VARIABLE in said and f"{path.stat().st_size:,} bytes" in said
         assert re.search(r"become [\d,.]+ GiB", said)
         assert pa.total_allocated_bytes() - before < 2**24
 
 
 def test_the_limit_is_a_setting(tmp_path, monkeypatch):
     pq.write_table(BOMBS["one number, run-length encoded"], tmp_path / "log.parquet", compression="zstd")
-    monkeypatch.setenv(LIMIT, "1")
+    monkeypatch.setenv(LIMIT_VARIABLE, "1")
     with pytest.raises(UserError, match="column action is missing"):
         evaluate_files(str(tmp_path / "log.parquet"), "nowhere.parquet", None, (0.0, 1.0))
     for wrong in ("much", "0", "-1", "inf", "nan"):
-        monkeypatch.setenv(LIMIT, wrong)
-        with pytest.raises(UserError, match=f"{LIMIT} is '{wrong}'"):
+        monkeypatch.setenv(LIMIT_VARIABLE, wrong)
+        with pytest.raises(UserError, match=f"{LIMIT_VARIABLE} is '{wrong}'"):
             limit_gib()
 
 
@@ -91,14 +91,14 @@ def test_only_the_columns_that_are_read_count(tmp_path):
     bomb = repeated_text(len(table), 100_000)["context_note"]
     pq.write_table(pa.Table.from_pandas(table).append_column("context_note", bomb), tmp_path / "impressions.parquet")
     assert len(read_table(UPath(tmp_path), "impressions", ["impression_id", "click"])) == len(table)
-    with pytest.raises(UserError, match=LIMIT):
+    with pytest.raises(UserError, match=LIMIT_VARIABLE):
         read_table(UPath(tmp_path), "impressions")
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "none"])
 @pytest.mark.parametrize("dictionary", [True, False])
 def test_ordinary_and_large_files_are_no_bombs(compression, dictionary, tmp_path, monkeypatch):
-    monkeypatch.setenv(LIMIT, "0.0001")
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.0001")
     names = [f"s{row:08d}" for row in range(50_000)]
     many = pa.table({"shopper_id": names, "feature_x": np.random.default_rng(0).random(len(names))})
     pq.write_table(many, tmp_path / "shoppers.parquet", compression=compression, use_dictionary=dictionary)
@@ -145,11 +145,11 @@ def test_a_network_that_would_take_too_much_is_refused_before_it_is_made(kind):
         "layers": changed(good, config__json=wide(good)),
     }
     tracemalloc.start()
-    with pytest.raises(UserError, match=LIMIT):
+    with pytest.raises(UserError, match=LIMIT_VARIABLE):
         load_network(bombs[kind])
     assert tracemalloc.get_traced_memory()[1] < 2**25
     tracemalloc.stop()
-    with pytest.raises(UserError, match=LIMIT):
+    with pytest.raises(UserError, match=LIMIT_VARIABLE):
         Network.from_files({PAIR_MAP_FILE: b"", NETWORK_FILE: bombs[kind]})
 
 
@@ -174,6 +174,6 @@ def test_what_is_no_network_is_left_to_keras():
 
 
 def test_an_archive_is_held_to_what_its_directory_says():
-    with pytest.raises(UserError, match=LIMIT):
+    with pytest.raises(UserError, match=LIMIT_VARIABLE):
         check_archive(zipped({"a": bytes(40_000_000)}), "this")
     assert check_archive(zipped({"a": b"b"}), "this").read("a") == b"b"

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from components.contract.files.settlements import COLUMNS
+from components.contract.files.settlements import SETTLEMENT_COLUMNS
 from components.contract.files.tables import read_table, write_table
 from components.settings.errors import UserError
 from tests.components.contract import samples
@@ -23,7 +23,9 @@ def open_clicks(folder):
 
 
 def settle(folder, rows):
-    write_table(rows[list(COLUMNS)], folder / "impressions" / "day=2026-03-01" / "settled-2026-04-05.parquet")
+    write_table(
+        rows[list(SETTLEMENT_COLUMNS)], folder / "impressions" / "day=2026-03-01" / "settled-2026-04-05.parquet"
+    )
 
 
 def test_late_conversions_are_read_with_their_impressions(folder):
@@ -34,7 +36,9 @@ def test_late_conversions_are_read_with_their_impressions(folder):
     settle(folder, late)
     after = read_table(folder, "impressions")
     pd.testing.assert_frame_equal(after.drop(rows.index), before.drop(rows.index))
-    pd.testing.assert_frame_equal(after.loc[rows.index, list(COLUMNS)], late[list(COLUMNS)], check_dtype=False)
+    pd.testing.assert_frame_equal(
+        after.loc[rows.index, list(SETTLEMENT_COLUMNS)], late[list(SETTLEMENT_COLUMNS)], check_dtype=False
+    )
     narrow = read_table(folder, "impressions", ["click", "conversion"])
     assert list(narrow) == ["click", "conversion"]
     assert narrow["conversion"].notna().all()
@@ -50,8 +54,8 @@ def test_a_final_conversion_is_not_overruled(folder):
 def test_a_settlement_of_nothing_or_twice_is_named(folder):
     rows = open_clicks(folder).head(1).assign(conversion=0)
     settle(folder, rows.assign(impression_id="stranger"))
-    with pytest.raises(UserError, match=r"'stranger' in .* is no impression"):
+    with pytest.raises(UserError, match=r"'stranger' in .* is not an impression"):
         read_table(folder, "impressions")
     settle(folder, pd.concat([rows, rows]))
-    with pytest.raises(UserError, match="is there twice"):
+    with pytest.raises(UserError, match="is repeated"):
         read_table(folder, "impressions")

@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from components.contract.schema import TABLES
-from components.contract.validation.suites import FOLDER, read_suite
+from components.contract.validation.suites import SUITES_FOLDER, read_suite
 from components.settings.errors import UserError
 
 
@@ -18,7 +18,7 @@ def test_every_table_has_a_suite_with_the_companion_checks(name):
 
 
 def test_there_is_no_suite_without_a_table():
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(TABLES)
+    assert {path.stem for path in SUITES_FOLDER.glob("*.json")} == set(TABLES)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def _whole() -> bytes:
 def test_a_missing_table_is_named(folder):
     folder.mkdir(parents=True, exist_ok=True)
     assert not has_table(folder, "campaigns")
-    with pytest.raises(UserError, match=r"campaigns: no file .*campaigns\.parquet.*cannot do without it"):
+    with pytest.raises(UserError, match=r"campaigns: no file .*campaigns\.parquet.*every data set needs this table"):
         read_table(folder, "campaigns")
     with pytest.raises(UserError, match=r"events: .*optional"):
         read_table(folder / "nowhere", "events")
@@ -157,7 +157,7 @@ def test_a_csv_is_named_where_parquet_is_due(folder):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaigns.csv").write_text("campaign,locale\na,en\n")
     assert has_table(folder, "campaigns")
-    with pytest.raises(UserError, match=r"campaigns: found .*campaigns\.csv where Parquet is due"):
+    with pytest.raises(UserError, match=r"campaigns: found .*campaigns\.csv; expected Parquet"):
         read_table(folder, "campaigns")
 
 
@@ -264,7 +264,7 @@ def test_a_column_whose_type_changes_from_day_to_day_is_named(folder, earlier, l
         ("events/part.parquet", "not in a folder"),
         ("events/day=2026-3-1/part.parquet", "not in a folder"),
         ("events/day=2026-13-01/part.parquet", "not in a folder"),
-        ("events/day=2026-03-01/part.csv", "where Parquet is due"),
+        ("events/day=2026-03-01/part.csv", "; expected Parquet"),
         ("events/day=2026-03-01/deep/part.parquet", "not in a folder"),
     ],
 )

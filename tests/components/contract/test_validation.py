@@ -12,8 +12,8 @@ from components.contract.card import write_card
 from components.contract.files.tables import read_frame, write_json, write_table
 from components.contract.schema import TABLES
 from components.contract.validation.data_report import DataRefused
-from components.contract.validation.derived_columns import Seen
-from components.contract.validation.findings import Findings, look_at
+from components.contract.validation.derived_columns import ValidationState
+from components.contract.validation.findings import Findings, check_table
 from components.contract.validation.refusal import stop_at_bad_share, stop_at_bad_table
 from components.contract.validation.suites import read_suite
 from components.contract.validation.validate import _is_unique, load_dataset, validate
@@ -32,8 +32,10 @@ def clean():
 
 def _look(tables, name):
     """What is found by looking at table `name` alone, which takes a fraction of a whole validation."""
-    found = Findings(Seen(card(), tables, tables), {one: len(frame) for one, frame in tables.items()}, {}, {})
-    return look_at(found, read_suite(name))
+    found = Findings(
+        ValidationState(card(), tables, tables), {one: len(frame) for one, frame in tables.items()}, {}, {}
+    )
+    return check_table(found, read_suite(name))
 
 
 def test_no_table_is_hashed_for_a_fingerprint(monkeypatch):
@@ -276,7 +278,7 @@ def test_the_error_says_where_a_cascade_began():
         validate(tables, card(), ValidationConfig(max_quarantined=0.001))
     assert "impression_id=m0" in str(caught.value)
     tables = planted(sample(), "images", "split", "valid", row=2)
-    with pytest.raises(DataRefused, match=r"it began with images\.split: split is not train or test in 1 row"):
+    with pytest.raises(DataRefused, match=r"the cause is images\.split: split is not train or test in 1 row"):
         validate(tables, card(), ValidationConfig(max_quarantined=0.09))
 
 
@@ -332,7 +334,7 @@ def test_files_and_card_must_tell_of_the_same_tables(tmp_path):
     with pytest.raises(UserError, match=r"events: .*dataset\.yaml lists it, but there is no file"):
         load_dataset(folder)
     (folder / "events.csv").write_text("event_id\n")
-    with pytest.raises(UserError, match=r"events: found .*events\.csv where Parquet is due"):
+    with pytest.raises(UserError, match=r"events: found .*events\.csv; expected Parquet"):
         load_dataset(folder)
     write_card(card(simulated=tuple(name for name in TABLES if name != "events")), folder)
     with pytest.raises(UserError, match=r"events: .*real or under simulated"):

@@ -87,7 +87,7 @@ def damage(kind, folder):
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        ("csv", "Parquet is due"),
+        ("csv", "expected Parquet"),
         ("missing table", "impressions"),
         ("truncated", "campaigns"),
         ("naive", "naive times"),

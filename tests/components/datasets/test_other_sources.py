@@ -13,7 +13,7 @@ from upath import UPath
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import write_table
 from components.contract.schema import TABLES
-from components.contract.time_window import settle
+from components.contract.time_window import mask_open_conversions
 from components.contract.validation.validate import load_dataset, validate
 from components.datasets import pull
 from components.datasets.daily_drop import drop_files
@@ -110,7 +110,7 @@ def test_the_data_set_holds_what_the_source_did(config, tmp_path):
     last += pd.Timedelta(days=1) if source_of(config) is SOURCES["file"] else pd.Timedelta(0)
     assert pd.Timestamp(card.ends_at) == pd.Timestamp(done.ends_at) == last
     due = SAMPLE["impressions"][SAMPLE["impressions"]["timestamp"] < last]
-    due = settle(due, last, card.conversion_window_days).reset_index(drop=True)
+    due = mask_open_conversions(due, last, card.conversion_window_days).reset_index(drop=True)
     assert done.impressions == len(due) and done.untimed == {}
     pd.testing.assert_frame_equal(tables["impressions"], due, check_like=True, check_dtype=False, rtol=1e-9)
     events = SAMPLE["events"][SAMPLE["events"]["timestamp"] < last].reset_index(drop=True)

@@ -11,7 +11,7 @@ from upath import UPath
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_table
 from components.contract.schema import TABLES
-from components.contract.time_window import settle
+from components.contract.time_window import mask_open_conversions
 from components.contract.validation.validate import load_dataset, validate
 from components.datasets.pull import pull
 from components.settings.errors import UserError
@@ -54,7 +54,7 @@ def test_the_data_set_holds_what_the_database_did(shop, tmp_path):
     last = SAMPLE["impressions"]["timestamp"].max().floor("D")
     assert pd.Timestamp(card.ends_at) == pd.Timestamp(done.ends_at) == last
     due = SAMPLE["impressions"][SAMPLE["impressions"]["timestamp"] < last]
-    due = settle(due, last, card.conversion_window_days).reset_index(drop=True)
+    due = mask_open_conversions(due, last, card.conversion_window_days).reset_index(drop=True)
     pd.testing.assert_frame_equal(tables["impressions"], due, check_like=True, check_dtype=False, rtol=1e-9)
     for name in ("campaigns", "creatives", "products", "images", "shoppers"):
         key = TABLES[name].key[0]

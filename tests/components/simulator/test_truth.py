@@ -3,13 +3,14 @@ import pandas as pd
 import pytest
 
 from components.contract.schema import TABLES
+from components.contract.time_window import mask_open_conversions
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from components.simulator import ill_feedback_truth, load_scenario, reward_truth, simulate, truth
 from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
 from components.simulator.market import open_market
 from components.simulator.product_photos import encode_png
-from components.simulator.simulate import ends_at, settle, simulate_log
+from components.simulator.simulate import ends_at, simulate_log
 
 TINY = {"shoppers": 400, "campaigns": 2, "creatives_per_campaign": 12, "events": 800, "impressions": 6000}
 
@@ -155,7 +156,7 @@ def test_conversions_are_final_only_after_their_window(photos):
     config = SimulatorConfig(**TINY, days=12)
     market = open_market(config, load_scenario("clickbait"), photos)
     log, _ = simulate_log(market)
-    settled = settle(log, ends_at(config), 7)
+    settled = mask_open_conversions(log, ends_at(config), 7)
     late = settled["timestamp"] > ends_at(config) - pd.Timedelta(days=7)
     clicked = settled["click"] == 1
     assert settled.loc[clicked & late, "conversion"].isna().all()

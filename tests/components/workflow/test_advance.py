@@ -9,7 +9,7 @@ from upath import UPath
 
 from components.contract.files.digests import digest_package, digest_tree
 from components.contract.files.tables import read_table, write_table
-from components.contract.time_window import cut
+from components.contract.time_window import restrict_to_window
 from components.contract.validation.validate import load_dataset, validate
 from components.datasets import build, dataset_files
 from components.datasets.dataset_files import write_dataset
@@ -69,7 +69,7 @@ def test_the_world_goes_on_as_if_it_had_been_built_longer_and_a_past_day_is_as_i
     assert done.settled > 20  # clicks of the first days, or nothing is tested
     assert longer["impressions"]["conversion"].sum() > 0
     equal(longer, tables)
-    shorter, short_card = cut(tables, card, ValidationConfig(as_of=three_days[1].ends_at))
+    shorter, short_card = restrict_to_window(tables, card, ValidationConfig(as_of=three_days[1].ends_at))
     equal(three_days[0], shorter)
     assert short_card.ends_at == three_days[1].ends_at
     after = digest_tree(data / NAME)

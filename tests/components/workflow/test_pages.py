@@ -48,7 +48,7 @@ def of_outcome(text):
 def of_validation(text):
     rule = RuleCount(("x",), text, "warning", 1, (text,))
     table = TableReport("impressions", 1, 0, 1, 0, 1, (rule,))
-    return data_docs.page(DataReport("shop", (table,), {"events": text}, (), ()))
+    return data_docs.summary_page(DataReport("shop", (table,), {"events": text}, (), ()))
 
 
 def of_evaluation(text):
