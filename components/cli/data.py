@@ -1,4 +1,4 @@
-"""`adloom data`: build, verify, add, pull and advance data sets."""
+"""`adloom data`: build, verify, add, import, pull and advance data sets."""
 
 import click
 
@@ -8,7 +8,7 @@ from components.settings.errors import UserError
 
 @click.group()
 def data() -> None:
-    """Build, verify, add, pull and advance data sets."""
+    """Build, verify, add, import, pull and advance data sets."""
 
 
 @data.command()
@@ -75,6 +75,44 @@ def add(name: str, folder: str) -> None:
     else:
         _dvc_add(target)
     click.echo(f"{target}: added; commit data.dvc to keep it")
+
+
+@data.command("import")
+@click.argument("name", type=DATASET, metavar="NAME")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--zone", metavar="ZONE", help="Zone of times without one, such as UTC or Europe/Berlin.")
+@click.option("--currency", metavar="CODE", help="Currency of all amounts, such as EUR.")
+def import_files(name: str, files: tuple[str, ...], zone: str | None, currency: str | None) -> None:
+    """Build data/NAME from CSV, TSV, Excel, Parquet or JSON-lines files, or add new days from more files.
+
+    The first import writes data/NAME/mapping.yaml, which says what each column was taken for: review it. Where it asks
+    something ('?'), answer there and run the same command again. docs/import.md lists what is understood.
+    """
+    from pathlib import Path
+
+    from upath import UPath
+
+    from components import datasets
+    from components.settings.environment import prepare
+
+    prepare()
+    try:
+        done = datasets.import_files(name, [Path(file) for file in files], UPath("data"), zone, currency)
+    except OSError as error:
+        raise UserError(
+            f"{name}: nothing has changed, for {error.filename} cannot be read or written: {error.strerror}"
+        ) from None
+    for note in done.notes:
+        click.echo(f"{name}: {note}")
+    rows = ", ".join(f"{count:,} {table}" for table, count in done.written.rows.items()) or "nothing"
+    if done.fresh:
+        click.echo(f"{done.folder}: {rows}; the log ends on {done.written.card.ends_at:%Y-%m-%d}")
+        click.echo(f"Review {done.folder}/mapping.yaml, then `adloom run {name}`; `dvc add data` keeps the data set")
+        return
+    click.echo(
+        f"{done.folder}: {done.written.days} more days, until {done.written.card.ends_at:%Y-%m-%d} ({rows}); "
+        f"{done.written.late:,} rows of earlier days; {done.written.settled:,} earlier conversions are final"
+    )
 
 
 def _dvc_add(target) -> bool:

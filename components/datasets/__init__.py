@@ -2,6 +2,7 @@
 
 from components.datasets.add import AlreadyThere, add
 from components.datasets.build import Built, build, verify
+from components.datasets.importing.import_command import Imported, import_files
 from components.datasets.pull import Pulled, pull
 
-__all__ = ["AlreadyThere", "Built", "Pulled", "add", "build", "pull", "verify"]
+__all__ = ["AlreadyThere", "Built", "Imported", "Pulled", "add", "build", "import_files", "pull", "verify"]

@@ -123,7 +123,7 @@ def _one_day(
         settled = _write_settled(source, fresh, moved, held) if held else 0
         for name in KEYS:
             if name in source.tables:
-                batches = _settled_only(source.between(name, begin, end), moved)
+                batches = settled_only(source.between(name, begin, end), moved)
                 rows[name] = write_batches(batches, fresh / name / f"day={begin:%Y-%m-%d}" / PART)
         if "candidates" in source.tables:
             offered = source.between("candidates", begin, end)
@@ -212,7 +212,7 @@ def _with_day(held: Held, folder: UPath, day: datetime) -> Held:
     return replace(held, open_clicks=pd.concat([held.open_clicks, _open(read_frame(part, CLICKS))]))
 
 
-def _settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa.Table]:
+def settled_only(batches: Iterator[pa.Table], card: DatasetCard) -> Iterator[pa.Table]:
     """Impressions as the contract has them when the log ends: a conversion after its window is none, and one whose
     window is open is not known. Other tables as they are.
 
@@ -242,7 +242,7 @@ def _write_late(source: Snapshot, fresh: UPath, card: DatasetCard, held: Held, d
             there = set(rows.loc[(rows["timestamp"] >= day) & (rows["timestamp"] < day + DAY), KEYS[name]])
             new = [key for key in source.ids_between(name, day, day + DAY) if key not in there]
             at = f"day={day:%Y-%m-%d}/{late_name(card.ends_at)}"
-            found = _settled_only(source.with_ids(name, KEYS[name], new), card)
+            found = settled_only(source.with_ids(name, KEYS[name], new), card)
             count += write_batches(found, fresh / name / at)
             if name == "impressions" and "candidates" in source.tables:
                 write_batches(source.with_ids("candidates", "impression_id", new), fresh / "candidates" / at)
@@ -256,7 +256,7 @@ def _write_settled(source: Snapshot, fresh: UPath, card: DatasetCard, held: Held
     due = held.open_clicks[(closes > card.ends_at - DAY) & (closes <= card.ends_at)]
     settled = 0
     for day, rows in due.groupby(due["timestamp"].dt.floor("D")):
-        found = list(_settled_only(source.with_ids("impressions", "impression_id", list(rows["impression_id"])), card))
+        found = list(settled_only(source.with_ids("impressions", "impression_id", list(rows["impression_id"])), card))
         if not found:
             continue
         known = (

@@ -1,0 +1,311 @@
+"""Staged files -> the mapping that their names and values suggest; what they leave open is `?` in it."""
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from components.contract.schema import TABLES, Column
+from components.datasets.importing import propensities, value_formats
+from components.datasets.importing.column_names import (
+    contract_word,
+    guess_role,
+    listed,
+    match_columns,
+    plain,
+    words_of,
+)
+from components.datasets.importing.mapping import ColumnRule, FileRule, Mapping
+from components.datasets.importing.reading import ROW, StagedTable
+from components.datasets.importing.value_formats import OPEN
+from components.settings.errors import UserError
+
+LOOK = 20_000  # first rows that are looked at, and as many more from all over the file
+DIGITS = re.compile(r"\d[\d_.-]*\d|\d")
+FLAGS = ("click", "conversion", "consent")
+MONEY = ("revenue", "cost", "price", "value", "budget", "bid")
+CONSTANTS: dict[str, dict[str, str | int]] = {  # what is stated where a file has no such column
+    "impressions": {"campaign": "all", "position": 1},
+    "creatives": {"campaign": "all", "origin": "people"},
+    "products": {"category": "unknown"},
+}
+CONSTANTS["views_and_clicks"] = CONSTANTS["impressions"]
+MADE = {"impressions": "impression_id", "views_and_clicks": "impression_id", "events": "event_id"}
+
+
+@dataclass
+class Guess:
+    """A mapping under way: its files, the currencies that are seen, and whether times without a zone are."""
+
+    files: list[FileRule] = field(default_factory=list)
+    currencies: set[str] = field(default_factory=set)
+    naive: bool = False
+
+
+def guess_mapping(staged: Sequence[StagedTable], zone: str | None, currency: str | None) -> Mapping:
+    """The mapping that these files suggest. zone, currency: what the person says; None: it is seen, or asked."""
+    guess = Guess()
+    for table in staged:
+        guess.files.append(_guess_file(table, guess, several_sheets=sum(t.file == table.file for t in staged) > 1))
+    _name_policies(guess, staged)
+    seen = next(iter(guess.currencies)) if len(guess.currencies) == 1 else OPEN if guess.currencies else "XXX"
+    return Mapping(
+        zone=zone or (OPEN if guess.naive else None),
+        currency=currency or seen,
+        files=tuple(_merged(guess.files)),
+    )
+
+
+def values_of(table: StagedTable, column: str) -> list[str]:
+    """Texts of a column that hold a value: those of the first rows, and some from all over the file."""
+    step = max(table.rows // LOOK, 1)
+    name = column.replace('"', '""')
+    rows = duckdb.execute(
+        f"SELECT \"{name}\" FROM read_parquet('{_escaped(table.parquet)}') "
+        f'WHERE "{name}" IS NOT NULL AND ({ROW} <= {LOOK} OR {ROW} % {step} = 0)'
+    ).fetchall()
+    return [value for (value,) in rows if isinstance(value, bytes) or value_formats.has_value(value)]
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileRule:
+    role = guess_role(table.sheet if several_sheets and table.sheet else _stem(table.file), table.columns)
+    pattern = DIGITS.sub("*", table.file.name) if DIGITS.search(_stem(table.file)) else table.file.name
+    rule = FileRule(
+        file=re.sub(r"\*+", "*", pattern), sheet=table.sheet if several_sheets else None, table=role or OPEN
+    )
+    if role is None:
+        return rule.model_copy(update={"left_out": table.columns})
+    names = match_columns(role, table.columns)
+    columns = {target: _guess_column(role, target, source, table, guess) for target, source in names.items()}
+    columns = {target: column for target, column in columns.items() if column is not None}
+    _add_clock(columns, table, guess)
+    taken = {source for column in columns.values() for source in (column.column, column.clock)}
+    for source in table.columns:  # named as the contract has its open columns
+        if role in TABLES and source not in taken and TABLES[role].is_open(source):
+            open_column = _guess_column(role, source, source, table, guess)
+            if open_column is not None:
+                columns[source] = open_column
+                taken.add(source)
+    for target, value in CONSTANTS.get(role, {}).items():
+        columns.setdefault(target, ColumnRule(value=value))
+    if role in MADE and MADE[role] not in columns:
+        columns[MADE[role]] = ColumnRule(made="row digest")
+    if role in ("impressions", "views_and_clicks") and "shopper_id" not in columns:
+        columns["shopper_id"] = ColumnRule(made="impression_id")
+    left_out = tuple(column for column in table.columns if column not in taken)
+    return rule.model_copy(update={"columns": columns, "left_out": left_out})
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    while Path(name).suffix.lower() in (
+        ".gz",
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".xlsx",
+        ".parquet",
+        ".jsonl",
+        ".json",
+        ".ndjson",
+    ):
+        name = Path(name).stem
+    return name
+
+
+def _guess_column(role: str, target: str, source: str, table: StagedTable, guess: Guess) -> ColumnRule | None:
+    """How one column is read; None where it holds nothing."""
+    values = values_of(table, source)
+    place = f"{table.place}: column {source}"
+    if not values:
+        return None
+    rule = ColumnRule(column=source)
+    words = f"{role}.{target}"
+    if words_of(words) is not None:
+        return rule.model_copy(
+            update={"words": {value: contract_word(words, value) or OPEN for value in sorted(set(values))}}
+        )
+    if target in FLAGS:
+        return _flag(rule, values, table, place)
+    if target == "propensity":
+        return propensities.guess_form(rule, values, source)
+    column = column_of(role, target)
+    if column.kind == "timestamp":
+        return _time(rule, values, place, guess)
+    if column.kind in ("number", "whole"):
+        if target in MONEY:
+            guess.currencies |= value_formats.currencies(values)
+        return _number(rule, values, place)
+    if target.endswith("_id") or target == "campaign":
+        fault = value_formats.id_fault(values)
+        if fault:
+            raise UserError(f"{place}: {fault}; export ids as text")
+        return rule.model_copy(update={"point_zero": True}) if value_formats.has_point_zero(values) else rule
+    if target.startswith(("context_", "feature_")) and not any(re.match(r"\s*0\d", value) for value in values):
+        mark = value_formats.decimal_mark(values)
+        return rule.model_copy(update={"decimal": mark}) if mark in (".", ",") else rule
+    return rule
+
+
+def column_of(role: str, target: str) -> Column:
+    """The contract's column that `target` of a kind of file is read as."""
+    kinds = {"day": "timestamp", "impressions": "number", "clicks": "number", "keep_probability": "number"}
+    if (role not in TABLES and target in kinds) or target == "keep_probability":
+        return Column(target, kinds[target], nullable=True)
+    home = role if role in TABLES else "creatives" if role == "report" else "impressions"
+    declared = TABLES[home].column(target)
+    if declared is None and target == "context_local_hour":
+        return Column(target, "number", nullable=True)
+    return declared or Column(target, nullable=True)
+
+
+def _time(rule: ColumnRule, values: Sequence[str], place: str, guess: Guess) -> ColumnRule:
+    found = value_formats.time_format(values, place)
+    if found is None:
+        return rule.model_copy(update={"format": OPEN})
+    guess.naive |= found.needs_zone
+    if found.ambiguous:
+        return rule.model_copy(update={"format": OPEN})
+    return rule.model_copy(update={"format": found.formats[0] if len(found.formats) == 1 else found.formats})
+
+
+def _number(rule: ColumnRule, values: Sequence[str], place: str) -> ColumnRule:
+    mark = value_formats.decimal_mark(values)
+    if mark is None:
+        odd = next((value for value in values if value_formats.decimal_mark([value]) is None), None)
+        held = "commas and points before fractions" if odd is None else repr(odd)
+        raise UserError(f"{place}: numbers are due, and it holds {held}")
+    return rule.model_copy(update={"decimal": mark})
+
+
+def _flag(rule: ColumnRule, values: Sequence[str], table: StagedTable, place: str) -> ColumnRule:
+    found = value_formats.yes_no(values)
+    if found is None:
+        if value_formats.time_format(values[:1000], place):
+            return rule.model_copy(update={"filled": True})
+        shown = ", ".join(repr(value) for value in sorted(set(values))[:5])
+        return rule.model_copy(update={"yes_words": (OPEN,), "no_words": tuple(shown.split(", "))})
+    empty = len(values) < min(table.rows, 2 * LOOK) and not found[1]
+    update: dict = {"yes_words": found[0], "no_words": found[1]}
+    return rule.model_copy(update={**update, "empty": OPEN} if empty else update)
+
+
+def _add_clock(columns: dict[str, ColumnRule], table: StagedTable, guess: Guess) -> None:
+    """Takes the time of day from another column, where the time's column has days alone."""
+    rule = columns.get("timestamp")
+    if rule is None or rule.column is None:
+        return
+    taken = {column.column for column in columns.values()}
+    days = value_formats.time_format(values_of(table, rule.column), f"{table.place}: column {rule.column}")
+    for source in table.columns:
+        if source in taken:
+            continue
+        values = values_of(table, source)
+        texts = values if all(isinstance(value, str) for value in values) else []
+        if days and days.dates_only and texts and all(value_formats.CLOCK_ONLY.fullmatch(t.strip()) for t in texts):
+            columns["timestamp"] = rule.model_copy(update={"clock": source})
+            return
+        if days is None and texts and value_formats.time_format(texts[:1000], table.place):
+            columns["timestamp"] = _time(ColumnRule(column=source), texts, f"{table.place}: column {source}", guess)
+            return
+
+
+def _name_policies(guess: Guess, staged: Sequence[StagedTable]) -> None:
+    """Where a file of impressions names no logging policy: the file's name where one of them is a policy's."""
+    places = [at for at, rule in enumerate(guess.files) if rule.table in ("impressions", "views_and_clicks")]
+    stems = {_without_digits(_stem(staged[at].file)) + (staged[at].sheet or "") for at in places}
+    named = len(stems) > 1 and any(hint in plain(stem) for stem in stems for hint in listed("policies"))
+    for at in places:
+        rule = guess.files[at]
+        if "logging_policy" in rule.columns:
+            continue
+        name = (_without_digits(_stem(staged[at].file)) or "log") if named else "log"
+        columns = {**rule.columns, "logging_policy": ColumnRule(value=name)}
+        guess.files[at] = rule.model_copy(update={"columns": columns})
+
+
+def _without_digits(stem: str) -> str:
+    return re.sub(r"[-_.\s]+$|^[-_.\s]+", "", DIGITS.sub("-", stem))
+
+
+def _merged(files: Sequence[FileRule]) -> list[FileRule]:
+    """The rules without repeats: files of one pattern have one rule; files that need two keep their full names."""
+    result: list[FileRule] = []
+    for rule in files:
+        same = next(
+            (at for at, other in enumerate(result) if (other.file, other.sheet) == (rule.file, rule.sheet)), None
+        )
+        if same is None:
+            result.append(rule)
+        else:
+            joined = _joined(result[same], rule)
+            if joined is None:
+                raise UserError(
+                    f"{rule.file}: files of this name have different columns or are written differently; "
+                    "import them one by one"
+                )
+            result[same] = joined
+    return result
+
+
+def _joined(one: FileRule, other: FileRule) -> FileRule | None:
+    """One rule for both; None where they differ in more than words and what one of them leaves open."""
+    if one == other:
+        return one
+    if one.table != other.table or one.columns.keys() != other.columns.keys():
+        return None
+    columns = {}
+    for name, first in one.columns.items():
+        merged = _joined_column(first, other.columns[name])
+        if merged is None:
+            return None
+        columns[name] = merged
+    left_out = tuple(dict.fromkeys([*one.left_out, *other.left_out]))
+    return one.model_copy(update={"columns": columns, "left_out": left_out})
+
+
+def _joined_column(one: ColumnRule, other: ColumnRule) -> ColumnRule | None:
+    changes: dict[str, object] = {}
+    for name in type(one).model_fields:
+        first, second = getattr(one, name), getattr(other, name)
+        if first == second:
+            continue
+        if name in ("yes_words", "no_words"):
+            changes[name] = tuple(sorted({*(first or ()), *(second or ())}))
+        elif name == "words":
+            changes[name] = {**(first or {}), **(second or {})}
+        elif name == "format" and OPEN in (first, second):
+            changes[name] = second if first == OPEN else first
+        elif name == "format" and first is not None and second is not None:
+            texts = [(part,) if isinstance(part, str) else part for part in (first, second)]
+            changes[name] = tuple(dict.fromkeys([*texts[0], *texts[1]]))
+        elif name == "decimal" and {first, second} & {OPEN, "."}:
+            changes[name] = next(mark for mark in (",", ".", OPEN) if mark in (first, second))
+        elif name == "empty":
+            changes[name] = OPEN
+        else:
+            return None
+    return one.model_copy(update=changes)
+
+
+def rule_of(mapping: Mapping, table: StagedTable) -> tuple[int, FileRule] | None:
+    """The place and the rule of the mapping for a staged table, the closest of those that name its file; None: none."""
+    fitting = [
+        (number, rule)
+        for number, rule in enumerate(mapping.files)
+        if fnmatch.fnmatchcase(table.file.name, rule.file) and rule.sheet in (None, table.sheet)
+    ]
+    return max(fitting, key=lambda found: len(found[1].file.replace("*", "")), default=None)
+
+
+def rule_of_name(mapping: Mapping, name: str) -> FileRule | None:
+    """The closest rule for a file of this name; None where no pattern names it."""
+    fitting = [rule for rule in mapping.files if fnmatch.fnmatchcase(name, rule.file)]
+    return max(fitting, key=lambda rule: len(rule.file.replace("*", "")), default=None)
