@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from components.contract.card import NAME as CARD
-from components.contract.card import DatasetCard, read_card, write_card
+from components.contract.card import CARD_FILE, DatasetCard, read_card, write_card
 from components.contract.conform import conform
 from components.contract.files.late_rows import late_name
-from components.contract.files.settlements import COLUMNS, FILLED, PREFIX
+from components.contract.files.settlements import CONVERSION_COLUMNS, SETTLED_PREFIX, SETTLEMENT_COLUMNS
 from components.contract.files.tables import has_table, write_batches
 from components.contract.schema import ARROW, TABLES
 from components.datasets.importing.contract_views import ContractTables
@@ -45,7 +44,7 @@ class Written:
 
 def write_tables(tables: ContractTables, mapping: Mapping, name: str, source: str, fresh: UPath) -> Written:
     """Add the tables to the data set in the folder `fresh`, which may be empty; its card is brought up to date."""
-    held = read_card(fresh) if (fresh / CARD).exists() else None
+    held = read_card(fresh) if (fresh / CARD_FILE).exists() else None
     ends_at = _end_of_log(tables, held)
     card = DatasetCard(
         name=name,
@@ -97,7 +96,9 @@ def _end_of_log(tables: ContractTables, held: DatasetCard | None) -> datetime:
 def _hold(tables: ContractTables, table: str, fresh: UPath) -> None:
     """A view `held_<table>` of the rows that the data set has."""
     view = tables.view(table)
-    files = [file for file in sorted((fresh / table).glob("day=*/*.parquet")) if not file.name.startswith(PREFIX)]
+    files = [
+        file for file in sorted((fresh / table).glob("day=*/*.parquet")) if not file.name.startswith(SETTLED_PREFIX)
+    ]
     if not files:
         tables.connection.execute(f"CREATE OR REPLACE VIEW held_{table} AS SELECT * FROM {view} LIMIT 0")
         return
@@ -111,7 +112,9 @@ def _hold(tables: ContractTables, table: str, fresh: UPath) -> None:
 def _refuse_contradictions(tables: ContractTables, table: str, key: str, fresh: UPath) -> None:
     there = {row[0] for row in tables.connection.execute(f"DESCRIBE held_{table}").fetchall()}
     columns = [
-        column for column in tables.columns(table) if column in there and column not in (*FILLED, "_file", "_row")
+        column
+        for column in tables.columns(table)
+        if column in there and column not in (*CONVERSION_COLUMNS, "_file", "_row")
     ]
     for column in columns:
         differing = tables.connection.execute(
@@ -179,7 +182,7 @@ def _batches(connection, query: str, table: str) -> Iterator[pa.Table]:
 
 def _write_settled(tables: ContractTables, card: DatasetCard, fresh: UPath) -> int:
     """Conversions of impressions that are there, which were open and are final now."""
-    filled = ", ".join(f"n.{column}" for column in FILLED)
+    filled = ", ".join(f"n.{column}" for column in CONVERSION_COLUMNS)
     query = (
         f'SELECT n.impression_id, n."timestamp", n.click, {filled} FROM {tables.view("impressions")} n '
         "JOIN held_impressions o USING (impression_id) WHERE o.conversion IS NULL AND n.conversion IS NOT NULL "
@@ -188,7 +191,7 @@ def _write_settled(tables: ContractTables, card: DatasetCard, fresh: UPath) -> i
     done = _settled_before(fresh)
     days: dict[date, list[pa.Table]] = {}
     batches = (
-        batch.select(["impression_id", "timestamp", "click", *FILLED])
+        batch.select(["impression_id", "timestamp", "click", *CONVERSION_COLUMNS])
         for batch in _raw_batches(tables.connection, query)
     )
     for batch in settled_only(batches, card):
@@ -197,9 +200,9 @@ def _write_settled(tables: ContractTables, card: DatasetCard, fresh: UPath) -> i
                 days.setdefault(row["timestamp"].astimezone(UTC).date(), []).append(row)
     count = 0
     for day, rows in days.items():
-        schema = pa.schema([(name, _type(name)) for name in COLUMNS])
-        table = pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema)
-        target = fresh / "impressions" / f"day={day}" / f"{PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+        schema = pa.schema([(name, _type(name)) for name in SETTLEMENT_COLUMNS])
+        table = pa.Table.from_pylist([{name: row[name] for name in SETTLEMENT_COLUMNS} for row in rows], schema)
+        target = fresh / "impressions" / f"day={day}" / f"{SETTLED_PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
         count += write_batches(_after(target, "impressions", iter([table])) if target.exists() else [table], target)
     return count
 
@@ -209,7 +212,7 @@ def _type(name: str) -> pa.DataType:
 
 
 def _settled_before(fresh: UPath) -> set[str]:
-    files = (fresh / "impressions").glob(f"day=*/{PREFIX}*.parquet")
+    files = (fresh / "impressions").glob(f"day=*/{SETTLED_PREFIX}*.parquet")
     return {key for file in files for key in pq.read_table(str(file))["impression_id"].to_pylist()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 from upath import UPath
 
-from components.contract.card import NAME as CARD
+from components.contract.card import CARD_FILE
 from components.contract.files.atomic_files import recover_folder, scratch_folder
 from components.contract.files.tables import read_json, write_json
 from components.datasets.add import check_name
@@ -113,7 +113,7 @@ def _keep_questions(mapping: Mapping, path: UPath, before: str) -> None:
 
 def _build(name: str, staged: Sequence[StagedTable], mapping: Mapping, folder: UPath, scratch: UPath) -> Imported:
     place = folder / mappings.NAME
-    fresh = not (folder / CARD).exists()
+    fresh = not (folder / CARD_FILE).exists()
     digest = sha256(mappings.mapping_text(mapping).encode()).hexdigest()
     record = read_json(folder / RECORD) if (folder / RECORD).exists() else {"files": {}}
     rebuilt = not fresh and record.get("mapping") != digest and not _only_added(record, mapping)
