@@ -22,7 +22,7 @@ def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
     """Consenting impressions of `split` in order of time, paired with the creative shown; and clicks, float64 [n]."""
     impressions = features.impressions
     rows = np.flatnonzero((impressions["split"] == split) & impressions["consent"])
-    rows = rows[np.argsort(impressions["timestamp"].to_numpy()[rows], kind="stable")]
+    rows = rows[np.argsort(microseconds(impressions["timestamp"])[rows], kind="stable")]
     column = _rows(features.creatives["creative_id"], impressions["creative_id"].iloc[rows], "creative_id")
     return _pairs(features, rows, column), impressions["click"].to_numpy(dtype=np.float64)[rows]
 

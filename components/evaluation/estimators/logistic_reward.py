@@ -16,6 +16,8 @@ SLOPE_PENALTY = 1.0  # a unit normal prior on the slope of each standardised fea
 EFFECT_PENALTY = 16.0  # 1 / 0.25^2: published click-through of one advertiser's creatives spreads by a quarter
 STEPS = 60
 CLOSE = 1e-7  # log-odds: the last step of a fit
+SHORTEST = 1e-4  # share of Newton's step below which a step is not tried
+ROUNDING = 1e-13  # relative: a loss that rises by no more has not risen
 FASTER = 4.0  # a Hessian serves on while each step is this much shorter than the last, for it costs ten times a step
 
 
@@ -65,7 +67,9 @@ def fit_logistic(design: Design, rows: np.ndarray, start: LogisticReward | None 
         slopes[0] = np.log(rate / (1 - rate))
     penalty = np.full(len(slopes), SLOPE_PENALTY)
     penalty[0] = 1e-8
-    predicted = 1.0 / (1.0 + np.exp(-(features @ slopes + effects[action])))
+    logit = features @ slopes + effects[action]
+    loss = _penalised_loss(logit, reward, slopes, effects, penalty)
+    predicted = _sigmoid(logit)
     hessian, before = None if start is None else (start.inverse, start.cross, start.effect_curvature), np.inf
     for _ in range(STEPS):
         if hessian is None:
@@ -75,15 +79,37 @@ def fit_logistic(design: Design, rows: np.ndarray, start: LogisticReward | None 
         on_effects = np.bincount(action, reward - predicted, size) - EFFECT_PENALTY * effects
         step = inverse @ (on_slopes - cross @ (on_effects / effect_curvature))
         effect_step = (on_effects - cross.T @ step) / effect_curvature
-        length = max(np.abs(step).max(), np.abs(effect_step).max())
-        scale = min(1.0, 4.0 / max(length, 1e-12))  # Newton may overshoot from a far start
-        slopes, effects = slopes + scale * step, effects + scale * effect_step
-        predicted = 1.0 / (1.0 + np.exp(-(features @ slopes + effects[action])))
+        logit_step = features @ step + effect_step[action]
+        scale, better = 1.0, np.inf
+        while scale > SHORTEST:  # Newton's step overshoots where the loss is not near a parabola
+            tried = slopes + scale * step, effects + scale * effect_step
+            better = _penalised_loss(logit + scale * logit_step, reward, *tried, penalty)
+            if better <= loss + ROUNDING * abs(loss):
+                break
+            scale /= 2
+        if better > loss + ROUNDING * abs(loss):
+            break
+        (slopes, effects), loss = tried, better
+        logit = logit + scale * logit_step
+        predicted = _sigmoid(logit)
+        length = scale * max(np.abs(step).max(), np.abs(effect_step).max())
         if length < CLOSE:
             break
         hessian, before = hessian if length < before / FASTER else None, length
     last = _hessian(features, action, predicted * (1 - predicted), penalty, size)
     return LogisticReward(slopes, effects, *last)
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-logit))
+
+
+def _penalised_loss(
+    logit: np.ndarray, reward: np.ndarray, slopes: np.ndarray, effects: np.ndarray, penalty: np.ndarray
+) -> float:
+    """Negative log-likelihood of rewards in [0, 1] plus the penalties: convex in slopes and effects."""
+    likelihood = np.logaddexp(0.0, logit).sum() - reward @ logit
+    return float(likelihood + 0.5 * (penalty @ slopes**2) + 0.5 * EFFECT_PENALTY * (effects @ effects))
 
 
 def _hessian(

@@ -1,5 +1,7 @@
 """Every estimator against arithmetic done by hand, and against the truth on logs whose law is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -214,3 +216,28 @@ def test_logistic_matches_a_general_optimiser():
     fitted = fit_logistic(inputs, rows)
     np.testing.assert_allclose(fitted.slopes, best[:width], atol=1e-3)
     np.testing.assert_allclose(fitted.effects, best[width:], atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("rows", "columns"), [(400, 20), (2000, 60), (2000, 120)])
+def test_logistic_finds_the_optimum_of_rare_rewards_and_heavy_tailed_features(seed, rows, columns):
+    """Plain Newton steps overshoot there and never settle; the penalised likelihood's gradient is 0 at its optimum."""
+    from components.evaluation.estimators.logistic_reward import EFFECT_PENALTY, SLOPE_PENALTY, fit_logistic
+    from components.evaluation.estimators.reward_features import design
+
+    generator, known = np.random.default_rng(seed), known_log(seed, n=rows, click_rate=0.02)
+    context = generator.normal(size=(rows, columns)) ** 3
+    inputs = replace(design(known.log, (known.target,), 2, 0), context=context / context.std(axis=0))
+    others = replace(inputs, reward=(generator.random(rows) < 0.02).astype(float))
+
+    def steepest(inputs, fitted) -> float:
+        features, action = inputs.logged_rows, inputs.logged_action
+        residual = inputs.reward - 1 / (1 + np.exp(-(features @ fitted.slopes + fitted.effects[action])))
+        on_slopes = features.T @ residual - SLOPE_PENALTY * np.concatenate([[0], fitted.slopes[1:]])
+        on_effects = np.bincount(action, residual, len(fitted.effects)) - EFFECT_PENALTY * fitted.effects
+        return max(np.abs(on_slopes).max(), np.abs(on_effects).max())
+
+    every = np.ones(rows, dtype=bool)
+    fitted = fit_logistic(inputs, every)
+    assert steepest(inputs, fitted) < 1e-5
+    assert steepest(others, fit_logistic(others, every, fitted)) < 1e-5, "from the fit of other rewards"
