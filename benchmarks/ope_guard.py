@@ -126,7 +126,9 @@ def refused(planted: Planted, config: EvaluationConfig) -> bool:
     covered = cover(planted.log, planted.target, None)
     outcomes = Outcomes(click=planted.log.reward, final=np.ones(planted.log.n, dtype=bool), negative=planted.negative)
     level = 1 - 0.05 / len(GUARDS)
-    guarded = metrics(covered.log, outcomes, covered.target, None, config.bootstrap, config.seed, level)
+    guarded = metrics(
+        covered.log, outcomes, covered.target, None, replicates=config.bootstrap, seed=config.seed, level=level
+    )
     harms = gate_evidence(covered, guarded, config.segment_bound, config.guard_bound).harms
     return any(harm.startswith("negative_feedback") for harm in harms)
 

@@ -28,7 +28,7 @@ from benchmarks.ope_parallel import resumed, wilson
 from benchmarks.sound_logs import KINDS, sound_log
 from components.evaluation import evaluate_files
 from components.evaluation.log_checks.integrity import Finding, check_propensities, check_weights
-from components.evaluation.log_checks.row_checks import bot_like, check_trail, trail_of
+from components.evaluation.log_checks.row_checks import bot_like, check_rows, log_rows
 from components.evaluation.logged_decisions import LoggedDecisions, pairs_of
 from components.policies.ragged_rows import row_sums, spread
 
@@ -44,7 +44,7 @@ def _arena() -> Arena:
 
 def findings(trial: Trial, quarantine: pd.DataFrame | None = None) -> tuple[Finding, ...]:
     """All checks of one log."""
-    found = check_propensities(trial.log) + check_trail(trail_of(trial.impressions, quarantine))
+    found = check_propensities(trial.log) + check_rows(log_rows(trial.impressions, quarantine))
     if any(it.kind == "propensity_range" and it.severity == "critical" for it in found):
         return found
     return found + check_weights(trial.log, trial.target)
@@ -197,7 +197,7 @@ def run(task: tuple[int, bool]) -> dict:
     trial = _arena().trial_with_table(seed)
     forms = (trial, shown_only(trial))
     clean = [it.kind for form in forms for it in findings(form) if it.severity == "critical"]
-    if (bot_like(trail_of(trial.impressions)) & ~trial.bot).any():
+    if (bot_like(log_rows(trial.impressions)) & ~trial.bot).any():
         clean.append("bots")
     alarms = {"seed": seed, "clean": bool(clean), "clean kinds": clean}
     if not corrupt:
@@ -207,7 +207,7 @@ def run(task: tuple[int, bool]) -> dict:
         planted = plant(trial, generator)
         if name == "bots":
             mine = planted.impressions["shopper_id"].str.startswith("planted").to_numpy()
-            alarms[name] = bool(bot_like(trail_of(planted.impressions))[mine].all())
+            alarms[name] = bool(bot_like(log_rows(planted.impressions))[mine].all())
         else:
             alarms[name] = any(it.severity == "critical" for it in findings(planted))
         if name in SHOWN_ONLY:
@@ -221,7 +221,7 @@ def _skewed(trial: Trial, generator: np.random.Generator) -> bool:
     chance = np.where(arms[trial.log.action[trial.log.logged]], 0.04, 0.007)
     lost = generator.random(trial.log.n) < chance
     kept = _take(trial, np.flatnonzero(~lost))
-    found = check_trail(trail_of(kept.impressions, trial.impressions[lost]))
+    found = check_rows(log_rows(kept.impressions, trial.impressions[lost]))
     return any(it.kind == "quarantine" and it.severity == "critical" for it in found)
 
 

@@ -80,7 +80,7 @@ def plants(
 def named(tables: dict[str, pd.DataFrame], judged: pd.DataFrame) -> list[str]:
     """The columns that the test accuses."""
     found = leakage_findings(tables, judged)
-    return [it.words.split()[0] for it in found if it.severity == "critical"]
+    return [it.message.split()[0] for it in found if it.severity == "critical"]
 
 
 def run(task: tuple[str, int, int]) -> dict:

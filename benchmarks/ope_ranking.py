@@ -53,7 +53,7 @@ def run(seed: int) -> dict:
     shown = log.action[log.logged]
     usual = [float(log.reward[shown == code].mean()) for code in (0, 1)]
     only_b = (log.action == 1).astype(float)
-    found = analyse(log, only_b, 1 - only_b, (), 2, seed)
+    found = analyse(log, only_b, 1 - only_b, models=(), folds=2, seed=seed)
     lift = difference(value_of(found.target.contributions["dr"]), value_of(found.baseline.contributions["dr"]))
     interval = bootstrap({"lift": lift}, log.cluster, 200, seed)["lift"]
     return {"usual_picks_b": usual[1] > usual[0], "dr_picks_b": interval.value > 0, "sure": interval.ci_low > 0}

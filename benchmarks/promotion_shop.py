@@ -92,8 +92,8 @@ def judge(client, candidate: Version, champion: str | None, passes: bool, log: s
     gain = 0.2 if passes else 0.0
     lift = {"value": gain, "ci_low": gain - 0.01, "ci_high": gain + 0.01}
     evaluation = {"verdict": "trust", "lift": lift, "reasons": [], "selected": "dr"}
-    assessed = {"logging_policy": "shop", "evaluation": evaluation, "outlook": None}
-    form = {"form": "table", "logs": [assessed], "gate": _bound(gain), "broken": []}
+    assessed = {"logging_policy": "shop", "evaluation": evaluation, "sample_sizes": None}
+    form = {"form": "table", "logs": [assessed], "gate": _bound(gain), "critical_findings": []}
     digest, config = candidate.tags["package_digest"], PromotionConfig()
     question = f"{log}{digest[:16]} against {(champion or 'none')[:16]}"
     alpha = share_of(config.alpha, charge(client, candidate.name, question).index(question))

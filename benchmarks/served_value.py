@@ -205,8 +205,8 @@ def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
         found[form] = {"true_relative": true, "bound_per_1000": 1000 * evidence.lower_bound(0.025)}
         interval = {"value": true, "ci_low": true, "ci_high": true}
         evaluation = {"verdict": "trust", "lift": interval, "reasons": []}
-        logs = [{"evaluation": evaluation, "outlook": None}]
-        records.append({"form": form, "logs": logs, "gate": evidence.to_dict(), "broken": []})
+        logs = [{"evaluation": evaluation, "sample_sizes": None}]
+        records.append({"form": form, "logs": logs, "gate": evidence.to_dict(), "critical_findings": []})
     passed = Gate(True, ("a toy",))
     evidence = Evidence(passed, None, False, tuple(records), "toy", 0.025, "new", None, REWARDS["click"])
     decision = decide(evidence, PromotionConfig())

@@ -81,9 +81,9 @@ def run_and_show(name: str, dataset: str, settings: Settings, paths: Paths) -> N
         again = f"adloom stage {name} --dataset {dataset} --force"
         raise UserError(f"{page}: the page of stage {name} is gone; run `{again}`")
     create_markdown_artifact(key=artifact_key(dataset, name), markdown=page.read_text(encoding="utf-8"))
-    for picture in sorted((paths.stage(name) / "pictures").glob("*.png")):
+    for chart in sorted((paths.stage(name) / "charts").glob("*.png")):
         create_image_artifact(
-            key=artifact_key(dataset, picture.stem), image_url=_data_url(picture.read_bytes()), description=picture.stem
+            key=artifact_key(dataset, chart.stem), image_url=_data_url(chart.read_bytes()), description=chart.stem
         )
     index = paths.docs / "data_docs" / "index.html"
     if name == "validation" and index.exists():

@@ -1,8 +1,9 @@
-"""Where the lift comes from: per segment of shoppers, and per element of the creatives.
+"""The lift by segment of shoppers, and the effect of each element of the creatives.
 
-A segment's lift is the lift on its impressions. An element's (one template, one headline, ...) is what is earned more
-per impression where it is shown than where the other levels are, both as a policy that chooses among the logged
-candidates evenly would show them: so that neither the logging policy's preferences nor contexts are mistaken for merit.
+A segment's lift is the lift on its impressions. The effect of an element's level (one template, one headline, ...) is
+the reward per impression where it is shown, minus that where other levels are shown. Both means are those of a policy
+that chooses uniformly among the logged candidates, so the effect reflects neither the logging policy's preferences nor
+the contexts in which it showed the level.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +16,17 @@ from components.evaluation.intervals.resampling import Interval, Ratios, bootstr
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies.ragged_rows import row_counts, spread
 
-FEWEST_EVENTS = 20  # rewarded impressions; below, a part is not shown
+MIN_EVENTS = 20  # rewarded impressions; a level with fewer is not shown
 
 
 @dataclass(frozen=True)
-class Part:
-    """One segment or one level of an element: its effect in reward per impression, simultaneous over all parts."""
+class LevelEffect:
+    """The effect of one segment or one level of an element, in reward per impression.
 
-    kind: str  # `segment`, or the element's name
+    kind: `segment`, or the element's name. effect: its interval holds for all levels of the kind together.
+    """
+
+    kind: str
     level: str
     impressions: int
     effect: Interval
@@ -30,25 +34,27 @@ class Part:
 
 def segment_lifts(
     log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None, replicates: int, seed: int
-) -> tuple[Part, ...]:
+) -> tuple[LevelEffect, ...]:
     """Lift per segment by self-normalised IPS; intervals hold for all segments together (Bonferroni)."""
     if log.segment is None:
         return ()
-    ahead, behind = log.weight(target), np.ones(log.n) if baseline is None else log.weight(baseline)
+    target_weight = log.weight(target)
+    baseline_weight = np.ones(log.n) if baseline is None else log.weight(baseline)
 
     def lift(level) -> Ratios:
         inside = log.segment == level
-        return difference(_mean(log.reward, ahead * inside), _mean(log.reward, behind * inside))
+        return difference(_mean(log.reward, target_weight * inside), _mean(log.reward, baseline_weight * inside))
 
-    return _parts("segment", log.segment, np.unique(log.segment), lift, log, replicates=replicates, seed=seed)
+    levels = np.unique(log.segment)
+    return _level_effects("segment", log.segment, levels, lift, log=log, replicates=replicates, seed=seed)
 
 
 def element_effects(
     log: LoggedDecisions, element: str, level: np.ndarray, replicates: int, seed: int
-) -> tuple[Part, ...]:
-    """Effect of every level of one element; `level` is str [m], of each action ("" where it has none)."""
-    even = 1.0 / spread(row_counts(log.offsets), log.offsets)
-    weight = log.weight(even)
+) -> tuple[LevelEffect, ...]:
+    """Effect of every level of one element; `level` is str [m], of each action ("" if it has none)."""
+    uniform = 1.0 / spread(row_counts(log.offsets), log.offsets)
+    weight = log.weight(uniform)
     shown = level[log.action[log.logged]]
 
     def effect(name) -> Ratios:
@@ -56,31 +62,31 @@ def element_effects(
         return difference(_mean(log.reward, weight * inside), _mean(log.reward, weight * ~inside))
 
     levels = [name for name in sorted(set(level) - {""}) if not (shown == name).all()]
-    return _parts(element, shown, levels, effect, log, replicates=replicates, seed=seed)
+    return _level_effects(element, shown, levels, effect, log=log, replicates=replicates, seed=seed)
 
 
 def _mean(reward: np.ndarray, weight: np.ndarray) -> Ratios:
     return Ratios(((1.0, weight * reward, weight),))
 
 
-def _parts(
+def _level_effects(
     kind: str,
-    part: np.ndarray,
+    row_level: np.ndarray,
     levels: Sequence,
     effect: Callable[[Any], Ratios],
-    log: LoggedDecisions,
     *,
+    log: LoggedDecisions,
     replicates: int,
     seed: int,
-) -> tuple[Part, ...]:
-    """Those of `levels` of which enough was rewarded; `part` [n] is each row's level.
+) -> tuple[LevelEffect, ...]:
+    """The effects of those `levels` with enough rewarded rows; `row_level` [n] is each row's level.
 
-    One effect at a time is in memory, for there may be hundreds of levels.
+    Effects are made one at a time, because there may be hundreds of levels.
     """
     rewarded = log.reward != 0
-    shown = [level for level in levels if (rewarded & (part == level)).sum() >= FEWEST_EVENTS]
-    confidence = 1 - 0.05 / max(len(shown), 1)
-    effects = ((str(level), effect(level)) for level in shown)
-    intervals = bootstrap(effects, log.cluster, max(replicates, 40 * len(shown)), seed, confidence)
-    sizes = {str(level): int((part == level).sum()) for level in shown}
-    return tuple(Part(kind, name, sizes[name], interval) for name, interval in intervals.items())
+    frequent = [level for level in levels if (rewarded & (row_level == level)).sum() >= MIN_EVENTS]
+    confidence = 1 - 0.05 / max(len(frequent), 1)
+    effects = ((str(level), effect(level)) for level in frequent)
+    intervals = bootstrap(effects, log.cluster, max(replicates, 40 * len(frequent)), seed, level=confidence)
+    sizes = {str(level): int((row_level == level).sum()) for level in frequent}
+    return tuple(LevelEffect(kind, name, sizes[name], interval) for name, interval in intervals.items())

@@ -1,4 +1,4 @@
-"""Features and scored pairs -> the rows that select a policy and the rows that judge it, with the baseline on both."""
+"""The rows that select a policy and the rows that judge it, each with the baseline's probabilities."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Impressions that no model has learned from, in order of time.
+    """Impressions that no model was trained on, in order of time.
 
     impressions: feature rows, and placement, logging_policy, reward (null: not final yet). pairs: impression_id,
-    creative_id, p_click and, where known, propensity, grouped in their order: impression i owns pairs
-    offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs], or None: the logging policy. click_rate, prior: mean click
-    and mean final reward of the consenting impressions before these; prior None: none of them is final.
+    creative_id, p_click and, if known, propensity, in the order of the impressions: impression i owns the pairs
+    offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs]; None: the logging policy. click_rate, prior: mean click and
+    mean final reward of the consenting impressions before these; prior is None if none of their rewards is final.
     """
 
     impressions: pd.DataFrame
@@ -35,12 +35,12 @@ class HeldOut:
     click_rate: float = 0.0
     prior: float | None = 0.0
 
-    def of_log(self, impressions: pd.DataFrame) -> pd.DataFrame:
-        """The contract's rows of these impressions, in the log's order."""
+    def contract_rows(self, impressions: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the contract's `impressions` that are held out, in that table's order."""
         return impressions.merge(self.impressions[["impression_id"]], on="impression_id")
 
-    def selecting(self, judged: int) -> SelectSlice:
-        """These rows as a policy is chosen on, `judged` being how many impressions will judge it.
+    def select_slice(self, judged: int) -> SelectSlice:
+        """These rows in the form in which a policy is chosen on them. judged: how many impressions will judge it.
 
         A policy chooses by P(click), so its temperature is chosen by clicks, whatever reward it is judged by.
         """
@@ -52,9 +52,9 @@ class HeldOut:
             logged=np.flatnonzero(pairs["creative_id"].to_numpy(dtype=object) == shown),
             propensity=impressions["propensity"].to_numpy(dtype=float),
             reward=impressions["click"].to_numpy(dtype=float),
-            logging=_whole(pairs),
+            logging=_logging_distribution(pairs),
             baseline=self.baseline,
-            charge=np.zeros(len(impressions)),
+            unlogged_share=np.zeros(len(impressions)),
             judged=judged,
         )
         return SelectSlice(impressions, pairs, outcomes)
@@ -63,64 +63,64 @@ class HeldOut:
 def held_out(
     tables: dict[str, pd.DataFrame], features: Features, pairs: pd.DataFrame, split: str, baseline: Baseline | None
 ) -> HeldOut:
-    """The rows of `split` (select or judge). pairs: of both, as the stage interest scored them.
+    """The rows of `split` (select or judge). pairs: of both splits, as the stage interest scored them.
 
-    tables: the contract's, and `reward` in impressions (rewards.logged_rewards).
+    tables: the contract's, with the column `reward` in impressions (rewards.logged_rewards).
     """
     if split not in (SELECT, JUDGE):
-        raise ValueError(f"the rows of {split} have taught a model, so they can judge none")
-    own = tables["impressions"][["impression_id", "placement", "logging_policy", "reward"]]
-    impressions = features.of(split).merge(own, on="impression_id", how="left")
-    ours = rows_of(pairs["impression_id"], impressions["impression_id"]) >= 0
-    pairs = pairs[ours].reset_index(drop=True)
-    known = None if baseline is None else baseline(impressions, pairs)
+        raise ValueError(f"models were trained on the rows of {split}, so these rows can neither select nor judge")
+    logged = tables["impressions"][["impression_id", "placement", "logging_policy", "reward"]]
+    impressions = features.of(split).merge(logged, on="impression_id", how="left")
+    in_split = rows_of(pairs["impression_id"], impressions["impression_id"]) >= 0
+    pairs = pairs[in_split].reset_index(drop=True)
+    probabilities = None if baseline is None else baseline(impressions, pairs)
     before = features.of(TRAIN, CALIBRATE, *((SELECT,) if split == JUDGE else ()))
     before = before[before["consent"]]
-    earned = own["reward"].iloc[rows_of(before["impression_id"], own["impression_id"])].dropna()
-    click_rate, prior = float(before["click"].mean()), float(earned.mean()) if len(earned) else None
-    return HeldOut(impressions, pairs, pair_offsets(pairs, impressions), known, click_rate, prior)
+    rewards = logged["reward"].iloc[rows_of(before["impression_id"], logged["impression_id"])].dropna()
+    click_rate, prior = float(before["click"].mean()), float(rewards.mean()) if len(rewards) else None
+    return HeldOut(impressions, pairs, pair_offsets(pairs, impressions), probabilities, click_rate, prior)
 
 
-def _whole(pairs: pd.DataFrame) -> np.ndarray | None:
-    """The logging distribution, float64 [n_pairs]; None where it is not known of all pairs."""
+def _logging_distribution(pairs: pd.DataFrame) -> np.ndarray | None:
+    """The logging distribution, float64 [n_pairs]; None if it is unknown for some pair."""
     if "propensity" not in pairs or pairs["propensity"].isna().any():
         return None
     return pairs["propensity"].to_numpy(dtype=float)
 
 
-def later_than(rows: HeldOut, learned_until: int) -> HeldOut:
-    """The rows at or after `learned_until` (microseconds): what a champion learned from cannot judge it."""
-    moment = rows.impressions["timestamp"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
-    return kept(rows, moment >= learned_until)
+def rows_from(rows: HeldOut, learned_until: int) -> HeldOut:
+    """The rows at or after `learned_until` (microseconds since 1970): a champion is not judged on training rows."""
+    timestamp = rows.impressions["timestamp"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
+    return filter_rows(rows, timestamp >= learned_until)
 
 
-def without(rows: HeldOut, shoppers: frozenset[str]) -> HeldOut:
-    """The rows of all but these shoppers."""
-    return kept(rows, ~rows.impressions["shopper_id"].isin(shoppers).to_numpy()) if shoppers else rows
+def without_shoppers(rows: HeldOut, shoppers: frozenset[str]) -> HeldOut:
+    """The rows of all shoppers but these."""
+    return filter_rows(rows, ~rows.impressions["shopper_id"].isin(shoppers).to_numpy()) if shoppers else rows
 
 
-def consenting(rows: HeldOut) -> HeldOut:
-    """The rows of shoppers who have not refused consent: the others choose nothing about a policy."""
-    return kept(rows, rows.impressions["consent"].to_numpy(dtype=bool))
+def with_consent(rows: HeldOut) -> HeldOut:
+    """The rows of shoppers who have not refused consent; no policy is chosen on the others."""
+    return filter_rows(rows, rows.impressions["consent"].to_numpy(dtype=bool))
 
 
-def final(rows: HeldOut) -> HeldOut:
+def with_final_reward(rows: HeldOut) -> HeldOut:
     """The rows whose reward is final."""
-    return kept(rows, rows.impressions["reward"].notna().to_numpy())
+    return filter_rows(rows, rows.impressions["reward"].notna().to_numpy())
 
 
-def not_final(rows: HeldOut) -> tuple[Finding, ...]:
-    """What is told of the rows that `final` leaves out; empty where it leaves out none."""
+def rewards_not_final(rows: HeldOut) -> tuple[Finding, ...]:
+    """A notice that counts the rows that `with_final_reward` leaves out; empty if there are none."""
     left_out = rows.impressions["reward"].isna()
     if not left_out.any():
         return ()
     share = float(left_out.mean())
-    words = f"{int(left_out.sum()):,} impressions ({share:.1%}) are left out, for their rewards are not final yet"
-    return (Finding("rewards_not_final", "notice", words, share),)
+    message = f"{int(left_out.sum()):,} impressions ({share:.1%}) are left out because their rewards are not final yet"
+    return (Finding("rewards_not_final", "notice", message, share),)
 
 
-def kept(rows: HeldOut, keep: np.ndarray) -> HeldOut:
-    """The rows where `keep` (bool [n]) holds."""
+def filter_rows(rows: HeldOut, keep: np.ndarray) -> HeldOut:
+    """The rows for which `keep` (bool [n]) is true."""
     if keep.all():
         return rows
     pair = spread(keep, rows.offsets) if len(keep) else np.zeros(0, dtype=bool)

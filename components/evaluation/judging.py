@@ -1,4 +1,4 @@
-"""One form of a policy on the rows that judge it: an assessment per logging policy, and the gate's evidence of all."""
+"""The judgement of one form of a policy: an assessment per logging policy, and the gate's evidence on all rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from components.evaluation.assess import Assessment, assess, gate_on
+from components.evaluation.assess import Assessment, assess, pooled_gate_evidence
 from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.held_out import HeldOut
 from components.evaluation.log_checks.integrity import Finding
-from components.evaluation.log_checks.row_checks import bot_like, trail_of
+from components.evaluation.log_checks.row_checks import bot_like, log_rows
 from components.evaluation.rewards import Reward
 from components.evaluation.split_by_policy import pooled_log, split_logs
 from components.policies.policy_package import PolicyPackage
@@ -21,75 +21,98 @@ Truth = Callable[[pd.DataFrame], np.ndarray]  # pairs (impression_id, creative_i
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """logs: by logging policy, the largest first. gate: None where no number can be told. truths: by logging policy,
-    where the simulator's law is known, for the page alone."""
+class JudgingTables:
+    """What a judgement reads beside the judged rows.
 
-    logs: dict[str, Assessment]
+    reward: what the policy is judged by. creatives: feature rows. tables: the contract's impressions and creatives.
+    quarantined: impressions of the judged time that validation removed. findings: of checks of all rows together.
+    truth: the true mean reward of pairs, if the simulator knows it.
+    """
+
+    reward: Reward
+    creatives: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    quarantined: pd.DataFrame
+    findings: tuple[Finding, ...] = ()
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """assessments: by logging policy, the largest log first. gate: None if no number may be given.
+
+    truths: by logging policy, what `PolicyLog.values` gives; None if the truth is unknown. For the report alone.
+    """
+
+    assessments: dict[str, Assessment]
     gate: GateEvidence | None
     truths: dict[str, dict[str, float] | None]
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
-            "logs": [{"logging_policy": name, **found.to_dict()} for name, found in self.logs.items()],
+            "logs": [{"logging_policy": name, **assessed.to_dict()} for name, assessed in self.assessments.items()],
             "gate": None if self.gate is None else self.gate.to_dict(),
-            "broken": list(self.broken()),
+            "critical_findings": list(self.critical_findings()),
         }
 
-    def broken(self) -> tuple[str, ...]:
-        """Critical findings of any log, in words: its rows are in the gate's bound too."""
+    def critical_findings(self) -> tuple[str, ...]:
+        """Critical findings of every log, in words; a single one blocks the gate, because its bound uses all logs."""
         return tuple(
-            f"log of {name}: {finding.words}"
-            for name, found in self.logs.items()
-            for finding in found.evaluation.findings
+            f"log of {name}: {finding.message}"
+            for name, assessed in self.assessments.items()
+            for finding in assessed.evaluation.findings
             if finding.severity == CRITICAL
         )
 
 
-def judge_forms(policy: PolicyPackage, rows: HeldOut, config: EvaluationConfig, **context) -> dict[str, Judgement]:
-    """Each form of `policy` on `rows`, under its own name and as a server applies it; context: as of `judge`."""
-    acts = {
-        form: policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
-        for form in policy.parameters.forms
-    }
-    return {form: judge(rows, target, charge, config, **context) for form, (target, charge) in acts.items()}
+def judge_forms(
+    policy: PolicyPackage, rows: HeldOut, config: EvaluationConfig, tables: JudgingTables
+) -> dict[str, Judgement]:
+    """The judgement of each form of `policy` on `rows`, by the form's name; each form acts as a server applies it."""
+    judgements = {}
+    for form in policy.parameters.forms:
+        target, unlogged_share = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
+        judgements[form] = judge(rows, target, unlogged_share, config, tables)
+    return judgements
 
 
 def judge(
-    rows: HeldOut,
-    target: np.ndarray,
-    charge: np.ndarray,
-    config: EvaluationConfig,
-    *,
-    reward: Reward,
-    creatives: pd.DataFrame,
-    tables: dict[str, pd.DataFrame],
-    lost: pd.DataFrame,
-    findings: tuple[Finding, ...] = (),
-    truth: Truth | None = None,
+    rows: HeldOut, target: np.ndarray, unlogged_share: np.ndarray, config: EvaluationConfig, tables: JudgingTables
 ) -> Judgement:
-    """Judge `target` (float64 [n_pairs]) on `rows`, whose rewards are final; charge: float64 [n], see `gate_on`.
+    """The judgement of `target` (float64 [n_pairs]) on `rows`, whose rewards are final.
 
-    creatives: feature rows. tables: the contract's impressions and creatives. lost: quarantined impressions of the
-    rows' time. findings: of checks of all rows together. truth: the true mean reward of pairs, where it is known.
+    unlogged_share: float64 [n], see `assess.pooled_gate_evidence`.
     """
-    found, truths = {}, {}
-    for part in split_logs(rows, creatives, target, reward):
-        name = part.logging_policy
-        own = lost[lost["logging_policy"] == name]
-        found[name] = assess(
-            part.log, part.target, config, part.baseline, tables["impressions"], tables["creatives"], own, findings
+    assessments, truths = {}, {}
+    impressions = tables.tables["impressions"]
+    for log in split_logs(rows, tables.creatives, target, tables.reward):
+        name = log.logging_policy
+        assessments[name] = assess(
+            log.log,
+            log.target,
+            log.baseline,
+            config,
+            impressions=impressions,
+            creatives=tables.tables["creatives"],
+            quarantine=tables.quarantined[tables.quarantined["logging_policy"] == name],
+            findings=tables.findings,
         )
-        truths[name] = None if truth is None else part.values(truth(part.pairs))
-    judgement = Judgement(found, None, truths)
-    largest = next(iter(found.values()), None)
-    if largest is None or largest.evaluation.card is None or judgement.broken():
+        truths[name] = None if tables.truth is None else log.values(tables.truth(log.pairs))
+    judgement = Judgement(assessments, None, truths)
+    largest = next(iter(assessments.values()), None)
+    if largest is None or largest.evaluation.card is None or judgement.critical_findings():
         return judgement
-    pooled = pooled_log(rows, creatives, reward)
-    return replace(judgement, gate=gate_on(pooled, target, rows.baseline, charge, tables["impressions"], config))
+    pooled = pooled_log(rows, tables.creatives, tables.reward)
+    gate = pooled_gate_evidence(
+        pooled, target, rows.baseline, config, unlogged_share=unlogged_share, impressions=impressions
+    )
+    return replace(judgement, gate=gate)
 
 
-def bots_before(impressions: pd.DataFrame) -> frozenset[str]:
-    """Shoppers who look like bots on these impressions, all before the judged ones, so that no judged click chooses."""
-    return frozenset(impressions.loc[bot_like(trail_of(impressions)), "shopper_id"])
+def bot_like_shoppers(impressions: pd.DataFrame) -> frozenset[str]:
+    """Shoppers who look like bots on these impressions.
+
+    Pass impressions from before the judged rows: a choice by judged clicks would bias the estimate.
+    """
+    return frozenset(impressions.loc[bot_like(log_rows(impressions)), "shopper_id"])

@@ -1,4 +1,4 @@
-"""Logged decisions: what the logging policy showed, with which probability, out of what, and what came of it.
+"""Logged decisions: the eligible actions of each impression, the shown one, its propensity, and the reward.
 
 Eligible actions differ from impression to impression, so pairs (impression, eligible action) are ragged:
 impression i owns the pairs offsets[i]:offsets[i + 1].
@@ -17,7 +17,7 @@ from components.settings.errors import UserError
 
 @dataclass(frozen=True)
 class LoggedDecisions:
-    """One log of one logging policy, in the order of time; n impressions, n_pairs pairs, m distinct actions."""
+    """A log in order of time; n impressions, n_pairs pairs, m distinct actions."""
 
     impression: np.ndarray  # str [n]
     offsets: np.ndarray  # int64 [n + 1]
@@ -25,32 +25,35 @@ class LoggedDecisions:
     logged: np.ndarray  # int64 [n], the pair that was shown
     propensity: np.ndarray  # float64 [n], in (0, 1]
     reward: np.ndarray  # float64 [n], within `reward_range`
-    cluster: np.ndarray  # int64 [n], code of the shopper; rows of one shopper are not independent
+    cluster: np.ndarray  # int64 [n], code of the shopper; rows of one shopper are dependent
     action_names: np.ndarray  # str [m]
-    context: np.ndarray  # float64 [n, d]: what the reward may depend on besides the action
+    context: np.ndarray  # float64 [n, d]: inputs of the reward models besides the action
     logging: np.ndarray | None = None  # float64 [n_pairs], sums to 1 per impression; None: only `propensity` is known
     action_features: np.ndarray | None = None  # float64 [m, k]
-    score: np.ndarray | None = None  # float64 [n_pairs], P(reward) by a model that never saw these rows
+    score: np.ndarray | None = None  # float64 [n_pairs], P(reward) by a model trained on other rows
     segment: np.ndarray | None = None  # [n]
     reward_range: tuple[float, float] = (0.0, 1.0)
-    teaches: np.ndarray | None = None  # bool [n]: of consenting shoppers, whom models may learn from; None: all are
-    prior: float | None = None  # in reward units: q of all pairs of the other rows; None: the least possible reward
-    unit: str = "rewards"  # what rewards are counted in, in the plural
+    consent: np.ndarray | None = None  # bool [n]: whether models may be trained on the row; None: on all rows
+    prior: float | None = None  # in reward units: q of all pairs without consent; None: the least possible reward
+    unit: str = "rewards"  # of the reward, in the plural
 
     @property
     def n(self) -> int:
-        """How many impressions."""
+        """The number of impressions."""
         return len(self.reward)
 
     @property
-    def taught(self) -> np.ndarray:
-        """Whether models may learn from each row: bool [n]."""
-        return np.ones(self.n, dtype=bool) if self.teaches is None else self.teaches
+    def consenting(self) -> np.ndarray:
+        """Whether models may be trained on each row: bool [n]."""
+        return np.ones(self.n, dtype=bool) if self.consent is None else self.consent
 
     @property
-    def constant(self) -> float:
-        """`prior` where it is given: it was fixed before these rows. Else the least possible reward, which needs none:
-        estimates stay unbiased, and on the rows that teach nothing a doubly robust one weighs rewards alone."""
+    def constant_prediction(self) -> float:
+        """The prediction on rows without consent: `prior`, else the least possible reward.
+
+        Both are fixed before these rows, so estimates stay unbiased. With the latter a doubly robust estimate of those
+        rows is inverse propensity scoring.
+        """
         return self.reward_range[0] if self.prior is None else self.prior
 
     def weight(self, policy: np.ndarray) -> np.ndarray:
@@ -67,7 +70,7 @@ class LoggedDecisions:
         return pd.DataFrame(names)
 
     def with_reward(self, reward: np.ndarray, reward_range: tuple[float, float]) -> "LoggedDecisions":
-        """The same decisions, judged by another reward [n]; `prior` goes where the range is another."""
+        """The same decisions with another reward [n]; `prior` is dropped if the range differs."""
         prior = self.prior if reward_range == self.reward_range else None
         return replace(self, reward=reward, reward_range=reward_range, prior=prior)
 
@@ -90,12 +93,12 @@ class LoggedDecisions:
             logging=None if self.logging is None else self.logging[pair],
             score=None if self.score is None else self.score[pair],
             segment=None if self.segment is None else self.segment[index],
-            teaches=None if self.teaches is None else self.teaches[index],
+            consent=None if self.consent is None else self.consent[index],
         )
 
 
 def pairs_of(offsets: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """The pairs that the impressions at `index` own, in that order: int64 [their pairs]."""
+    """The pairs of the impressions at `index`, in that order: int64 [their pairs]."""
     counts = np.diff(offsets)[index]
     start = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if len(counts) else np.zeros(0, np.int64)
     return np.arange(counts.sum()) + np.repeat(offsets[:-1][index] - start, counts)
@@ -103,43 +106,43 @@ def pairs_of(offsets: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Covered:
-    """Both policies on the pairs that the log can speak for, and the mass that it cannot."""
+    """Both policies on the supported pairs, and the mass on the others."""
 
     log: LoggedDecisions
     target: np.ndarray  # float64 [n_pairs], renormalised
     baseline: np.ndarray | None  # float64 [n_pairs], renormalised; None: the logging policy
     uncovered: float  # share of the target's (or, if larger, the baseline's) mass that was removed
-    dropped: int  # impressions left out because nothing of a policy was covered there
+    dropped: int  # impressions left out because all mass of a policy was removed there
 
 
 def cover(log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray | None) -> Covered:
-    """Remove the actions that the log never shows, and renormalise both policies over what is left.
-
-    An action is supported where the logging policy gives it probability; where only the shown propensity is known,
-    where the log shows the action at least once.
-    """
-    spoken_for = supported(log)
+    """Both policies without the unsupported actions, renormalised over the others (see `supported`)."""
+    with_support = supported(log)
     policies = [target] if baseline is None else [target, baseline]
-    masses = [row_sums(policy * spoken_for, log.offsets) for policy in policies]
+    masses = [row_sums(policy * with_support, log.offsets) for policy in policies]
     uncovered = max(0.0, max(float(1.0 - mass.mean()) for mass in masses)) if log.n else 0.0
     if uncovered < 1e-12:
         return Covered(log, target, baseline, 0.0, 0)
     keep = np.flatnonzero(np.all([mass > 1e-12 for mass in masses], axis=0))
-    kept_pairs, counts = pairs_of(log.offsets, keep), np.diff(log.offsets)[keep]
-    shown = [
-        (policy * spoken_for)[kept_pairs] / np.repeat(mass[keep], counts)
+    pairs, counts = pairs_of(log.offsets, keep), np.diff(log.offsets)[keep]
+    target, *others = (
+        (policy * with_support)[pairs] / np.repeat(mass[keep], counts)
         for policy, mass in zip(policies, masses, strict=True)
-    ]
-    return Covered(log.rows(keep), shown[0], shown[1] if baseline is not None else None, uncovered, log.n - len(keep))
+    )
+    return Covered(log.rows(keep), target, others[0] if others else None, uncovered, log.n - len(keep))
 
 
 def supported(log: LoggedDecisions) -> np.ndarray:
-    """Whether the log can speak for each pair: bool [n_pairs]."""
+    """Whether the log has support for each pair: bool [n_pairs].
+
+    A pair has support if the logging policy gives it probability; if only the shown propensity is known, if the log
+    shows its action at least once.
+    """
     if log.logging is not None:
         return log.logging > 0
-    seen = np.zeros(len(log.action_names), dtype=bool)
-    seen[log.action[log.logged]] = True
-    return seen[log.action]
+    shown = np.zeros(len(log.action_names), dtype=bool)
+    shown[log.action[log.logged]] = True
+    return shown[log.action]
 
 
 def logged_decisions(
@@ -148,48 +151,53 @@ def logged_decisions(
     offsets: np.ndarray,
     creatives: pd.DataFrame,
     reward: np.ndarray,
+    *,
     reward_range: tuple[float, float] = (0.0, 1.0),
     score: np.ndarray | None = None,
     consent: np.ndarray | None = None,
     prior: float | None = None,
     unit: str = "rewards",
 ) -> LoggedDecisions:
-    """Tables of the contract -> LoggedDecisions; `pairs` and `offsets` as `policy.eligible_pairs` gives them.
+    """The log in tables of the contract; `pairs` and `offsets` as `policies.eligible.eligible_pairs` gives them.
 
     impressions: impression_id, shopper_id, creative_id, timestamp, propensity, and any position, segment, shopper_*,
-    context_* columns, which become the context. creatives: creative_id and numeric columns, the action's features, of
-    which `feature_*` count where `features_from` is no later than the first impression. reward: float64 [n]. score:
-    float64 [n_pairs], of a model trained on earlier impressions. consent: bool [n], whether a row may teach a model;
-    None: all may. prior: what stands for a model's prediction on the others, such as the mean reward of consenting rows
-    before these. UserError where a reward is outside its range: no bound would hold.
+    context_* columns, which become the context. creatives: creative_id and numeric columns, the action's features;
+    `feature_*` are used if `features_from` is no later than the first impression. reward: float64 [n]. score: float64
+    [n_pairs], of a model trained on earlier impressions. consent: bool [n], whether models may be trained on the row;
+    None: on all rows. prior: the prediction on the other rows, such as the mean reward of consenting rows before these.
+    UserError if a reward is outside its range: no bound would hold.
     """
     _check_rewards(reward, reward_range, impressions["impression_id"])
-    teaches = None if consent is None else np.asarray(consent, dtype=bool)
-    names = creatives["creative_id"].to_numpy(dtype=object)
+    consent = None if consent is None else np.asarray(consent, dtype=bool)
+    names = impressions["impression_id"].to_numpy(dtype=object)
     action = rows_of(pairs["creative_id"], creatives["creative_id"])
     shown = rows_of(impressions["creative_id"], creatives["creative_id"])
-    logged = _shown_pair(action, shown, offsets, impressions["impression_id"].to_numpy(dtype=object))
-    known = _known_features(creatives, impressions)
-    numeric = known.drop(columns=["creative_id", "campaign", "seed"], errors="ignore").select_dtypes("number")
     return LoggedDecisions(
-        impression=impressions["impression_id"].to_numpy(dtype=object),
+        impression=names,
         offsets=offsets,
         action=action,
-        logged=logged,
+        logged=_shown_pair(action, shown, offsets, names),
         propensity=impressions["propensity"].to_numpy(dtype=float),
         reward=np.asarray(reward, dtype=float),
         cluster=shopper_codes(impressions["shopper_id"]),
-        action_names=names,
-        context=_context(impressions, np.ones(len(impressions), dtype=bool) if teaches is None else teaches),
+        action_names=creatives["creative_id"].to_numpy(dtype=object),
+        context=_context(impressions, np.ones(len(impressions), dtype=bool) if consent is None else consent),
         logging=pairs["propensity"].to_numpy(dtype=float) if "propensity" in pairs else None,
-        action_features=np.nan_to_num(numeric.to_numpy(dtype=float)) if len(numeric.columns) else None,
+        action_features=_action_features(creatives, impressions),
         score=score,
         segment=impressions["segment"].to_numpy() if "segment" in impressions else None,
         reward_range=reward_range,
-        teaches=teaches,
+        consent=consent,
         prior=prior,
         unit=unit,
     )
+
+
+def _action_features(creatives: pd.DataFrame, impressions: pd.DataFrame) -> np.ndarray | None:
+    """The numeric columns of the creatives, float64 [m, k], unknown values 0; None if there is no such column."""
+    known = _known_features(creatives, impressions).drop(columns=["creative_id", "campaign", "seed"], errors="ignore")
+    numeric = known.select_dtypes("number")
+    return np.nan_to_num(numeric.to_numpy(dtype=float)) if len(numeric.columns) else None
 
 
 def _check_rewards(reward: np.ndarray, reward_range: tuple[float, float], impression_id: pd.Series) -> None:
@@ -204,18 +212,18 @@ def _check_rewards(reward: np.ndarray, reward_range: tuple[float, float], impres
 
 
 def _known_features(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
-    """Creatives whose `feature_*` are null where they became known after the first impression."""
+    """The creatives; `feature_*` that became known after the first impression are the mean of the others."""
     if "features_from" not in creatives or not len(impressions):
         return creatives
     later = creatives["features_from"] > impressions["timestamp"].min()
-    opened = [name for name in creatives if name.startswith("feature_")]
-    means = {name: creatives.loc[~later, name].mean() for name in creatives[opened].select_dtypes("number")}
+    open_columns = [name for name in creatives if name.startswith("feature_")]
+    means = {name: creatives.loc[~later, name].mean() for name in creatives[open_columns].select_dtypes("number")}
     filled = {name: creatives[name].astype(float).mask(later, mean) for name, mean in means.items()}
     return creatives.assign(**filled)
 
 
 def _shown_pair(action: np.ndarray, shown: np.ndarray, offsets: np.ndarray, impression: np.ndarray) -> np.ndarray:
-    """The pair of each impression whose action was shown: int64 [n]."""
+    """The shown pair of each impression: int64 [n]."""
     match = np.flatnonzero(action == spread(shown, offsets))
     row = np.searchsorted(offsets, match, side="right") - 1
     logged = np.full(len(shown), -1, dtype=np.int64)
@@ -226,10 +234,10 @@ def _shown_pair(action: np.ndarray, shown: np.ndarray, offsets: np.ndarray, impr
     return logged
 
 
-def _context(impressions: pd.DataFrame, teaches: np.ndarray) -> np.ndarray:
-    """Numeric context as given, other context as codes, absent values as 0: float64 [n, d].
+def _context(impressions: pd.DataFrame, consent: np.ndarray) -> np.ndarray:
+    """Numeric context as it is, other context as codes, missing values as 0: float64 [n, d].
 
-    teaches: bool [n]; only values of these rows have codes, the others' are -1 like a null.
+    consent: bool [n]; a value that occurs in no such row has the code -1, like a null.
     """
     names = [name for name in impressions if name == "position" or name.startswith(("context_", "shopper_"))]
     columns = []
@@ -237,12 +245,12 @@ def _context(impressions: pd.DataFrame, teaches: np.ndarray) -> np.ndarray:
         column = impressions[name]
         if name == "shopper_id":
             continue
-        coded = column if pd.api.types.is_numeric_dtype(column) else _codes(column, teaches)
+        coded = column if pd.api.types.is_numeric_dtype(column) else _codes(column, consent)
         columns.append(coded.to_numpy(dtype=float, na_value=np.nan))
     stacked = np.column_stack(columns) if columns else np.zeros((len(impressions), 0))
     return np.nan_to_num(stacked, nan=0.0)
 
 
-def _codes(column: pd.Series, teaches: np.ndarray) -> pd.Series:
-    levels = pd.factorize(column[teaches], sort=True)[1]
+def _codes(column: pd.Series, consent: np.ndarray) -> pd.Series:
+    levels = pd.factorize(column[consent], sort=True)[1]
     return pd.Series(pd.Index(levels).get_indexer(pd.Index(column)))

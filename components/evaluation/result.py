@@ -1,9 +1,9 @@
-"""What an evaluation says: estimates, the one selected, the lift, and whether to believe it."""
+"""The result of an evaluation: estimates, the selected one, the lift, and a verdict."""
 
 import math
 from dataclasses import dataclass
 
-from components.evaluation.gate.sample_size import Outlook
+from components.evaluation.gate.sample_size import SampleSizes
 from components.evaluation.intervals.resampling import Interval
 from components.evaluation.log_checks.integrity import Finding
 from components.evaluation.trust import TrustCard
@@ -11,14 +11,14 @@ from components.evaluation.trust import TrustCard
 
 @dataclass(frozen=True)
 class Estimate:
-    """One estimator's answer; `interval` is None where it has none, and `why_not` then says why."""
+    """One estimator's result; `interval` is None if it has none, and `why_not` then says why."""
 
     estimator: str
     interval: Interval | None
-    ess: float | None = None  # impressions that the used weights are worth
+    ess: float | None = None  # effective sample size of the used weights, in impressions
     max_weight: float | None = None
-    shrinkage: float | None = None  # where weights were clipped, shrunk or switched; None: nowhere
-    finite_sample: Interval | None = None  # holds at any sample size, without resampling; wider
+    shrinkage: float | None = None  # the weight at which the estimator clips, shrinks or switches; None: it does not
+    finite_sample: Interval | None = None  # wider; holds at any sample size, without resampling
     why_not: str | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -40,8 +40,10 @@ class Evaluation:
     uncovered: float
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
-    card: TrustCard | None = None  # None where the log cannot carry any number
-    outlook: Outlook | None = None  # of an abstention: what would settle it; None where more impressions would not
+    card: TrustCard | None = None  # None if no number may be shown
+    sample_sizes: SampleSizes | None = (
+        None  # of an abstention: what would settle it; None if more impressions would not
+    )
 
     @property
     def verdict(self) -> str:
@@ -53,7 +55,7 @@ class Evaluation:
         return next(estimate for estimate in self.estimates if estimate.estimator == name)
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON of `adloom evaluate`: no NaN, no infinity; what has no value is None."""
+        """The JSON of `adloom evaluate`: a missing value is None, never NaN or infinity."""
         return _finite(
             {
                 "n": self.n,
@@ -69,7 +71,7 @@ class Evaluation:
         )
 
     def to_text(self) -> str:
-        """The same for a person at a terminal."""
+        """The result as text for a terminal."""
         from components.evaluation.reports.wording import to_text
 
         return to_text(self)

@@ -1,7 +1,7 @@
-"""What a policy is judged by: one definition of each reward, which evaluation, gate, plan and pages share.
+"""The rewards by which a policy can be judged: one definition each, shared by evaluation, gate, plan and reports.
 
-A reward is a number per impression, and more of it is better. A new one is one line in REWARDS; `evaluation.reward`
-chooses it. Its truth in the simulated shop, where the law gives one, is one line in components/simulator/truth.py.
+A reward is a number per impression; more is better. A new reward is one line in REWARDS; `evaluation.reward` chooses
+it. Its truth in the simulated shop, if the click law gives one, is one line in components/simulator/truth.py.
 """
 
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from components.settings.sections import EvaluationConfig
 
 @dataclass(frozen=True)
 class Reward:
-    """column: of `impressions`. low, high: no reward lies beyond them. unit: in the plural, as pages name it.
+    """column: of `impressions`. low, high: the range of the reward. unit: in the plural, as reports name it.
 
-    delayed: final once the data set's conversion window has passed; else at once. In REWARDS, high is None where
-    `evaluation.reward_high` states it, and unit is None where it is the data set's currency.
+    delayed: final when the data set's conversion window has passed; else at once. In REWARDS, high is None if
+    `evaluation.reward_high` sets it, and unit is None if it is the data set's currency.
     """
 
     name: str
@@ -46,7 +46,7 @@ REWARDS = {
 
 
 def reward_of(config: EvaluationConfig, currency: str) -> Reward:
-    """The reward that `config` chooses, its range and unit stated. UserError where the settings do not go together."""
+    """The reward that `config` chooses, with its range and unit. UserError if the settings contradict each other."""
     if config.reward not in REWARDS:
         raise UserError(f"evaluation.reward: no reward is called {config.reward!r}; there are {', '.join(REWARDS)}")
     reward = REWARDS[config.reward]
@@ -64,10 +64,10 @@ def reward_of(config: EvaluationConfig, currency: str) -> Reward:
 
 
 def logged_rewards(reward: Reward, impressions: pd.DataFrame, card: DatasetCard) -> np.ndarray:
-    """The contract's `impressions` [n] -> what each earned, float64 [n]; NaN where that is not final yet.
+    """The reward of each of the contract's `impressions`, float64 [n]; NaN if it is not final yet.
 
-    A delayed reward is final or not by its impression's time alone: leaving out only the clicks whose conversions are
-    open would leave out what earns. UserError where a final reward is unknown, or one is outside the range.
+    Whether a delayed reward is final depends on the impression's time alone: to leave out only the clicks whose
+    conversions are pending would bias the mean. UserError if a final reward is unknown or outside the range.
     """
     if reward.column not in impressions or impressions[reward.column].isna().all():
         raise UserError(
@@ -90,7 +90,7 @@ def logged_rewards(reward: Reward, impressions: pd.DataFrame, card: DatasetCard)
 
 
 def _earned_nothing(impressions: pd.DataFrame) -> np.ndarray:
-    """Rows that led to no purchase, for nobody clicked or the conversion is known to be none: bool [n]."""
+    """Rows without a purchase, because nobody clicked or the conversion is known to be 0: bool [n]."""
     nothing = (impressions["click"] == 0).to_numpy(dtype=bool)
     if "conversion" in impressions:
         nothing = nothing | (impressions["conversion"] == 0).fillna(False).to_numpy(dtype=bool)
@@ -98,7 +98,7 @@ def _earned_nothing(impressions: pd.DataFrame) -> np.ndarray:
 
 
 def _refuse(wrong: np.ndarray, reward: Reward, impressions: pd.DataFrame, fault: str) -> None:
-    """UserError that names the first of the rows that are `wrong` (bool [n]), if there are any."""
+    """UserError that names the first row for which `wrong` (bool [n]) is true, if there is one."""
     if not wrong.any():
         return
     row = impressions.iloc[int(wrong.argmax())]

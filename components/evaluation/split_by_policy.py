@@ -1,6 +1,6 @@
-"""Judged rows -> one log per logging policy for the estimates, and one of all rows for the gate's bound.
+"""The judged rows as one log per logging policy, for the estimates, and as one pooled log, for the gate's bound.
 
-Each row's weight rests on its own propensity, so rows of several logging policies add up in one bound.
+Each row is weighted by its own propensity, so one bound can use rows of several logging policies.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.evaluation.held_out import HeldOut, kept
+from components.evaluation.held_out import HeldOut, filter_rows
 from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
 from components.evaluation.rewards import Reward
 from components.policies.eligible import pair_offsets
@@ -18,9 +18,9 @@ from components.policies.ragged_rows import spread
 
 @dataclass(frozen=True)
 class PolicyLog:
-    """The decisions of one logging policy, with two policies on their pairs: float64 [n_pairs] each, sums to 1 per row.
+    """The decisions of one logging policy, and two policies on their pairs: float64 [n_pairs], sums to 1 per row.
 
-    baseline is None where the logging policy itself is what the target is compared with.
+    baseline: None if the target is compared with the logging policy.
     """
 
     logging_policy: str
@@ -30,9 +30,9 @@ class PolicyLog:
     baseline: np.ndarray | None
 
     def values(self, reward: np.ndarray) -> dict[str, float]:
-        """What both policies earn per impression, and their difference, where each pair's mean reward is known.
+        """The mean reward per impression of both policies and their difference, by each pair's true mean reward.
 
-        reward: float64 [n_pairs]. The simulator's truth is computed this way, for the page alone.
+        reward: float64 [n_pairs], known in the simulator alone; for the report, never for an estimate.
         """
         baseline = self.log.logging if self.baseline is None else self.baseline
         target, base = (float(self.log.expected(reward, policy).mean()) for policy in (self.target, baseline))
@@ -40,16 +40,16 @@ class PolicyLog:
 
 
 def split_logs(rows: HeldOut, creatives: pd.DataFrame, target: np.ndarray, reward: Reward) -> Iterator[PolicyLog]:
-    """Rows of several logging policies, their rewards final -> a PolicyLog for each, the largest first (ties: by name).
+    """The log of each logging policy in `rows`, the largest first, then by name. Rewards must be final.
 
     creatives: feature rows. target: float64 [n_pairs].
     """
     names = rows.impressions["logging_policy"].to_numpy(dtype=object)
     sizes = rows.impressions["logging_policy"].value_counts()
     for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
-        part = kept(rows, names == name)
-        log, pairs = _log_of(part, creatives, reward)
-        yield PolicyLog(name, log, pairs, target[spread(names == name, rows.offsets)], part.baseline)
+        policy_rows = filter_rows(rows, names == name)
+        log, pairs = _log_of(policy_rows, creatives, reward)
+        yield PolicyLog(name, log, pairs, target[spread(names == name, rows.offsets)], policy_rows.baseline)
 
 
 def pooled_log(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> LoggedDecisions:
@@ -58,31 +58,35 @@ def pooled_log(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> Logged
 
 
 def _log_of(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> tuple[LoggedDecisions, pd.DataFrame]:
-    """On rows of shoppers who refused consent the priors of `rows` stand for what models say; they teach none."""
-    impressions = rows.impressions
-    # what is known of the shopper is in the score already, and would cost the reward models far more than it adds
-    known = [column for column in impressions if column == "shopper_id" or not column.startswith("shopper_")]
-    own = impressions[known].reset_index(drop=True)
-    own_pairs = _known_pairs(rows.pairs.reset_index(drop=True))
-    offsets = pair_offsets(own_pairs, own)
-    consent = own["consent"].to_numpy(dtype=bool) if "consent" in own else np.ones(len(own), dtype=bool)
+    """The log of `rows`, and its pairs.
+
+    No model is trained on rows of shoppers who refused consent; their predictions are the constants of `rows`.
+    """
+    # shopper features are in the score already; as context they would cost the reward models far more than they add
+    columns = [name for name in rows.impressions if name == "shopper_id" or not name.startswith("shopper_")]
+    impressions = rows.impressions[columns].reset_index(drop=True)
+    pairs = _known_pairs(rows.pairs.reset_index(drop=True))
+    offsets = pair_offsets(pairs, impressions)
+    consent = np.ones(len(impressions), dtype=bool)
+    if "consent" in impressions:
+        consent = impressions["consent"].to_numpy(dtype=bool)
     log = logged_decisions(
-        own,
-        own_pairs,
+        impressions,
+        pairs,
         offsets,
         creatives,
-        reward=own["reward"].to_numpy(dtype=float),
+        impressions["reward"].to_numpy(dtype=float),
         reward_range=reward.range,
-        score=np.where(spread(consent, offsets), own_pairs["p_click"].to_numpy(), rows.click_rate),
+        score=np.where(spread(consent, offsets), pairs["p_click"].to_numpy(), rows.click_rate),
         consent=consent,
         prior=rows.prior,
         unit=reward.unit,
     )
-    return log, own_pairs
+    return log, pairs
 
 
 def _known_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs without the logging distribution where it is not known for all of them."""
+    """`pairs`, without the column propensity if it is unknown for some of them."""
     if "propensity" in pairs and pairs["propensity"].isna().any():
         return pairs.drop(columns="propensity")
     return pairs

@@ -1,16 +1,14 @@
-"""The trust card: how far each estimator is expected to be from the truth on *this* log, and which one to believe.
+"""The trust card: the expected error of each estimator on this log, and the estimator with the smallest one.
 
-The log is cloned: its contexts and its logging distribution, with rewards redrawn from a reward model fitted to it, so
-that the clone's truth is known. Estimators run on many clones; how far they are off on average is their bias, and how
-often their interval holds the truth is their coverage. Where the logging distribution is not in the log, a clone
-resamples its rows instead and redraws their rewards.
+Estimators run on clones of the log (simulated_logs.py), whose truth is known. Their mean error is their bias; the share
+of intervals that contain the truth is their coverage.
 
-A reward model can be wrong in ways that it cannot simulate. So the log itself is asked too: an estimator's distance
-from the doubly robust estimate, beyond what chance explains, counts as bias (the idea of SLOPE, Su et al. 2020). The
+Clones cannot show an error of the reward model that they are drawn from. So the distance of an estimate from the doubly
+robust one on the log itself, beyond what chance explains, also counts as bias (as in SLOPE, Su et al. 2020). The
 expected error is sqrt(standard error^2 + bias on clones^2 + unexplained bias^2), and the smallest is chosen.
 
-Standard errors, of the distance too, are those on the clones. Rare rewards vary by as much as they average, so on the
-log itself an estimate that is low by luck looks precise and would be chosen for it; clones have one truth for all.
+Standard errors, of the distance too, are taken from the clones. With rare rewards an estimate that is low by chance
+also has a small standard error on the log itself, and would be chosen for it; clones have one truth for all estimators.
 """
 
 from dataclasses import dataclass
@@ -24,35 +22,35 @@ from components.evaluation.estimators.reward_models import LOGISTIC, RewardModel
 from components.evaluation.estimators.shrinkage import beyond_chance
 from components.evaluation.intervals.resampling import difference, value_of
 from components.evaluation.logged_decisions import Covered
-from components.evaluation.simulated_logs import behaviour_on_clones
+from components.evaluation.simulated_logs import CloneStatistics, clone_statistics
 from components.settings.sections import EvaluationConfig
 
 LEVEL = 0.95  # of the intervals
-TOO_RARE = 0.005  # chance that an honest 95 % interval misses as often on the clones; below it, it is not believed
+MIN_PROBABILITY = 0.005  # that a true 95 % interval misses as often as this one did; below it the estimator is rejected
 
 
 @dataclass(frozen=True)
 class Gap:
-    """How far an estimate is from the doubly robust one on the log itself, and how far chance takes it on clones."""
+    """Distance of an estimate from the doubly robust one on the log, and its standard error on the clones."""
 
     value: float
     standard_error: float
 
     @property
     def unexplained(self) -> float:
-        """The part of it that counts as bias."""
+        """The part of the distance that counts as bias."""
         return float(beyond_chance(np.array(self.value), np.array(self.standard_error)))
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What one estimator is expected to be off by, in reward per impression."""
+class ExpectedError:
+    """The expected error of one estimator, in reward per impression."""
 
     estimator: str
-    standard_error: float  # on a log of this size, by the clones
+    standard_error: float  # on a log of this size, from the clones
     clone_bias: float
     gap: Gap
-    coverage: float  # share of the clones whose interval held the truth
+    coverage: float  # share of the clones whose interval contained the truth
 
     @property
     def unexplained_bias(self) -> float:
@@ -67,56 +65,67 @@ class Expected:
 
 @dataclass(frozen=True)
 class TrustCard:
-    """Every estimator's expected error and coverage on this log, and the one chosen (None: none may be believed)."""
+    """Every estimator's expected error and coverage on this log, and the chosen one (None: none may be trusted)."""
 
-    expected: tuple[Expected, ...]
+    expected: tuple[ExpectedError, ...]
     chosen: str | None
     clones: int
     redrawn: str  # what a clone redraws, in words
 
     def reason(self) -> str:
-        """Why this one, or why none."""
+        """One sentence: why this estimator was chosen, or why none."""
         if self.chosen is None:
-            best = max(it.coverage for it in self.expected) if self.expected else 0.0
+            best = max(expected.coverage for expected in self.expected) if self.expected else 0.0
             return (
-                f"no estimator's 95 % interval is honest here: the best held the truth on {best:.0%} "
+                f"no estimator's 95 % interval can be trusted here: the best one contained the truth on {best:.0%} "
                 f"of {self.clones} simulated copies of this log ({self.redrawn})"
             )
-        it = next(it for it in self.expected if it.estimator == self.chosen)
+        chosen = next(expected for expected in self.expected if expected.estimator == self.chosen)
         return (
-            f"{it.estimator} has the smallest expected error, {it.error:.2g} per impression, and its interval held the "
-            f"truth on {it.coverage:.0%} of {self.clones} simulated copies of this log ({self.redrawn})"
+            f"{chosen.estimator} has the smallest expected error, {chosen.error:.2g} per impression, and its interval "
+            f"contained the truth on {chosen.coverage:.0%} of {self.clones} simulated copies of this log "
+            f"({self.redrawn})"
         )
 
 
 def trust_card(covered: Covered, analysis: Analysis, config: EvaluationConfig) -> TrustCard:
-    """The card of one evaluation; `covered` and `analysis` are that evaluation's."""
-    seen = behaviour_on_clones(
-        covered, _law(analysis), analysis.target.shrinkage, config.clones, config.clone_impressions, config.seed + 1000
+    """The trust card of the evaluation that `covered` and `analysis` belong to."""
+    on_clones = clone_statistics(
+        covered,
+        _law(analysis),
+        analysis.target.shrinkage,
+        config.clones,
+        impressions=config.clone_impressions,
+        seed=config.seed + 1000,
     )
-    log = covered.log
-    quantities = {name: value_of(it) for name, it in analysis.target.contributions.items()}
+    expected = _expected_errors(analysis, on_clones)
+    trusted = [one for one in expected if _plausible_coverage(one.coverage, config.clones) and one.standard_error > 0]
+    chosen = min(trusted, key=lambda one: one.error).estimator if trusted else None
+    resampled = covered.log.logging is None
+    redrawn = "rows resampled, rewards redrawn" if resampled else "actions and rewards redrawn"
+    return TrustCard(expected, chosen, config.clones, redrawn)
+
+
+def _expected_errors(analysis: Analysis, on_clones: dict[str, CloneStatistics]) -> tuple[ExpectedError, ...]:
+    quantities = {name: value_of(terms) for name, terms in analysis.target.contributions.items()}
     expected = []
     for name, quantity in quantities.items():
-        if name not in seen:
+        if name not in on_clones:
             continue
-        there = seen[name]
-        apart = Gap(difference(quantity, quantities[UNBIASED]).value(), there.gap_error)
-        expected.append(Expected(name, there.standard_error, there.bias, apart, there.coverage))
-    believable = [it for it in expected if _honest(it.coverage, config.clones) and it.standard_error > 0]
-    chosen = min(believable, key=lambda it: it.error).estimator if believable else None
-    redrawn = "actions and rewards redrawn" if log.logging is not None else "rows resampled, rewards redrawn"
-    return TrustCard(tuple(expected), chosen, config.clones, redrawn)
+        statistics = on_clones[name]
+        gap = Gap(difference(quantity, quantities[UNBIASED]).value(), statistics.gap_error)
+        expected.append(ExpectedError(name, statistics.standard_error, statistics.bias, gap, statistics.coverage))
+    return tuple(expected)
 
 
-def _honest(coverage: float, clones: int) -> bool:
-    """Whether a 95 % interval could well have held the truth on so few of the clones (a binomial test)."""
+def _plausible_coverage(coverage: float, clones: int) -> bool:
+    """Whether a true 95 % interval contains the truth on so few clones with probability above MIN_PROBABILITY."""
     hits = round(coverage * clones)
-    chance = sum(comb(clones, k) * LEVEL**k * (1 - LEVEL) ** (clones - k) for k in range(hits + 1))
-    return chance > TOO_RARE
+    probability = sum(comb(clones, k) * LEVEL**k * (1 - LEVEL) ** (clones - k) for k in range(hits + 1))
+    return probability > MIN_PROBABILITY
 
 
 def _law(analysis: Analysis) -> RewardModel:
-    """What rewards of the clones are drawn from: the model that is not the direct method's own, where there is one."""
+    """The reward model that clones are drawn from: if possible, not the one that the direct method uses."""
     others = [model for name, model in analysis.models.items() if name != LOGISTIC]
     return (others or list(analysis.models.values()))[0]

@@ -32,7 +32,7 @@ class LearnedModels:
 class SelectSlice:
     """The select split. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click.
 
-    `propose` replaces the `charge` of `outcomes`.
+    `propose` replaces the `unlogged_share` of `outcomes`.
     """
 
     impressions: pd.DataFrame
@@ -52,8 +52,8 @@ def propose(
     pool: new creatives in the contract's columns, or None.
     """
     start, preference = _untempered(learned, tables, pool, config)
-    charge = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
-    outcomes = replace(selecting.outcomes, charge=charge)
+    unlogged_share = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
+    outcomes = replace(selecting.outcomes, unlogged_share=unlogged_share)
     forecasts = {}
     for form in config.forms:
         candidates = {

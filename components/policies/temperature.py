@@ -47,8 +47,8 @@ class LoggedOutcomes:
 
     score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity, reward: float64
     [n]. logging: float64 [n_pairs], or None: only the shown propensity is known. baseline: float64 [n_pairs], or None:
-    the logging policy. charge: float64 [n], share of each impression that goes to creatives absent from the log and
-    counts as earning nothing. judged: number of impressions that will judge the policy.
+    the logging policy. unlogged_share: float64 [n], share of each impression that goes to creatives absent from the log
+    and counts as earning nothing. judged: number of impressions that will judge the policy.
     """
 
     score: np.ndarray
@@ -58,7 +58,7 @@ class LoggedOutcomes:
     reward: np.ndarray
     logging: np.ndarray | None
     baseline: np.ndarray | None
-    charge: np.ndarray
+    unlogged_share: np.ndarray
     judged: int
 
 
@@ -98,7 +98,7 @@ def _forecast_lift(
     temperature: float, policy: np.ndarray, outcomes: LoggedOutcomes, slope: float, slope_error: float
 ) -> LiftForecast:
     shown = outcomes.score[outcomes.logged]
-    policy_weight = policy[outcomes.logged] / outcomes.propensity * (1 - outcomes.charge)
+    policy_weight = policy[outcomes.logged] / outcomes.propensity * (1 - outcomes.unlogged_share)
     baseline_weight = (
         np.ones(len(shown)) if outcomes.baseline is None else outcomes.baseline[outcomes.logged] / outcomes.propensity
     )
@@ -108,7 +108,7 @@ def _forecast_lift(
     )
     predicted_lift, charged_reward = (
         float((policy_reward - baseline_reward).mean()),
-        float((outcomes.charge * policy_reward).mean()),
+        float((outcomes.unlogged_share * policy_reward).mean()),
     )
     lift = slope * predicted_lift - charged_reward
     variance = float(((policy_weight - baseline_weight) ** 2 * shown * (1 - shown)).mean())

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from components.contract.escaping import markdown
 from components.evaluation.gate.boundaries import Boundary
 from components.evaluation.gate.evidence import GateEvidence, gate_reasons
-from components.evaluation.gate.sample_size import FIRST, POWER, Outlook, as_logged
+from components.evaluation.gate.sample_size import FIRST_ALPHA, POWER, SampleSizes, current_option
 from components.evaluation.rewards import Reward
 from components.settings.sections import PromotionConfig
 
@@ -200,7 +200,7 @@ def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionCon
         return Verdict(form, ABSTAINED, (NO_FINAL_ROWS if evidence.reward.delayed else NO_ROWS,))
     evaluation = log["evaluation"]
     if evaluation["verdict"] != "trust" or record["gate"] is None:
-        return Verdict(form, ABSTAINED, tuple(record["broken"]) or _at_own_alpha(log, alpha))
+        return Verdict(form, ABSTAINED, _critical_findings(record) or _at_own_alpha(log, alpha))
     against = "the logging policy" if evidence.champion is None else "the champion"
     lift, gate = evaluation["lift"], GateEvidence.from_dict(record["gate"])
     passed, reasons = gate_reasons(gate, alpha, config.margin, Boundary.of(config))
@@ -214,17 +214,28 @@ def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionCon
 def _at_own_alpha(log: Mapping[str, Any], alpha: float) -> tuple[str, ...]:
     """Evaluation's reasons; what would settle it is told at this question's error probability."""
     reasons = log["evaluation"]["reasons"]
-    if log["outlook"] is None:
+    sizes = _sample_sizes(log)
+    if sizes is None:
         return tuple(reasons)
-    settles = Outlook.from_dict(log["outlook"])
-    said, due = settles.sentence(FIRST), settles.sentence(alpha)
-    return tuple(due if reason == said else reason for reason in reasons)
+    at_first_alpha, at_alpha = sizes.sentence(FIRST_ALPHA), sizes.sentence(alpha)
+    return tuple(at_alpha if reason == at_first_alpha else reason for reason in reasons)
+
+
+def _sample_sizes(log: Mapping[str, Any]) -> SampleSizes | None:
+    """The sample sizes in an assessment's record; `outlook` is an earlier name of the field."""
+    record = log["sample_sizes"] if "sample_sizes" in log else log["outlook"]
+    return None if record is None else SampleSizes.from_dict(record)
+
+
+def _critical_findings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The critical findings in a form's record; `broken` is an earlier name of the field."""
+    return tuple(record["critical_findings"] if "critical_findings" in record else record["broken"])
 
 
 def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> tuple[str, ...]:
     """How many impressions like these would carry the estimated `lift` above the margin, if it is the true one."""
     scaled = lift / gate.reward_scale, alpha, margin / gate.reward_scale
-    needed = as_logged(gate).impressions(*scaled) if lift > margin else None
+    needed = current_option(gate).impressions(*scaled) if lift > margin else None
     if needed is None:
         return ()
     return (
@@ -245,14 +256,15 @@ def page(decision: Decision) -> str:
         why = markdown("; ".join(gate.reasons)) if gate else "no generators: see creatives.md"
         lines.append(f"| {name} | {verdict} | {why} |")
     log = largest_log(evidence.forms[0])
-    if decision.action == "abstain" and log is not None and log["outlook"] is not None:
-        lines += _outlook_table(Outlook.from_dict(log["outlook"]), evidence.alpha / len(evidence.forms))
+    sizes = None if log is None else _sample_sizes(log)
+    if decision.action == "abstain" and sizes is not None:
+        lines += _sample_size_table(sizes, evidence.alpha / len(evidence.forms))
     return "\n".join(lines) + "\n"
 
 
-def _outlook_table(outlook: Outlook, alpha: float) -> list[str]:
+def _sample_size_table(sample_sizes: SampleSizes, alpha: float) -> list[str]:
     lines = ["", "## What would settle it", ""]
-    lines += [f"Impressions that prove a lift of {outlook.relative_lift:+.0%} with probability {POWER:.0%}:", ""]
+    lines += [f"Impressions that prove a lift of {sample_sizes.relative_lift:+.0%} with probability {POWER:.0%}:", ""]
     lines += ["| explored uniformly | impressions |", "|---:|---:|"]
-    needs = outlook.needs(alpha).items()
-    return lines + [f"| {share:.0%} | {'never' if needed is None else f'{needed:,}'} |" for share, needed in needs]
+    needed = sample_sizes.needed(alpha).items()
+    return lines + [f"| {share:.0%} | {'never' if needed is None else f'{needed:,}'} |" for share, needed in needed]

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable
 
-from components.contract.files.tables import read_frame, read_json, write_text
+from components.contract.files.tables import read_json, write_text
 from components.settings.paths import Paths
 from components.settings.sections import (
     CreativesStageConfig,
@@ -153,65 +153,28 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
-    """Predictions and a pool -> the policy that is proposed, and what each of its forms would have earned.
+    """The proposed policy, from predictions and a pool of ads, and the evaluation of each of its forms.
 
-    The judged rows are looked at only where the ledger was charged for it, as `adloom run` does; else the figures are
-    of the select slice, on which the policy was chosen.
+    The judged rows are read only if the ledger was charged for it, as `adloom run` does; otherwise the figures are of
+    the select slice, on which the policy was chosen.
     """
-    from components.evaluation.held_out import (
-        JUDGE,
-        SELECT,
-        consenting,
-        final,
-        held_out,
-        later_than,
-        not_final,
-        without,
-    )
-    from components.evaluation.judging import bots_before, judge_forms
-    from components.evaluation.log_checks.leakage import leakage_findings
-    from components.evaluation.rewards import logged_rewards, reward_of
-    from components.policies.proposal import LearnedModels, propose
+    from components.evaluation.judging import judge_forms
+    from components.policies.proposal import propose
     from components.simulator import reward_truth
     from components.workflow.evaluation_files import EvaluationRecord, write_evaluation
-    from components.workflow.publishing.deployed_policy import read_champion
-    from components.workflow.stage_inputs import built_features, validated
-    from components.workflow.stage_models import interest_model, pool_creatives
+    from components.workflow.evaluation_inputs import read_evaluation_inputs
 
-    tables, card = validated(paths)
-    reward, logged = reward_of(config, card.currency), tables["impressions"]
-    tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
-    model, built = built_features(paths)
-    pairs = read_frame(paths.stage("interest") / "predictions.parquet")
-    champion = read_champion(paths)
-    baseline = None if champion is None else lambda rows, scored: champion.probabilities(tables, rows, scored)
-    select, judge = (held_out(tables, built, pairs, split, baseline) for split in (SELECT, JUDGE))
-    if champion is not None:
-        judge = later_than(judge, champion.package.parameters.learned_until)
-    choice = consenting(select).selecting(len(final(judge).impressions))
-    learned = LearnedModels(model, built, interest_model(paths))
-    policy, promised = propose(learned, tables, pool_creatives(paths), choice, config.policy)
+    inputs = read_evaluation_inputs(config, paths)
+    card, window = inputs.card, inputs.card.conversion_window_days
     charged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
-    every, since = (judge, model.splits.starts(JUDGE)) if charged else (select, model.splits.starts(SELECT))
-    rows = final(every)
-    if config.exclude_bots:
-        rows = without(rows, bots_before(tables["impressions"][tables["impressions"]["timestamp"] < since]))
-    quarantined = read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet")
-    window = card.conversion_window_days
-    forms = judge_forms(
-        policy,
-        rows,
-        config,
-        reward=reward,
-        creatives=built.creatives_at(since),
-        tables=tables,
-        lost=quarantined[model.splits.may_judge(quarantined)] if charged else quarantined.head(0),
-        findings=leakage_findings(tables, rows.of_log(tables["impressions"])) + not_final(every),
-        truth=None if card.simulator is None else reward_truth(card.simulator, tables, reward.name, window),
-    )
+    policy, forecasts = propose(inputs.learned, inputs.tables, inputs.pool, inputs.select_slice(), config.policy)
+    rows = inputs.rows(charged, config.exclude_bots)
+    truth = None if card.simulator is None else reward_truth(card.simulator, inputs.tables, inputs.reward.name, window)
+    forms = judge_forms(policy, rows, config, inputs.judging_tables(rows, charged, truth))
     out.files("policy", policy.files())
-    simulated = card.simulator is not None
-    record = EvaluationRecord(forms, promised, policy.parameters.temperatures, charged, reward, window, simulated)
+    record = EvaluationRecord(
+        forms, forecasts, policy.parameters.temperatures, charged, inputs.reward, window, card.simulator is not None
+    )
     write_evaluation(record, config, paths, out)
 
 

@@ -84,7 +84,7 @@ def test_an_honest_uniform_log_of_float32_raises_no_alarm(tmp_path):
 
 def test_a_policy_with_a_long_chinese_name_has_its_picture(tmp_path):
     paths = ran(CASES / "long_policy_name" / "data", tmp_path)
-    pictures = [path.name for path in (paths.stage("evaluation") / "pictures").iterdir()]
+    pictures = [path.name for path in (paths.stage("evaluation") / "charts").iterdir()]
     assert len(pictures) == 2 and all(name.isascii() and len(name) < 100 for name in pictures)
     assert "新版汤普森采样策略" in (paths.docs / "evaluation.md").read_text(encoding="utf-8")
 

@@ -74,7 +74,7 @@ def test_people_see_pages_ads_and_boards(finished):
     assert (docs / "data_docs" / "index.html").exists()
     boards = {path.name for path in UPath("artifacts/marketplace/creatives/boards").glob("*.png")}
     assert boards == {"captions.png", "vae-3.png", "wgan-3.png"}
-    assert {path.name for path in UPath("artifacts/marketplace/evaluation/pictures").iterdir()} == INTERVALS
+    assert {path.name for path in UPath("artifacts/marketplace/evaluation/charts").iterdir()} == INTERVALS
 
 
 def test_a_second_run_runs_no_stage_and_changes_no_byte(finished):

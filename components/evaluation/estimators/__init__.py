@@ -1,1 +1,1 @@
-"""Off-policy estimators and the reward models that they lean on."""
+"""Off-policy estimators and the reward models that they use."""

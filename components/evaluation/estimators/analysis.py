@@ -1,4 +1,4 @@
-"""A log and two policies -> every estimator's contributions, for the target, the baseline and hence the lift."""
+"""Every estimator's contributions for the target and the baseline on one log; their difference is the lift."""
 
 from dataclasses import dataclass, replace
 
@@ -14,26 +14,26 @@ from components.evaluation.logged_decisions import LoggedDecisions
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One policy seen through every estimator."""
+class PolicyEstimates:
+    """One policy's estimates, by the estimator's name."""
 
     contributions: dict[str, Contributions]  # mips is absent without an embedding
     shrinkage: dict[str, float]
-    rows: dict[str, WeightedRows]  # what each estimator read
+    rows: dict[str, WeightedRows]  # the estimator's input
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Both policies on one log. Without a champion the baseline is the logging policy, whose value is a plain mean."""
+    """Both policies on one log. Without a champion the baseline is the logging policy: its value is the mean reward."""
 
-    target: Judged
-    baseline: Judged
+    target: PolicyEstimates
+    baseline: PolicyEstimates
     models: dict[str, RewardModel]
     chosen_model: str
     fold: np.ndarray  # int64 [n], of the cross-fitting
 
     def estimators(self) -> tuple[str, ...]:
-        """The estimators that have an answer here."""
+        """The names of the estimators that have a value here."""
         return tuple(self.target.contributions)
 
 
@@ -41,50 +41,60 @@ def analyse(
     log: LoggedDecisions,
     target: np.ndarray,
     baseline: np.ndarray | None,
+    *,
     models: tuple[str, ...],
     folds: int,
     seed: int,
 ) -> Analysis:
-    """Fit logistic regression and the reward models called `models`; apply every estimator to both policies."""
+    """Every estimator applied to both policies (float64 [n_pairs]; baseline None: the logging policy).
+
+    models: names of the reward models to fit beside logistic regression.
+    """
     policies = (target,) if baseline is None else (target, baseline)
     inputs, fitted = fit_reward_models(log, policies, models, folds, seed)
     chosen = best(fitted)
     embedding = embed(log, seed)
-    judged = judge(log, target, inputs, fitted, chosen, embedding)
+    of_target = estimate_policy(log, target, inputs, fitted, chosen, embedding=embedding)
     if baseline is None:
         mean = on_policy(log.reward)
-        against = Judged({name: mean for name in judged.contributions}, {}, {})
+        of_baseline = PolicyEstimates({name: mean for name in of_target.contributions}, {}, {})
     else:
-        against = judge(log, baseline, inputs, fitted, chosen, embedding)
-    return Analysis(judged, against, fitted, chosen.name, inputs.fold)
+        of_baseline = estimate_policy(log, baseline, inputs, fitted, chosen, embedding=embedding)
+    return Analysis(of_target, of_baseline, fitted, chosen.name, inputs.fold)
 
 
-def judge(
+def estimate_policy(
     log: LoggedDecisions,
     policy: np.ndarray,
     inputs: Design,
     fitted: dict[str, RewardModel],
     chosen: RewardModel,
+    *,
     embedding: Embedding | None,
     shrinkage: dict[str, float] | None = None,
-) -> Judged:
-    """All estimators' contributions for one policy; `shrinkage` of each estimator, tuned on this log where None."""
+) -> PolicyEstimates:
+    """All estimators' contributions for one policy. shrinkage: by estimator; None: tuned on this log.
+
+    Estimators that use the model's mean read the logistic model, because its sampling error is known; the others read
+    the model `chosen`.
+    """
     logistic = fitted[LOGISTIC]
-    pushes = model_error(inputs, logistic.fits, logistic.scaled, policy)
-    rows = weighted_rows(log, policy, chosen, embedding)
-    leaning = rows if chosen is logistic else weighted_rows(log, policy, logistic, embedding)
-    leaning = replace(leaning, model_error=pushes)
-    seen = {name: leaning if known.model is ModelUse.LEANS else rows for name, known in ESTIMATORS.items()}
-    tuned = [name for name, known in ESTIMATORS.items() if known.shrinkages is not None]
-    used = shrinkage or {name: tune(name, seen[name]) for name in tuned}
-    answers = {name: estimator(seen[name], used.get(name, np.inf)) for name, estimator in ESTIMATORS.items()}
-    return Judged({name: answer for name, answer in answers.items() if answer is not None}, used, seen)
+    error = model_error(inputs, logistic.fits, logistic.scaled, policy)
+    plain = weighted_rows(log, policy, chosen, embedding)
+    with_error = plain if chosen is logistic else weighted_rows(log, policy, logistic, embedding)
+    with_error = replace(with_error, model_error=error)
+    rows = {name: with_error if estimator.model is ModelUse.MEAN else plain for name, estimator in ESTIMATORS.items()}
+    if not shrinkage:
+        tuned = [name for name, estimator in ESTIMATORS.items() if estimator.shrinkages is not None]
+        shrinkage = {name: tune(name, rows[name]) for name in tuned}
+    terms = {name: estimator(rows[name], shrinkage.get(name, np.inf)) for name, estimator in ESTIMATORS.items()}
+    return PolicyEstimates({name: own for name, own in terms.items() if own is not None}, shrinkage, rows)
 
 
 def weighted_rows(
     log: LoggedDecisions, policy: np.ndarray, model: RewardModel, embedding: Embedding | None
 ) -> WeightedRows:
-    """What the estimators read, for `policy` [n_pairs] with the predictions of `model`."""
+    """The estimators' input for `policy` [n_pairs] with the predictions of `model`."""
     return WeightedRows(
         weight=log.weight(policy),
         reward=log.reward,

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
 TREES = 24
-CHUNK = 250_000  # pairs scored at a time: the dense rows of a chunk stay near 100 MB
-PRIOR_IMPRESSIONS = 500.0  # an action's observed rate counts half once it has been shown this often
+CHUNK = 250_000  # pairs scored at a time, so that the dense rows take about 100 MB
+PRIOR_IMPRESSIONS = 500.0  # an action shown this often has its observed rate weighted by one half
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """Fitted trees (None: rewards never varied, and `rate` says it all), and the rates that they saw of each action."""
+    """Fitted trees (None: all rewards were `rate`), and each action's rate, which is one of their inputs."""
 
     trees: "HistGradientBoostingClassifier | None"
     rate: float
@@ -30,14 +30,14 @@ class Boosted:
         row = np.searchsorted(design.log.offsets, pair, side="right") - 1
         scored = np.empty(len(pair))
         for start in range(0, len(pair), CHUNK):
-            part = slice(start, start + CHUNK)
-            features = _dense(design, pair[part], row[part], self.action_rate)
-            scored[part] = self.trees.predict_proba(features)[:, 1]
+            chunk = slice(start, start + CHUNK)
+            features = _dense(design, pair[chunk], row[chunk], self.action_rate)
+            scored[chunk] = self.trees.predict_proba(features)[:, 1]
         return scored
 
 
 def fit_boosted(design: Design, rows: np.ndarray, seed: int) -> Boosted:
-    """Fit on the impressions where `rows` (bool [n]) holds. A fractional reward counts as that share of a click."""
+    """The model fitted on the impressions `rows` (bool [n]); a reward in (0, 1) counts as that share of a click."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     if not rows.any():
@@ -61,7 +61,7 @@ def _fractional(reward: np.ndarray) -> bool:
 
 
 def _shrunken_rate(design: Design, rows: np.ndarray) -> np.ndarray:
-    """Mean reward per action, pulled towards the mean of all: float64 [m]."""
+    """Mean reward per action, shrunk towards the mean of all: float64 [m]."""
     size = len(design.log.action_names)
     action, reward = design.logged_action[rows], design.reward[rows]
     shown, earned = np.bincount(action, minlength=size), np.bincount(action, reward, size)
@@ -69,7 +69,7 @@ def _shrunken_rate(design: Design, rows: np.ndarray) -> np.ndarray:
 
 
 def _dense(design: Design, pair: np.ndarray, row: np.ndarray, action_rate: np.ndarray) -> np.ndarray:
-    """Features of some pairs: float32 [n_some, p + k + s + 1]."""
+    """Features of the given pairs: float32 [pairs, p + k + s + 1]."""
     action = design.log.action[pair]
     parts = [design.context[row], design.action[action], design.pair[pair], action_rate[action][:, None]]
     return np.column_stack(parts).astype(np.float32)

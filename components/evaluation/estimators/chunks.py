@@ -1,7 +1,7 @@
-"""Logs too large for memory: estimates and intervals from chunks that are read once and forgotten.
+"""Estimates and intervals of a log too large for memory, read once in chunks.
 
-Every estimate is a function of sums over shoppers, so a chunk leaves behind nothing but what it adds to the sums of a
-few thousand bags of shoppers. Rewards are predicted by a model fitted elsewhere; shrinkage is tuned on the first chunk.
+Every estimate is a function of sums over shoppers, so only the sums of a few thousand bags of shoppers are held in
+memory. Rewards are predicted by a model fitted elsewhere; shrinkage is tuned on the first chunk.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from components.evaluation.logged_decisions import LoggedDecisions
 class Chunk:
     """Some impressions of a log, with the target's probability and the predicted reward of each pair [n_pairs].
 
-    `log.cluster` must name the same shopper by the same number in every chunk.
+    `log.cluster` must give a shopper the same code in every chunk.
     """
 
     log: LoggedDecisions
@@ -28,7 +28,7 @@ class Chunk:
 
 
 def evaluate_chunks(chunks: Iterable[Chunk], replicates: int, seed: int) -> dict[str, Interval]:
-    """Every streamable estimator's value and bootstrap interval over all chunks, in memory of one chunk."""
+    """Every streamable estimator's value and bootstrap interval over all chunks, with one chunk in memory at a time."""
     estimators = {name: estimator for name, estimator in ESTIMATORS.items() if estimator.streamable}
     sums: dict[str, np.ndarray] = {}
     shrinkage: dict[str, float] = {}
@@ -39,8 +39,8 @@ def evaluate_chunks(chunks: Iterable[Chunk], replicates: int, seed: int) -> dict
             if name not in shrinkage:
                 shrinkage[name], sums[name] = tune(name, rows), np.zeros((4, MAX_BAGS))
             terms = estimator(rows, shrinkage[name])
-            parts = (terms.direct, np.ones_like(terms.direct), terms.residual, terms.mass)
-            sums[name] += np.stack([np.bincount(bag, part, MAX_BAGS) for part in parts])
+            columns = (terms.direct, np.ones_like(terms.direct), terms.residual, terms.mass)
+            sums[name] += np.stack([np.bincount(bag, column, MAX_BAGS) for column in columns])
     quantities = {
         name: Ratios(((1.0, direct, ones), (1.0, residual, mass)))
         for name, (direct, ones, residual, mass) in sums.items()
@@ -59,6 +59,6 @@ def _rows(chunk: Chunk) -> WeightedRows:
 
 
 def _bag(cluster: np.ndarray, seed: int) -> np.ndarray:
-    """A bag for every shopper, the same in every chunk: multiplicative hashing (Knuth 6.4), int64 [n]."""
-    mixed = (cluster.astype(np.uint64) + np.uint64(seed) + np.uint64(1)) * np.uint64(11400714819323198485)
-    return (mixed >> np.uint64(65 - MAX_BAGS.bit_length())).astype(np.int64)  # MAX_BAGS is a power of two
+    """The bag of each row's shopper, the same in every chunk, by multiplicative hashing (Knuth 6.4): int64 [n]."""
+    hashed = (cluster.astype(np.uint64) + np.uint64(seed) + np.uint64(1)) * np.uint64(11400714819323198485)
+    return (hashed >> np.uint64(65 - MAX_BAGS.bit_length())).astype(np.int64)  # MAX_BAGS is a power of two

@@ -1,13 +1,13 @@
-"""What a policy would have earned: each estimator is one function from logged rows to contributions, and one record.
+"""The off-policy estimators: each is one function from logged rows to contributions, and one record.
 
 With importance weight w_i = pi(a_i|x_i) / pi_0(a_i|x_i), reward r_i, reward model q, and
 q_pi(x_i) = sum_a pi(a|x_i) q(x_i, a), every estimator of the value of pi here has the form
 
     mean_i direct_i  +  sum_i residual_i / sum_i mass_i
 
-`mass` is 1 per row, or the weights themselves where the estimator normalises by them. That one form is all that the
-intervals need to know. A new estimator is one function and one line in ESTIMATORS; its record states what shrinkage,
-chunks and finite-sample bounds ask of it, and the contract test holds each statement against the function.
+`mass` is 1 per row, or the weights if the estimator normalises by them. The intervals use this form alone. A new
+estimator is one function and one line in ESTIMATORS. Its record states the properties that shrinkage, chunks and
+finite-sample bounds depend on; the contract test compares them with the function.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightedRows:
-    """What the estimators read, one entry per logged impression; all float64 [n]."""
+    """The estimators' input, one entry per logged impression; all float64 [n]."""
 
     weight: np.ndarray  # pi(a_i|x_i) / pi_0(a_i|x_i), >= 0
     reward: np.ndarray
-    predicted: np.ndarray  # q(x_i, a_i), from a model that never saw row i
+    predicted: np.ndarray  # q(x_i, a_i), by a model fitted without row i
     predicted_target: np.ndarray  # q_pi(x_i)
     marginal_weight: np.ndarray | None = None  # pi(e_i|x_i) / pi_0(e_i|x_i) of the action's embedding e
-    model_error: "ModelError | None" = None  # used weights -> each row's push through q's fit
+    model_error: "ModelError | None" = None  # maps used weights to each row's effect through the fit of q
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Contributions:
     direct: np.ndarray
     residual: np.ndarray
     mass: np.ndarray
-    used_weight: np.ndarray  # the weight after clipping, shrinking or switching; 0 where the row's reward is not used
+    used_weight: np.ndarray  # the weight after clipping, shrinking or switching; 0 if the row's reward is not used
 
     def value(self) -> float:
         """The estimate."""
@@ -48,15 +48,17 @@ class Contributions:
 
 
 class ModelUse(Enum):
-    """What an estimator takes from the reward model q."""
+    """How an estimator uses the reward model q."""
 
-    NONE = "none"  # its value is the same whatever q is
-    CORRECTED = "corrected"  # full weights correct q, so q moves the variance alone
-    LEANS = "leans"  # it trusts the mean of q where it uses smaller weights, so the sampling error of q must be known
+    NONE = "none"  # its value does not depend on q
+    CORRECTED = "corrected"  # full weights correct q, so q affects the variance alone
+    MEAN = (
+        "mean"  # with smaller weights the mean of q remains in the estimate, so the sampling error of q must be known
+    )
 
 
 class FiniteBound(Enum):
-    """Which interval without resampling goes with an estimator: see intervals/finite_sample_bounds.py."""
+    """The interval without resampling that belongs to an estimator: see intervals/finite_sample_bounds.py."""
 
     REWARDS = "rewards"  # of weighted rewards
     CLIPPED_REWARDS = "clipped rewards"  # of clipped ones, plus what clipping leaves out
@@ -65,11 +67,11 @@ class FiniteBound(Enum):
 
 @dataclass(frozen=True)
 class Estimator:
-    """One estimator and what holds of it.
+    """One estimator and its properties.
 
-    contributions: rows and a shrinkage -> terms, or None where actions have no embedding. shrinkages: cuts of the
-    weights (float64, ascending, > 0) -> the shrinkages to tune over, mildest last; None: it has none and ignores it.
-    streamable: it reads only what one chunk of the log tells of its own rows.
+    contributions: maps rows and a shrinkage to terms; None if actions have no embedding. shrinkages: maps cuts of the
+    weights (float64, ascending, > 0) to the shrinkages to tune over, mildest last; None: it has no shrinkage.
+    streamable: it needs only the rows of one chunk of the log at a time.
     """
 
     contributions: Callable[[WeightedRows, float], Contributions | None]
@@ -140,28 +142,28 @@ def _optimistic(cuts: np.ndarray) -> np.ndarray:
     return np.append(10.0 * cuts**2, np.inf)
 
 
-UNBIASED = "dr"  # at any reward model, as propensities are known
+UNBIASED = "dr"  # with any reward model, because propensities are known
 ESTIMATORS: dict[str, Estimator] = {
-    "dm": Estimator(dm, ModelUse.LEANS, FiniteBound.RESIDUALS),
+    "dm": Estimator(dm, ModelUse.MEAN, FiniteBound.RESIDUALS),
     "ips": Estimator(ips, ModelUse.NONE, FiniteBound.REWARDS),
     "clipped_ips": Estimator(clipped_ips, ModelUse.NONE, FiniteBound.CLIPPED_REWARDS, shrinkages=_cut_at),
     "snips": Estimator(snips, ModelUse.NONE, FiniteBound.REWARDS),
     "dr": Estimator(dr, ModelUse.CORRECTED, FiniteBound.RESIDUALS),
     "sndr": Estimator(sndr, ModelUse.CORRECTED, FiniteBound.RESIDUALS),
-    "switch_dr": Estimator(switch_dr, ModelUse.LEANS, FiniteBound.RESIDUALS, shrinkages=_cut_at),
-    "dros": Estimator(dros, ModelUse.LEANS, FiniteBound.RESIDUALS, shrinkages=_optimistic),
+    "switch_dr": Estimator(switch_dr, ModelUse.MEAN, FiniteBound.RESIDUALS, shrinkages=_cut_at),
+    "dros": Estimator(dros, ModelUse.MEAN, FiniteBound.RESIDUALS, shrinkages=_optimistic),
     "mips": Estimator(mips, ModelUse.NONE, FiniteBound.REWARDS, streamable=False),
 }
 
 
 def on_policy(reward: np.ndarray) -> Contributions:
-    """The logging policy's own value: the mean reward, as contributions."""
+    """The value of the logging policy, the mean reward, as contributions."""
     ones = np.ones_like(reward)
     return Contributions(np.zeros_like(reward), reward, ones, ones)
 
 
 def effective_sample_size(weight: np.ndarray) -> float:
-    """(sum w)^2 / sum w^2 (Kish 1965): how many on-policy impressions the weighted ones are worth."""
+    """The effective sample size (sum w)^2 / sum w^2 (Kish 1965), in impressions; 0 if all weights are 0."""
     peak = float(np.abs(weight).max(initial=0.0))
     if peak == 0.0:
         return 0.0
@@ -174,7 +176,7 @@ def _weighted_rewards(rows: WeightedRows, weight: np.ndarray) -> Contributions:
 
 
 def _corrected_model(rows: WeightedRows, weight: np.ndarray) -> Contributions:
-    """mean q_pi + weight (r - q). The model's error sums to 0: it moves no estimate, only what intervals see."""
+    """mean q_pi + weight (r - q). The model's error sums to 0: it changes intervals, not estimates."""
     residual = weight * (rows.reward - rows.predicted)
     if rows.model_error is not None:
         residual = residual + rows.model_error(weight)

@@ -1,9 +1,9 @@
-"""Logistic reward model: features, and one shrunken effect per action.
+"""Logistic reward model: slopes of features, and one shrunken effect per action.
 
     logit q(x, a) = b0 + context(x) . b1 + features(a) . b2 + pair(x, a) . b3 + effect_a
 
-Ridge on the slopes, and on the effects as on draws of a normal law (a random intercept), fitted by Newton's method. The
-effects' block of the Hessian is diagonal, so thousands of actions cost no more than a few.
+Slopes have a ridge penalty, effects a normal prior (random intercepts); both are fitted by Newton's method. The block
+of the effects in the Hessian is diagonal, so thousands of actions cost no more than a few.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from components.evaluation.estimators.reward_features import Design
 
 SLOPE_PENALTY = 1.0  # a unit normal prior on the slope of each standardised feature
 EFFECT_PENALTY = 16.0  # 1 / 0.25^2: published click-through of one advertiser's creatives spreads by a quarter
-STEPS = 60
-CLOSE = 1e-7  # log-odds: the last step of a fit
-SHORTEST = 1e-4  # share of Newton's step below which a step is not tried
-ROUNDING = 1e-13  # relative: a loss that rises by no more has not risen
-FASTER = 4.0  # a Hessian serves on while each step is this much shorter than the last, for it costs ten times a step
+MAX_STEPS = 60
+CONVERGED = 1e-7  # log-odds: a fit ends with a step shorter than this
+MIN_SCALE = 1e-4  # share of Newton's step below which no step is tried
+ROUNDING = 1e-13  # relative: a loss that rises by no more counts as unchanged
+# the Hessian, ten times as costly as a step, is reused while each step is this much shorter than the last
+MIN_SPEED_UP = 4.0
 
 
 @dataclass(frozen=True)
 class LogisticReward:
-    """Fitted coefficients and the inverse Hessian that tells how each row moved them."""
+    """Fitted coefficients, and the inverse Hessian, from which each row's influence on them follows."""
 
     slopes: np.ndarray  # float64 [1 + p + k + s]
     effects: np.ndarray  # float64 [m]
@@ -32,19 +33,19 @@ class LogisticReward:
     effect_curvature: np.ndarray  # float64 [m]
 
     def predict(self, design: Design, rows: np.ndarray) -> np.ndarray:
-        """q of the pairs of the impressions where `rows` (bool [n]) holds: float64 [their pairs], in (0, 1)."""
+        """q of the pairs of the impressions `rows` (bool [n]): float64 [their pairs], in (0, 1)."""
         intercept, context, action, pair = np.split(self.slopes, _splits(design))
         per_action = design.action @ action + self.effects + intercept[0]
-        mine = np.repeat(rows, np.diff(design.log.offsets))
+        pairs = np.repeat(rows, np.diff(design.log.offsets))
         logit = np.repeat((design.context @ context)[rows], np.diff(design.log.offsets)[rows])
-        logit += per_action[design.log.action[mine]]
-        return 1.0 / (1.0 + np.exp(-(logit + design.pair[mine] @ pair)))
+        logit += per_action[design.log.action[pairs]]
+        return 1.0 / (1.0 + np.exp(-(logit + design.pair[pairs] @ pair)))
 
     def movement(self, gradient: tuple[np.ndarray, np.ndarray], features: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """How much one more unit of residual in each row moves some quantities through this fit: float64 [n, c].
+        """The change of c quantities through this fit per unit of residual in each row: float64 [n, c].
 
-        First-order (the infinitesimal jackknife): the quantities' gradients with respect to slopes [f, c] and effects
-        [m, c], times the inverse Hessian, times the row's features [n, f] and action [n].
+        To first order (the infinitesimal jackknife) it is the quantities' gradients with respect to slopes [f, c] and
+        effects [m, c], times the inverse Hessian, times the row's features [n, f] and action [n].
         """
         slopes, effects = gradient
         scaled = effects / self.effect_curvature[:, None]
@@ -54,62 +55,89 @@ class LogisticReward:
 
 
 def fit_logistic(design: Design, rows: np.ndarray, start: LogisticReward | None = None) -> LogisticReward:
-    """Fit on the logged impressions where `rows` (bool [n]) holds; `start`: a fit that is likely near."""
-    order = np.flatnonzero(rows)
-    order = order[np.argsort(design.logged_action[order], kind="stable")]  # an action's rows lie together
-    features = design.logged_rows[order]  # [n_rows, f]
-    action, reward = design.logged_action[order], design.reward[order]
-    size = len(design.log.action_names)
-    rate = np.clip(reward.mean(), 1e-6, 1 - 1e-6) if len(reward) else 0.5  # of no rows: the penalties decide alone
-    slopes = np.zeros(features.shape[1]) if start is None else start.slopes
-    effects = np.zeros(size) if start is None else start.effects
-    if start is None:
-        slopes[0] = np.log(rate / (1 - rate))
-    penalty = np.full(len(slopes), SLOPE_PENALTY)
-    penalty[0] = 1e-8
-    logit = features @ slopes + effects[action]
-    loss = _penalised_loss(logit, reward, slopes, effects, penalty)
-    predicted = _sigmoid(logit)
+    """The model fitted on the logged impressions `rows` (bool [n]). start: a similar fit to start from."""
+    problem = _problem(design, rows)
+    slopes, effects = _start(problem) if start is None else (start.slopes, start.effects)
+    logit = problem.features @ slopes + effects[problem.action]
+    loss, predicted = problem.loss(logit, slopes, effects), _sigmoid(logit)
     hessian, before = None if start is None else (start.inverse, start.cross, start.effect_curvature), np.inf
-    for _ in range(STEPS):
-        if hessian is None:
-            hessian = _hessian(features, action, predicted * (1 - predicted), penalty, size)
-        inverse, cross, effect_curvature = hessian
-        on_slopes = features.T @ (reward - predicted) - penalty * slopes
-        on_effects = np.bincount(action, reward - predicted, size) - EFFECT_PENALTY * effects
-        step = inverse @ (on_slopes - cross @ (on_effects / effect_curvature))
-        effect_step = (on_effects - cross.T @ step) / effect_curvature
-        logit_step = features @ step + effect_step[action]
-        scale, better = 1.0, np.inf
-        while scale > SHORTEST:  # Newton's step overshoots where the loss is not near a parabola
-            tried = slopes + scale * step, effects + scale * effect_step
-            better = _penalised_loss(logit + scale * logit_step, reward, *tried, penalty)
-            if better <= loss + ROUNDING * abs(loss):
+    for _ in range(MAX_STEPS):
+        hessian = problem.hessian(predicted) if hessian is None else hessian
+        step, effect_step = problem.newton_step(hessian, predicted, slopes, effects)
+        logit_step = problem.features @ step + effect_step[problem.action]
+        scale, max_loss, new_loss = 1.0, loss + ROUNDING * abs(loss), np.inf
+        while scale > MIN_SCALE:  # Newton's step overshoots if the loss is not nearly quadratic
+            candidate = slopes + scale * step, effects + scale * effect_step
+            new_loss = problem.loss(logit + scale * logit_step, *candidate)
+            if new_loss <= max_loss:
                 break
             scale /= 2
-        if better > loss + ROUNDING * abs(loss):
+        if new_loss > max_loss:
             break
-        (slopes, effects), loss = tried, better
+        (slopes, effects), loss = candidate, new_loss
         logit = logit + scale * logit_step
         predicted = _sigmoid(logit)
         length = scale * max(np.abs(step).max(), np.abs(effect_step).max())
-        if length < CLOSE:
+        if length < CONVERGED:
             break
-        hessian, before = hessian if length < before / FASTER else None, length
-    last = _hessian(features, action, predicted * (1 - predicted), penalty, size)
-    return LogisticReward(slopes, effects, *last)
+        hessian, before = hessian if length < before / MIN_SPEED_UP else None, length
+    return LogisticReward(slopes, effects, *problem.hessian(predicted))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The rows to fit on, sorted by action, and the penalties of the slopes; size: m, the number of actions."""
+
+    features: np.ndarray  # float64 [n_rows, f]
+    action: np.ndarray  # int64 [n_rows]
+    reward: np.ndarray  # float64 [n_rows], in [0, 1]
+    penalty: np.ndarray  # float64 [f]
+    size: int
+
+    def loss(self, logit: np.ndarray, slopes: np.ndarray, effects: np.ndarray) -> float:
+        """Negative log-likelihood of the rewards plus the penalties: convex in slopes and effects."""
+        likelihood = np.logaddexp(0.0, logit).sum() - self.reward @ logit
+        return float(likelihood + 0.5 * (self.penalty @ slopes**2) + 0.5 * EFFECT_PENALTY * (effects @ effects))
+
+    def hessian(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `_hessian`; predicted: float64 [n_rows]."""
+        return _hessian(self.features, self.action, predicted * (1 - predicted), self.penalty, self.size)
+
+    def newton_step(
+        self,
+        hessian: tuple[np.ndarray, np.ndarray, np.ndarray],
+        predicted: np.ndarray,
+        slopes: np.ndarray,
+        effects: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Newton's step of slopes [f] and effects [m]."""
+        inverse, cross, effect_curvature = hessian
+        on_slopes = self.features.T @ (self.reward - predicted) - self.penalty * slopes
+        on_effects = np.bincount(self.action, self.reward - predicted, self.size) - EFFECT_PENALTY * effects
+        step = inverse @ (on_slopes - cross @ (on_effects / effect_curvature))
+        return step, (on_effects - cross.T @ step) / effect_curvature
+
+
+def _problem(design: Design, rows: np.ndarray) -> _Problem:
+    order = np.flatnonzero(rows)
+    order = order[np.argsort(design.logged_action[order], kind="stable")]  # rows of one action are adjacent
+    features = design.logged_rows[order]
+    penalty = np.full(features.shape[1], SLOPE_PENALTY)
+    penalty[0] = 1e-8
+    return _Problem(features, design.logged_action[order], design.reward[order], penalty, len(design.log.action_names))
+
+
+def _start(problem: _Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes and effects that predict the mean reward; without rows the penalties alone decide the fit."""
+    reward = problem.reward
+    rate = np.clip(reward.mean(), 1e-6, 1 - 1e-6) if len(reward) else 0.5
+    slopes = np.zeros(problem.features.shape[1])
+    slopes[0] = np.log(rate / (1 - rate))
+    return slopes, np.zeros(problem.size)
 
 
 def _sigmoid(logit: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-logit))
-
-
-def _penalised_loss(
-    logit: np.ndarray, reward: np.ndarray, slopes: np.ndarray, effects: np.ndarray, penalty: np.ndarray
-) -> float:
-    """Negative log-likelihood of rewards in [0, 1] plus the penalties: convex in slopes and effects."""
-    likelihood = np.logaddexp(0.0, logit).sum() - reward @ logit
-    return float(likelihood + 0.5 * (penalty @ slopes**2) + 0.5 * EFFECT_PENALTY * (effects @ effects))
 
 
 def _hessian(

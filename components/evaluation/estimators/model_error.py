@@ -1,9 +1,9 @@
-"""The reward model's own sampling error, carried into every estimate that leans on the model.
+"""The sampling error of the reward model, carried into every estimate that uses the model's mean.
 
-An estimate with used weights v depends on the fitted model through mean_i [q_pi(x_i) - v_i q(x_i, a_i)]. Under full
-weights that is zero on average and the fit hardly matters (Neyman orthogonality); under smaller ones, or none, an
-interval that held q fixed would be far too short. The dependence is linearised in the fit's coefficients. Rows that
-teach nothing push no fit, and no fit moves their q.
+An estimate with used weights v depends on the fitted model through mean_i [q_pi(x_i) - v_i q(x_i, a_i)]. With full
+weights that is zero on average and the fit hardly matters (Neyman orthogonality). With smaller weights, or none, an
+interval that treats q as fixed would be far too short. The dependence is linearised in the fit's coefficients. Rows
+without consent affect no fit, and no fit affects their q.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Gradient = tuple[np.ndarray, np.ndarray]  # with respect to slopes [f] and to ef
 
 @dataclass(frozen=True)
 class ModelError:
-    """Each row's push on the fits, for one policy; call it with the used weights."""
+    """The effect of each row on an estimate through the fits, for one policy; call it with the used weights."""
 
     inputs: Design
     fits: tuple[LogisticReward, ...]  # one per fold, fitted on the other folds
@@ -29,20 +29,23 @@ class ModelError:
     policy_gradients: tuple[Gradient, ...]  # of the sum of q_pi over each fold
 
     def __call__(self, used_weight: np.ndarray) -> np.ndarray:
-        """Contribution of each row to the estimate through the model, mean 0: float64 [n], in the reward's units."""
+        """The contribution of each row to the estimate through the model, mean 0: float64 [n], in reward units."""
         return self.of_many(used_weight[:, None])[:, 0]
 
     def of_many(self, used_weights: np.ndarray) -> np.ndarray:
         """The same for c estimators at once, used weights [n, c]: float64 [n, c]."""
-        action, moved = self.inputs.logged_action, np.zeros_like(used_weights)
-        pull = used_weights * self.curvature[:, None]
+        action, movement = self.inputs.logged_action, np.zeros_like(used_weights)
+        slope = used_weights * self.curvature[:, None]
         for fold, (fit, (slopes, effects)) in enumerate(zip(self.fits, self.policy_gradients, strict=True)):
             inside = (self.inputs.fold == fold)[:, None]
-            here = pull * inside
-            gradient = slopes[:, None] - self.features.T @ here, effects[:, None] - _sums(here, action, len(effects))
-            moved += fit.movement(gradient, self.features, action) * ~inside
-        pushed = moved * self.residual[:, None]
-        return pushed - pushed.mean(axis=0)
+            in_fold = slope * inside
+            gradient = (
+                slopes[:, None] - self.features.T @ in_fold,
+                effects[:, None] - _sums(in_fold, action, len(effects)),
+            )
+            movement += fit.movement(gradient, self.features, action) * ~inside
+        contributions = movement * self.residual[:, None]
+        return contributions - contributions.mean(axis=0)
 
 
 def _sums(values: np.ndarray, code: np.ndarray, size: int) -> np.ndarray:
@@ -57,15 +60,15 @@ def model_error(
     log = inputs.log
     low, high = log.reward_range
     shown = predicted[log.logged]
-    slope = policy * predicted * (1 - predicted) * spread(log.taught, log.offsets)  # [n_pairs]
+    slope = policy * predicted * (1 - predicted) * spread(log.consenting, log.offsets)  # [n_pairs]
     gradients = tuple(_policy_gradient(inputs, slope, fold) for fold in range(len(fits)))
-    residual = (high - low) * (inputs.reward - shown) * log.taught
-    return ModelError(inputs, fits, inputs.logged_rows, shown * (1 - shown) * log.taught, residual, gradients)
+    residual = (high - low) * (inputs.reward - shown) * log.consenting
+    return ModelError(inputs, fits, inputs.logged_rows, shown * (1 - shown) * log.consenting, residual, gradients)
 
 
 def _policy_gradient(inputs: Design, slope: np.ndarray, fold: int) -> Gradient:
     log = inputs.log
-    here = slope * spread((inputs.fold == fold).astype(float), log.offsets)
-    per_action = np.bincount(log.action, here, len(log.action_names))
-    context = row_sums(here, log.offsets) @ inputs.context
-    return np.concatenate([[here.sum()], context, per_action @ inputs.action, here @ inputs.pair]), per_action
+    in_fold = slope * spread((inputs.fold == fold).astype(float), log.offsets)
+    per_action = np.bincount(log.action, in_fold, len(log.action_names))
+    context = row_sums(in_fold, log.offsets) @ inputs.context
+    return np.concatenate([[in_fold.sum()], context, per_action @ inputs.action, in_fold @ inputs.pair]), per_action

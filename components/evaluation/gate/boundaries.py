@@ -1,19 +1,19 @@
-"""How the gate's error probability is spent over its looks: valid at every look, or with a planned last look.
+"""The gate's lower bound at one look: valid at every look, or with a planned last look.
 
-`anytime` asks for no plan and no approximation (lift_bound.py). `planned` fixes the number of impressions beforehand
-and spends the error probability alpha over the share t of them that has come in, by O'Brien & Fleming's function
+`anytime` needs no plan and no approximation (lift_bound.py). `planned` fixes the number of impressions beforehand and
+spends the error probability alpha over the share t of them that has been logged, by O'Brien & Fleming's function
 
     alpha*(t) = 2 - 2 Phi(z_{alpha/2} / sqrt(t)),   z_q the upper q-quantile;    Lan & DeMets 1983           (1)
 
-This is the chance that a Brownian motion B, watched without a pause, reaches z_{alpha/2} before t. So the bound
+(1) is the probability that a Brownian motion B, observed continuously, reaches z_{alpha/2} before t. So the bound
 
     mean(X) - z_{alpha/2} / sqrt(t) se(X),   X of lift_bound.py                                                      (2)
 
-spends (1) however often one looks, and no look has to be remembered. It uses the normal approximation. It counts only
-where that can be relied upon: at least LEAST_REWARDED rewarded rows, and no row whose loss has more than LARGEST_SHARE
-of the variance. Else the anytime bound decides; it has RESERVE of alpha, set aside beforehand, and (2) has the rest.
+spends (1) at any number of looks, and earlier looks need not be stored. It uses the normal approximation, which is
+good enough if there are at least MIN_REWARDED rewarded rows and no row's loss has more than MAX_LOSS_SHARE of the
+variance. Otherwise the anytime bound decides. It has ANYTIME_SHARE of alpha, set aside beforehand; (2) has the rest.
 
-Looks after the planned end see the log as it stood at the planned end: the error probability is spent.
+A look after the planned end uses the log up to the planned end, because no error probability is left.
 """
 
 from collections.abc import Sequence
@@ -26,21 +26,21 @@ from scipy.stats import norm
 from components.evaluation.gate.lift_bound import LiftSums, Moments
 from components.settings.sections import PromotionConfig, check_planned
 
-LEAST_REWARDED = 100
-LARGEST_SHARE = 0.01  # see Moments.loss_share
-RESERVE = 0.1  # share of alpha that the anytime bound keeps under a planned boundary
+MIN_REWARDED = 100
+MAX_LOSS_SHARE = 0.01  # see Moments.loss_share
+ANYTIME_SHARE = 0.1  # share of alpha that the anytime bound has under a planned boundary
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """The boundary that a question is asked with. planned: impressions of the last look; None: no last look."""
+    """The boundary of a question. planned: impressions of the last look; None: no last look."""
 
     kind: Literal["anytime", "planned"] = "anytime"
     planned: int | None = None
 
     def __post_init__(self) -> None:
         if (self.kind == "planned") != (self.planned is not None):
-            raise ValueError("a planned boundary, and no other, has a number of planned impressions")
+            raise ValueError("only a planned boundary has a number of planned impressions, and it must have one")
         if self.planned is not None:
             check_planned(self.planned)
 
@@ -50,8 +50,8 @@ class Boundary:
         return cls(config.boundary, config.planned_impressions)
 
     @property
-    def words(self) -> str:
-        """The boundary as a part of the question that the ledger keeps."""
+    def label(self) -> str:
+        """The boundary in words, as the ledger records it with the question."""
         return "at every look" if self.planned is None else f"planned for {self.planned} impressions"
 
 
@@ -59,9 +59,9 @@ ANYTIME = Boundary()
 
 
 def checkpoints(impressions: int) -> np.ndarray:
-    """Numbers of impressions up to `impressions` that a last look can be planned at: int64, 90 to a power of ten.
+    """Numbers of impressions, at most `impressions`, for which a last look can be planned: int64, 90 per power of ten.
 
-    The same for every log, so that a later look finds the sums as they were at the planned end.
+    They are the same for every log, so a later look has the sums at the planned end.
     """
     decades = range(2, max(3, len(str(impressions))))
     grid = np.concatenate([np.arange(10, 100) * 10**power for power in decades]).astype(np.int64)
@@ -70,10 +70,10 @@ def checkpoints(impressions: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Bound:
-    """A lower bound of the lift, rewards in [0, 1], and which one it is, in words."""
+    """A lower bound of the lift, rewards in [0, 1]. description: which bound it is, in words."""
 
     value: float
-    words: str
+    description: str
 
 
 def lower_bound(sums: LiftSums, path: Sequence[Moments], alpha: float, boundary: Boundary = ANYTIME) -> Bound:
@@ -83,41 +83,41 @@ def lower_bound(sums: LiftSums, path: Sequence[Moments], alpha: float, boundary:
     moments = _at(sums.moments, path, boundary.planned)
     unfit = _unfit(moments)
     if unfit:
-        words = (
-            f"the anytime-valid lower bound of the lift at {RESERVE:.0%} of the error probability {alpha:.2g} (the "
-            f"normal approximation of the planned boundary cannot be relied upon: {unfit})"
+        description = (
+            f"the anytime-valid lower bound of the lift at {ANYTIME_SHARE:.0%} of the error probability {alpha:.2g} "
+            f"(the normal approximation of the planned boundary cannot be relied upon: {unfit})"
         )
-        return Bound(sums.lower(RESERVE * alpha), words)
-    words = (
+        return Bound(sums.lower(ANYTIME_SHARE * alpha), description)
+    description = (
         f"the lower bound of the lift at {moments.impressions:,} of {boundary.planned:,} planned impressions (normal "
         f"approximation, O'Brien-Fleming boundary, error probability {alpha:.2g})"
     )
     if sums.moments.impressions > boundary.planned:
-        words += "; the rows after the planned end are not judged, for nothing is left to spend on them"
-    return Bound(planned_lower(moments, alpha, boundary.planned), words)
+        description += "; the rows after the planned end are not judged, because no error probability is left for them"
+    return Bound(planned_lower(moments, alpha, boundary.planned), description)
 
 
 def planned_lower(moments: Moments, alpha: float, planned: int) -> float:
-    """Equation (2) with all of alpha but its RESERVE."""
+    """The bound (2) at error probability (1 - ANYTIME_SHARE) alpha."""
     mean = moments.total / moments.judged
     error = np.sqrt(max(moments.squares / moments.judged - mean**2, 0.0) / moments.judged)
     share = moments.impressions / planned
-    return float(mean - norm.isf((1 - RESERVE) * alpha / 2) / np.sqrt(share) * error)
+    return float(mean - norm.isf((1 - ANYTIME_SHARE) * alpha / 2) / np.sqrt(share) * error)
 
 
 def _at(latest: Moments, path: Sequence[Moments], planned: int) -> Moments:
-    """The moments of this look, or of the planned end where the log has passed it."""
+    """The moments at this look, or at the planned end if the log has passed it."""
     if latest.impressions <= planned:
         return latest
     return next(moments for moments in path if moments.impressions == planned)
 
 
 def _unfit(moments: Moments) -> str:
-    """Why the normal approximation does not count here; empty where it does."""
-    if moments.rewarded < LEAST_REWARDED:
-        return f"{moments.rewarded} rewarded impressions, below {LEAST_REWARDED}"
+    """Why the normal approximation is not good enough here; empty if it is."""
+    if moments.rewarded < MIN_REWARDED:
+        return f"{moments.rewarded} rewarded impressions, below {MIN_REWARDED}"
     if moments.squares == 0.0:
-        return "on no rewarded impression do the policies choose differently"
-    if moments.loss_share > LARGEST_SHARE:
-        return f"one impression can make up {moments.loss_share:.1%} of the variance, above {LARGEST_SHARE:.0%}"
+        return "the policies choose alike on every rewarded impression"
+    if moments.loss_share > MAX_LOSS_SHARE:
+        return f"one impression can make up {moments.loss_share:.1%} of the variance, above {MAX_LOSS_SHARE:.0%}"
     return ""

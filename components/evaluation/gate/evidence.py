@@ -1,8 +1,7 @@
-"""The statistical half of the policy's gate: what may be claimed about a challenger, whenever one looks.
+"""The statistical part of the policy's gate: the evidence about a challenger, valid at every look.
 
-A challenger passes when the lower bound of its lift (lift_bound.py, boundaries.py) clears the margin, no segment shows
-harm, and neither conversions nor cost are traded away for the reward. The last two refuse on evidence of harm; they
-ask for no proof of none.
+A challenger passes if the lower bound of its lift (lift_bound.py, boundaries.py) is above the margin, no segment is
+harmed, and no guarded metric gets worse. The last two refuse only if there is evidence of harm.
 """
 
 from collections.abc import Mapping
@@ -18,21 +17,21 @@ from components.evaluation.gate.lift_bound import (
     lift_rows,
     lift_sums,
     lower_lift,
-    shown_rows,
+    shown_only_rows,
 )
 from components.evaluation.logged_decisions import Covered
 from components.evaluation.outcomes import Metric
 from components.policies.ragged_rows import row_sums, spread
 
-GUARDS = {"cvr": -1.0, "cost_per_click": 1.0, "negative_feedback": 1.0}  # metric: the direction of change that harms
+GUARDS = {"cvr": -1.0, "cost_per_click": 1.0, "negative_feedback": 1.0}  # metric: sign of a harmful change
 
 
 @dataclass(frozen=True)
 class GateEvidence:
-    """What the gate rests on: plain numbers, so that a decision can be replayed from its record at any alpha.
+    """The numbers that the gate uses; with them a decision can be replayed from its record at any alpha.
 
-    sums: of the lift, rewards scaled to [0, 1]. path: their moments at each checkpoint where a last look
-    can be planned. harms: evidence of harm, in words; empty: none.
+    sums: of the lift, rewards scaled to [0, 1]. path: their moments at each checkpoint for which a last look can be
+    planned. reward_scale: width of the reward range. harms: evidence of harm, in words; empty if there is none.
     """
 
     sums: LiftSums
@@ -42,7 +41,7 @@ class GateEvidence:
     harms: tuple[str, ...]
 
     def lower_bound(self, alpha: float) -> float:
-        """Of the lift in reward per impression: holds at every look, but for a chance of `alpha`."""
+        """The lower bound of the lift in reward per impression; it holds at all looks with probability 1 - alpha."""
         return self.sums.lower(alpha) * self.reward_scale
 
     def to_dict(self) -> dict[str, object]:
@@ -51,10 +50,10 @@ class GateEvidence:
 
     @classmethod
     def from_dict(cls, record: Mapping) -> "GateEvidence":
-        """The evidence of a record that `to_dict` gave."""
+        """The evidence from the record that `to_dict` made."""
         return cls(
             LiftSums.from_dict(record["sums"]),
-            tuple(Moments(**moments) for moments in record["path"]),
+            tuple(Moments.from_dict(moments) for moments in record["path"]),
             record["reward_scale"],
             record["impressions"],
             tuple(record["harms"]),
@@ -68,12 +67,12 @@ def gate_evidence(
     guard_bound: float,
     harm_alpha: float = 0.05,
 ) -> GateEvidence:
-    """Evidence about `covered.target` against `covered.baseline`, on rows in order of time.
+    """The evidence about `covered.target` against `covered.baseline`, on rows in order of time.
 
     The rows may be of several logging policies, each with its own propensities. The target may sum to less than 1 per
-    impression: what is missing is charged to the bound as if it earned the low end of the reward range.
-    segment_bound: a segment is harmed when its lift is surely below -segment_bound (reward per impression).
-    guard_bound: a guarded metric is harmed when its relative change is surely beyond that (a share).
+    impression; the bound counts the missing mass as if it earned the low end of the reward range.
+    segment_bound: a segment is harmed if its lift is significantly below -segment_bound (reward per impression).
+    guard_bound: a guarded metric is harmed if its relative change is significantly beyond that (a share).
     metrics: with intervals at the level 1 - harm_alpha / len(GUARDS).
     """
     log = covered.log
@@ -88,35 +87,38 @@ def gate_evidence(
 def gate_reasons(
     evidence: GateEvidence, alpha: float, margin: float, boundary: Boundary = ANYTIME
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether the evidence clears `margin` (reward per impression) at the ledger's `alpha`, and why."""
+    """Whether the lower bound at `alpha` is above `margin` (reward per impression), and why."""
     if evidence.harms:
         return False, evidence.harms
     bound = lower_bound(evidence.sums, evidence.path, alpha, boundary)
     lower = bound.value * evidence.reward_scale
     if lower > margin:
-        return True, (f"{bound.words} is {lower:+.5f}, above the margin of {margin:g}",)
-    return False, (f"{bound.words} is {lower:+.5f}, not above the margin of {margin:g}",)
+        return True, (f"{bound.description} is {lower:+.5f}, above the margin of {margin:g}",)
+    return False, (f"{bound.description} is {lower:+.5f}, not above the margin of {margin:g}",)
 
 
 def _segment_harms(covered: Covered, bound: float, alpha: float) -> tuple[str, ...]:
-    """Segments whose lift is surely below -bound: lower bounds of the baseline's lead, at alpha over their number."""
+    """Segments whose lift is significantly below -bound, in words.
+
+    Each is tested by the lower bound of the baseline's lift over the target, at alpha over the number of segments.
+    """
     log = covered.log
     if log.segment is None:
         return ()
-    rows, scale = _baseline_leads(covered), log.reward_range[1] - log.reward_range[0]
+    rows, scale = _reversed_lift_rows(covered), log.reward_range[1] - log.reward_range[0]
     levels, harms = np.unique(log.segment), []
     for level in levels:
         inside = np.flatnonzero(log.segment == level)
-        lead = lower_lift(rows.at(inside), alpha / len(levels), np.array([len(inside)]))[0] * scale
-        if lead > bound:
-            harms.append(f"segment {level} is harmed: its lift is at most {-lead:+.5f} (the bound is -{bound:g})")
+        loss = lower_lift(rows.at(inside), alpha / len(levels), np.array([len(inside)]))[0] * scale
+        if loss > bound:
+            harms.append(f"segment {level} is harmed: its lift is at most {-loss:+.5f} (the bound is -{bound:g})")
     return tuple(harms)
 
 
-def _baseline_leads(covered: Covered) -> LiftRows:
+def _reversed_lift_rows(covered: Covered) -> LiftRows:
     """Rows for the lift of the baseline over the target.
 
-    Mass that the target misses counts as if it earned what the baseline earns there: it is no evidence of harm.
+    Mass that the target lacks counts as if it earned what the baseline earns there, so it is no evidence of harm.
     """
     log, baseline = covered.log, covered.baseline
     target = covered.target if log.logging is None else covered.target * (log.logging > 0)
@@ -124,7 +126,7 @@ def _baseline_leads(covered: Covered) -> LiftRows:
     if baseline is None and log.logging is None:
         low, high = log.reward_range
         weight = log.weight(target) + missing
-        return shown_rows(np.ones(log.n), weight, (log.reward - low) / (high - low), partial=True)
+        return shown_only_rows(np.ones(log.n), weight, (log.reward - low) / (high - low), partial=True)
     policy = log.logging if baseline is None else baseline
     return lift_rows(log, policy, target + spread(missing, log.offsets) * policy)
 
@@ -134,8 +136,8 @@ def _guard_harms(metrics: tuple[Metric, ...], bound: float, unit: str) -> tuple[
     for metric in metrics:
         if metric.name not in GUARDS or metric.change is None:
             continue
-        surely = metric.change.ci_low if GUARDS[metric.name] > 0 else -metric.change.ci_high
-        if surely > bound:
+        least_harm = metric.change.ci_low if GUARDS[metric.name] > 0 else -metric.change.ci_high
+        if least_harm > bound:
             change = f"{metric.change.value:+.0%} [{metric.change.ci_low:+.0%}, {metric.change.ci_high:+.0%}]"
-            harms.append(f"{metric.name} changes by {change}: {unit} are bought with it (the bound is {bound:.0%})")
+            harms.append(f"{metric.name} changes by {change} to gain {unit} (the bound is {bound:.0%})")
     return tuple(harms)

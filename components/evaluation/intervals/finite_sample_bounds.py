@@ -1,13 +1,13 @@
-"""Intervals of a policy's value that hold at any sample size, whatever the reward model or the embedding is worth.
+"""Intervals of a policy's value that hold at any sample size, with any reward model or embedding.
 
-An estimator that clips, shrinks, switches or leans on a model leaves something out; the log tells what, without bias:
+An estimator that clips, shrinks, switches or uses a model leaves a term out, of which the log has an unbiased estimate:
 
     value = E[q_pi + u (r - q)] + E[(w - u) (r - q)]          u: the used weight, at most w                        (1)
 
-Bounding the second term by the log and adding it to the first bounds E[q_pi + w (r - q)]. So an estimator that reads a
-model has the interval of `dr` with its own q (RESIDUALS), and one that reads none has that of `ips` (REWARDS). Only
-clipping has a better one (CLIPPED_REWARDS), for what it leaves out is at least 0. They are far wider than the
-bootstrap's and need no faith in it. Which one goes with an estimator is a field of its record.
+A bound on the second term plus the first bounds E[q_pi + w (r - q)]. So an estimator with a model has the interval of
+`dr` with its q (RESIDUALS), and one without has that of `ips` (REWARDS). Only clipping has a better one
+(CLIPPED_REWARDS), because the term that it leaves out is at least 0. These intervals are far wider than the bootstrap's
+and hold without its approximation. An estimator's record names its interval.
 """
 
 import numpy as np
@@ -21,37 +21,37 @@ ALPHA = 0.05
 def finite_sample(
     name: str, rows: WeightedRows, clip: float, fold: np.ndarray, reward_range: tuple[float, float]
 ) -> tuple[float, float]:
-    """The interval of the policy's value that goes with estimator `name`, which read `rows`.
+    """The interval (low, high) of the policy's value for estimator `name` with the input `rows`.
 
-    clip: the shrinkage where weights are clipped. fold: int64 [n], cross-fitting folds: given the others' rows, the
-    model is fixed and a fold's rows are fair, so each fold is bounded apart at its share of the error. The largest
-    observed weight stands for the largest possible one. Rewards are taken as gains over the least possible.
+    clip: the weight at which weights are clipped. fold: int64 [n], cross-fitting folds. Given the rows of the other
+    folds the model is fixed and a fold's rows are independent of it, so each fold has a bound at its share of the error
+    probability. The largest observed weight is taken as the largest possible one.
     """
     low, high = reward_range
-    size, most = high - low, (high - low) * float(rows.weight.max())
+    size, largest = high - low, (high - low) * float(rows.weight.max())
     kind = ESTIMATORS[name].bound
     if kind is FiniteBound.REWARDS:
-        bounds = _bounds(rows.weight * (rows.reward - low), size, most, ALPHA)
+        bounds = _bounds(rows.weight * (rows.reward - low), size, largest, ALPHA)
     elif kind is FiniteBound.CLIPPED_REWARDS:
         used = np.minimum(rows.weight, clip)
         gains = used * (rows.reward - low)
-        at_least = _bounds(gains, size, most, ALPHA)[0]
-        bounds = at_least, _bounds(gains + (rows.weight - used) * size, size, most, ALPHA)[1]
+        lower = _bounds(gains, size, largest, ALPHA)[0]
+        bounds = lower, _bounds(gains + (rows.weight - used) * size, size, largest, ALPHA)[1]
     else:
         values = rows.predicted_target + rows.weight * (rows.reward - rows.predicted) - low
-        bounds = _by_fold(values, fold, size + most)
+        bounds = _by_fold(values, fold, size + largest)
     return float(np.clip(low + bounds[0], low, high)), float(np.clip(low + bounds[1], low, high))
 
 
-def _by_fold(values: np.ndarray, fold: np.ndarray, most: float) -> tuple[float, float]:
-    folds = np.unique(fold)
-    parts = [_bounds(values[fold == it], most, most, ALPHA / len(folds)) for it in folds]
-    share = np.array([(fold == it).mean() for it in folds])
-    return float(share @ [low for low, _ in parts]), float(share @ [high for _, high in parts])
+def _by_fold(values: np.ndarray, fold: np.ndarray, largest: float) -> tuple[float, float]:
+    codes = np.unique(fold)
+    bounds = [_bounds(values[fold == code], largest, largest, ALPHA / len(codes)) for code in codes]
+    share = np.array([(fold == code).mean() for code in codes])
+    return float(share @ [low for low, _ in bounds]), float(share @ [high for _, high in bounds])
 
 
 def _bounds(values: np.ndarray, below: float, above: float, alpha: float) -> tuple[float, float]:
-    """Two-sided bounds on the mean of values within [-below, above] (the sides of `sequences.lower_sequence`)."""
+    """Two-sided bounds on the mean of values within [-below, above], by `confidence_sequences.lower_sequence`."""
     last = np.array([len(values)])
     low = lower_sequence(values, below, alpha / 2, last)[0]
     return float(low), float(-lower_sequence(-values, above, alpha / 2, last)[0])

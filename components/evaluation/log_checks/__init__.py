@@ -1,1 +1,1 @@
-"""Checks of a log: are its propensities, actions, rows and columns what they claim to be?"""
+"""Checks of a log: its propensities, actions, rows and columns."""

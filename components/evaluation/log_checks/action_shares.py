@@ -1,9 +1,10 @@
-"""Were groups of (impression, action) pairs shown as often as the logging distribution says? Chi-squared, at any size.
+"""Chi-squared test whether groups of (impression, action) pairs were shown as often as the logging distribution says.
 
-Given the contexts, counts per group have mean sum_i p_i and covariance C = sum_i (diag(p_i) - p_i p_i'), p_i being
-impression i's probability of each group. Few groups are tested by all of C. C of thousands of actions is too large to
-invert, so more than MOST_GROUPS are tested twice, at half the error probability each: pooled into MOST_GROUPS groups by
-all of their C, which sees what moves many actions, and one by one by their own tails, which sees a single one.
+Given the contexts, the counts per group have mean sum_i p_i and covariance C = sum_i (diag(p_i) - p_i p_i'), where p_i
+is impression i's probability of each group. Few groups are tested with the whole of C. With thousands of actions C is
+too large to invert, so more than MAX_GROUPS are tested twice, at half the error probability each: pooled into
+MAX_GROUPS groups with their C, which detects a shift of many actions, and one by one, which detects that of a single
+one.
 """
 
 import numpy as np
@@ -11,25 +12,25 @@ import numpy as np
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies.ragged_rows import spread
 
-MOST_GROUPS = 256
-FEWEST = 20.0  # expected rows of a group; below, the normal approximation is poor
-SPARSE = 20.0  # how much longer one product of a sparse table takes than one of a dense table
-BLOCK = 20_000  # impressions whose dense table of groups is held at a time
+MAX_GROUPS = 256
+MIN_EXPECTED = 20.0  # expected rows of a group; with fewer the normal approximation is poor
+SPARSE_COST = 20.0  # time of one product of a sparse table over that of a dense table
+BLOCK = 20_000  # impressions whose dense table of groups is in memory at a time
 
 
 def shares_chance(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> float:
-    """Chance of counts per `group` (int64 [n_pairs]) as far from their expectation as these, in [0, 1].
+    """The p-value of the counts per `group` (int64 [n_pairs]): in [0, 1].
 
     error: float64 [n_pairs], the rounding error of `log.logging`. A group's summed error counts as one more standard
-    deviation, so that rounding, which moves all rows of a group alike, is not taken for evidence at any sample size.
+    deviation. Rounding shifts all rows of a group alike, and so is no evidence at any sample size.
     """
     group = np.unique(group, return_inverse=True)[1]
     bundles = _bundled(np.bincount(group, log.logging))
-    if int(group.max()) < MOST_GROUPS:
+    if int(group.max()) < MAX_GROUPS:
         return _all_at_once(log, bundles[group], error)
     rank = np.argsort(np.argsort(-np.bincount(bundles[group], log.logging), kind="stable"), kind="stable")
-    together = _all_at_once(log, (rank % MOST_GROUPS)[bundles[group]], error)
-    return min(1.0, 2 * min(together, _one_by_one(log, group, error)))
+    pooled = _all_at_once(log, (rank % MAX_GROUPS)[bundles[group]], error)
+    return min(1.0, 2 * min(pooled, _one_by_one(log, group, error)))
 
 
 def _all_at_once(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> float:
@@ -49,10 +50,10 @@ def _all_at_once(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> 
 
 
 def _crossed(log: LoggedDecisions, group: np.ndarray, size: int) -> np.ndarray:
-    """sum_i p_i p_i': float64 [size, size]; a sparse product where impressions have few of the groups each."""
+    """sum_i p_i p_i': float64 [size, size]; a sparse product if impressions have few of the groups each."""
     from scipy.sparse import csr_matrix
 
-    if SPARSE * (len(group) / log.n) ** 2 < size**2:
+    if SPARSE_COST * (len(group) / log.n) ** 2 < size**2:
         table = csr_matrix((log.logging, (spread(np.arange(log.n), log.offsets), group)), shape=(log.n, size))
         return (table.T @ table).toarray()
     total = np.zeros((size, size))
@@ -67,7 +68,7 @@ def _crossed(log: LoggedDecisions, group: np.ndarray, size: int) -> np.ndarray:
 
 
 def _one_by_one(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> float:
-    """The smallest of the groups' own chances, times their number (Bonferroni): Poisson tails, which are the wider."""
+    """The smallest p-value of a group times their number (Bonferroni), by Poisson tails, which are conservative."""
     from scipy.stats import poisson
 
     size = int(group.max()) + 1
@@ -79,14 +80,14 @@ def _one_by_one(log: LoggedDecisions, group: np.ndarray, error: np.ndarray) -> f
 
 
 def _bundled(expected: np.ndarray) -> np.ndarray:
-    """A group from 0 for each of `expected` counts [k]: its own, or one with others that are rare: int64 [k].
+    """The code of each of the groups with `expected` counts [k] after rare ones are merged: int64 [k].
 
-    Rare ones stand in order of their expectation, which what was shown does not touch.
+    Rare groups are merged in order of their expectation, which does not depend on what was shown.
     """
-    rare = np.flatnonzero(expected < FEWEST)
+    rare = np.flatnonzero(expected < MIN_EXPECTED)
     rare = rare[np.argsort(expected[rare], kind="stable")]
     before = np.cumsum(expected[rare]) - expected[rare]
-    bundle = np.minimum(before // FEWEST, max(expected[rare].sum() // FEWEST - 1, 0)).astype(np.int64)
+    bundle = np.minimum(before // MIN_EXPECTED, max(expected[rare].sum() // MIN_EXPECTED - 1, 0)).astype(np.int64)
     group = np.arange(len(expected))
     group[rare] = len(expected) + bundle
     return np.unique(group, return_inverse=True)[1]

@@ -1,8 +1,7 @@
-"""Was a `feature_*` column computed from the clicks that are judged? A test of the log itself.
+"""A test whether a `feature_*` column was computed from the judged clicks.
 
-A column of the past may know the true click rates of creatives, products or shoppers, but not the chance in the judged
-ones: of that it explains no more than two disjoint halves of the judged rows share (explained_noise.py). One that
-explains more is named, and its finding is critical.
+A column made before the judged rows may predict the true click rates of creatives, products or shoppers, but not the
+noise in the judged rates (explained_noise.py). A column that explains the noise gives a critical finding.
 """
 
 from collections.abc import Mapping
@@ -10,90 +9,97 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from components.evaluation.intervals.explained_noise import Cells, Evidence, JudgedRows, evidence, like
+from components.evaluation.intervals.explained_noise import (
+    Cells,
+    ExplainedNoise,
+    JudgedRows,
+    curve_basis,
+    explained_noise,
+)
 from components.evaluation.log_checks.integrity import Finding
 from components.features.products.open_columns import known_from
 from components.features.timeline import microseconds
 from components.policies.eligible import rows_of
 
-LEVEL = 0.01  # chance that an honest log is accused, over all of its columns together
-POSITION_CLICKS = 50.0  # a position's rate counts half once it has so many clicks
+LEVEL = 0.01  # probability of a false alarm, over all columns of a log together
+POSITION_CLICKS = 50.0  # a position with so many clicks has its rate weighted by one half
 KIND = "leakage"
-TABLES = {"creatives": "creative", "products": "product", "shoppers": "shopper"}  # with open columns: what a row is
+TABLES = {"creatives": "creative", "products": "product", "shoppers": "shopper"}  # with open columns: name of a row
 
 
 def check_leakage(
     rows: JudgedRows, columns: Mapping[str, np.ndarray], unit: str = "creative", level: float = LEVEL
 ) -> tuple[Finding, ...]:
-    """A finding for each of `columns` (name -> a value per unit: numbers, or words as objects) that was leaked into.
+    """A critical finding for each of `columns` (name: a value per unit, numbers or text) that contains judged clicks.
 
-    unit: what a unit is called. level: the chance that an honest log is accused, over all of `columns` together. The
-    rates are tested as they were logged and, where weights differ, corrected by the propensities. One more finding says
-    what was found honest, and one which columns nothing can be told of.
+    unit: the name of a unit. level: the probability of a false alarm over all of `columns` together. The rates are
+    tested as logged and, if weights differ, weighted by 1 / propensity too. Two more findings list the columns without
+    leakage and those that cannot be tested.
     """
     if not len(rows.unit):
         return ()
-    corrected = bool(np.ptp(rows.weight) > 0)
-    seen = [Cells.of(rows if weighed else _unweighed(rows)) for weighed in ((False, True) if corrected else (False,))]
-    each = level / max(len(columns) * len(seen), 1)
+    weighted = bool(np.ptp(rows.weight) > 0)
+    variants = [Cells.of(_unweighted(rows)), *([Cells.of(rows)] if weighted else [])]
+    test_level = level / max(len(columns) * len(variants), 1)
     clicks = float(rows.reward.sum())
-    found: list[Finding] = []
-    honest, silent = [], []
+    findings: list[Finding] = []
+    clean, untested = [], []
     for name, values in columns.items():
-        basis = like(values, clicks)
-        shown = [evidence(cells, basis) for cells in seen]
-        worst = min(shown, key=lambda one: one.chance)
-        if worst.chance < each:
-            found.append(_accusation(name, unit, worst))
-        elif any(one.could_tell(each) for one in shown):
-            honest.append(name)
+        basis = curve_basis(values, clicks)
+        tests = [explained_noise(cells, basis) for cells in variants]
+        strongest = min(tests, key=lambda test: test.chance)
+        if strongest.chance < test_level:
+            findings.append(_leak(name, unit, strongest))
+        elif any(test.has_power(test_level) for test in tests):
+            clean.append(name)
         else:
-            silent.append(name)
-    if honest:
-        found.append(Finding(KIND, "ok", f"{', '.join(honest)}: nothing that only the judged clicks could tell"))
-    if silent:
-        words = f"{', '.join(silent)}: too few {unit}s or clicks to tell whether judged clicks leaked in"
-        found.append(Finding(KIND, "inconclusive", words))
-    return tuple(found)
+            untested.append(name)
+    if clean:
+        findings.append(Finding(KIND, "ok", f"{', '.join(clean)}: no sign of the judged clicks"))
+    if untested:
+        message = f"{', '.join(untested)}: too few {unit}s or clicks to tell whether judged clicks leaked in"
+        findings.append(Finding(KIND, "inconclusive", message))
+    return tuple(findings)
 
 
 def leakage_findings(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> tuple[Finding, ...]:
-    """Tables of the contract and the judged impressions -> what `check_leakage` finds in all of their open columns.
+    """The findings of `check_leakage` for all open columns of the contract's tables; empty if there are none.
 
-    judged: columns creative_id, shopper_id, timestamp, click and, where known, propensity, position, request_id. A row
-    counts for a column from the `features_from` of the creative, product or shopper on, for an earlier one does not see
-    it. LEVEL holds for all columns together. Empty where there are no open columns.
+    judged: columns creative_id, shopper_id, timestamp, click and, if known, propensity, position, request_id. A row
+    counts from the `features_from` of its creative, product or shopper on, because earlier rows do not have the
+    column's value. LEVEL holds for all columns together.
     """
     columns = {name: _open_columns(name, tables[name]) for name in TABLES if name in tables}
-    total = sum(len(own) for own in columns.values())
-    found: tuple[Finding, ...] = ()
-    for name, own in columns.items():
-        if own:
-            found += check_leakage(_rows(name, tables, judged), own, TABLES[name], LEVEL * len(own) / total)
-    return found
+    total = sum(len(table_columns) for table_columns in columns.values())
+    findings: tuple[Finding, ...] = ()
+    for name, table_columns in columns.items():
+        if table_columns:
+            level = LEVEL * len(table_columns) / total
+            findings += check_leakage(_rows(name, tables, judged), table_columns, TABLES[name], level)
+    return findings
 
 
 def _open_columns(name: str, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The open columns that vary, by table and column: a value per row of the table."""
-    opened = [column for column in table.columns if column.startswith("feature_") and _varies(table[column])]
-    return {f"{name}.{column}": _values(table[column]) for column in opened}
+    """The open columns that vary, by `table.column`: a value per row of the table."""
+    varying = [column for column in table.columns if column.startswith("feature_") and _varies(table[column])]
+    return {f"{name}.{column}": _values(table[column]) for column in varying}
 
 
 def _rows(name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> JudgedRows:
-    """The judged rows that see the open columns of table `name`, by the row of the table that they are about."""
+    """The judged rows for which the open columns of table `name` are known; a unit is a row of that table."""
     table = tables[name]
     unit = _unit_of(name, tables, judged)
-    shown = (unit >= 0) & (known_from(table)[unit] <= microseconds(judged["timestamp"]))
-    kept = judged[shown]
-    return JudgedRows(unit[shown], _cells(name, kept), _weights(name, kept), _clicks(kept), _relative(kept))
+    known = (unit >= 0) & (known_from(table)[unit] <= microseconds(judged["timestamp"]))
+    rows = judged[known]
+    return JudgedRows(unit[known], _cells(name, rows), _weights(name, rows), _clicks(rows), _relative(rows))
 
 
 def _unit_of(name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> np.ndarray:
-    """Row of table `name` that each judged impression is about, -1 for none: int64 [n]."""
+    """The row of table `name` that each judged impression belongs to, -1 for none: int64 [n]."""
     if name == "shoppers":
-        own = rows_of(judged["shopper_id"], tables[name]["shopper_id"])
+        shopper = rows_of(judged["shopper_id"], tables[name]["shopper_id"])
         consent = tables[name]["consent"].to_numpy(dtype=bool)
-        return np.where((own >= 0) & consent[own], own, -1)
+        return np.where((shopper >= 0) & consent[shopper], shopper, -1)
     creative = rows_of(judged["creative_id"], tables["creatives"]["creative_id"])
     if name == "creatives":
         return creative
@@ -104,20 +110,20 @@ def _unit_of(name: str, tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame
 
 
 def _cells(name: str, judged: pd.DataFrame) -> np.ndarray:
-    """What is not independent within a unit: a shopper's rows of a creative, a page's rows of a shopper. int64 [n]."""
+    """The cell of each row, int64 [n]: its shopper, or its page if units are shoppers; such rows are dependent."""
     column = "request_id" if name == "shoppers" else "shopper_id"
     if column not in judged:
         return np.arange(len(judged))
     code = pd.factorize(judged[column])[0]
-    return np.where(code >= 0, code, len(judged) + np.arange(len(judged)))  # unknown ones are not one
+    return np.where(code >= 0, code, len(judged) + np.arange(len(judged)))  # each unknown value is a cell of its own
 
 
 def _weights(name: str, judged: pd.DataFrame) -> np.ndarray:
-    """1 / propensity where it says which creatives the rows stand for, else 1: float64 [n]."""
+    """1 / propensity if units are creatives or products and propensities are valid, else 1: float64 [n]."""
     if name == "shoppers" or "propensity" not in judged:
         return np.ones(len(judged))
     propensity = judged["propensity"].to_numpy(dtype=np.float64, na_value=np.nan)
-    usable = ((propensity > 0) & (propensity <= 1)).all()  # what is wrong with others, integrity.py says
+    usable = ((propensity > 0) & (propensity <= 1)).all()  # integrity.py reports the others
     return 1 / propensity if usable else np.ones(len(judged))
 
 
@@ -126,7 +132,7 @@ def _clicks(judged: pd.DataFrame) -> np.ndarray:
 
 
 def _relative(judged: pd.DataFrame) -> np.ndarray:
-    """The click rate at each row's position over that of all, drawn to 1 where a position has few clicks: [n]."""
+    """The click rate at each row's position over that of all, shrunk to 1 if a position has few clicks: float64 [n]."""
     click = _clicks(judged)
     if "position" not in judged or not click.sum():
         return np.ones(len(judged))
@@ -140,21 +146,21 @@ def _varies(column: pd.Series) -> bool:
     return bool((column.ne(column.iloc[0]) & ~(column.isna() & pd.isna(column.iloc[0]))).any())
 
 
-def _unweighed(rows: JudgedRows) -> JudgedRows:
+def _unweighted(rows: JudgedRows) -> JudgedRows:
     return JudgedRows(rows.unit, rows.cell, np.ones(len(rows.unit)), rows.reward, rows.relative)
 
 
 def _values(column: pd.Series) -> np.ndarray:
-    """Numbers and flags as float64 [units], NaN where null; anything else as objects."""
+    """Numbers and flags as float64 [units], NaN if null; anything else as objects."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     return column.to_numpy(dtype=object)
 
 
-def _accusation(name: str, unit: str, shown: Evidence) -> Finding:
-    words = (
-        f"{name} explains about {shown.explained:.0%} of the chance in the judged click rates per {unit}, which no "
-        f"column from before the judged rows can (chance: {shown.chance:.1g}): it was computed from the judged clicks. "
+def _leak(name: str, unit: str, test: ExplainedNoise) -> Finding:
+    message = (
+        f"{name} explains about {test.explained:.0%} of the noise in the judged click rates per {unit}, which no "
+        f"column from before the judged rows can (chance: {test.chance:.1g}): it was computed from the judged clicks. "
         "Set features_from of its rows to the time at which it was computed, or leave the column out"
     )
-    return Finding(KIND, "critical", words, shown.explained)
+    return Finding(KIND, "critical", message, test.explained)

@@ -1,10 +1,10 @@
-"""Names that should be the same and are written in two ways: 11 and 11.0, `red` and `red ` with a blank."""
+"""Names that are the same but written in two ways: 11 and 11.0, `red` and `red ` with a blank."""
 
 import unicodedata
 from collections.abc import Callable, Iterable
 
 QUOTES = "'\"`"
-WAYS: dict[str, Callable[[str], str]] = {  # what may differ, in words -> the name without that difference
+DIFFERENCES: dict[str, Callable[[str], str]] = {  # a difference in words, and the name without it
     "blanks around them": lambda name: name.strip(),
     "how a number is written (11 and 11.0)": lambda name: _number(name),
     "capital letters": lambda name: name.casefold(),
@@ -16,19 +16,19 @@ WAYS: dict[str, Callable[[str], str]] = {  # what may differ, in words -> the na
 
 
 def unmatched(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]]:
-    """Names of `left` with the name of `right` that is the same but for one of WAYS."""
+    """Pairs of a name of `left` and the name of `right` that is the same apart from DIFFERENCES."""
     left, right = [str(name) for name in left], [str(name) for name in right]
     plain = {_plain(name): name for name in reversed(right)}
     return [(name, plain[_plain(name)]) for name in left if _plain(name) in plain]
 
 
 def likely_cause(left: Iterable[str], right: Iterable[str]) -> str:
-    """What the names of both sides may differ in, as the end of a sentence; empty where nothing explains it."""
+    """How names of `left` and `right` seem to differ, as the end of a sentence; empty if nothing explains it."""
     left, right = [str(name) for name in left], {str(name) for name in right}
-    for words, simpler in WAYS.items():
-        simple = {simpler(name) for name in right}
-        if any(simpler(name) in simple for name in left if name not in right):
-            return f"; they seem to differ in {words} only: write both alike"
+    for difference, normalise in DIFFERENCES.items():
+        normalised = {normalise(name) for name in right}
+        if any(normalise(name) in normalised for name in left if name not in right):
+            return f"; they seem to differ in {difference} only: write both alike"
     return ""
 
 

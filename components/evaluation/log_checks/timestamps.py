@@ -1,7 +1,7 @@
-"""A column of times in whatever form a log has it -> times in UTC, all read in one way or refused.
+"""Times in UTC from a column in any common form; a column that mixes forms is refused.
 
-Seconds mixed with milliseconds, or 03/04 for March beside 03/04 for April, sort wrongly without a word. So a column is
-read in one unit and one order of day and month, which the column itself must show.
+Seconds mixed with milliseconds, or day/month mixed with month/day, would be sorted wrongly without a warning. So a
+column is read in one unit and one order of day and month, and the order must follow from the column.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-# Smallest and largest number of each unit since 1970: all from March 1973 to the year 2286, so that no two overlap.
+# smallest and largest number of each unit since 1970, from March 1973 to the year 2286, so that no two overlap
 EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 SLASHED = re.compile(r"^\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)")
@@ -20,10 +20,10 @@ NUMBER = re.compile(r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$")
 Refuse = Callable[[pd.Series, str], None]
 
 
-def moments(column: pd.Series, refuse: Refuse) -> pd.Series:
-    """timestamp[us, UTC] of each value; times without a zone are in UTC.
+def parse_times(column: pd.Series, refuse: Refuse) -> pd.Series:
+    """The column as timestamp[us, UTC]; times without a zone are in UTC.
 
-    refuse(faulty, what): raises about the first of the faulty rows (bool [n]), if there is any.
+    refuse(faulty, what): raises an error about the first faulty row (bool [n]), if there is one.
     """
     refuse(column.isna(), "is empty")
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -38,7 +38,7 @@ def moments(column: pd.Series, refuse: Refuse) -> pd.Series:
 
 
 def _since_1970(column: pd.Series, refuse: Refuse) -> pd.Series:
-    """Numbers as time since 1970, in the one unit that their size tells."""
+    """Numbers as time since 1970, in the unit that follows from their size."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     inside = {name: numbers.abs().between(low, high) for name, (low, high) in EPOCHS.items()}
     outside = ~np.logical_or.reduce(list(inside.values()))
@@ -64,13 +64,13 @@ def _written(text: pd.Series, refuse: Refuse) -> pd.Series:
     if mixed:
         example = text[zoned].iloc[0]
         refuse(clock & ~zoned, f"has no zone, while others have one, such as {example!r}; write all with their zone")
-    found = pd.to_datetime(text, utc=True, errors="coerce", format="mixed", dayfirst=bool(day_first))
-    refuse(found.isna(), "is not a time")
-    return found
+    times = pd.to_datetime(text, utc=True, errors="coerce", format="mixed", dayfirst=bool(day_first))
+    refuse(times.isna(), "is not a time")
+    return times
 
 
 def _order_of_day_and_month(text: pd.Series, refuse: Refuse) -> bool | None:
-    """Whether dates such as 03/04/2026 name the day first; None: there are none. Refuses what can be read both ways."""
+    """Whether dates such as 03/04/2026 name the day first; None if there are none. Ambiguous columns are refused."""
     parts = text.str.extract(SLASHED)
     slashed = parts[0].notna()
     if not slashed.any():

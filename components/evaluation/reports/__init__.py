@@ -1,1 +1,1 @@
-"""Evaluations as pages, charts and sentences for people."""
+"""Evaluations as Markdown, charts and text."""

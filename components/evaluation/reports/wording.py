@@ -1,11 +1,11 @@
-"""An evaluation in words and columns, for a terminal of 80 columns."""
+"""An evaluation as text for a terminal of 80 columns."""
 
 from components.evaluation.intervals.resampling import Interval
 from components.evaluation.result import Estimate, Evaluation
 
 
 def to_text(evaluation: Evaluation) -> str:
-    """The verdict first, then the numbers it rests on."""
+    """The verdict with its reasons, then the numbers."""
     lines = [f"verdict   {evaluation.verdict}", *(f"          {reason}" for reason in evaluation.reasons), ""]
     lines += [f"n         {evaluation.n:,} impressions, {evaluation.uncovered:.2%} of the mass not covered"]
     lines += [_line("baseline", evaluation.baseline), _line("lift", evaluation.lift)]
@@ -32,7 +32,7 @@ def _row(estimate: Estimate, selected: str | None) -> str:
     name = f"{mark}{estimate.estimator:<12}"
     if estimate.interval is None:
         return f"{name}{'none':>10}"
-    it = estimate.interval
+    interval = estimate.interval
     ess = "" if estimate.ess is None else f"{estimate.ess:,.0f}"
     largest = "" if estimate.max_weight is None else f"{estimate.max_weight:,.2f}"
-    return f"{name}{it.value:>10.6f}{it.ci_low:>11.6f}{it.ci_high:>11.6f}{ess:>12}{largest:>12}"
+    return f"{name}{interval.value:>10.6f}{interval.ci_low:>11.6f}{interval.ci_high:>11.6f}{ess:>12}{largest:>12}"

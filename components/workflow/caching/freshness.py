@@ -92,7 +92,7 @@ def question_of(evaluation: str, promotion: PromotionConfig) -> str:
     from components.evaluation.gate.boundaries import Boundary
 
     rules = promotion.model_dump(mode="json", exclude={"approval"})
-    return f"{evaluation}.{digest_json(rules)[:24]} {Boundary.of(promotion).words}"
+    return f"{evaluation}.{digest_json(rules)[:24]} {Boundary.of(promotion).label}"
 
 
 def asked_question(promotion: PromotionConfig, paths: Paths) -> str:

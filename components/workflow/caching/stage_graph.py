@@ -35,7 +35,8 @@ GRAPH = {
     "evaluation": Stage(
         ("validation", "features", "interest", "creatives"),
         (
-            *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy", "workflow/evaluation_files"),
+            *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy"),
+            *("workflow/evaluation_inputs", "workflow/evaluation_files"),
             *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing"),
         ),
     ),

@@ -268,7 +268,7 @@ def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, s
     from components.registry.mlflow_store import ModelRecord
 
     package = paths.stage("promotion") / POLICY
-    pictures = Path(paths.stage("evaluation") / "pictures"), Path(paths.stage("creatives") / "boards")
+    pictures = Path(paths.stage("evaluation") / "charts"), Path(paths.stage("creatives") / "boards")
     return ModelRecord(
         name=f"{dataset}-{POLICY}",
         package=Path(package),

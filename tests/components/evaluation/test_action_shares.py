@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.log_checks.action_shares import MOST_GROUPS, _crossed, shares_chance
+from components.evaluation.log_checks.action_shares import MAX_GROUPS, _crossed, shares_chance
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies.ragged_rows import draw_per_row
 
@@ -61,7 +61,7 @@ def test_one_action_of_thousands_that_is_lost_is_seen():
     changed = np.ones(2000)
     changed[7] = 0.0
     log = drawn(1, 2000, 4, n=60_000, changed=changed)
-    assert MOST_GROUPS < 2000 and chance(log) < 1e-4
+    assert MAX_GROUPS < 2000 and chance(log) < 1e-4
 
 
 def test_many_actions_shown_a_little_more_often_are_seen():

@@ -10,7 +10,7 @@ from components.evaluation import assess
 from components.evaluation.breakdowns import element_effects, segment_lifts
 from components.evaluation.logged_decisions import logged_decisions
 from components.evaluation.outcomes import metrics, outcomes_of
-from components.evaluation.reports.evaluation_report import page, picture
+from components.evaluation.reports.evaluation_report import interval_chart, page
 from components.settings.sections import EvaluationConfig
 from tests.components.evaluation.logs import KnownLog, known_log
 
@@ -50,7 +50,7 @@ def by_name(found) -> dict:
 def test_rewards_beyond_the_click():
     known = known_log(0, n=8000)
     table = impressions(known)
-    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, 200, 0))
+    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=200, seed=0))
     assert set(found) == {
         "cvr", "revenue_per_impression", "cost_per_conversion", "roi", "cost_per_click", "negative_feedback",
     }  # fmt: skip
@@ -68,7 +68,7 @@ def test_rewards_beyond_the_click():
 def test_a_metric_without_events_has_no_number():
     known = known_log(0, n=500)
     table = impressions(known).assign(feedback=None)
-    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, 100, 0))
+    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=100, seed=0))
     assert "negative_feedback" not in found
     assert found["cvr"].target is None and "events" in found["cvr"].note
 
@@ -118,15 +118,15 @@ def test_the_whole_assessment_and_its_page():
     creatives = pd.DataFrame(
         {"creative_id": known.log.action_names, "template": np.tile(["badge", "plain"], 6), "headline": "same"}
     )
-    found = assess(known.log, known.target, QUICK, None, impressions(known), creatives)
+    found = assess(known.log, known.target, None, QUICK, impressions=impressions(known), creatives=creatives)
     assert {it.kind for it in found.elements} == {"template"}, "an element with one level teaches nothing"
     text = page(found, truth=known.truth(known.target))
-    for heading in ("## Trust card", "## Log integrity", "## Other rewards", "## Effect per element"):
+    for heading in ("## Trust card", "## Log integrity", "## Other metrics", "## Effect per element"):
         assert heading in text
     assert f"{known.truth(known.target):.6f}" in text
     assert max(len(line) for line in found.evaluation.to_text().splitlines()[3:]) <= 80
-    png = picture(found.evaluation, known.truth(known.target))
-    assert png.startswith(b"\x89PNG") and png == picture(found.evaluation, known.truth(known.target))
+    png = interval_chart(found.evaluation, known.truth(known.target))
+    assert png.startswith(b"\x89PNG") and png == interval_chart(found.evaluation, known.truth(known.target))
 
 
 def test_a_broken_log_abstains_and_says_why():
@@ -134,7 +134,7 @@ def test_a_broken_log_abstains_and_says_why():
     table = impressions(known)
     early = table.assign(conversion_timestamp=table["conversion_timestamp"] - pd.Timedelta("2h"))
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    found = assess(known.log, known.target, QUICK, None, early, creatives)
+    found = assess(known.log, known.target, None, QUICK, impressions=early, creatives=creatives)
     assert found.evaluation.verdict == "abstain"
     assert any("come before their impression" in reason for reason in found.evaluation.reasons)
 
@@ -144,9 +144,9 @@ def test_quarantine_that_skews_the_arms_abstains():
     table = impressions(known)
     lost = pd.DataFrame({"creative_id": ["a3"] * 120})
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    found = assess(known.log, known.target, QUICK, None, table, creatives, lost)
+    found = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives, quarantine=lost)
     assert found.evaluation.verdict == "abstain"
-    assert any("quarantine took" in reason and "a3" in reason for reason in found.evaluation.reasons)
+    assert any("are in quarantine" in reason and "a3" in reason for reason in found.evaluation.reasons)
 
 
 def test_bots_are_counted_and_kept():
@@ -157,6 +157,6 @@ def test_bots_are_counted_and_kept():
     shopper[clicked] = "machine"
     table = table.assign(shopper_id=shopper)
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    kept = assess(known.log, known.target, QUICK, None, table, creatives).evaluation
+    kept = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives).evaluation
     bots = next(it for it in kept.findings if it.kind == "bots")
-    assert kept.n == 3000 and bots.severity == "notice" and "1 shoppers look like bots" in bots.words
+    assert kept.n == 3000 and bots.severity == "notice" and "1 shoppers look like bots" in bots.message

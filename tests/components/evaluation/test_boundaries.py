@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from components.evaluation.gate.boundaries import RESERVE, Boundary, checkpoints, lower_bound, planned_lower
+from components.evaluation.gate.boundaries import ANYTIME_SHARE, Boundary, checkpoints, lower_bound, planned_lower
 from components.evaluation.gate.evidence import GateEvidence, gate_evidence, gate_reasons
 from components.evaluation.gate.ledger import Ledger
 from components.evaluation.gate.lift_bound import SCALE_ROWS, LiftRows, Moments, lift_sums
@@ -32,7 +32,7 @@ def two_actions(seed: int, n: int, lift: float = 0.0, rate: float = 0.05) -> Lif
 def test_the_planned_bound_by_hand():
     """400 judged rows with mean 0.1 and variance 0.04, a quarter of the plan: z / sqrt(1/4) standard errors of 0.01."""
     moments = Moments(500, 400, 40.0, 400 * (0.04 + 0.01), 0.5, 400.0, 1.0, 40.0, 1.0, 40)
-    z = norm.isf((1 - RESERVE) * ALPHA / 2)
+    z = norm.isf((1 - ANYTIME_SHARE) * ALPHA / 2)
     assert planned_lower(moments, ALPHA, 2000) == pytest.approx(0.1 - 2 * z * 0.01)
 
 
@@ -84,8 +84,8 @@ def test_looks_after_the_planned_end_judge_the_log_as_it_stood_there():
     replayed = GateEvidence.from_dict(json.loads(json.dumps(later.to_dict(), allow_nan=False)))
     bounds = [lower_bound(it.sums, it.path, ALPHA, boundary) for it in (at_end, later, replayed)]
     assert bounds[0].value == pytest.approx(bounds[1].value, rel=1e-9) and bounds[1] == bounds[2]
-    assert "after the planned end" in bounds[1].words and "after the planned end" not in bounds[0].words
-    assert "15,000 of 15,000 planned impressions" in bounds[0].words
+    assert "after the planned end" in bounds[1].description and "after the planned end" not in bounds[0].description
+    assert "15,000 of 15,000 planned impressions" in bounds[0].description
     assert gate_reasons(later, ALPHA, 0.0, boundary)[1][0].startswith("the lower bound of the lift at 15,000")
 
 
@@ -93,13 +93,15 @@ def test_few_rewards_or_one_heavy_row_fall_back_to_the_anytime_bound_in_words():
     boundary = Boundary("planned", 20_000)
     (few,) = lift_sums(two_actions(0, 1000), np.array([1000]))
     bound = lower_bound(few, (), ALPHA, boundary)
-    assert bound.value == few.lower(RESERVE * ALPHA) < few.lower(ALPHA)
-    assert "rewarded impressions, below 100" in bound.words and "10% of the error probability" in bound.words
+    assert bound.value == few.lower(ANYTIME_SHARE * ALPHA) < few.lower(ALPHA)
+    assert (
+        "rewarded impressions, below 100" in bound.description and "10% of the error probability" in bound.description
+    )
     rows = two_actions(0, 20_000)
     weight = rows.baseline_weight.copy()
     weight[np.flatnonzero(rows.reward == 0)[-1]] = 30.0
     (heavy,) = lift_sums(replace(rows, baseline_weight=weight, scale=30.0), np.array([20_000]))
-    assert "one impression can make up" in lower_bound(heavy, (), ALPHA, boundary).words
+    assert "one impression can make up" in lower_bound(heavy, (), ALPHA, boundary).description
 
 
 def test_a_last_look_can_be_planned_at_round_numbers():

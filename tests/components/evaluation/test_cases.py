@@ -86,7 +86,7 @@ def test_a_claim_that_depends_on_contexts_is_held_to_what_it_allows(tmp_path):
     noise = np.random.default_rng(1).uniform(0.9, 1.1, len(log))
     found = evaluated(tmp_path, log.assign(propensity=log["propensity"] * noise), target)
     assert "propensity_bound" in critical(found)
-    words = next(it.words for it in found.findings if it.kind == "propensity_bound")
+    words = next(it.message for it in found.findings if it.kind == "propensity_bound")
     assert "arm 0 in 29." in words and "arm 1 in " in words and "arm 4" not in words
     assert "with a propensity of 0.18 to 0.22" in words
 

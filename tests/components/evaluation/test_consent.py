@@ -1,4 +1,4 @@
-"""A shopper who refused consent teaches nothing: without their rows every model has the same bytes."""
+"""A shopper who refused consent consent nothing: without their rows every model has the same bytes."""
 
 from dataclasses import replace
 
@@ -127,15 +127,15 @@ def test_reward_models_are_the_same_bytes(both):
     for tables, _, built, interest in both:
         log, target = judged_log(tables, built, interest)
         inputs, models = fit_reward_models(log, (target,), ("boosted",), 2, 0)
-        taught = log.taught
-        pairs = spread(taught, log.offsets)
+        consenting = log.consenting
+        pairs = spread(consenting, log.offsets)
         fits = [part.tobytes() for fit in models["logistic"].fits for part in vars(fit).values()]
         shown = {name: models[name].predicted[pairs] for name in models}
         losses = {name: model.log_loss for name, model in models.items()}
-        fitted.append(((fits, best(models).name, inputs.fold[taught].tobytes()), shown, losses))
+        fitted.append(((fits, best(models).name, inputs.fold[consenting].tobytes()), shown, losses))
         others = [models[name].predicted[~pairs] for name in models]
         assert all(np.allclose(each, PRIOR, rtol=1e-12) for each in others)
-    assert (~taught).sum() == 0 and len(others[0]) == 0  # the second log has no refuser
+    assert (~consenting).sum() == 0 and len(others[0]) == 0  # the second log has no refuser
     (first, shown, losses), (second, again, losses_again) = fitted
     assert first == second
     np.testing.assert_array_equal(shown["boosted"], again["boosted"])
@@ -151,14 +151,14 @@ def test_estimated_shares_of_groups_are_the_same_without_refusers(both):
         alike = np.arange(len(log.action_names), dtype=float)[:, None] % 4
         embedding = embed(replace(log, action_features=alike), 0)
         assert embedding.estimated
-        shares.append(embedding.logging[spread(log.taught, log.offsets)].tobytes())
+        shares.append(embedding.logging[spread(log.consenting, log.offsets)].tobytes())
     assert shares[0] == shares[1]
 
 
 def test_what_refusers_did_still_weighs_in_the_estimates():
     known = known_log(3)
-    log = replace(known.log, teaches=known.log.cluster % 4 != 0, prior=0.05)
-    flipped = np.where(log.teaches, log.reward, 1 - log.reward)
+    log = replace(known.log, consent=known.log.cluster % 4 != 0, prior=0.05)
+    flipped = np.where(log.consent, log.reward, 1 - log.reward)
     first, second = (evaluate(each, known.target, QUICK) for each in (log, log.with_reward(flipped, (0.0, 1.0))))
     values = [{it.estimator: it.interval.value for it in each.estimates} for each in (first, second)]
     assert values[1]["ips"] > values[0]["ips"] + 0.1
@@ -171,7 +171,7 @@ def test_doubly_robust_estimates_stay_unbiased_whatever_the_constant():
     for seed in range(12):
         known = known_log(seed, n=3000)
         for prior in (None, 0.5):
-            log = replace(known.log, teaches=known.log.cluster % 3 != 0, prior=prior)
+            log = replace(known.log, consent=known.log.cluster % 3 != 0, prior=prior)
             config = QUICK.model_copy(update={"reward_models": (), "clones": 2})
             found = {it.estimator: it.interval.value for it in evaluate(log, known.target, config).estimates}
             gaps.append(found["dr"] - known.truth(known.target))
@@ -180,18 +180,18 @@ def test_doubly_robust_estimates_stay_unbiased_whatever_the_constant():
 
 def test_a_log_of_refusers_alone_is_evaluated_without_a_model():
     known = known_log(5)
-    log = replace(known.log, teaches=np.zeros(known.log.n, dtype=bool))
+    log = replace(known.log, consent=np.zeros(known.log.n, dtype=bool))
     found = {it.estimator: it.interval for it in evaluate(log, known.target, QUICK).estimates}
     assert found["dr"].value == pytest.approx(found["ips"].value)  # q is 0 everywhere
 
 
 def test_the_constant_is_the_least_reward_unless_it_is_given():
     log = replace(known_log(1).log, reward_range=(-1.0, 3.0))
-    assert log.constant == -1.0
-    assert replace(log, prior=0.2).constant == 0.2
-    assert replace(log, prior=0.2).with_reward(log.reward, (0.0, 9.0)).constant == 0.0
-    some = replace(log, teaches=np.arange(log.n) % 2 == 0, prior=0.2).rows(np.array([3, 0, 0, 1]))
-    assert some.teaches.tolist() == [False, True, True, False] and some.prior == 0.2
+    assert log.constant_prediction == -1.0
+    assert replace(log, prior=0.2).constant_prediction == 0.2
+    assert replace(log, prior=0.2).with_reward(log.reward, (0.0, 9.0)).constant_prediction == 0.0
+    some = replace(log, consent=np.arange(log.n) % 2 == 0, prior=0.2).rows(np.array([3, 0, 0, 1]))
+    assert some.consent.tolist() == [False, True, True, False] and some.prior == 0.2
 
 
 def test_the_network_of_interest_is_the_same_bytes(both):

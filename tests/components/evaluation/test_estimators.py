@@ -93,7 +93,7 @@ def test_it_uses_the_model_as_its_record_says(name):
     first, other = (estimator(exact_log(model), cut) for model in models)
     same_terms = np.array_equal(first.residual, other.residual) and np.array_equal(first.direct, other.direct)
     assert same_terms == (estimator.model is ModelUse.NONE)
-    assert (first.value() == pytest.approx(other.value(), abs=1e-12)) == (estimator.model is not ModelUse.LEANS)
+    assert (first.value() == pytest.approx(other.value(), abs=1e-12)) == (estimator.model is not ModelUse.MEAN)
     if estimator.model is ModelUse.CORRECTED:
         assert uncut[0].value() == pytest.approx(ESTIMATORS["ips"](exact_log(models[0]), np.inf).value())
 
@@ -160,7 +160,9 @@ def mean_errors(seeds: int, kinds: int | None) -> dict[str, float]:
     errors: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for seed in range(seeds):
         known = known_log(seed, kinds=kinds)
-        for name, it in analyse(known.log, known.target, None, (), 2, seed).target.contributions.items():
+        for name, it in analyse(
+            known.log, known.target, None, models=(), folds=2, seed=seed
+        ).target.contributions.items():
             errors[name].append(it.value() - known.truth(known.target))
     return {name: abs(float(np.mean(error))) for name, error in errors.items()}
 

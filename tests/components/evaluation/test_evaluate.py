@@ -187,7 +187,7 @@ def test_an_estimator_of_ones_own_is_one_function_and_one_line(monkeypatch):
 
     known = known_log(2)
     before = evaluate(known.log, known.target, QUICK)
-    record = Estimator(blend, ModelUse.LEANS, FiniteBound.RESIDUALS, lambda cuts: np.append(cuts, np.inf))
+    record = Estimator(blend, ModelUse.MEAN, FiniteBound.RESIDUALS, lambda cuts: np.append(cuts, np.inf))
     monkeypatch.setitem(ESTIMATORS, "blend", record)
     evaluation = evaluate(known.log, known.target, QUICK)
     found, truth = evaluation.estimate("blend"), known.truth(known.target)

@@ -4,10 +4,10 @@ import pytest
 from components.evaluation.intervals.explained_noise import (
     Cells,
     JudgedRows,
-    evidence,
-    like,
-    like_values,
-    like_words,
+    curve_basis,
+    explained_noise,
+    level_basis,
+    number_basis,
 )
 
 
@@ -65,15 +65,15 @@ def test_the_statistic_is_the_sum_over_pairs(words):
     rows, true, _ = drawn(1, units=12, n=300, rate=0.2)
     cells = Cells.of(rows)
     column = np.array(list("abca") * 3, dtype=object) if words else np.where(np.arange(12) == 4, np.nan, true)
-    basis = like_words(column) if words else like_values(column, 3)
-    assert evidence(cells, basis).value == pytest.approx(naive(cells, basis), rel=1e-9)
+    basis = level_basis(column) if words else number_basis(column, 3)
+    assert explained_noise(cells, basis).value == pytest.approx(naive(cells, basis), rel=1e-9)
 
 
 def test_a_column_that_knows_the_true_rates_is_accused_as_often_as_the_level_says():
     chances = []
     for seed in range(300):
         rows, true, _ = drawn(seed)
-        chances.append(evidence(Cells.of(rows), like(true, rows.reward.sum())).chance)
+        chances.append(explained_noise(Cells.of(rows), curve_basis(true, rows.reward.sum())).chance)
     for level, fewest, most in ((0.5, 0.4, 0.6), (0.1, 0.055, 0.15), (0.01, 0.0, 0.03)):
         assert fewest <= np.mean(np.array(chances) < level) <= most
 
@@ -84,8 +84,8 @@ def test_a_column_of_the_past_is_hardly_ever_accused_and_one_of_the_judged_click
         rows, true, before = drawn(seed, units=240, n=20_000)
         cells, clicks = Cells.of(rows), rows.reward.sum()
         judged = rows.unit, rows.reward
-        past.append(evidence(cells, like(ctr(len(true), before), clicks)).chance)
-        whole.append(evidence(cells, like(ctr(len(true), before, judged), clicks)))
+        past.append(explained_noise(cells, curve_basis(ctr(len(true), before), clicks)).chance)
+        whole.append(explained_noise(cells, curve_basis(ctr(len(true), before, judged), clicks)))
     assert np.mean(np.array(past) < 0.01) <= 1 / 60
     assert np.mean([one.chance < 0.01 for one in whole]) >= 58 / 60
     assert 0.2 < np.mean([one.explained for one in whole]) < 0.6
@@ -94,18 +94,20 @@ def test_a_column_of_the_past_is_hardly_ever_accused_and_one_of_the_judged_click
 def test_it_matters_neither_on_which_scale_a_column_is_nor_how_often_a_cell_repeats_itself():
     rows, true, before = drawn(3)
     column, clicks = ctr(len(true), before, (rows.unit, rows.reward)), rows.reward.sum()
-    first = evidence(Cells.of(rows), like(column, clicks))
-    assert evidence(Cells.of(rows), like(np.exp(100 * column), clicks)).value == pytest.approx(first.value)
+    first = explained_noise(Cells.of(rows), curve_basis(column, clicks))
+    assert explained_noise(Cells.of(rows), curve_basis(np.exp(100 * column), clicks)).value == pytest.approx(
+        first.value
+    )
     parts = (rows.unit, rows.cell, rows.weight, rows.reward, rows.relative)
     twice = JudgedRows(*(np.concatenate([part, part]) for part in parts))
-    assert evidence(Cells.of(twice), like(column, clicks)).value == pytest.approx(first.value)
+    assert explained_noise(Cells.of(twice), curve_basis(column, clicks)).value == pytest.approx(first.value)
 
 
 def test_few_units_cannot_tell_and_no_clicks_say_nothing():
     rows, true, _ = drawn(5, units=4)
-    few = evidence(Cells.of(rows), like(ctr(4, (rows.unit, rows.reward)), rows.reward.sum()))
-    assert not few.could_tell(0.01)
+    few = explained_noise(Cells.of(rows), curve_basis(ctr(4, (rows.unit, rows.reward)), rows.reward.sum()))
+    assert not few.has_power(0.01)
     silent = JudgedRows(rows.unit, rows.cell, rows.weight, np.zeros_like(rows.reward), rows.relative)
-    assert evidence(Cells.of(silent), like(true, 0.0)).chance >= 0.5
+    assert explained_noise(Cells.of(silent), curve_basis(true, 0.0)).chance >= 0.5
     alone = JudgedRows(np.arange(9), np.arange(9), np.ones(9), np.ones(9), np.ones(9))
-    assert not evidence(Cells.of(alone), like(np.arange(9.0), 9.0)).could_tell(0.05)
+    assert not explained_noise(Cells.of(alone), curve_basis(np.arange(9.0), 9.0)).has_power(0.05)

@@ -9,7 +9,7 @@ import pytest
 from components.evaluation.log_checks.implied_propensities import implied_logging
 from components.evaluation.log_checks.integrity import check_propensities, check_weights
 from components.evaluation.log_checks.rounding import rounding_of
-from components.evaluation.log_checks.row_checks import Trail, bot_like, check_shoppers, check_trail
+from components.evaluation.log_checks.row_checks import LogRows, bot_like, check_rows, check_shoppers
 from components.evaluation.logged_decisions import LoggedDecisions
 from tests.components.evaluation.logs import KnownLog, known_log
 
@@ -33,7 +33,7 @@ def test_propensities_out_of_range():
     wrong = known.log.propensity.copy()
     wrong[:3] = [0.0, np.nan, 1.5]
     found = check_propensities(replace(known.log, propensity=wrong))
-    assert found[0].severity == "critical" and "3 impressions" in found[0].words and "'0'" in found[0].words
+    assert found[0].severity == "critical" and "3 impressions" in found[0].message and "'0'" in found[0].message
 
 
 def test_propensities_that_do_not_sum():
@@ -120,7 +120,7 @@ def test_no_distribution_is_implied_where_propensities_vary_or_do_not_sum_to_1()
 def test_uniform_claims_are_held_against_every_action_set():
     log = with_sets(SETS, lambda actions, place: 1 / len(actions))
     found = {it.kind: it for it in check_propensities(log)}
-    assert found["sample_ratio"].severity == "critical" and "a 6" in found["sample_ratio"].words
+    assert found["sample_ratio"].severity == "critical" and "a 6" in found["sample_ratio"].message
     honest = {actions: [1 / len(actions)] * len(actions) for actions in SETS}
     kept = check_propensities(with_sets(honest, lambda actions, place: 1 / len(actions)))
     assert not any(it.severity == "critical" for it in kept)
@@ -129,7 +129,7 @@ def test_uniform_claims_are_held_against_every_action_set():
 def test_an_arm_of_a_claimed_uniform_log_that_never_arrives():
     shares = {("a", "b", "c", "d"): [1 / 3, 1 / 3, 1 / 3, 0.0]}
     found = {it.kind: it for it in check_propensities(with_sets(shares, lambda actions, place: 0.25))}
-    assert found["support"].severity == "critical" and "such as d" in found["support"].words
+    assert found["support"].severity == "critical" and "such as d" in found["support"].message
 
 
 def test_one_sided_checks_of_clean_logs_keep_quiet_and_see_a_stale_policy():
@@ -181,9 +181,9 @@ def test_a_dominating_row_is_inconclusive():
     assert found[0].kind == "mean_weight" and found[0].severity == "inconclusive"
 
 
-def trail(n: int = 2000, seed: int = 0) -> Trail:
+def trail(n: int = 2000, seed: int = 0) -> LogRows:
     generator = np.random.default_rng(seed)
-    return Trail(
+    return LogRows(
         impression=np.arange(n).astype(str).astype(object),
         timestamp=np.datetime64("2026-01-01", "us") + np.sort(generator.integers(0, 10**12, n)).astype("m8[us]"),
         shopper=generator.integers(0, 400, n).astype(str).astype(object),
@@ -194,8 +194,8 @@ def trail(n: int = 2000, seed: int = 0) -> Trail:
     )
 
 
-def alarms(it: Trail) -> set[str]:
-    return {found.kind for found in check_trail(it) if found.severity == "critical"}
+def alarms(it: LogRows) -> set[str]:
+    return {found.kind for found in check_rows(it) if found.severity == "critical"}
 
 
 def test_a_clean_trail_keeps_quiet():
@@ -238,7 +238,7 @@ def test_quarantine_alike_for_all_actions_is_so_only_beside_the_rows_that_are_ju
     lost = np.random.default_rng(1).random(4000) < 0.03
     judged = np.arange(4000) >= 2000
 
-    def beside(rows: np.ndarray) -> Trail:
+    def beside(rows: np.ndarray) -> LogRows:
         own = replace(clean, action=action.astype(str).astype(object))
         kept = {name: getattr(own, name)[judged & ~lost] for name in own.__dataclass_fields__ if name != "quarantined"}
         return replace(own, **kept, quarantined=pd.Series(own.action[rows]).value_counts())
@@ -252,12 +252,12 @@ def test_whole_days_are_coarse_and_not_doubled():
     clean = trail()
     days = clean.timestamp.astype("datetime64[D]").astype("datetime64[us]")
     daily = replace(clean, timestamp=np.sort(days), shopper=np.array(["s1"] * 2000, dtype=object))
-    found = {it.kind: it for it in check_trail(daily)}
+    found = {it.kind: it for it in check_rows(daily)}
     assert found["duplicates"].severity == "ok"
-    assert found["coarse_times"].severity == "notice" and "whole days" in found["coarse_times"].words
+    assert found["coarse_times"].severity == "notice" and "whole days" in found["coarse_times"].message
     twice = replace(daily, impression=np.where(np.arange(2000) == 9, "8", daily.impression).astype(object))
     assert "duplicates" in alarms(twice)
-    assert "coarse_times" not in {it.kind for it in check_trail(clean)}
+    assert "coarse_times" not in {it.kind for it in check_rows(clean)}
 
 
 def test_rows_of_unknown_shoppers_at_one_second_are_not_doubled():
@@ -286,12 +286,12 @@ def test_unknown_shoppers_are_no_bot_and_are_counted():
     shopper[:900], click[:900:3] = "", 1
     anonymous = replace(clean, shopper=shopper, click=click)
     assert not bot_like(anonymous)[:900].any()
-    found = {it.kind: it for it in check_trail(anonymous)}
-    assert found["unknown_shoppers"].severity == "notice" and "900 of 2,000" in found["unknown_shoppers"].words
+    found = {it.kind: it for it in check_rows(anonymous)}
+    assert found["unknown_shoppers"].severity == "notice" and "900 of 2,000" in found["unknown_shoppers"].message
 
 
 def test_the_shopper_with_most_rows_is_named():
     found = {it.kind: it for it in check_shoppers(np.array(["a"] * 3 + ["b"] * 6 + [None], dtype=object))}
-    assert found["shopper_share"].words == "shopper 'b' has 60.0% of the impressions"
+    assert found["shopper_share"].message == "shopper 'b' has 60.0% of the impressions"
     assert found["shopper_share"].severity == "notice" and found["shopper_share"].share == 0.6
-    assert "shopper_id is null" in found["unknown_shoppers"].words
+    assert "shopper_id is null" in found["unknown_shoppers"].message

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.assess import gate_on
-from components.evaluation.held_out import HeldOut, consenting, later_than, without
-from components.evaluation.judging import bots_before, judge
+from components.evaluation.assess import pooled_gate_evidence
+from components.evaluation.held_out import HeldOut, rows_from, with_consent, without_shoppers
+from components.evaluation.judging import JudgingTables, bot_like_shoppers, judge
 from components.evaluation.log_checks.integrity import Finding
 from components.evaluation.rewards import REWARDS
 from components.features.time_splits import Splits
@@ -43,19 +43,22 @@ def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd
     return held, {"impressions": table.assign(logging_policy=names), "creatives": creatives}
 
 
-def judged(known: KnownLog, names: np.ndarray, charge: float = 0.0, lost: pd.DataFrame | None = None):
+def judging_tables(tables: dict[str, pd.DataFrame], findings: tuple[Finding, ...] = ()) -> JudgingTables:
+    quarantined = pd.DataFrame({"creative_id": [], "logging_policy": []})
+    return JudgingTables(REWARDS["click"], tables["creatives"], tables, quarantined, findings)
+
+
+def judged(known: KnownLog, names: np.ndarray, unlogged_share: float = 0.0):
     held, tables = tables_of(known, names)
-    lost = pd.DataFrame({"creative_id": [], "logging_policy": []}) if lost is None else lost
-    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": REWARDS["click"]}
-    return judge(held, known.target, np.full(known.log.n, charge), QUICK, **more)
+    return judge(held, known.target, np.full(known.log.n, unlogged_share), QUICK, judging_tables(tables))
 
 
 def test_the_bound_pools_the_rows_of_all_logging_policies_and_estimates_stay_apart():
     known = known_log(5, n=6000)
     names = np.where(np.arange(6000) % 4 == 0, "small", "large")
     found = judged(known, names)
-    assert list(found.logs) == ["large", "small"]
-    assert [it.evaluation.n for it in found.logs.values()] == [4500, 1500]
+    assert list(found.assessments) == ["large", "small"]
+    assert [it.evaluation.n for it in found.assessments.values()] == [4500, 1500]
     assert found.gate.impressions == 6000
     alone = judged(known, np.full(6000, "one"))
     assert found.gate.lower_bound(ALPHA) == pytest.approx(alone.gate.lower_bound(ALPHA))
@@ -71,15 +74,18 @@ def test_one_broken_log_among_them_leaves_no_bound():
     broken = replace(known, log=replace(log, logging=wrong, propensity=wrong[log.logged]))
     found = judged(broken, names)
     assert found.gate is None
-    assert any("a test" in words for words in found.broken()) and not any("sound" in words for words in found.broken())
+    assert any("a test" in finding for finding in found.critical_findings())
+    assert not any("sound" in finding for finding in found.critical_findings())
 
 
-def test_what_new_creatives_get_is_charged_to_the_bound_as_if_it_earned_nothing():
+def test_the_bound_counts_the_share_of_new_creatives_as_if_it_earned_nothing():
     known = known_log(6, n=8000)
     log = known.log
     bounds = {
-        charge: gate_on(log, known.target, None, np.full(log.n, charge), impressions(known), QUICK).lower_bound(ALPHA)
-        for charge in (0.0, 0.1, 1.0)
+        share: pooled_gate_evidence(
+            log, known.target, None, QUICK, unlogged_share=np.full(log.n, share), impressions=impressions(known)
+        ).lower_bound(ALPHA)
+        for share in (0.0, 0.1, 1.0)
     }
     value = known.truth(known.target)
     assert bounds[0.0] - bounds[0.1] == pytest.approx(0.1 * value, rel=0.3)
@@ -103,24 +109,22 @@ def rows_at(days: list[int]) -> HeldOut:
 def test_a_champion_is_not_judged_on_rows_that_it_learned_from():
     rows = rows_at([1, 2, 3, 4])
     until = int(pd.Timestamp("2026-01-04", tz="UTC").value // 1000)
-    kept = later_than(rows, until)
+    kept = rows_from(rows, until)
     assert kept.impressions["impression_id"].tolist() == ["i3", "i4"]
     assert kept.pairs["impression_id"].tolist() == ["i3", "i3", "i4", "i4"]
     assert kept.offsets.tolist() == [0, 2, 4] and kept.baseline.tolist() == [4, 5, 6, 7]
-    assert later_than(rows, 0) is rows
-    none = later_than(rows, until * 2)
+    assert rows_from(rows, 0) is rows
+    none = rows_from(rows, until * 2)
     assert len(none.impressions) == 0 and none.offsets.tolist() == [0]
 
 
 def test_without_any_row_there_is_no_log_and_no_bound():
     known = known_log(5, n=600)
     held, tables = tables_of(known, np.full(600, "one"))
-    none = later_than(held, 2**62)
-    lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
+    none = rows_from(held, 2**62)
     nothing = np.zeros(0)
-    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": REWARDS["click"]}
-    found = judge(none, nothing, nothing, QUICK, **more)
-    assert found.logs == {} and found.gate is None
+    found = judge(none, nothing, nothing, QUICK, judging_tables(tables))
+    assert found.assessments == {} and found.gate is None
 
 
 def test_bots_are_told_by_what_they_did_before_the_judged_rows():
@@ -129,17 +133,17 @@ def test_bots_are_told_by_what_they_did_before_the_judged_rows():
     table = impressions(known)
     shopper = table["shopper_id"].to_numpy(dtype=object).copy()
     shopper[np.flatnonzero(known.log.reward)[:40]] = "machine"
-    assert bots_before(table.assign(shopper_id=shopper)) == {"machine"}
-    assert bots_before(table) == frozenset()
+    assert bot_like_shoppers(table.assign(shopper_id=shopper)) == {"machine"}
+    assert bot_like_shoppers(table) == frozenset()
     rows = rows_at([1, 2, 3, 4])
-    assert without(rows, frozenset({"s1"})).impressions["shopper_id"].tolist() == ["s0", "s0"]
-    assert without(rows, frozenset()) is rows
+    assert without_shoppers(rows, frozenset({"s1"})).impressions["shopper_id"].tolist() == ["s0", "s0"]
+    assert without_shoppers(rows, frozenset()) is rows
 
 
 def test_who_refused_consent_chooses_nothing_about_a_policy():
     rows = rows_at([1, 2, 3, 4])
     asked = HeldOut(rows.impressions.assign(consent=[True, False, True, True]), *(rows.pairs, rows.offsets, None))
-    assert consenting(asked).impressions["impression_id"].tolist() == ["i1", "i3", "i4"]
+    assert with_consent(asked).impressions["impression_id"].tolist() == ["i1", "i3", "i4"]
 
 
 def test_the_log_is_cut_once_and_each_part_knows_when_it_begins():
@@ -152,9 +156,6 @@ def test_a_leaked_column_leaves_no_bound_whatever_the_policy():
     known = known_log(5, n=3000)
     held, tables = tables_of(known, np.full(3000, "one"))
     leaked = Finding("leakage", "critical", "creatives.feature_ctr explains more than the past can know")
-    lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
-    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "findings": (leaked,)}
-    more["reward"] = REWARDS["click"]
-    found = judge(held, known.target, np.zeros(3000), QUICK, **more)
-    assert found.gate is None and "feature_ctr" in found.broken()[0]
-    assert found.logs["one"].evaluation.verdict == "abstain"
+    found = judge(held, known.target, np.zeros(3000), QUICK, judging_tables(tables, (leaked,)))
+    assert found.gate is None and "feature_ctr" in found.critical_findings()[0]
+    assert found.assessments["one"].evaluation.verdict == "abstain"

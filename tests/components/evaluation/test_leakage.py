@@ -50,7 +50,7 @@ def planted(tables, name, key, rows, **columns):
 
 
 def accused(tables, judged):
-    return [it.words.split()[0] for it in leakage_findings(tables, judged) if it.severity == "critical"]
+    return [it.message.split()[0] for it in leakage_findings(tables, judged) if it.severity == "critical"]
 
 
 @pytest.fixture(scope="module", params=[0, 1])
@@ -62,8 +62,8 @@ def test_honest_columns_are_named_as_such(log):
     tables, _, judged = log
     (finding,) = leakage_findings(tables, judged)
     assert finding.severity == "ok"
-    assert "creatives.feature_prior, creatives.feature_style" in finding.words
-    assert "feature_same" not in finding.words  # a column that never varies tells nothing
+    assert "creatives.feature_prior, creatives.feature_style" in finding.message
+    assert "feature_same" not in finding.message  # a column that never varies tells nothing
 
 
 def test_a_ctr_of_the_whole_log_is_accused_in_words_that_say_what_to_do(log):
@@ -71,8 +71,8 @@ def test_a_ctr_of_the_whole_log_is_accused_in_words_that_say_what_to_do(log):
     findings = leakage_findings(planted(tables, "creatives", "creative_id", rows), judged)
     (finding,) = (it for it in findings if it.severity == "critical")
     assert finding.kind == "leakage"
-    assert finding.words.startswith("creatives.feature_ctr explains about ")
-    assert "per creative" in finding.words and "features_from" in finding.words
+    assert finding.message.startswith("creatives.feature_ctr explains about ")
+    assert "per creative" in finding.message and "features_from" in finding.message
     assert 0.2 < finding.share <= 1
 
 
@@ -133,4 +133,4 @@ def test_where_too_little_is_known_it_says_so(log):
     few = judged[judged["creative_id"].isin(tables["creatives"]["creative_id"].iloc[:3])]
     (finding,) = leakage_findings(tables, few)
     assert finding.severity == "inconclusive"
-    assert "too few" in finding.words
+    assert "too few" in finding.message

@@ -10,15 +10,15 @@ from scipy.stats import binom, norm
 from components.evaluation.gate.evidence import gate_evidence
 from components.evaluation.gate.lift_bound import (
     LOG_PRIOR,
-    MOST_STAKE,
+    MAX_STAKE,
     SCALE_ROWS,
     LiftRows,
     lift_rates,
     lift_rows,
     lift_sums,
-    lower_from,
     lower_lift,
-    outcomes,
+    mixture_lower_bound,
+    pseudo_outcomes,
 )
 from components.evaluation.logged_decisions import Covered, LoggedDecisions, cover
 from tests.components.evaluation.logs import known_log
@@ -49,7 +49,7 @@ def naive_growth(log: LoggedDecisions, target: np.ndarray, baseline: np.ndarray)
     scale = max(1.0, max(baseline[pair] / log.logging[pair] for pair in range(log.offsets[SCALE_ROWS])))
     distances = [(log.weight(target)[i] - log.weight(baseline)[i]) ** 2 for i in range(SCALE_ROWS)]
     rates = lift_rates(lift_rows(log, target, baseline))
-    assert rates.max() <= MOST_STAKE / scale and rates[0] == pytest.approx(3e-4 / np.mean(distances))
+    assert rates.max() <= MAX_STAKE / scale and rates[0] == pytest.approx(3e-4 / np.mean(distances))
     growth, total, earned, possible = np.zeros(len(rates)), 0.0, 0.0, 0.0
     for i in range(log.n):
         pairs = range(log.offsets[i], log.offsets[i + 1])
@@ -95,8 +95,8 @@ def test_the_outcome_is_unbiased_whatever_the_guess():
         for reward, chance in ((1.0, known.rate[shown]), (0.0, 1 - known.rate[shown])):
             other = replace(log, logged=shown, propensity=log.logging[shown], reward=np.full(log.n, reward))
             rows = lift_rows(other, known.target, champion)
-            made = outcomes(replace(rows, score=0 * rows.score, score_lift=0 * rows.score_lift))
-            expected += log.logging[shown] * chance * (made.surprise + made.expected)
+            made = pseudo_outcomes(replace(rows, score=0 * rows.score, score_lift=0 * rows.score_lift))
+            expected += log.logging[shown] * chance * (made.correction + made.expected)
     assert expected == pytest.approx(log.expected(known.rate, known.target) - log.expected(known.rate, champion))
 
 
@@ -104,18 +104,18 @@ def test_the_bound_by_hand():
     """One rate: log(p) + growth - slope m = log(1 / alpha). All rates alike: the prior sums to 1."""
     growth = np.full(24, -np.inf)
     growth[7] = 9.0
-    assert lower_from(np.full(24, 50.0), growth, 0.05) == pytest.approx((9.0 + LOG_PRIOR[7] - np.log(20)) / 50)
-    assert lower_from(np.full(24, 50.0), np.full(24, 9.0), 0.05) == pytest.approx((9.0 - np.log(20)) / 50)
+    assert mixture_lower_bound(np.full(24, 50.0), growth, 0.05) == pytest.approx((9.0 + LOG_PRIOR[7] - np.log(20)) / 50)
+    assert mixture_lower_bound(np.full(24, 50.0), np.full(24, 9.0), 0.05) == pytest.approx((9.0 - np.log(20)) / 50)
     assert logsumexp(LOG_PRIOR) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_guess_by_hand():
     """Rows with w - b = 1 and score 1: the factor is the mean of earlier rewards, grown by i / (i + 100)."""
     ones = np.ones(4)
-    made = outcomes(LiftRows.from_weights(2 * ones, ones, np.array([1.0, 0.0, 1.0, 0.0]), 1.0, 2.0))
-    assert made.surprise == pytest.approx([1.0, -1 / 101, 1 - 0.5 * 2 / 102, -2 / 3 * 3 / 103])
-    held = outcomes(LiftRows.from_weights(2 * ones, ones, np.array([1.0, 1.0, 1.0, 1.0]), 1.0, 1000.0))
-    assert held.surprise[1:] == pytest.approx(1 - 1 / 1000)  # so that q w <= 1 for the largest weight
+    made = pseudo_outcomes(LiftRows.from_weights(2 * ones, ones, np.array([1.0, 0.0, 1.0, 0.0]), 1.0, 2.0))
+    assert made.correction == pytest.approx([1.0, -1 / 101, 1 - 0.5 * 2 / 102, -2 / 3 * 3 / 103])
+    held = pseudo_outcomes(LiftRows.from_weights(2 * ones, ones, np.array([1.0, 1.0, 1.0, 1.0]), 1.0, 1000.0))
+    assert held.correction[1:] == pytest.approx(1 - 1 / 1000)  # so that q w <= 1 for the largest weight
 
 
 def test_a_look_at_a_longer_log_gives_the_bound_of_the_shorter_one():
@@ -228,15 +228,15 @@ def test_mass_on_actions_that_were_never_shown_earns_nothing_whatever_the_model_
     pair = (keep[:, None] * 6 + np.arange(6)).ravel()
     log = replace(log, logging=chance, propensity=chance[log.logged]).rows(keep)
     target, known_mass = known.target[pair], np.where(shown, known.target, 0.0)[pair]
-    made, alone = (outcomes(lift_rows(log, policy, None)).expected for policy in (target, known_mass))
+    made, alone = (pseudo_outcomes(lift_rows(log, policy, None)).expected for policy in (target, known_mass))
     assert made == pytest.approx(alone) and (target != known_mass).any()
 
 
 def test_mass_that_a_baseline_lacks_is_charged_as_if_it_earned_the_most():
     known = known_log(3, n=2000)
     rows = lift_rows(known.log, known.target, 0.7 * champion_of(known.log))
-    assert rows.charge == pytest.approx(0.3)
-    assert lift_rows(known.log, known.target, known.log.logging).charge == pytest.approx(0.0)
+    assert rows.unsupported_mass == pytest.approx(0.3)
+    assert lift_rows(known.log, known.target, known.log.logging).unsupported_mass == pytest.approx(0.0)
 
 
 def test_rows_of_two_logging_policies_share_one_bound():

@@ -39,8 +39,8 @@ def test_words_of_the_context_are_coded_by_the_rows_that_teach():
     assert two_rows(creatives, context=context).context.ravel().tolist() == [0, 1]
     log = two_rows(creatives, context=context, consent=np.array([False, True]), prior=0.3)
     assert log.context.ravel().tolist() == [-1, 0]
-    assert log.taught.tolist() == [False, True] and log.constant == 0.3
-    assert two_rows(creatives).taught.tolist() == [True, True]
+    assert log.consenting.tolist() == [False, True] and log.constant_prediction == 0.3
+    assert two_rows(creatives).consenting.tolist() == [True, True]
 
 
 def test_rows_without_a_shopper_are_clusters_of_their_own():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from components.contract.card import DatasetCard
 from components.contract.schema import TABLES
-from components.evaluation.held_out import HeldOut, final, not_final
-from components.evaluation.judging import judge
+from components.evaluation.held_out import HeldOut, rewards_not_final, with_final_reward
+from components.evaluation.judging import JudgingTables, judge
 from components.evaluation.log_checks.traffic import traffic_of
 from components.evaluation.logged_decisions import logged_decisions
 from components.evaluation.rewards import REWARDS, logged_rewards, reward_of
@@ -142,11 +142,13 @@ def test_rows_that_are_not_final_are_left_out_and_counted():
     reward = np.arange(600) % 7 * 1.0
     reward[500:] = np.nan
     rows, _, _ = held(reward)
-    (told,) = not_final(rows)
+    (told,) = rewards_not_final(rows)
     assert (told.kind, told.severity) == ("rewards_not_final", "notice")
-    assert told.words.startswith("100 impressions (16.7%) are left out")
-    assert final(rows).impressions["reward"].tolist() == reward[:500].tolist()
-    assert not_final(final(rows)) == () and final(final(rows)).pairs.equals(final(rows).pairs)
+    assert told.message.startswith("100 impressions (16.7%) are left out")
+    assert with_final_reward(rows).impressions["reward"].tolist() == reward[:500].tolist()
+    assert rewards_not_final(with_final_reward(rows)) == () and with_final_reward(with_final_reward(rows)).pairs.equals(
+        with_final_reward(rows).pairs
+    )
 
 
 def test_the_logs_carry_the_chosen_reward_and_its_range_and_models_keep_their_own_prior():
@@ -169,13 +171,15 @@ def test_where_too_few_rewards_are_final_evaluation_abstains_and_says_why():
     reward = np.where(np.arange(6000) < 100, 40.0 * known.log.reward, np.nan)
     rows = replace(rows, impressions=rows.impressions.assign(reward=reward))
     lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
-    more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": REVENUE}
-    left = final(rows)
+    more = JudgingTables(REVENUE, tables["creatives"], tables, lost, rewards_not_final(rows))
+    left = with_final_reward(rows)
     pairs = left.offsets[-1]
-    found = judge(left, known.target[:pairs], np.zeros(100), QUICK, findings=not_final(rows), **more)
-    evaluation = found.logs["one"].evaluation
+    found = judge(left, known.target[:pairs], np.zeros(100), QUICK, more)
+    evaluation = found.assessments["one"].evaluation
     assert evaluation.verdict == "abstain"
-    assert "notice: 5,900 impressions (98.3%) are left out, for their rewards are not final yet" in evaluation.reasons
+    assert (
+        "notice: 5,900 impressions (98.3%) are left out because their rewards are not final yet" in evaluation.reasons
+    )
 
 
 def test_the_bound_of_a_reward_scales_with_it():
@@ -186,10 +190,10 @@ def test_the_bound_of_a_reward_scales_with_it():
         rows, tables = tables_of(known, np.full(6000, "one"))
         rows = replace(rows, impressions=rows.impressions.assign(reward=factor * known.log.reward))
         lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
-        more = {"creatives": tables["creatives"], "tables": tables, "lost": lost, "reward": reward}
-        found = judge(rows, known.target, np.zeros(6000), QUICK, **more)
+        more = JudgingTables(reward, tables["creatives"], tables, lost)
+        found = judge(rows, known.target, np.zeros(6000), QUICK, more)
         bounds.append(found.gate.lower_bound(0.025) / factor)
-        carried.append(found.logs["one"])
+        carried.append(found.assessments["one"])
     assert bounds[0] == pytest.approx(bounds[1], rel=1e-6)
     assert carried[1].traffic.mean_reward == pytest.approx(20 * carried[0].traffic.mean_reward)
     assert carried[0].traffic.mean_square == 1.0 and carried[1].traffic.mean_square == pytest.approx(20.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.log_checks.timestamps import moments
+from components.evaluation.log_checks.timestamps import parse_times
 
 
 class Refused(Exception):
@@ -23,12 +23,12 @@ START = pd.Timestamp("2026-01-01T10:00:00Z")
 @pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
 def test_numbers_since_1970_in_any_one_unit(unit, scale, text):
     numbers = pd.Series([int(START.timestamp()) * scale, (int(START.timestamp()) + 60) * scale])
-    read = moments(numbers.astype(str) if text else numbers, refuse)
+    read = parse_times(numbers.astype(str) if text else numbers, refuse)
     assert read.tolist() == [START, START + pd.Timedelta(minutes=1)]
 
 
 def test_seconds_with_fractions():
-    assert moments(pd.Series([START.timestamp() + 0.5]), refuse)[0] == START + pd.Timedelta(milliseconds=500)
+    assert parse_times(pd.Series([START.timestamp() + 0.5]), refuse)[0] == START + pd.Timedelta(milliseconds=500)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_seconds_with_fractions():
 )
 def test_what_can_be_read_in_two_ways_is_refused(values, words):
     with pytest.raises(Refused, match=words):
-        moments(pd.Series(values), refuse)
+        parse_times(pd.Series(values), refuse)
 
 
 def test_slashed_dates_that_show_their_order():
-    assert moments(pd.Series(["13/04/2026", "02/05/2026"]), refuse).dt.month.tolist() == [4, 5]
-    assert moments(pd.Series(["04/13/2026", "05/02/2026"]), refuse).dt.month.tolist() == [4, 5]
+    assert parse_times(pd.Series(["13/04/2026", "02/05/2026"]), refuse).dt.month.tolist() == [4, 5]
+    assert parse_times(pd.Series(["04/13/2026", "05/02/2026"]), refuse).dt.month.tolist() == [4, 5]
 
 
 def test_iso_texts_and_times_without_a_zone():
-    read = moments(pd.Series(["2026-01-01T10:00:00+02:00", "2026-01-01T10:00:00Z"]), refuse)
+    read = parse_times(pd.Series(["2026-01-01T10:00:00+02:00", "2026-01-01T10:00:00Z"]), refuse)
     assert read.dt.hour.tolist() == [8, 10]
-    assert moments(pd.Series(["2026-01-01 10:00", "2026-01-02"]), refuse)[0] == START
-    assert moments(pd.Series([START.tz_localize(None)]), refuse)[0] == START
+    assert parse_times(pd.Series(["2026-01-01 10:00", "2026-01-02"]), refuse)[0] == START
+    assert parse_times(pd.Series([START.tz_localize(None)]), refuse)[0] == START

@@ -7,9 +7,9 @@ import pytest
 
 from components.evaluation.estimators.analysis import analyse
 from components.evaluation.estimators.reward_models import LOGISTIC
-from components.evaluation.estimators.shrinkage import SURPRISING, beyond_chance
+from components.evaluation.estimators.shrinkage import SIGNIFICANT, beyond_chance
 from components.evaluation.logged_decisions import Covered
-from components.evaluation.simulated_logs import behaviour_on_clones, draw_rewards
+from components.evaluation.simulated_logs import clone_statistics, draw_rewards
 from components.evaluation.trust import Gap
 from components.policies.ragged_rows import row_sums
 from tests.components.evaluation.logs import known_log
@@ -20,10 +20,10 @@ def test_few_clones_tell_a_biased_estimator_from_an_unbiased_one(whole_distribut
     """Actions of which no two are alike make mips biased; ips is not, and its luck on the clones is known exactly."""
     known = known_log(4, n=6000)
     log = known.log if whole_distribution else replace(known.log, logging=None)
-    analysis = analyse(log, known.target, None, (), 2, 0)
+    analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
     shrinkage = analysis.target.shrinkage
-    seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], shrinkage, 20, 6000, 0)
+    seen = clone_statistics(covered, analysis.models[LOGISTIC], shrinkage, 20, impressions=6000, seed=0)
     assert seen["mips"].bias > 0.003 > 3 * seen["dr"].bias
     assert seen["ips"].bias < (1e-9 if whole_distribution else 0.003)
     assert seen["ips"].coverage > 0.7
@@ -33,9 +33,9 @@ def test_few_clones_tell_a_biased_estimator_from_an_unbiased_one(whole_distribut
 def test_the_standard_error_is_that_of_a_log_of_this_size_whatever_the_clones_size(part):
     """Of ips it is known: sqrt(sum_a pi0 w^2 q - (sum_a pi q)^2, averaged) / sqrt(n), plus what contexts add."""
     known = known_log(6, n=6000)
-    analysis = analyse(known.log, known.target, None, (), 2, 0)
+    analysis = analyse(known.log, known.target, None, models=(), folds=2, seed=0)
     covered, law = Covered(known.log, known.target, None, 0.0, 0), analysis.models[LOGISTIC]
-    seen = behaviour_on_clones(covered, law, analysis.target.shrinkage, 8, 6000 // part, 0)
+    seen = clone_statistics(covered, law, analysis.target.shrinkage, 8, impressions=6000 // part, seed=0)
     rate, offsets = law.in_units(law.score(np.arange(len(known.target)))), known.log.offsets
     square = row_sums(known.target**2 / known.log.logging * rate, offsets)
     variance = square.mean() - row_sums(known.target * rate, offsets).mean() ** 2
@@ -49,9 +49,9 @@ def test_a_context_that_clones_may_lack_does_not_end_the_evaluation():
     known = known_log(4, n=400)
     context = np.column_stack([known.log.context, np.arange(400) == 7])
     log = replace(known.log, logging=None, context=context)
-    analysis = analyse(log, known.target, None, (), 2, 0)
+    analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
-    seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, 400, 0)
+    seen = clone_statistics(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, impressions=400, seed=0)
     assert set(seen) == set(analysis.estimators())
     assert all(np.isfinite(it.bias) for it in seen.values())
 
@@ -79,13 +79,13 @@ def test_intervals_are_honest_on_clones_of_a_log_whose_every_reward_is_positive(
     rate = known.rate[known.log.logged]
     reward = np.random.default_rng(5).beta(5 * rate, 5 * (1 - rate))
     log = known.log.with_reward(reward, (0.0, 1.0))
-    analysis = analyse(log, known.target, None, (), 2, 0)
+    analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
-    seen = behaviour_on_clones(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 20, 4000, 0)
+    seen = clone_statistics(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 20, impressions=4000, seed=0)
     assert all(seen[name].coverage >= 0.8 for name in ("ips", "snips", "dr", "dm"))
 
 
 def test_luck_counts_as_no_bias_and_more_than_luck_does():
-    gaps = np.array([0.5, SURPRISING - 0.01, SURPRISING + 0.01, -10.0])
+    gaps = np.array([0.5, SIGNIFICANT - 0.01, SIGNIFICANT + 0.01, -10.0])
     assert beyond_chance(gaps, np.ones(4)) == pytest.approx([0.0, 0.0, 2.386, 9.95], abs=0.01)
     assert Gap(0.0, 0.0).unexplained == 0.0

@@ -149,9 +149,9 @@ def test_new_creatives_that_no_log_holds_are_charged_and_those_that_it_holds_are
         ("s1", "top", "c", ["a", "b"]), ("s1", "top", "c", ["a", "n1"]), ("s1", "top", "d", ["a", "b"])
     )
     assert policy.unlogged_share(impressions, pairs, offsets).tolist() == [0.2, 0.0, 0.0]
-    shown, charge = policy.shown_and_unlogged("table", impressions, pairs, offsets)
+    shown, unlogged_share = policy.shown_and_unlogged("table", impressions, pairs, offsets)
     np.testing.assert_allclose(row_sums(shown, offsets), 1.0)
-    assert charge.tolist() == [0.2, 0.0, 0.0]
+    assert unlogged_share.tolist() == [0.2, 0.0, 0.0]
 
 
 def test_the_per_shopper_form_leans_on_the_preference():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.held_out import SELECT, consenting, held_out
+from components.evaluation.held_out import SELECT, held_out, with_consent
 from components.features import build_features, fit_features
 from components.features.time_splits import JUDGE
 from components.interest import predict_pairs
@@ -57,8 +57,8 @@ def learn(tables) -> tuple[LearnedModels, pd.DataFrame]:
 
 def proposed(tables, pool=None):
     learned, pairs = learn(tables)
-    rows = consenting(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
-    return (*propose(learned, tables, pool, rows.selecting(1000), CONFIG), learned, pairs)
+    rows = with_consent(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
+    return (*propose(learned, tables, pool, rows.select_slice(1000), CONFIG), learned, pairs)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +132,8 @@ def test_both_forms_earn_more_than_uniform_choice_by_the_shops_law(tables, propo
     rate = 1 / (1 + 9 * np.exp(-np.where(liked, 1.5, -0.5)))
     even = row_sums(rate, rows.offsets) / np.diff(rows.offsets)
     for form in FORMS:
-        shown, charge = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
-        assert (charge == 0).all()
+        shown, unlogged_share = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
+        assert (unlogged_share == 0).all()
         assert row_sums(shown * rate, rows.offsets).mean() > 1.1 * even.mean(), form
 
 
@@ -147,9 +147,9 @@ def test_a_pool_is_in_the_catalogue_with_its_campaigns_dates_and_gets_its_share(
     first = tables["creatives"]["creative_id"].iloc[0]
     assert known.loc[first, "active_until"] == START + pd.Timedelta(days=30), "its own end comes before the campaign's"
     rows = held_out(rewarded(tables), learned.features, pairs, JUDGE, None)
-    _, charge = policy.shown_and_unlogged("table", rows.impressions, rows.pairs, rows.offsets)
+    _, unlogged_share = policy.shown_and_unlogged("table", rows.impressions, rows.pairs, rows.offsets)
     campaigns = set(pool["campaign"])
-    np.testing.assert_allclose(charge, np.where(rows.impressions["campaign"].isin(campaigns), 0.05, 0.0))
+    np.testing.assert_allclose(unlogged_share, np.where(rows.impressions["campaign"].isin(campaigns), 0.05, 0.0))
 
 
 def test_without_events_everyone_gets_the_fallback(tables):

@@ -16,7 +16,7 @@ from components.policies.temperature import (
 )
 
 
-def outcomes(judged: int, charge: float = 0.0, baseline=None) -> LoggedOutcomes:
+def outcomes(judged: int, unlogged_share: float = 0.0, baseline=None) -> LoggedOutcomes:
     """Two impressions of two creatives each, q 10 % and 20 %, shown evenly; the first was shown, then the second."""
     return LoggedOutcomes(
         score=np.array([0.1, 0.2, 0.1, 0.2]),
@@ -26,7 +26,7 @@ def outcomes(judged: int, charge: float = 0.0, baseline=None) -> LoggedOutcomes:
         reward=np.array([0.0, 1.0]),
         logging=None,
         baseline=baseline,
-        charge=np.full(2, charge),
+        unlogged_share=np.full(2, unlogged_share),
         judged=judged,
     )
 
@@ -73,7 +73,7 @@ def test_the_slope_tells_how_much_of_a_predicted_difference_is_real(truth):
 
 def test_the_share_of_new_creatives_is_charged_and_a_champion_is_what_is_beaten():
     policy = np.array([0.25, 0.75, 0.25, 0.75])
-    (charged,) = forecast_lifts({0.1: policy}, outcomes(100, charge=0.1))
+    (charged,) = forecast_lifts({0.1: policy}, outcomes(100, unlogged_share=0.1))
     slope, _ = advantage_slope(outcomes(100))
     assert charged.lift == pytest.approx(slope * (0.175 - 0.15) - 0.1 * 0.175)
     (against,) = forecast_lifts({0.1: policy}, outcomes(100, baseline=policy))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.gate.lift_bound import LIFTS, LiftRows, lift_sums
-from components.evaluation.gate.sample_size import FIRST, Logging, Outlook
+from components.evaluation.gate.sample_size import FIRST_ALPHA, ExplorationOption, SampleSizes
 from components.evaluation.rewards import REWARDS
 from components.registry.decision import Decision, Evidence, Gate, decide, page
 from components.settings.sections import PromotionConfig
@@ -29,12 +29,12 @@ def lift_of(gain: float, harms: tuple[str, ...] = ()) -> dict:
     return GateEvidence(sums, (), 1.0, 20_000, harms).to_dict()
 
 
-def form(name: str, gain=0.2, harms=(), verdict="trust", reasons=(), outlook=None) -> dict:
+def form(name: str, gain=0.2, harms=(), verdict="trust", reasons=(), sample_sizes=None) -> dict:
     """The record of one form of a policy, as evaluation.json has it."""
     interval = {"value": gain, "ci_low": gain - 0.01, "ci_high": gain + 0.01} if verdict == "trust" else None
     evaluation = {"verdict": verdict, "lift": interval, "reasons": list(reasons), "selected": "dr"}
-    log = {"logging_policy": "shop", "evaluation": evaluation, "outlook": outlook}
-    return {"form": name, "logs": [log], "gate": lift_of(gain, harms), "broken": []}
+    log = {"logging_policy": "shop", "evaluation": evaluation, "sample_sizes": sample_sizes}
+    return {"form": name, "logs": [log], "gate": lift_of(gain, harms), "critical_findings": []}
 
 
 def evidence(candidate="new", champion=None, alpha=ALPHA, question="q", **told) -> Evidence:
@@ -79,15 +79,15 @@ def test_an_abstention_gives_evaluations_reasons():
 
 def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
     rates = tuple(0.4 * LIFTS)
-    logging = Logging(0.0, 0.4, rates, tuple(0.2 * rate**2 for rate in rates), 100.0)
-    settles = Outlook(20_000, 0.05, 0.025, (logging,))
-    said = settles.sentence(FIRST)
-    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50, outlook=settles.to_dict())
+    logging = ExplorationOption(0.0, 0.4, rates, tuple(0.2 * rate**2 for rate in rates), 100.0)
+    settles = SampleSizes(20_000, 0.05, 0.025, (logging,))
+    said = settles.sentence(FIRST_ALPHA)
+    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50, sample_sizes=settles.to_dict())
     decision = decide(later, PromotionConfig())
     assert decision.reasons == ("table: too few", f"table: {settles.sentence(ALPHA / 50)}")
     assert said not in " ".join(decision.reasons)
-    assert settles.needs(ALPHA / 50)[0.0] > settles.needs(ALPHA)[0.0]
-    assert f"| 0% | {settles.needs(ALPHA / 50)[0.0]:,} |" in page(decision)
+    assert settles.needed(ALPHA / 50)[0.0] > settles.needed(ALPHA)[0.0]
+    assert f"| 0% | {settles.needed(ALPHA / 50)[0.0]:,} |" in page(decision)
 
 
 def test_a_refusal_without_harm_tells_how_much_longer_the_log_would_have_to_be():
@@ -166,7 +166,7 @@ def test_where_the_log_can_carry_no_judgement_a_refused_model_is_told_beside_it(
 
 def test_a_log_that_is_wrong_about_itself_stops_the_bound_of_all_rows():
     """The bound pools the rows of every logging policy, so a small broken log is not left out of it silently."""
-    broken = {**form("table"), "gate": None, "broken": ["log of a test: propensities do not sum to 1"]}
+    broken = {**form("table"), "gate": None, "critical_findings": ["log of a test: propensities do not sum to 1"]}
     decision = decide(of_forms(broken), PromotionConfig())
     assert decision.action == "abstain" and "propensities do not sum" in decision.reasons[0]
 

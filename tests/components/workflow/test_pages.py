@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from components.contract.escaping import terminal
 from components.contract.validation import data_docs
 from components.contract.validation.data_report import DataReport, RuleCount, TableReport
-from components.evaluation.breakdowns import Part
+from components.evaluation.breakdowns import LevelEffect
 from components.evaluation.intervals.resampling import Interval
 from components.evaluation.reports.evaluation_report import page as evaluation_page
 from components.workflow import pages
@@ -52,13 +52,13 @@ def of_validation(text):
 
 
 def of_evaluation(text):
-    part = Part(text, text, 1, Interval(0.0, -1.0, 1.0))
-    finding = SimpleNamespace(kind="kind", severity="notice", words=text)
+    effect = LevelEffect(text, text, 1, Interval(0.0, -1.0, 1.0))
+    finding = SimpleNamespace(kind="kind", severity="notice", message=text)
     evaluation = SimpleNamespace(
         verdict="abstain", reasons=[text], n=1, uncovered=0.0, baseline=None, lift=None, relative_lift=None,
         estimates=(), selected=None, card=None, findings=(finding,),
     )  # fmt: skip
-    return evaluation_page(SimpleNamespace(evaluation=evaluation, metrics=(), segments=(part,), elements=()))
+    return evaluation_page(SimpleNamespace(evaluation=evaluation, metrics=(), segments=(effect,), elements=()))
 
 
 WRITERS = [of_features, of_creatives, of_interest, of_outcome, of_validation, of_evaluation]

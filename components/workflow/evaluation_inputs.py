@@ -1,0 +1,101 @@
+"""The inputs of the stage evaluation, read from the outputs of earlier stages and the champion's snapshot."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from components.contract.card import DatasetCard
+from components.contract.files.tables import read_frame
+from components.evaluation.held_out import (
+    JUDGE,
+    SELECT,
+    HeldOut,
+    held_out,
+    rewards_not_final,
+    rows_from,
+    with_consent,
+    with_final_reward,
+    without_shoppers,
+)
+from components.evaluation.judging import JudgingTables, Truth, bot_like_shoppers
+from components.evaluation.log_checks.leakage import leakage_findings
+from components.evaluation.rewards import Reward, logged_rewards, reward_of
+from components.policies.proposal import LearnedModels, SelectSlice
+from components.settings.paths import Paths
+from components.settings.sections import EvaluationConfig
+from components.workflow.publishing.deployed_policy import read_champion
+from components.workflow.stage_inputs import built_features, validated
+from components.workflow.stage_models import interest_model, pool_creatives
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """What a policy is proposed and judged with.
+
+    tables: the contract's, with `reward` in impressions. pool: new creatives, or None. select, judge: the rows of the
+    two splits, without those that the champion was trained on. quarantined: impressions that validation removed.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    card: DatasetCard
+    reward: Reward
+    learned: LearnedModels
+    pool: pd.DataFrame | None
+    select: HeldOut
+    judge: HeldOut
+    quarantined: pd.DataFrame
+
+    def select_slice(self) -> SelectSlice:
+        """The consenting rows of the select split, on which the policy is chosen."""
+        return with_consent(self.select).select_slice(len(with_final_reward(self.judge).impressions))
+
+    def rows(self, charged: bool, exclude_bots: bool) -> HeldOut:
+        """The rows to evaluate on: judged ones if the ledger was charged for them, else those of the select split.
+
+        Only rows with a final reward. exclude_bots: without shoppers who looked like bots before these rows.
+        """
+        rows = with_final_reward(self.judge if charged else self.select)
+        if not exclude_bots:
+            return rows
+        impressions = self.tables["impressions"]
+        return without_shoppers(rows, bot_like_shoppers(impressions[impressions["timestamp"] < self._since(charged)]))
+
+    def judging_tables(self, rows: HeldOut, charged: bool, truth: Truth | None) -> JudgingTables:
+        """The other inputs of a judgement on `rows`. truth: the true mean reward of pairs, if known."""
+        splits = self.learned.model.splits
+        findings = leakage_findings(self.tables, rows.contract_rows(self.tables["impressions"]))
+        return JudgingTables(
+            reward=self.reward,
+            creatives=self.learned.features.creatives_at(self._since(charged)),
+            tables=self.tables,
+            quarantined=self.quarantined[splits.may_judge(self.quarantined)] if charged else self.quarantined.head(0),
+            findings=findings + rewards_not_final(self.judge if charged else self.select),
+            truth=truth,
+        )
+
+    def _since(self, charged: bool) -> pd.Timestamp:
+        return self.learned.model.splits.starts(JUDGE if charged else SELECT)
+
+
+def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> EvaluationInputs:
+    """The inputs of an evaluation with `config`. UserError if the data set lacks the reward."""
+    tables, card = validated(paths)
+    reward, logged = reward_of(config, card.currency), tables["impressions"]
+    tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
+    model, features = built_features(paths)
+    pairs = read_frame(paths.stage("interest") / "predictions.parquet")
+    champion = read_champion(paths)
+    baseline = None if champion is None else lambda rows, scored: champion.probabilities(tables, rows, scored)
+    select, judge = (held_out(tables, features, pairs, split, baseline) for split in (SELECT, JUDGE))
+    if champion is not None:
+        judge = rows_from(judge, champion.package.parameters.learned_until)
+    return EvaluationInputs(
+        tables=tables,
+        card=card,
+        reward=reward,
+        learned=LearnedModels(model, features, interest_model(paths)),
+        pool=pool_creatives(paths),
+        select=select,
+        judge=judge,
+        quarantined=read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet"),
+    )
