@@ -147,7 +147,7 @@ FILE_CALLS = {
 }
 FILE_READERS = {
     "components.workflow.generate",  # fetched packages
-    "components.evaluation.log_files",  # what a user names
+    "components.evaluation.log_tables",  # what a user names
     "components.simulator.scenario",
     "components.generators.keras_generator",  # Keras writes its own format to files only; these are temporary
     "components.interest.models.two_tower",
