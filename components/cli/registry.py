@@ -56,10 +56,10 @@ def _lock(params: str | None, dataset: str) -> str | None:
 def status(dataset: str | None, as_json: bool) -> None:
     """Show the champion, the challenger, their lifts and the last decision."""
     from components.cli.summary import print_status
-    from components.registry.standing import standing
+    from components.registry.model_status import model_status
 
     client = _open()
-    rows = [row for name in ((dataset,) if dataset else SHIPPED) for row in standing(client, name)]
+    rows = [row for name in ((dataset,) if dataset else SHIPPED) for row in model_status(client, name)]
     if as_json:
         click.echo(json.dumps(rows, allow_nan=False))
     else:
@@ -130,11 +130,11 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
 
     The files must match their registered digests. You vouch for their origin; your reason is recorded.
     """
-    from components.registry.promotion import vouch
-    from components.registry.standing import MODELS
+    from components.registry.model_status import MODELS
+    from components.registry.promotion import sign_champion
 
     client = _open(_lock(params, dataset))
-    signed = [vouch(client, f"{dataset}-{kind}", reason, by) for kind in MODELS]
+    signed = [sign_champion(client, f"{dataset}-{kind}", reason, by) for kind in MODELS]
     for version in filter(None, signed):
         click.echo(f"{version.name}: version {version.number} is signed ({by})")
     if not any(signed):

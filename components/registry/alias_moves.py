@@ -1,8 +1,8 @@
-"""Moves of aliases that a kill cannot leave half done: the whole move is written down first, in one tag.
+"""Moves of the aliases `champion` and `challenger`, which complete even if the process is killed.
 
-A move changes tags, two aliases and the history. `commit` enters it as the tag `pending` of the registered model, does
-its steps, each of which may be done twice, and takes the tag away. `recover`, which every change of the registry begins
-with, does the steps of a move that was cut off.
+A move changes tags, two aliases and the history. `commit` writes the whole move into the tag `pending` of the
+registered model, does its steps, and deletes the tag. Every step may be done twice. Every change of the registry begins
+with `complete_move`, which does the steps of a move that was interrupted.
 """
 
 import json
@@ -15,17 +15,17 @@ from components.settings.errors import UserError
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-PENDING = "pending"  # tag of a registered model: the move that is under way
-HISTORY = "champions"  # tag of a registered model: its champions' versions, the present one last
-REMEMBERED = 100  # champions
-LIMIT = 5_000  # characters in a tag
+PENDING = "pending"  # tag of a registered model: the move in progress
+HISTORY = "champions"  # tag of a registered model: the versions of its champions, the present one last
+MAX_HISTORY = 100  # champions
+MAX_TAG = 5_000  # characters
 
 
 @dataclass(frozen=True)
 class Move:
-    """champion: the version that is to bear the alias. history: see HISTORY; None: not kept.
+    """champion: the version that gets the alias. history: see HISTORY; None: no history is recorded.
 
-    tags: version -> tag -> its new value; None takes the tag away.
+    tags: by version and tag, the new value; None deletes the tag.
     """
 
     champion: int
@@ -34,22 +34,22 @@ class Move:
 
 
 def commit(client, name: str, move: Move) -> None:
-    """Do `move`, whole even if this process is killed: then the next `recover` ends it. The caller holds the lock."""
+    """Do `move`; if this process is killed, the next `complete_move` finishes it. The caller holds the lock."""
     text = json.dumps(asdict(move), ensure_ascii=False)
-    if len(text) > LIMIT:
-        raise UserError(f"{name}: the reason is too long to be kept; say it in fewer words")
+    if len(text) > MAX_TAG:
+        raise UserError(f"{name}: the reason is too long to be recorded; write a shorter one")
     client.set_registered_model_tag(name, PENDING, text)
     _do(client, name, move)
 
 
-def recover(client, name: str) -> Move | None:
-    """End the move of `name` that was cut off, and return it; None where none was.
+def complete_move(client, name: str) -> Move | None:
+    """The interrupted move of `name`, after completing it; None if there was none.
 
-    A version that bears both aliases, as a move of an earlier release could leave it, loses `challenger`.
+    A version with both aliases, which a move of an earlier release could leave, loses `challenger`.
     """
     text = model_tags(client, name).get(PENDING)
     if text is None:
-        _drop_double(client, name)
+        _drop_duplicate(client, name)
         return None
     record = json.loads(text)
     history = None if record["history"] is None else tuple(record["history"])
@@ -59,11 +59,11 @@ def recover(client, name: str) -> Move | None:
 
 
 def history(client, name: str, champion: Version | None) -> tuple[int, ...]:
-    """Versions that were champion, the present one last. One that was moved there by hand counts from now on."""
+    """Versions that were champion, the present one last, even if a person moved its alias in MLflow."""
     if champion is None:
         return ()
-    kept = tuple(json.loads(model_tags(client, name).get(HISTORY, "[]")))
-    return kept if kept[-1:] == (champion.number,) else (*kept, champion.number)
+    recorded = tuple(json.loads(model_tags(client, name).get(HISTORY, "[]")))
+    return recorded if recorded[-1:] == (champion.number,) else (*recorded, champion.number)
 
 
 def _do(client, name: str, move: Move) -> None:
@@ -77,12 +77,12 @@ def _do(client, name: str, move: Move) -> None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise UserError(
-            f"{name}: a move to version {move.champion} was cut off, and a version of it was deleted since: take the "
-            f"tag `{PENDING}` from the registered model in MLflow, then run again"
+            f"{name}: a move to version {move.champion} was interrupted, and one of its versions was deleted since: "
+            f"delete the tag `{PENDING}` of the registered model in MLflow, then run again"
         ) from None
-    _drop_double(client, name)
+    _drop_duplicate(client, name)
     if move.history is not None:
-        client.set_registered_model_tag(name, HISTORY, json.dumps(move.history[-REMEMBERED:]))
+        client.set_registered_model_tag(name, HISTORY, json.dumps(move.history[-MAX_HISTORY:]))
     client.delete_registered_model_tag(name, PENDING)
 
 
@@ -95,13 +95,13 @@ def _set_tags(client, name: str, number: str, tags: Mapping[str, str | None]) ->
             client.delete_model_version_tag(name, number, key)
 
 
-def _drop_double(client, name: str) -> None:
+def _drop_duplicate(client, name: str) -> None:
     champion, challenger = version_of(client, name, CHAMPION), version_of(client, name, CHALLENGER)
     if champion is not None and challenger is not None and champion.number == challenger.number:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def model_tags(client, name: str) -> Mapping[str, str]:
-    """Tags of the registered model; none where there is no such model."""
-    found = client.search_registered_models(filter_by_name(name))
-    return found[0].tags if found else {}
+    """The tags of the registered model; empty if there is no such model."""
+    models = client.search_registered_models(filter_by_name(name))
+    return models[0].tags if models else {}

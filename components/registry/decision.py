@@ -1,7 +1,8 @@
-"""Evidence -> decision: a pure function, so that every decision can be replayed from its record.
+"""The decision about a candidate policy, a pure function of the evidence, so it can be replayed from its record.
 
-A policy has forms, which share one error probability by Holm's procedure (Holm 1979): of m forms one has to pass at
-alpha / m, then the rest share alpha among m - 1, and so on. So any useless form passes with a chance of at most alpha.
+The forms of a policy share one error probability by Holm's procedure (Holm 1979): of m forms one has to pass at
+alpha / m, then the rest share alpha among m - 1, and so on. So the probability that any useless form passes is at most
+alpha.
 """
 
 from collections.abc import Mapping
@@ -22,24 +23,24 @@ UNCHARGED = (
     "`adloom run` charges it and decides"
 )
 NO_ROWS = (
-    "no impression is later than all that the policies learned from, so none can judge: run again with a longer log"
+    "no impression is later than the training rows of both policies, so none can judge: run again with a longer log"
 )
 NO_FINAL_ROWS = (
-    "no impression is later than all that the policies learned from and has a final reward, so none can judge: run "
+    "no impression is later than the training rows of both policies and has a final reward, so none can judge: run "
     "again when the conversion window of more impressions has passed"
 )
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether one model passed its own gate, and why (at least one reason, in words)."""
+    """Whether one model passed its gate, and why (at least one reason, in words)."""
 
     passed: bool
     reasons: tuple[str, ...]
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> "Gate | None":
-        """A gate from its JSON form; None stays None."""
+        """The gate from its JSON record; None stays None."""
         return None if record is None else cls(record["passed"], tuple(record["reasons"]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,15 +50,14 @@ class Gate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a decision rests on.
+    """The evidence for a decision.
 
     interest, creatives: the verdicts on the two models that the policy uses (creatives: None without photos).
-    new_creatives: whether the policy would show new creatives. forms: the record of each form of the policy from
-    evaluation.json, the one that is to act first: `form` (its name), `logs` (assessments, the largest log
-    first), `gate` (the sums behind the anytime-valid bound and any evidence of harm; None where no number can be told)
-    and `broken` (critical findings). question, alpha: the ledger's key of the question and its error probability; alpha
-    is None where the ledger was not charged. candidate, champion: digests of the two policies; champion is None where
-    there is none yet. reward: what both are judged by.
+    new_creatives: whether the policy would show new creatives. forms: the record of each form of the policy in
+    evaluation.json, the preferred one first: `form` (its name), `logs` (assessments, the largest log first), `gate`
+    (the record of GateEvidence; None if no number may be given) and `critical_findings`. question, alpha: the ledger's
+    key of the question and its error probability; alpha is None if the ledger was not charged. candidate, champion:
+    digests of the two policies; champion is None if there is none yet. reward: what both are judged by.
     """
 
     interest: Gate
@@ -76,13 +76,13 @@ class Evidence:
 
 
 def largest_log(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A form's assessment on the log with the most rows; None where there is no row."""
+    """A form's assessment on the log with most rows; None without rows."""
     return record["logs"][0] if record["logs"] else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one form: passed, refused, abstained or not asked, and why."""
+    """The gate's verdict on one form: passed, refused, abstained or not asked, and why."""
 
     form: str
     verdict: str
@@ -91,11 +91,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of the candidate policy, and why. `margin` and `lift` are in the reward's unit per impression.
+    """The decision about the candidate policy, and why. `margin` and `lift` are in the reward's unit per impression.
 
-    forms: the verdict on each; only those that passed are exported and may act. acts: the first of them, the form that
-    a promoted policy acts in; None where none passed. margin, alpha, boundary, planned_impressions: the settings that
-    it was made by, so that it can be made again from its evidence.
+    forms: the verdict on each; only those that passed are exported and may act. acts: the first of them, in which a
+    promoted policy acts; None if none passed. margin, alpha, boundary, planned_impressions: the settings of the
+    decision, with which it can be replayed from its evidence.
     """
 
     action: Action
@@ -115,77 +115,79 @@ class Decision:
     @property
     def passed(self) -> tuple[str, ...]:
         """The forms that passed, in the order in which they were judged."""
-        return tuple(found.form for found in self.forms if found.verdict == PASSED)
+        return tuple(verdict.form for verdict in self.forms if verdict.verdict == PASSED)
 
     @property
     def lift(self) -> Mapping[str, float] | None:
-        """Estimated lift of the form that acts, or of the first one: value, ci_low, ci_high; None: not known."""
+        """The estimated lift of the form that acts, or of the first one: value, ci_low, ci_high; None: not known."""
         log = largest_log(self.evidence.record(self.acts))
         return log and log["evaluation"]["lift"]
 
     def replays(self) -> bool:
-        """Whether `decide` says the same of the same evidence by the same settings, whatever words it uses."""
-        rules = {name: getattr(self, name) for name in ("margin", "alpha", "boundary", "planned_impressions")}
-        again = decide(self.evidence, PromotionConfig(**rules))
-        verdicts = [[(found.form, found.verdict) for found in decision.forms] for decision in (self, again)]
+        """Whether `decide` gives the same action and verdicts again; the words of the reasons may differ."""
+        settings = {name: getattr(self, name) for name in ("margin", "alpha", "boundary", "planned_impressions")}
+        again = decide(self.evidence, PromotionConfig(**settings))
+        verdicts = [[(verdict.form, verdict.verdict) for verdict in decision.forms] for decision in (self, again)]
         return self.action == again.action and verdicts[0] == verdicts[1]
 
     def to_dict(self) -> dict[str, Any]:
-        """The record: plain JSON values, with no ids, times or paths in it."""
+        """The record: plain JSON values, without ids, times or paths."""
         return {**asdict(self), "acts": self.acts}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Decision":
-        """A decision from its record."""
-        kept = record["evidence"]
-        gates = {kind: Gate.of(kept[kind]) for kind in ("interest", "creatives")}
-        evidence = Evidence(**{**kept, **gates, "forms": tuple(kept["forms"]), "reward": Reward(**kept["reward"])})
-        forms = tuple(Verdict(it["form"], it["verdict"], tuple(it["reasons"])) for it in record["forms"])
-        told = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
-        return cls(**told, reasons=tuple(record["reasons"]), forms=forms, evidence=evidence)
+        """The decision from its record."""
+        values = record["evidence"]
+        gates = {kind: Gate.of(values[kind]) for kind in ("interest", "creatives")}
+        reward = Reward(**values["reward"])
+        evidence = Evidence(**{**values, **gates, "forms": tuple(values["forms"]), "reward": reward})
+        forms = tuple(Verdict(form["form"], form["verdict"], tuple(form["reasons"])) for form in record["forms"])
+        same = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
+        return cls(**same, reasons=tuple(record["reasons"]), forms=forms, evidence=evidence)
 
 
 def decide(evidence: Evidence, config: PromotionConfig) -> Decision:
-    """The policy's gate: promote only when the log can be trusted and the lift's lower bound clears the margin.
+    """The decision of the policy's gate: promote only if the log is trusted and the lift is above the margin.
 
     `keep`: the candidate is the champion already. `preview`: the ledger was not charged, so nothing is decided.
-    `abstain`: the log can carry a judgement of no form. `refuse`: it can, and no form's lower bound clears
-    `config.margin` without evidence of harm, or a model that the policy uses failed its own gate.
+    `abstain`: no form can be judged on the log. `refuse`: some form can, and none has a lower bound above
+    `config.margin` without evidence of harm, or a model that the policy uses failed its gate.
     """
-    action, reasons, forms = _judge(evidence, config)
-    rules = config.margin, config.alpha, config.boundary, config.planned_impressions
-    return Decision(action, reasons, *rules, forms, evidence)
+    action, reasons, forms = _decide(evidence, config)
+    settings = config.margin, config.alpha, config.boundary, config.planned_impressions
+    return Decision(action, reasons, *settings, forms, evidence)
 
 
-def _judge(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...], tuple[Verdict, ...]]:
+def _decide(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[str, ...], tuple[Verdict, ...]]:
     unasked = tuple(Verdict(record["form"], NOT_ASKED, ()) for record in evidence.forms)
     if evidence.champion == evidence.candidate:
         return "keep", ("the candidate is the champion",), unasked
     if evidence.alpha is None:
         return "preview", (UNCHARGED,), unasked
     forms, faults = _holm(evidence, config), _failed_models(evidence)
-    verdicts = {found.verdict for found in forms}
+    verdicts = {verdict.verdict for verdict in forms}
     if faults and verdicts != {ABSTAINED}:
         return "refuse", faults, unasked
-    reasons = tuple(f"{found.form}: {reason}" for found in forms for reason in found.reasons)
+    reasons = tuple(f"{verdict.form}: {reason}" for verdict in forms for reason in verdict.reasons)
     action: Action = "promote" if PASSED in verdicts else "refuse" if REFUSED in verdicts else "abstain"
     return action, (*reasons, *faults), forms
 
 
 def _holm(evidence: Evidence, config: PromotionConfig) -> tuple[Verdict, ...]:
-    """The verdict on each form, in their order; those that have not passed yet share the error probability evenly."""
+    """The verdict on each form, in their order; in each round the forms that have not passed share alpha evenly."""
     passed: dict[str, Verdict] = {}
     while True:
-        left = [record for record in evidence.forms if record["form"] not in passed]
-        found = {record["form"]: _verdict(record, evidence, config, evidence.alpha / len(left)) for record in left}
-        news = {form: verdict for form, verdict in found.items() if verdict.verdict == PASSED}
-        passed |= news
-        if not news or len(passed) == len(evidence.forms):
-            return tuple({**found, **passed}[record["form"]] for record in evidence.forms)
+        remaining = [record for record in evidence.forms if record["form"] not in passed]
+        alpha = evidence.alpha / len(remaining)
+        verdicts = {record["form"]: _verdict(record, evidence, config, alpha) for record in remaining}
+        newly_passed = {form: verdict for form, verdict in verdicts.items() if verdict.verdict == PASSED}
+        passed |= newly_passed
+        if not newly_passed or len(passed) == len(evidence.forms):
+            return tuple({**verdicts, **passed}[record["form"]] for record in evidence.forms)
 
 
 def _failed_models(evidence: Evidence) -> tuple[str, ...]:
-    """Refused gates of models that the policy uses."""
+    """The refusals of models that the policy uses, in words."""
     used = {"interest": evidence.interest, "creatives": evidence.creatives if evidence.new_creatives else None}
     return tuple(
         f"the {name} model, which the policy uses, did not pass its gate: {'; '.join(gate.reasons)}"
@@ -200,19 +202,19 @@ def _verdict(record: Mapping[str, Any], evidence: Evidence, config: PromotionCon
         return Verdict(form, ABSTAINED, (NO_FINAL_ROWS if evidence.reward.delayed else NO_ROWS,))
     evaluation = log["evaluation"]
     if evaluation["verdict"] != "trust" or record["gate"] is None:
-        return Verdict(form, ABSTAINED, _critical_findings(record) or _at_own_alpha(log, alpha))
-    against = "the logging policy" if evidence.champion is None else "the champion"
+        return Verdict(form, ABSTAINED, _critical_findings(record) or _reasons_at(log, alpha))
+    baseline = "the logging policy" if evidence.champion is None else "the champion"
     lift, gate = evaluation["lift"], GateEvidence.from_dict(record["gate"])
     passed, reasons = gate_reasons(gate, alpha, config.margin, Boundary.of(config))
     if not passed and not gate.harms:
-        reasons += _patience(gate, lift["value"], alpha, config.margin)
+        reasons += _impressions_needed(gate, lift["value"], alpha, config.margin)
     interval = f"{lift['value']:+.5f} [{lift['ci_low']:+.5f}, {lift['ci_high']:+.5f}]"
-    estimate = f"the lift over {against} is {interval} {evidence.reward.unit}"
+    estimate = f"the lift over {baseline} is {interval} {evidence.reward.unit}"
     return Verdict(form, PASSED if passed else REFUSED, (estimate, *reasons))
 
 
-def _at_own_alpha(log: Mapping[str, Any], alpha: float) -> tuple[str, ...]:
-    """Evaluation's reasons; what would settle it is told at this question's error probability."""
+def _reasons_at(log: Mapping[str, Any], alpha: float) -> tuple[str, ...]:
+    """The evaluation's reasons, with the required sample size at error probability `alpha`."""
     reasons = log["evaluation"]["reasons"]
     sizes = _sample_sizes(log)
     if sizes is None:
@@ -232,8 +234,8 @@ def _critical_findings(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(record["critical_findings"] if "critical_findings" in record else record["broken"])
 
 
-def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> tuple[str, ...]:
-    """How many impressions like these would carry the estimated `lift` above the margin, if it is the true one."""
+def _impressions_needed(gate: GateEvidence, lift: float, alpha: float, margin: float) -> tuple[str, ...]:
+    """One sentence: the impressions that would prove the estimated `lift`, if it is the true one; empty if none do."""
     scaled = lift / gate.reward_scale, alpha, margin / gate.reward_scale
     needed = current_option(gate).impressions(*scaled) if lift > margin else None
     if needed is None:
@@ -245,11 +247,11 @@ def _patience(gate: GateEvidence, lift: float, alpha: float, margin: float) -> t
 
 
 def page(decision: Decision) -> str:
-    """The decision as Markdown for people."""
+    """The decision as Markdown."""
     evidence = decision.evidence
     lines = [f"# {decision.action}", "", *(f"- {markdown(reason)}" for reason in decision.reasons), ""]
     lines += ["| form of the policy | verdict |", "|---|---|"]
-    lines += [f"| {found.form} | {found.verdict} |" for found in decision.forms]
+    lines += [f"| {verdict.form} | {verdict.verdict} |" for verdict in decision.forms]
     lines += ["", "| model | gate | why |", "|---|---|---|"]
     for name, gate in (("interest", evidence.interest), ("creatives", evidence.creatives)):
         verdict = "none" if gate is None else "passed" if gate.passed else "refused"

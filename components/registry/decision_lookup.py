@@ -1,28 +1,28 @@
-"""The policy's table as an MLflow model, from code: looks decisions.parquet up. MLflow runs this file to load it."""
+"""The policy's table as an MLflow model, which looks up decisions.parquet. MLflow runs this file to load the model."""
 
 import mlflow.models
 import mlflow.pyfunc
 import pandas as pd
 
 CELL = ["segment", "placement", "campaign"]
-WIDER = ({"segment": "any"}, {"segment": "any", "placement": "any"})  # what is asked instead where a cell is not there
+FALLBACKS = ({"segment": "any"}, {"segment": "any", "placement": "any"})  # in this order, for cells not in the table
 
 
 class Lookup(mlflow.pyfunc.PythonModel):
-    """Answers each asked (segment, placement, campaign) with its creatives and their probabilities."""
+    """Maps each (segment, placement, campaign) to its creatives and their probabilities."""
 
     def load_context(self, context) -> None:
-        """Read the decisions that were logged with the model."""
+        """Read the decisions logged with the model."""
         self.decisions = pd.read_parquet(context.artifacts["decisions"])
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-        """model_input: columns segment, placement, campaign -> the rows of the cells that serve them, in that order."""
-        cells = pd.MultiIndex.from_frame(self.decisions[CELL])
-        asked = model_input[CELL].reset_index(drop=True)
-        for wider in WIDER:
-            missing = ~pd.MultiIndex.from_frame(asked).isin(cells)
-            asked.loc[missing, list(wider)] = list(wider.values())
-        return asked.merge(self.decisions, on=CELL, how="left")
+        """The decisions for model_input (columns segment, placement, campaign), in its order."""
+        known = pd.MultiIndex.from_frame(self.decisions[CELL])
+        cells = model_input[CELL].reset_index(drop=True)
+        for fallback in FALLBACKS:
+            missing = ~pd.MultiIndex.from_frame(cells).isin(known)
+            cells.loc[missing, list(fallback)] = list(fallback.values())
+        return cells.merge(self.decisions, on=CELL, how="left")
 
 
 mlflow.models.set_model(Lookup())

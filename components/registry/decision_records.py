@@ -1,7 +1,7 @@
-"""Every decision, whole and signed, with the MLflow run of the version that it is about.
+"""Signed records of every decision, stored with the MLflow run of the version that it is about.
 
 `decisions/0001-<digest>/decision.json` and `decisions/0001-<digest>.sig`: numbered, never altered; the last one counts.
-What stands in the version's tags is for people to read. Whoever acts on a decision reads it here.
+The version's tags repeat the decision for people; the code reads it from these records.
 """
 
 import json
@@ -15,12 +15,12 @@ from components.registry.signing import sign, verify
 from components.settings.errors import UserError
 
 FOLDER, FILE = "decisions", "decision.json"
-VOUCHED = "vouched_by"  # key of the record that stands for a decision from before decisions were kept
-TAGS = ("decision", "against", "acts", "forms")  # of a version: what its decision says, in MLflow's pages
+VOUCHED = "vouched_by"  # key of a record that replaces a decision from before decisions were recorded
+TAGS = ("decision", "against", "acts", "forms")  # of a version: its decision, as MLflow's pages show it
 
 
 def tags_of(decision: Decision) -> dict[str, str]:
-    """The tags that say what the decision says."""
+    """The tags that show the decision in MLflow's pages."""
     lift = decision.lift or {}
     return {
         "decision": decision.action,
@@ -35,12 +35,12 @@ def tags_of(decision: Decision) -> dict[str, str]:
 
 
 def log_decision(client, version: Version, decision: Decision) -> None:
-    """Keep `decision` as the last one about `version`, unless it is that already."""
+    """Record `decision` as the last one about `version`, unless it is that already."""
     log_record(client, version, decision.to_dict())
 
 
 def log_record(client, version: Version, record: dict) -> None:
-    """Keep `record` as the last one of `version`; a copy of it that was cut off is written again."""
+    """Store `record` as the last one of `version`; a copy of it that was interrupted is written again."""
     content = json.dumps(record, sort_keys=True, allow_nan=False, indent=1).encode()
     digest, names = digest_bytes(content)[:16], _names(version)
     last = names[-1] if names else "0000-"
@@ -56,9 +56,9 @@ def log_record(client, version: Version, record: dict) -> None:
 
 
 def read_decision(version: Version) -> Decision | None:
-    """The last decision about `version`; None where it has none, or a person vouched for it instead.
+    """The last decision about `version`; None if it has none, or a person vouched for the version instead.
 
-    UserError where the record, its signature or the version's tags were tampered with, or it is about other files.
+    UserError if the record, its signature or the version's tags were altered, or the record is about other files.
     """
     names = _names(version)
     if not names:
@@ -71,15 +71,15 @@ def read_decision(version: Version) -> Decision | None:
 
 
 def last_decision(version: Version) -> Decision | None:
-    """As `read_decision`, whatever the tags say: what they are written from."""
+    """The last decision about `version` without a check of the tags, which are written from it."""
     names = _names(version)
     return _decision(version, names[-1]) if names else None
 
 
 def passed_decision(version: Version) -> Decision | None:
-    """The last decision that `version` passed by, which says in which forms it may act; None where it passed none.
+    """The last decision that passed `version`, with the forms in which it may act; None if none did.
 
-    A former champion may have been judged, and refused, against a later one since. UserError as in `read_decision`.
+    A former champion may have been judged against a later one, and refused, since. UserError as in `read_decision`.
     """
     if read_decision(version) is None:
         return None
@@ -88,7 +88,7 @@ def passed_decision(version: Version) -> Decision | None:
 
 
 def _decision(version: Version, name: str) -> Decision | None:
-    """The decision `name`, checked, about this version's package; None where it is a person's word."""
+    """The checked decision `name` about this version's package; None if a person vouched instead."""
     record = _checked(version, name)
     if record.get("candidate") == digest_of(version) and VOUCHED in record:
         return None
@@ -99,65 +99,65 @@ def _decision(version: Version, name: str) -> Decision | None:
 
 
 def replayed(version: Version) -> Decision | None:
-    """The last decision about `version`, as `read_decision`; UserError too where its evidence does not lead to it."""
+    """The last decision about `version`, as `read_decision`; UserError too if its evidence gives another decision."""
     decision = read_decision(version)
     if decision is not None and not decision.replays():
         raise UserError(
-            f"{_label(version)}: its evidence does not lead to its decision, {decision.action}, by this release's "
-            "rules; nothing was moved. Run again, so that it is judged anew"
+            f"{_label(version)}: by this release's rules its evidence does not lead to its decision, "
+            f"{decision.action}; nothing was moved. Run again to judge it anew"
         )
     return decision
 
 
 def is_signed_record(version: Version) -> bool:
-    """Whether a decision, or a person's word, is kept of `version`."""
+    """Whether `version` has a record: a decision, or that a person vouched for it."""
     return bool(_names(version))
 
 
 def _names(version: Version) -> list[str]:
-    """Names of the kept decisions, the first one first."""
+    """The names of the recorded decisions, oldest first."""
     paths = [Path(path) for path in artifacts_in(version, FOLDER)]
     return [path.name for path in paths if path.suffix != ".sig"]
 
 
 def _checked(version: Version, name: str) -> dict:
-    """The record `name` of `version`, after its signature and digest were checked."""
-    what = f"{_label(version)}: decision {name}"
+    """The record `name` of `version`, after a check of its signature and digest."""
+    label = f"{_label(version)}: decision {name}"
     with tempfile.TemporaryDirectory(prefix="adloom-decision-") as scratch:
         folder = fetch_artifact(version, f"{FOLDER}/{name}", Path(scratch))
         signature = Path(scratch) / f"{name}.sig"
         if f"{FOLDER}/{name}.sig" in artifacts_in(version, FOLDER):
             signature = fetch_artifact(version, f"{FOLDER}/{name}.sig", Path(scratch))
-        verify(folder, _signed_as(version, name), signature, what)
+        verify(folder, _signed_as(version, name), signature, label)
         content = (folder / FILE).read_bytes()
     if not name.endswith(f"-{digest_bytes(content)[:16]}"):
-        raise UserError(f"{what}: it was put in the place of another one; nothing was moved or loaded")
+        raise UserError(f"{label}: it replaces another one; nothing was moved or loaded")
     return json.loads(content)
 
 
 def _check_undecided(version: Version) -> None:
-    told = [tag for tag in TAGS if tag in version.tags]
-    if told:
+    tags = [tag for tag in TAGS if tag in version.tags]
+    if tags:
         raise UserError(
-            f"{_label(version)}: its tag {told[0]} tells of a decision, and none is kept with it: it was removed, or "
-            "made before decisions were kept. Nothing was moved or loaded. `adloom run` judges it anew; if it is the "
+            f"{_label(version)}: its tag {tags[0]} names a decision, but none is recorded: it was removed, or made "
+            "before decisions were recorded. Nothing was moved or loaded. `adloom run` judges it anew; if it is the "
             "champion and you know where it comes from, `adloom sign` vouches for it"
         )
 
 
 def _check_tags(version: Version, decision: Decision) -> None:
-    due = tags_of(decision)
+    expected = tags_of(decision)
     for tag in TAGS:
-        if version.tags.get(tag) != due[tag]:
+        if version.tags.get(tag) != expected[tag]:
             raise UserError(
-                f"{_label(version)}: its tag {tag} says {version.tags.get(tag)!r} and its signed decision "
-                f"{due[tag]!r}: the tag was altered. Nothing was moved or loaded. Find out by whom, then set the tag "
-                "to what the decision says in MLflow (`adloom ui`)"
+                f"{_label(version)}: its tag {tag} is {version.tags.get(tag)!r}, but its signed decision has "
+                f"{expected[tag]!r}: the tag was altered. Nothing was moved or loaded. Find out by whom, then set the "
+                "tag to the value of the decision in MLflow (`adloom ui`)"
             )
 
 
 def _signed_as(version: Version, name: str) -> str:
-    """The name in the record's signature: no package, and no record of another number, can take its place."""
+    """The name in the record's signature, so that neither a package nor another record can replace it."""
     return f"{version.name} {name}"
 
 

@@ -1,12 +1,12 @@
-"""A policy that passed -> the plan of the online A/B test that would confirm it: who sees what, how many, how long.
+"""The plan of an online A/B test of a policy that passed the gate: assignment, size, duration and guardrails.
 
-Size: two mean rewards p and q = p (1 + d) are told apart at LEVEL (two-sided) with probability POWER by
+Size: two mean rewards p and q = p (1 + d) are distinguished at LEVEL (two-sided) with probability POWER by
 
     n = D ( z_(1 - LEVEL / 2) sqrt(2 m (s - m)) + z_POWER sqrt(p (s - p) + q (s - q)) )^2 / (q - p)^2               (1)
 
-impressions in each arm, m = (p + q) / 2, D the design effect of drawing whole shoppers, s the mean square of rewards
-over their mean. Of rewards 0 or 1, s is 1, and (1) is equation 4.14 of Fleiss, Levin & Paik 2003; of others, p (s - p)
-is the variance where rewarded impressions become more or fewer and earn what they earned.
+impressions in each arm, m = (p + q) / 2, D the design effect of assigning shoppers, s the mean square of rewards over
+their mean. For rewards of 0 or 1, s is 1, and (1) is equation 4.14 of Fleiss, Levin & Paik 2003. For other rewards,
+p (s - p) is the variance if the number of rewarded impressions changes and their rewards do not.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from components.evaluation.rewards import Reward
 LEVEL = 0.05
 POWER = 0.8
 TREATED = 0.5  # share of the shoppers
-WEEK = 7  # days: arms are compared over whole weeks, for weekdays differ
+WEEK = 7  # days: arms are compared over whole weeks, because weekdays differ
 EXAMPLES = ("shopper-1", "shopper-2", "shopper-3")
 
 
 @dataclass(frozen=True)
 class Size:
-    """What it takes to see a relative lift: impressions in each arm, and whole weeks at the log's traffic."""
+    """The size that detects a relative lift: impressions in each arm, and days (whole weeks) at the log's traffic."""
 
     relative_lift: float
     impressions_per_arm: int
@@ -35,7 +35,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Guardrail:
-    """What ends the experiment early: `metric` worse than `bound` (relative; of segments, in the reward)."""
+    """A reason to end the experiment early: `metric` is worse than `bound` (relative; for segments, in the reward)."""
 
     metric: str
     harmful: str  # up or down
@@ -46,8 +46,8 @@ class Guardrail:
 class ExperimentPlan:
     """An A/B test of `treatment` against `control` (digests of policies; control None: the logging policy).
 
-    planned: for the estimated lift. at_most: for the lower end of its interval; None where that is not above 0.
-    settling_days: after the last impression, until its conversions are final. mean_reward: the control's, in `unit` per
+    planned: for the estimated lift. at_most: for the lower end of its interval; None if that is not above 0.
+    settling_days: from the last impression until its conversions are final. mean_reward: of the control, in `unit` per
     impression.
     """
 
@@ -63,7 +63,7 @@ class ExperimentPlan:
     guardrails: tuple[Guardrail, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, the rule of assignment and examples to check an implementation by among them."""
+        """Plain JSON values, with the rule of assignment and examples to check an implementation against."""
         assignment = {
             "unit": "shopper_id",
             "rule": "treatment if the first 8 bytes of SHA-256(salt + ':' + shopper_id), big-endian, are below "
@@ -87,7 +87,7 @@ def plan_experiment(
     """The plan for policy `candidate` against `champion` (package digests), from evaluation's record of its form."""
     assessed = record["logs"][0]  # the largest log
     lift, traffic = assessed["evaluation"]["lift"], assessed["traffic"]
-    mean = assessed["evaluation"]["baseline"]["value"]  # the control's, which need not be the log's
+    mean = assessed["evaluation"]["baseline"]["value"]  # of the control, which may differ from the log's mean
     return ExperimentPlan(
         salt=f"adloom-{candidate[:16]}",
         treatment=candidate,
@@ -105,15 +105,14 @@ def plan_experiment(
 def impressions_per_arm(
     mean_reward: float, relative_lift: float, design_effect: float = 1.0, mean_square: float = 1.0
 ) -> int:
-    """Equation (1); mean_square: s, 1 for rewards of 0 or 1."""
+    """The impressions per arm by equation (1); mean_square: s, 1 for rewards of 0 or 1."""
     from scipy.stats import norm
 
     p, q, s = mean_reward, mean_reward * (1 + relative_lift), mean_square
     middle = (p + q) / 2
-    spread = norm.ppf(1 - LEVEL / 2) * sqrt(2 * middle * (s - middle)) + norm.ppf(POWER) * sqrt(
-        p * (s - p) + q * (s - q)
-    )
-    return ceil(design_effect * (spread / (q - p)) ** 2)
+    at_level = norm.ppf(1 - LEVEL / 2) * sqrt(2 * middle * (s - middle))
+    at_power = norm.ppf(POWER) * sqrt(p * (s - p) + q * (s - q))
+    return ceil(design_effect * ((at_level + at_power) / (q - p)) ** 2)
 
 
 def _size(mean_reward: float, relative_lift: float, traffic: Mapping[str, float]) -> Size:
@@ -122,47 +121,47 @@ def _size(mean_reward: float, relative_lift: float, traffic: Mapping[str, float]
 
 
 def _guardrails(assessed: Mapping[str, Any], bounds: Mapping[str, float], unit: str) -> tuple[Guardrail, ...]:
-    """The gate's own, of the metrics that this log can tell."""
+    """The gate's guards for the metrics that the log has, and one for segments."""
     from components.evaluation.gate.evidence import GUARDS
 
-    told = {metric["name"] for metric in assessed["metrics"] if metric["change"] is not None}
-    rails = [
+    measured = {metric["name"] for metric in assessed["metrics"] if metric["change"] is not None}
+    guardrails = [
         Guardrail(name, "up" if direction > 0 else "down", bounds["guard_bound"])
         for name, direction in GUARDS.items()
-        if name in told
+        if name in measured
     ]
     segments = [Guardrail(f"{unit} per impression of any segment", "down", bounds["segment_bound"])]
-    return tuple(rails + (segments if assessed["segments"] else []))
+    return tuple(guardrails + (segments if assessed["segments"] else []))
 
 
 def experiment_page(plan: ExperimentPlan) -> str:
-    """The plan as Markdown for people."""
-    it = plan.planned
+    """The plan as Markdown."""
+    size = plan.planned
     lines = [
         "## Experiment plan",
         "",
-        "What the log says, an online A/B test can confirm:",
+        "An online A/B test can confirm the estimate from the log:",
         "",
         f"- Who: each shopper by a hash of `{plan.salt}:<shopper_id>`, {TREATED:.0%} to the new policy, for good.",
         f"- Against: {'the logging policy' if plan.control is None else 'the champion, ' + plan.control[:16]}.",
-        f"- How many: {it.impressions_per_arm:,} impressions in each arm see a relative lift of "
-        f"{it.relative_lift:+.1%} with probability {POWER:.0%} (two-sided, {LEVEL:.0%}; the control earns "
-        f"{1000 * plan.mean_reward:,.2f} {plan.unit} per 1,000 impressions, design effect of whole shoppers "
+        f"- How many: {size.impressions_per_arm:,} impressions in each arm detect a relative lift of "
+        f"{size.relative_lift:+.1%} with probability {POWER:.0%} (two-sided, {LEVEL:.0%}; the control earns "
+        f"{1000 * plan.mean_reward:,.2f} {plan.unit} per 1,000 impressions, design effect of shoppers "
         f"{plan.design_effect:.2f}).",
-        f"- How long: {it.days} days at the log's traffic, in whole weeks; then {plan.settling_days} days until the "
+        f"- How long: {size.days} days at the log's traffic, in whole weeks; then {plan.settling_days} days until the "
         "last conversions are final.",
     ]
     if plan.at_most is not None:
-        most = plan.at_most
+        largest = plan.at_most
         lines.append(
-            f"- At most: {most.impressions_per_arm:,} in each arm, {most.days} days, should the lift be no more than "
-            f"{most.relative_lift:+.1%}, the lower end of its interval."
+            f"- At most: {largest.impressions_per_arm:,} in each arm, {largest.days} days, if the lift is only "
+            f"{largest.relative_lift:+.1%}, the lower end of its interval."
         )
     lines += ["- Compare the arms once, at the end. Stop early only for a guardrail:", ""]
-    lines += ["| guardrail | harmful when it goes | by surely more than |", "|---|---|---|"]
-    lines += [f"| {rail.metric} | {rail.harmful} | {_bound(rail)} |" for rail in plan.guardrails]
+    lines += ["| guardrail | harmful when it goes | by significantly more than |", "|---|---|---|"]
+    lines += [f"| {guardrail.metric} | {guardrail.harmful} | {_bound(guardrail)} |" for guardrail in plan.guardrails]
     return "\n".join(lines) + "\n"
 
 
-def _bound(rail: Guardrail) -> str:
-    return f"{rail.bound:g}" if "segment" in rail.metric else f"{rail.bound:.0%}"
+def _bound(guardrail: Guardrail) -> str:
+    return f"{guardrail.bound:g}" if "segment" in guardrail.metric else f"{guardrail.bound:.0%}"

@@ -1,4 +1,4 @@
-"""An interest model of a kind of Adloom's own as an MLflow model, from code. MLflow runs this file to load it."""
+"""An interest model without a flavour of its own as an MLflow model. MLflow runs this file to load the model."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from components.interest.new_pairs import new_pairs
 
 
 class Scorer(mlflow.pyfunc.PythonModel):
-    """Answers features of pairs with P(click)."""
+    """Maps features of pairs to P(click)."""
 
     def load_context(self, context) -> None:
-        """Read the files that were logged with the model."""
+        """Read the files logged with the model."""
         folder = Path(context.artifacts["model"])
         self.model = CalibratedModel.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
 
     def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-        """p_click, float64 in (0, 1), of creatives that the shopper has not seen before.
+        """p_click, float64 in (0, 1), for creatives that the shopper has not seen before.
 
         model_input: a row per pair, with the feature columns of its impression and of its creative.
         """

@@ -1,9 +1,9 @@
-"""Locks: of the registry, which has no compare-and-swap of its own, and of a data set's artifacts.
+"""Locks of the registry, which has no compare-and-swap, and of a data set's artifacts.
 
-Whoever changes the registry holds its lock. On SQLite that is a file beside the database, so that two clones which
-share the database exclude each other; on PostgreSQL it is the database's own, for every machine that uses it. An MLflow
-server, or another database, has none that Adloom could hold: there `promotion.lock` has to name a PostgreSQL, whose
-lock is used instead.
+Every change of the registry holds its lock. On SQLite the lock is a file beside the database, which works for all
+clones that share the database; on PostgreSQL it is an advisory lock of the database, which works for all machines. An
+MLflow server, or another database, has no lock for Adloom: there `promotion.lock` must name a PostgreSQL, whose lock is
+used instead.
 """
 
 import json
@@ -20,40 +20,40 @@ from components.settings.addresses import hidden
 from components.settings.environment import expand
 from components.settings.errors import Unavailable, UserError
 
-KEY = 0x61646C6F6F6D  # "adloom", as the number that PostgreSQL knows the lock by
+KEY = 0x61646C6F6F6D  # "adloom", the number of the PostgreSQL lock
 CONNECT_SECONDS = 10
 TRY_SECONDS = 0.2
 SETTING = "promotion.lock"
 PASSWORD = re.compile(r"://[^/@]*?:(?!\$\{\w+\}@)[^@]*@|[?&](password|passwd)=", re.IGNORECASE)
 
-_held: dict[Path, int] = {}  # lock files of folders that this process holds, and how many times it asked for each
+_held: dict[Path, int] = {}  # lock files that this process holds, and how many times each
 
 
 def store_lock(setting: str | None = None) -> AbstractContextManager[None]:
-    """The lock of the registry that MLFLOW_TRACKING_URI names; `setting` is `promotion.lock`.
+    """The lock of the registry at MLFLOW_TRACKING_URI; `setting` is `promotion.lock`.
 
-    UserError where the registry has none and `setting` names none. A database that is away, or goes away while the
-    lock is held, becomes Unavailable.
+    UserError if neither the registry nor `setting` has a lock. Unavailable if the database cannot be reached, or is
+    lost while the lock is held.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    own = _own_lock(uri)
-    if own is not None:
-        return own
+    lock = _lock_of(uri)
+    if lock is not None:
+        return lock
     if setting is None:
         raise UserError(
-            f"the registry is {_kind(uri)}, which cannot keep two promoters apart, so nothing is charged or moved "
-            f"there; set {SETTING} to the URL of a PostgreSQL whose lock is used instead"
+            f"the registry is {_kind(uri)}, which has no lock against two promotions at once, so nothing is charged or "
+            f"moved there; set {SETTING} to the URL of a PostgreSQL whose lock is used instead"
         )
     return _database_lock(_lock_url(setting))
 
 
 def migration_lock(uri: str) -> AbstractContextManager[None]:
-    """The lock to hold while the tables of the database at `uri` are made; a server makes its own."""
-    return _own_lock(uri) or nullcontext()
+    """The lock to hold while the tables of the database at `uri` are created; none for a server, which creates its."""
+    return _lock_of(uri) or nullcontext()
 
 
-def _own_lock(uri: str) -> AbstractContextManager[None] | None:
-    """The lock that comes with the database at `uri`; None where there is none."""
+def _lock_of(uri: str) -> AbstractContextManager[None] | None:
+    """The lock of the database at `uri`; None if it has none."""
     if uri.startswith("postgresql"):
         return _database_lock(uri)
     if uri.startswith("sqlite"):
@@ -75,18 +75,18 @@ def _kind(uri: str) -> str:
 
 
 def _lock_url(setting: str) -> str:
-    """`promotion.lock` with its ${NAME} replaced; UserError for a password in it, and for another kind of database."""
+    """`promotion.lock` with each ${NAME} replaced; UserError if it has a password or is another kind of database."""
     if PASSWORD.search(setting):
         raise UserError(f"{SETTING} holds a password; write ${{NAME}} in its place and set that environment variable")
     url = expand(setting)
     if not url.startswith("postgresql"):
-        raise UserError(f"{SETTING}: only a PostgreSQL serves, as postgresql://${{NAME}}:${{PASSWORD}}@host/database")
+        raise UserError(f"{SETTING} must be a PostgreSQL, as postgresql://${{NAME}}:${{PASSWORD}}@host/database")
     return url
 
 
 @contextmanager
 def _file_lock(database: Path | None) -> Iterator[None]:
-    """Hold the lock file beside the SQLite `database`; one in memory is this process's alone and needs none."""
+    """Hold the lock file beside the SQLite `database`; None, a database in memory, needs no lock."""
     import fcntl
 
     if database is None:
@@ -99,7 +99,7 @@ def _file_lock(database: Path | None) -> Iterator[None]:
 
 
 def _opened(file: Path, like: Path):
-    """The lock `file`, made where it is missing: open to those, and only those, who may write to the file `like`."""
+    """The lock `file`, opened, and created if missing, with the permissions of the file `like`."""
     mode = stat.S_IMODE(like.stat().st_mode) if like.exists() else 0o600
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
@@ -113,11 +113,11 @@ def _opened(file: Path, like: Path):
 
 
 @contextmanager
-def folder_lock(folder: Path, deed: str) -> Iterator[None]:
-    """Hold the lock of `folder` while this process does `deed` in it; it may ask again for what it holds.
+def folder_lock(folder: Path, command: str) -> Iterator[None]:
+    """Hold the lock of `folder` during `command`; a process that holds it may take it again.
 
-    UserError, naming the holder, where another process holds it. The lock is the file .NAME.lock beside the folder and
-    ends with the process, however that ends.
+    UserError, naming the holder, if another process holds it. The lock is the file .NAME.lock beside the folder and
+    ends with the process.
     """
     import fcntl
 
@@ -140,7 +140,7 @@ def folder_lock(folder: Path, deed: str) -> Iterator[None]:
         _held[file] = 1
         try:
             handle.truncate(0)
-            handle.write(json.dumps({"deed": deed, "pid": os.getpid(), "host": socket.gethostname()}))
+            handle.write(json.dumps({"command": command, "pid": os.getpid(), "host": socket.gethostname()}))
             handle.flush()
             yield
         finally:
@@ -150,8 +150,8 @@ def folder_lock(folder: Path, deed: str) -> Iterator[None]:
 def _holder(text: str) -> str:
     try:
         record = json.loads(text)
-        return f"{record['deed']} (process {record['pid']} on {record['host']})"
-    except (ValueError, KeyError, TypeError):  # it has the lock, and has not said who it is yet
+        return f"{record['command']} (process {record['pid']} on {record['host']})"
+    except (ValueError, KeyError, TypeError):  # the holder has not written its record yet
         return "another process"
 
 
@@ -163,8 +163,8 @@ def _database_lock(uri: str) -> Iterator[None]:
     where = hidden(make_url(uri).render_as_string(hide_password=True))
     connection = _connect(uri, where)
     try:
-        # Not pg_advisory_lock: who waits within a statement holds a snapshot, and CREATE INDEX CONCURRENTLY, of which
-        # Prefect's migrations have many, waits for all of those. The holder would wait for its own queue, for ever.
+        # not pg_advisory_lock: a statement that waits holds a snapshot, and CREATE INDEX CONCURRENTLY, which Prefect's
+        # migrations use, waits for all snapshots, so the holder would wait for those that wait for it
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
             time.sleep(TRY_SECONDS)
         yield
@@ -172,10 +172,10 @@ def _database_lock(uri: str) -> Iterator[None]:
         if not _is_loss(error):
             raise
         raise Unavailable(
-            f"the database {where} went away; whatever was not written yet is written by doing the same again"
+            f"the connection to the database {where} was lost; run the same command again to write what is missing"
         ) from None
     finally:
-        connection.invalidate()  # ends the session, and the lock with it, whatever state the connection is in
+        connection.invalidate()  # ends the session, and so the lock, in any state of the connection
         connection.close()
 
 
@@ -185,9 +185,9 @@ def _connect(uri: str, where: str):
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    own = make_url(uri).set(drivername="postgresql+psycopg")  # Prefect's own driver is asynchronous
+    url = make_url(uri).set(drivername="postgresql+psycopg")  # Prefect's driver is asynchronous
     try:
-        engine = create_engine(own, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
         return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     except ModuleNotFoundError as error:
         raise UserError(f"the database {where} needs the package {error.name}: install the extra `sql`") from None
@@ -197,7 +197,7 @@ def _connect(uri: str, where: str):
 
 
 def _is_loss(error: BaseException) -> bool:
-    """Whether `error` says that the database went away: SQLAlchemy's own word for it, or MLflow's around that."""
+    """Whether `error` is a lost connection to the database, by SQLAlchemy's or MLflow's error type."""
     from sqlalchemy.exc import InterfaceError, OperationalError
 
     lost = isinstance(error, OperationalError | InterfaceError)

@@ -1,7 +1,7 @@
-"""Package files -> the same model in its framework's own MLflow flavour, for the registry to describe and serve.
+"""Models logged in the MLflow flavour of their framework, for MLflow to describe and serve.
 
-Adloom itself loads the package, whose digest it checks; these are for the tools around MLflow. A flow's layer is
-Adloom's own: `import components.generators.families.ode_sampler` before `mlflow.keras.load_model`.
+Adloom itself loads the package, whose digest it checks; the flavours are for other tools. The sampler of flow matching
+is a layer of Adloom: `import components.generators.families.ode_sampler` before `mlflow.keras.load_model`.
 """
 
 import json
@@ -14,7 +14,7 @@ from upath import UPath
 
 
 def log_interest(folder: UPath) -> str:
-    """Log the interest model in `folder` within the active run, in the flavour of its kind; its URI."""
+    """The URI of the interest model in `folder`, after logging it to the active run in the flavour of its kind."""
     from components.interest import CalibratedModel
     from components.interest.model_kinds import Flavour, model_kind
 
@@ -28,7 +28,7 @@ def log_interest(folder: UPath) -> str:
 
 
 def _log_files(files: Mapping[str, bytes]) -> str:
-    """Log an interest model's own files as a model that answers features of pairs -> P(click)."""
+    """The URI of an interest model logged from its files, which maps features of pairs to P(click)."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -66,17 +66,17 @@ def _log_network(network, name: str = "model") -> str:
     import mlflow.keras
 
     sample = [np.zeros((1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in network.inputs]
-    made = np.asarray(network(sample, training=False))
+    outputs = np.asarray(network(sample, training=False))
     inputs = {tensor.name: array for tensor, array in zip(network.inputs, sample, strict=True)}
     requirements = _requirements("keras", "tensorflow")
     logged = mlflow.keras.log_model(
-        network, name=name, signature=_signature(inputs, made), pip_requirements=requirements
+        network, name=name, signature=_signature(inputs, outputs), pip_requirements=requirements
     )
     return logged.model_uri
 
 
 def log_generators(folder: UPath) -> str:
-    """Log every generator in `folder`, one sub-folder each; the URI of the one that about.json calls the best."""
+    """The URI of the best generator by about.json, after logging every generator in `folder` (a sub-folder each)."""
     from components.generators.keras_generator import NETWORK, NetworkGenerator
 
     uris = {}
@@ -87,7 +87,7 @@ def log_generators(folder: UPath) -> str:
 
 
 def log_policy(package: Path) -> str:
-    """Log the policy's decisions as a model that answers segment, placement, campaign -> creative, probability."""
+    """The URI of the policy's decisions, logged as a model from segment, placement, campaign to probabilities."""
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -95,12 +95,12 @@ def log_policy(package: Path) -> str:
 
     decisions = pd.read_parquet(package / "decisions.parquet")
     cell = [ColSpec("string", "segment"), ColSpec("string", "placement"), ColSpec("string", "campaign")]
-    answer = [ColSpec("string", "creative_id"), ColSpec("double", "probability"), ColSpec("double", "impressions")]
+    outputs = [ColSpec("string", "creative_id"), ColSpec("double", "probability"), ColSpec("double", "impressions")]
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("decision_lookup.py")),
         artifacts={"decisions": str(package / "decisions.parquet")},
-        signature=ModelSignature(Schema(cell), Schema([*cell, *answer])),
+        signature=ModelSignature(Schema(cell), Schema([*cell, *outputs])),
         input_example=decisions[[column.name for column in cell]].head(1),
         pip_requirements=_requirements("pandas", "pyarrow", "mlflow"),
     )
@@ -108,7 +108,7 @@ def log_policy(package: Path) -> str:
 
 
 def read_files(folder: UPath) -> Mapping[str, bytes]:
-    """Relative name -> bytes for all files below `folder`."""
+    """The bytes of all files below `folder`, by relative name."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

@@ -1,8 +1,8 @@
-"""The few MLflow calls that stages share: open the store, log one model with its evidence, find and fetch versions.
+"""MLflow calls: open the store, log a model with its evidence, find and fetch versions.
 
-A version is known by the digest of its package (the files it consists of): logging the same package twice gives the
-same version, so a publication that was cut off is simply done again. Every package is signed. What is fetched is
-checked against digest and signature before anything reads it, because the registry itself checks nothing.
+A version is identified by the digest of its package (the files it consists of): logging the same package twice gives
+the same version, so an interrupted publication can be repeated. Every package is signed. Fetched files are checked
+against digest and signature before they are read, because MLflow checks nothing.
 """
 
 import functools
@@ -22,7 +22,7 @@ from components.contract.escaping import filter_by_name
 from components.contract.files.atomic_files import replace_folder, scratch_folder
 from components.contract.files.digests import digest_package
 from components.registry.locks import migration_lock, sqlite_file, store_lock
-from components.registry.signing import beside, sign, verify
+from components.registry.signing import sign, signature_path, verify
 from components.settings.errors import Unavailable, UserError
 
 PACKAGE = "package"  # folder of a run's artifacts that holds the files a version consists of
@@ -33,10 +33,11 @@ TAG_LIMIT = 4_000  # characters; MLflow refuses values above 5,000
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model to be registered: its files, what it was made from, and how it did.
+    """One model to be registered: its files, the data it was made from, and its figures.
 
-    package: folder with the model's files. log_native: logs the model in its framework's own MLflow flavour within the
-    active run and returns its URI. metrics: finite numbers. pictures: folders of PNG files shown with the run.
+    package: folder with the model's files. log_native: logs the model to the active run in its framework's MLflow
+    flavour and returns its URI. metrics: finite numbers. pictures: folders of PNG files shown with the run. reports:
+    text by file name.
     """
 
     name: str
@@ -53,7 +54,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version: number, tags and aliases as the registry shows them."""
+    """One registered version: its number, run and tags."""
 
     name: str
     number: int
@@ -63,26 +64,26 @@ class Version:
 
 @functools.cache
 def _client_class():
-    from mlflow import MlflowClient  # late, for it reads the environment when it is imported
+    from mlflow import MlflowClient  # imported late, because it reads the environment when it is imported
 
     class Client(MlflowClient):
-        """MLflow's client, with the lock that whoever changes the registry holds."""
+        """MLflow's client with the registry's lock, which every change of the registry holds."""
 
         def __init__(self, lock: str | None) -> None:
             super().__init__()
             self._lock = lock
 
         def lock(self):
-            """The registry's lock; UserError where it has none and `promotion.lock` names none."""
+            """The registry's lock; UserError if neither the registry nor `promotion.lock` has one."""
             return store_lock(self._lock)
 
     return Client
 
 
 def open_store(lock: str | None = None):
-    """A client of the configured tracking store; the first one makes the database, alone. `lock`: `promotion.lock`.
+    """A client of the configured tracking store, whose database is created if needed. lock: `promotion.lock`.
 
-    Concurrent first starts race in MLflow's migrations, so this holds the database's lock meanwhile. A new SQLite
+    Concurrent first starts would collide in MLflow's migrations, so this holds the database's lock. A new SQLite
     database is readable by its owner alone.
     """
     import mlflow
@@ -100,7 +101,7 @@ def open_store(lock: str | None = None):
 
 
 def _reach(client, uri: str) -> None:
-    """The first question to the store, which makes a database's tables; Unavailable where a server does not answer."""
+    """Make a first request to the store, which creates a database's tables. Unavailable if a server does not answer."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -114,15 +115,15 @@ def _reach(client, uri: str) -> None:
 
 
 def _make_private(database: Path | None) -> None:
-    """An empty file that only its owner may open, where there is no database yet: SQLite fills it."""
+    """Create an empty file that only its owner may open, if there is no database yet; SQLite fills it."""
     if database is not None and not database.exists():
         os.close(os.open(database, os.O_CREAT, 0o600))
 
 
 def register(client, record: ModelRecord) -> Version:
-    """The version of `record.name` that holds this package: the existing one, or a new one with everything logged.
+    """The version of `record.name` with this package: the existing one, or a new one with everything logged.
 
-    An existing one that was registered before packages were signed is signed now: the same files are at hand.
+    An existing version without a signature, from before packages were signed, is signed now.
     """
     digest = digest_package(record.package)
     existing = find_version(client, record.name, digest)
@@ -170,7 +171,7 @@ def _signature(package: Path, name: str) -> Iterator[Path]:
 
 
 def _experiment(client, name: str) -> str:
-    """The id of experiment `name`. A new one keeps its files under ADLOOM_ARTIFACT_ROOT, or else where MLflow says."""
+    """The id of experiment `name`. A new one has its files under ADLOOM_ARTIFACT_ROOT, or else in MLflow's default."""
     existing = client.get_experiment_by_name(name)
     if existing:
         return existing.experiment_id
@@ -179,7 +180,7 @@ def _experiment(client, name: str) -> str:
 
 
 def ensure_model(client, name: str) -> None:
-    """Make the registered model `name`, unless it is there."""
+    """Create the registered model `name`, unless it exists."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -199,12 +200,12 @@ def _data_input(record: ModelRecord):
 
 
 def find_version(client, name: str, digest: str) -> Version | None:
-    """The version of `name` whose package has `digest`; None where there is none."""
+    """The version of `name` whose package has `digest`; None if there is none."""
     return next((version for version in versions_of(client, name) if version.tags.get(DIGEST) == digest), None)
 
 
 def version_of(client, name: str, alias: str) -> Version | None:
-    """The version of `name` that bears `alias`; None where the model or the alias does not exist."""
+    """The version of `name` with `alias`; None if the model or the alias does not exist."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -215,8 +216,8 @@ def version_of(client, name: str, alias: str) -> Version | None:
         raise
 
 
-def _version(found) -> Version:
-    return Version(found.name, int(found.version), found.run_id, dict(found.tags))
+def _version(entity) -> Version:
+    return Version(entity.name, int(entity.version), entity.run_id, dict(entity.tags))
 
 
 def digest_of(version: Version) -> str:
@@ -225,35 +226,35 @@ def digest_of(version: Version) -> str:
         raise UserError(
             f"{_label(version)} has no tag {DIGEST}: it was not registered by Adloom, and somebody moved an alias to "
             "it. Move the alias back to a version of Adloom's in MLflow (`adloom ui`), or, if it is the champion of a "
-            "policy, take its place from it with `adloom rollback`"
+            "policy, use `adloom rollback`"
         )
     return version.tags[DIGEST]
 
 
 def versions_of(client, name: str) -> list[Version]:
     """All versions of `name`, with their tags, oldest first."""
-    found = client.search_model_versions(filter_by_name(name))
-    return sorted((_version(version) for version in found), key=lambda version: version.number)
+    entities = client.search_model_versions(filter_by_name(name))
+    return sorted((_version(entity) for entity in entities), key=lambda version: version.number)
 
 
 def fetch_package(version: Version, folder: Path) -> None:
-    """Put the files of `version` into `folder`, replacing what is there, and their signature beside it (`NAME.sig`).
+    """Replace `folder` with the files of `version`, and write their signature beside it (`NAME.sig`).
 
-    UserError, with `folder` as it was, unless both the registered digest and the signature are theirs.
+    UserError, with `folder` unchanged, if the files do not match the registered digest or the signature.
     """
     with scratch_folder(UPath(folder)) as scratch:
         fetched = checked_package(version, Path(scratch))
-        os.replace(Path(scratch) / SIGNATURE, beside(folder))
+        os.replace(Path(scratch) / SIGNATURE, signature_path(folder))
         replace_folder(UPath(fetched), UPath(folder))
 
 
 def checked_package(version: Version, scratch: Path) -> Path:
-    """The folder below `scratch` with the files of `version`, which have the registered digest and a good signature."""
+    """The folder below `scratch` with the files of `version`, checked against the digest and the signature."""
     expected = digest_of(version)
     fetched = fetch_artifact(version, PACKAGE, scratch)
     if digest_package(fetched) != expected:
         raise UserError(
-            f"{_label(version)}: its files differ from those that were registered; nothing was loaded. Restore them "
+            f"{_label(version)}: its files differ from the registered ones; nothing was loaded. Restore them "
             "from a backup, or roll back"
         )
     if has_artifact(version, SIGNATURE):
@@ -263,17 +264,17 @@ def checked_package(version: Version, scratch: Path) -> Path:
 
 
 def sign_package(client, version: Version) -> None:
-    """Sign the registered files of `version` as they are; UserError where their digest is not the registered one."""
+    """Sign the registered files of `version`; UserError if their digest is not the registered one."""
     with tempfile.TemporaryDirectory(prefix="adloom-fetch-") as scratch:
         fetched = fetch_artifact(version, PACKAGE, Path(scratch))
         if digest_package(fetched) != digest_of(version):
-            raise UserError(f"{_label(version)}: its files differ from those that were registered; nothing was signed")
+            raise UserError(f"{_label(version)}: its files differ from the registered ones; nothing was signed")
         with _signature(fetched, version.name) as signature:
             client.log_artifact(version.run_id, str(signature))
 
 
 def fetch_artifact(version: Version, name: str, scratch: Path) -> Path:
-    """The file or folder `name` of the version's run, below `scratch`; Unavailable where it cannot be read."""
+    """The file or folder `name` of the version's run, copied below `scratch`; Unavailable if it cannot be read."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -290,11 +291,11 @@ def has_artifact(version: Version, name: str) -> bool:
 
 
 def artifacts_in(version: Version, folder: str) -> list[str]:
-    """Paths of the files and folders in `folder` of the version's run (`.`: at its top), sorted."""
+    """The paths of the files and folders in `folder` of the version's run (`.`: its root), sorted."""
     from mlflow import MlflowClient
 
-    listed = MlflowClient().list_artifacts(version.run_id, None if folder == "." else folder)
-    return sorted(file.path for file in listed)
+    artifacts = MlflowClient().list_artifacts(version.run_id, None if folder == "." else folder)
+    return sorted(artifact.path for artifact in artifacts)
 
 
 def _label(version: Version) -> str:
@@ -302,14 +303,14 @@ def _label(version: Version) -> str:
 
 
 def git_commit() -> str:
-    """The commit that the project's folder is at, `+dirty` if tracked files differ from it; `unknown` without git."""
-    found = _git("rev-parse", "HEAD")
-    if found is None:
+    """The commit of the project's folder, with `+dirty` if tracked files differ from it; `unknown` without git."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
         return "unknown"
-    return f"{found}+dirty" if _git("status", "--porcelain", "--untracked-files=no") else found
+    return f"{commit}+dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
 
 
-def _git(*words: str) -> str | None:
-    """What git answers; None where it fails."""
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+def _git(*arguments: str) -> str | None:
+    """The output of git with these arguments; None if it fails."""
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return process.stdout.strip() if process.returncode == 0 else None

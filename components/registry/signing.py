@@ -1,9 +1,9 @@
-"""Signatures of packages and decisions, by Sigstore's model-signing with an elliptic-curve key; no network.
+"""Signatures of packages and decisions, by Sigstore's model-signing with an elliptic-curve key, without a network.
 
-A signature covers every file of a folder, hidden ones too, and the name of the model that they are: an altered, added
-or missing file is refused, and so is a package of another model. The private key is `signing.key` in the state folder,
-made where there is none, or the file that ADLOOM_SIGNING_KEY names. ADLOOM_VERIFY_KEY names the public keys that are
-trusted, several with `:` between them; without it, only what the private key signed is.
+A signature covers every file of a folder, hidden ones too, and the name of the model: an altered, added or missing file
+is refused, and so is a package of another model. The private key is the file that ADLOOM_SIGNING_KEY names, or else
+`signing.key` in the state folder, which is created if missing. ADLOOM_VERIFY_KEY names the trusted public keys,
+separated by `:`; without it, only signatures of the private key are trusted.
 """
 
 import base64
@@ -22,7 +22,7 @@ SIGNING_KEY, VERIFY_KEY = "ADLOOM_SIGNING_KEY", "ADLOOM_VERIFY_KEY"
 
 
 def sign(folder: Path, name: str, signature: Path) -> None:
-    """Write to the file `signature` a signature of all files in `folder` as those of `name`."""
+    """Write to the file `signature` a signature of all files in `folder` as the files of `name`."""
     from model_signing import signing
 
     config = signing.Config().use_elliptic_key_signer(private_key=_private_key())
@@ -35,11 +35,11 @@ def sign(folder: Path, name: str, signature: Path) -> None:
         config.set_hashing_config(_every_file()).sign(named, signature)
 
 
-def verify(folder: Path, name: str, signature: Path, what: str) -> None:
-    """UserError, which begins with `what`, unless `signature` is of these very files as those of `name`."""
+def verify(folder: Path, name: str, signature: Path, label: str) -> None:
+    """UserError, which begins with `label`, unless `signature` is of exactly these files as the files of `name`."""
     if not Path(signature).is_file():
         raise UserError(
-            f"{what}: it has no signature, so it was registered before packages were signed, or the signature was "
+            f"{label}: it has no signature, so it was registered before packages were signed, or the signature was "
             "removed; nothing was loaded. `adloom sign DATASET` signs it, if you know where it comes from"
         )
     reasons = []
@@ -48,13 +48,13 @@ def verify(folder: Path, name: str, signature: Path, what: str) -> None:
             try:
                 _verify(folder, name, signature, key)
                 return
-            except Exception as error:  # model-signing and its parsers raise whatever they stumble over
-                reasons.append(_plain(error))
-    raise UserError(f"{what}: its signature does not hold: {_reason(reasons)}; nothing was loaded")
+            except Exception as error:  # model-signing and its parsers raise errors of many types
+                reasons.append(_in_words(error))
+    raise UserError(f"{label}: its signature does not hold: {_reason(reasons)}; nothing was loaded")
 
 
-def beside(folder: Path) -> Path:
-    """Where the signature of a fetched package lies: NAME.sig beside the folder NAME."""
+def signature_path(folder: Path) -> Path:
+    """The signature file of a fetched package: NAME.sig beside the folder NAME."""
     return folder.with_name(f"{folder.name}.sig")
 
 
@@ -63,14 +63,14 @@ def _verify(folder: Path, name: str, signature: Path, key: Path) -> None:
 
     config = verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(_every_file())
     config.verify(Path(folder), signature)
-    envelope = json.loads(Path(signature).read_text(encoding="utf-8"))["dsseEnvelope"]  # which is verified now
+    envelope = json.loads(Path(signature).read_text(encoding="utf-8"))["dsseEnvelope"]  # verified above
     signed = json.loads(base64.b64decode(envelope["payload"]))["subject"][0]["name"]
     if signed != name:
         raise ValueError(f"it is the signature of {signed}, not of {name}")
 
 
-def _plain(error: Exception) -> str:
-    """What is wrong, in words: model-signing tells of differences as Python values."""
+def _in_words(error: Exception) -> str:
+    """The error in words; model-signing formats differences as Python values."""
     text = str(error)
     differences = [
         *(f"{name} was altered" for name in re.findall(r"Hash mismatch for \\*'(.+?)\\*':", text)),
@@ -80,27 +80,27 @@ def _plain(error: Exception) -> str:
     if text.startswith("Signature mismatch") and differences:
         return "; ".join(differences)
     if "symlink" in text:
-        return "it holds a symbolic link"
+        return "it contains a symbolic link"
     if text.startswith(("Key mismatch", "it is the signature")):
         return text
     return f"the signature cannot be read or was altered ({text or type(error).__name__})"
 
 
 def _reason(reasons: list[str]) -> str:
-    """The reason of the key that made the signature; that no trusted key did, where none is it."""
-    known = [reason for reason in reasons if not reason.startswith("Key mismatch")]
-    return known[0] if known else f"it was made with a key that is not trusted here; {VERIFY_KEY} names those that are"
+    """The error for the key that made the signature; if no trusted key made it, that."""
+    of_key = [reason for reason in reasons if not reason.startswith("Key mismatch")]
+    return of_key[0] if of_key else f"it was made with a key that is not trusted here; {VERIFY_KEY} names trusted keys"
 
 
 def _every_file():
-    """Hashing of all files; model-signing by itself leaves `.git` and its like out."""
+    """Hashing of all files; by default model-signing skips `.git` and similar files."""
     from model_signing import hashing
 
     return hashing.Config().set_ignored_paths(paths=(), ignore_git_paths=False)
 
 
 def _place(file: Path, target: Path) -> None:
-    """A hard link to `file`, or a copy where the file system has none."""
+    """Make `target` a hard link to `file`, or a copy if the file system has no hard links."""
     import shutil
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,20 +111,20 @@ def _place(file: Path, target: Path) -> None:
 
 
 def _private_key() -> Path:
-    """The file of the private key; a new one in the state folder where there is none."""
-    named = os.environ.get(SIGNING_KEY)
-    if named:
-        return _there(SIGNING_KEY, named)
+    """The file of the private key; a new one in the state folder if there is none."""
+    name = os.environ.get(SIGNING_KEY)
+    if name:
+        return _existing_file(SIGNING_KEY, name)
     folder = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
     if not (folder / KEY).exists():
         _make_key(folder)
     if not (folder / PUBLIC_KEY).exists():
-        (folder / PUBLIC_KEY).write_bytes(_public_half(folder / KEY))  # for other machines to trust
+        (folder / PUBLIC_KEY).write_bytes(_public_half(folder / KEY))  # for other machines
     return folder / KEY
 
 
 def _make_key(folder: Path) -> None:
-    """A new key, whole or not at all; of two makers, one's stays."""
+    """Create a new key atomically; if two processes create one, the first one stays."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -142,10 +142,10 @@ def _make_key(folder: Path) -> None:
 
 @contextmanager
 def _public_keys() -> Iterator[list[Path]]:
-    """Files of the public keys that are trusted."""
-    named = os.environ.get(VERIFY_KEY)
-    if named:
-        yield [_there(VERIFY_KEY, name) for name in named.split(os.pathsep) if name]
+    """The files of the trusted public keys."""
+    names = os.environ.get(VERIFY_KEY)
+    if names:
+        yield [_existing_file(VERIFY_KEY, name) for name in names.split(os.pathsep) if name]
         return
     with tempfile.TemporaryDirectory(prefix="adloom-verify-") as scratch:
         key = Path(scratch) / PUBLIC_KEY
@@ -163,7 +163,7 @@ def _public_half(private: Path) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _there(variable: str, name: str) -> Path:
+def _existing_file(variable: str, name: str) -> Path:
     if not Path(name).is_file():
         raise UserError(f"{variable}: {name}: there is no such file")
     return Path(name)

@@ -165,9 +165,9 @@ def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
 
 def test_the_registry_holds_versions_with_reasons(finished_shop):
     from components.registry.mlflow_store import open_store
-    from components.registry.standing import standing
+    from components.registry.model_status import model_status
 
-    rows = {row["model"]: row for row in standing(open_store(), "marketplace")}
+    rows = {row["model"]: row for row in model_status(open_store(), "marketplace")}
     assert rows["marketplace-interest"]["latest"] == 1
     assert rows["marketplace-creatives"]["reasons"]
     assert rows["marketplace-policy"]["decision"] == finished_shop[1]["action"]

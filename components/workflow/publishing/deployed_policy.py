@@ -17,7 +17,7 @@ from components.policies.eligible import pair_offsets
 from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
 from components.policies.ragged_rows import spread
-from components.registry.signing import beside, verify
+from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
@@ -85,7 +85,7 @@ def _checked_record(paths: Paths) -> dict:
             f"`adloom run {paths.artifacts.name}` fetches it anew"
         )
     folder = Path(paths.champion)
-    verify(folder, record["model"], beside(folder), str(folder))
+    verify(folder, record["model"], signature_path(folder), str(folder))
     return record
 
 

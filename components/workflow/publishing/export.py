@@ -9,7 +9,7 @@ from components.contract.files.atomic_files import replace_folder, scratch_folde
 from components.contract.files.digests import digest_bytes, digest_file, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
 from components.registry.locks import folder_lock
-from components.registry.signing import beside, verify
+from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.publishing.publication import POLICY, RUN, forms_of
@@ -33,7 +33,7 @@ def export(outcome: Mapping, paths: Paths) -> None:
             verify(
                 Path(paths.champion),
                 f"{outcome['dataset']}-{POLICY}",
-                beside(Path(paths.champion)),
+                signature_path(Path(paths.champion)),
                 str(paths.champion),
             )
         _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)

@@ -19,7 +19,7 @@ from components.contract.files.digests import (
 )
 from components.contract.files.tables import read_json, write_json
 from components.registry.locks import folder_lock, store_lock
-from components.registry.signing import beside, verify
+from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
@@ -41,7 +41,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     or a family of generators that there is not, so before any work is done.
     """
     from components.registry.mlflow_store import open_store
-    from components.registry.promotion import mend, questions
+    from components.registry.promotion import complete_changes, questions
 
     _check_creatives(settings, paths)
     lock = store_lock(settings.promotion.lock)
@@ -49,7 +49,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     with folder_lock(Path(paths.artifacts), RUN):
         with lock:
             for kind in ("interest", "creatives", POLICY):
-                mend(client, f"{dataset}-{kind}")
+                complete_changes(client, f"{dataset}-{kind}")
         write_json(list(questions(client, name)), paths.ledger)
         champion = _fetch_champion(client, name, paths.champion)
         if champion is None:
@@ -108,7 +108,7 @@ def _fetch_champion(client, name: str, folder: UPath):
     version = version_of(client, name, CHAMPION)
     if version is None:
         shutil.rmtree(folder, ignore_errors=True)
-        beside(Path(folder)).unlink(missing_ok=True)
+        signature_path(Path(folder)).unlink(missing_ok=True)
     elif not _is_fetched(version, Path(folder)):
         fetch_package(version, Path(folder))
     return version
@@ -121,7 +121,7 @@ def _is_fetched(version, folder: Path) -> bool:
     if not folder.exists() or digest_package(folder) != digest_of(version):
         return False
     try:
-        verify(folder, version.name, beside(folder), str(folder))
+        verify(folder, version.name, signature_path(folder), str(folder))
     except UserError:  # it is fetched anew, and checked then
         return False
     return True

@@ -173,7 +173,7 @@ def test_a_log_that_is_wrong_about_itself_stops_the_bound_of_all_rows():
 
 def test_without_a_row_later_than_all_training_it_abstains():
     decision = decide(of_forms({**form("table"), "logs": [], "gate": None}), PromotionConfig())
-    assert decision.action == "abstain" and "later than all that the policies learned from" in decision.reasons[0]
+    assert decision.action == "abstain" and "later than the training rows of both policies" in decision.reasons[0]
 
 
 def test_a_margin_below_zero_is_refused():

@@ -18,7 +18,7 @@ from components.registry.experiment_plan import (
     impressions_per_arm,
     plan_experiment,
 )
-from components.registry.signing import beside, sign
+from components.registry.signing import sign, signature_path
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.publishing.export import export, exported_policy
@@ -34,7 +34,7 @@ def outcome(package, champion: int, candidate: int, acts: str = "table") -> dict
 
 def signed(package) -> None:
     """Sign the snapshot of the champion, as the registry does."""
-    sign(Path(package), "shop-policy", beside(Path(package)))
+    sign(Path(package), "shop-policy", signature_path(Path(package)))
 
 
 CLICK = REWARDS["click"]

@@ -104,14 +104,14 @@ def test_the_file_of_a_database(uri, file):
 def test_a_registry_without_a_lock_is_refused_unless_a_postgresql_is_named(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(
-        UserError, match=r"cannot keep two promoters apart, so nothing is charged or moved.*promotion\.lock"
+        UserError, match=r"has no lock against two promotions at once, so nothing is charged or moved.*promotion\.lock"
     ):
         store_lock()
     for setting, said in (
-        ("mysql://host/locks", "only a PostgreSQL serves"),
+        ("mysql://host/locks", "must be a PostgreSQL"),
         ("postgresql://adloom:secret@host/locks", "holds a password; write"),
         ("postgresql://host/locks?password=secret", "holds a password; write"),
-        ("postgresql://${NOBODY_SET_THIS}@host/locks", "NOBODY_SET_THIS is not set"),
+        ("postgresql://${NOBODY_SET_THIS}@host/locks", "NOBODY_SET_THIS, which is not set"),
     ):
         with pytest.raises(UserError, match=said) as caught:
             store_lock(setting)

@@ -46,7 +46,7 @@ def test_a_database_that_goes_away_mid_promotion_leaves_the_old_champion_and_the
 
     with monkeypatch.context() as patch:
         patch.setattr(type(store), "set_registered_model_alias", dies_first)
-        with pytest.raises(Unavailable, match="went away; whatever was not written yet") as caught:
+        with pytest.raises(Unavailable, match="was lost; run the same command again") as caught:
             apply(store, NAME, candidate, decision)
     assert PASSWORD not in str(caught.value)
     with pytest.raises(Unavailable, match=r"cannot be reached: .*refused") as caught:

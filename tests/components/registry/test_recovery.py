@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.registry.alias_moves import HISTORY, PENDING, recover
+from components.registry.alias_moves import HISTORY, PENDING, complete_move
 from components.registry.decision import Gate
 from components.registry.mlflow_store import ModelRecord, open_store, register, version_of
 from components.registry.promotion import CHALLENGER, CHAMPION, apply, apply_gate, promote, rollback
@@ -38,8 +38,8 @@ def store(tmp_path_factory):
     patch.undo()
 
 
-def killed_after(store, writes: int, monkeypatch, deed) -> bool:
-    """Do `deed` and die before its write number `writes`; False where it has fewer."""
+def killed_after(store, writes: int, monkeypatch, command) -> bool:
+    """Do `command` and die before its write number `writes`; False where it has fewer."""
     done = []
 
     def counted(write):
@@ -55,7 +55,7 @@ def killed_after(store, writes: int, monkeypatch, deed) -> bool:
         for name in WRITES:
             patch.setattr(store, name, counted(getattr(store, name)))
         try:
-            deed()
+            command()
         except Killed:
             return True
         return False
@@ -101,7 +101,7 @@ def test_a_person_who_is_killed_anywhere_finds_the_move_done_or_not_begun(store,
         apply(store, name, second, judged(store, second, first), approval="manual")
         killed = killed_after(store, step, monkeypatch, lambda: promote(store, name, False, "good", "ann"))  # noqa: B023
         begun = PENDING in model_tags(store, name)
-        recover(store, name)
+        complete_move(store, name)
         check_whole(store, name)
         champion = version_of(store, name, CHAMPION)
         done = begun or not killed
@@ -122,7 +122,7 @@ def test_a_rollback_that_is_killed_anywhere_ends_or_has_not_begun(store, tmp_pat
         apply(store, name, first, judged(store, first))
         apply(store, name, second, judged(store, second, first))
         killed = killed_after(store, step, monkeypatch, lambda: rollback(store, name, "bad", "ann"))  # noqa: B023
-        recover(store, name)
+        complete_move(store, name)
         check_whole(store, name)
         gone = store.get_model_version(name, "2").tags
         assert ("rolled_back" in gone) == (version_of(store, name, CHAMPION).number == 1)
@@ -155,26 +155,26 @@ def test_both_aliases_on_one_version_are_mended_by_the_next_change(store, tmp_pa
     first = registered(store, "both", tmp_path / "both", 1)
     apply(store, first.name, first, judged(store, first))
     store.set_registered_model_alias(first.name, CHALLENGER, "1")
-    recover(store, first.name)
+    complete_move(store, first.name)
     check_whole(store, first.name)
 
 
-@pytest.mark.parametrize("deed", [promote, rollback])
-def test_the_command_that_was_killed_is_typed_again_and_moves_once(store, tmp_path, monkeypatch, deed):
+@pytest.mark.parametrize("command", [promote, rollback])
+def test_the_command_that_was_killed_is_typed_again_and_moves_once(store, tmp_path, monkeypatch, command):
     step = 0
     while True:
-        shop = f"{deed.__name__}{step}"
+        shop = f"{command.__name__}{step}"
         first, second, third = (registered(store, shop, tmp_path / f"{shop}-{number}", number) for number in (1, 2, 3))
         name = first.name
         apply(store, name, first, judged(store, first))
         apply(store, name, second, judged(store, second, first))
-        by_hand = "manual" if deed is promote else "auto"
+        by_hand = "manual" if command is promote else "auto"
         apply(store, name, third, judged(store, third, second), approval=by_hand)
-        words = (store, name, False, "good", "ann") if deed is promote else (store, name, "bad", "ann")
-        killed = killed_after(store, step, monkeypatch, lambda: deed(*words))  # noqa: B023
-        expected = 3 if deed is promote else 2
+        words = (store, name, False, "good", "ann") if command is promote else (store, name, "bad", "ann")
+        killed = killed_after(store, step, monkeypatch, lambda: command(*words))  # noqa: B023
+        expected = 3 if command is promote else 2
         if killed and PENDING in model_tags(store, name):
-            assert deed(*words).champion == expected
+            assert command(*words).champion == expected
             assert version_of(store, name, CHAMPION).number == expected
             check_whole(store, name)
         if not killed:

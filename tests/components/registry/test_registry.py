@@ -26,6 +26,7 @@ from components.registry.mlflow_store import (
     register,
     version_of,
 )
+from components.registry.model_status import model_status
 from components.registry.promotion import (
     CHALLENGER,
     CHAMPION,
@@ -36,9 +37,8 @@ from components.registry.promotion import (
     questions,
     reject,
     rollback,
-    vouch,
+    sign_champion,
 )
-from components.registry.standing import standing
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig
@@ -238,7 +238,7 @@ def test_files_that_differ_from_the_registered_ones_are_not_loaded(store, versio
     assert (tmp_path / "good" / "policy.json").exists()
     stored = Path(store.get_run(first.run_id).info.artifact_uri.removeprefix("file://")) / "package" / "policy.json"
     stored.write_text('"swapped"')
-    with pytest.raises(UserError, match="differ from those that were registered"):
+    with pytest.raises(UserError, match="differ from the registered ones"):
         fetch_package(first, tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
 
@@ -246,7 +246,7 @@ def test_files_that_differ_from_the_registered_ones_are_not_loaded(store, versio
 def test_standing_shows_what_is_and_what_is_not_there(store, version):
     first = version("first")
     apply(store, NAME, first, judged(store, first))
-    rows = {row["model"]: row for row in standing(store, "shop")}
+    rows = {row["model"]: row for row in model_status(store, "shop")}
     assert rows["shop-policy"]["champion"] == first.number
     assert rows["shop-policy"]["lift"]["ci_low"] == pytest.approx(0.19)
     assert rows["shop-interest"]["champion"] is None
@@ -284,7 +284,7 @@ def test_a_decision_whose_question_was_not_charged_moves_nothing(store, version)
     decision = judged(store, first)
     for wrong in ({"question": "another one"}, {"alpha": decision.evidence.alpha * 2}, {"alpha": None}):
         forged = replace(decision, evidence=replace(decision.evidence, **wrong))
-        with pytest.raises(UserError, match="ledger does not hold"):
+        with pytest.raises(UserError, match="ledger lacks"):
             apply(store, NAME, first, forged)
     assert version_of(store, NAME, CHAMPION) is None
 
@@ -326,9 +326,7 @@ def test_a_warm_start_finds_the_champion_generators_as_they_were_registered(stor
 def test_a_decision_about_other_files_moves_nothing(store, version):
     first, other = version("first"), version("other")
     decision = judged(store, other)
-    with pytest.raises(
-        UserError, match=r"its files are not those that were judged \(.* is registered, .* was judged\)"
-    ):
+    with pytest.raises(UserError, match=r"its files are not the judged ones \(.* is registered, .* was judged\)"):
         apply(store, NAME, first, decision)
     assert version_of(store, NAME, CHAMPION) is None and version_of(store, NAME, CHALLENGER) is None
 
@@ -337,7 +335,7 @@ def test_a_candidate_whose_registered_files_were_swapped_is_not_promoted(store, 
     first = version("first")
     decision = judged(store, first)
     swap(store, first)
-    with pytest.raises(UserError, match="its files differ from those that were registered"):
+    with pytest.raises(UserError, match="its files differ from the registered ones"):
         apply(store, NAME, first, decision)
     assert version_of(store, NAME, CHAMPION) is None
 
@@ -356,7 +354,7 @@ def test_a_later_one_that_passed_takes_the_place_and_the_earlier_is_told(store, 
     first, later = version("first"), version("later")
     apply(store, NAME, first, judged(store, first), approval="manual")
     outcome = apply(store, NAME, later, judged(store, later), approval="manual")
-    assert outcome.action == "wait" and f"it takes the place of version {first.number}" in outcome.reasons[-2]
+    assert outcome.action == "wait" and f"it replaces version {first.number}" in outcome.reasons[-2]
     assert version_of(store, NAME, CHALLENGER).number == later.number
     assert store.get_model_version(NAME, str(first.number)).tags["superseded_by"] == str(later.number)
 
@@ -400,7 +398,7 @@ def test_a_rollback_checks_the_files_before_it_moves(store, version):
     apply(store, NAME, first, judged(store, first))
     apply(store, NAME, second, judged(store, second, first))
     swap(store, first)
-    with pytest.raises(UserError, match="its files differ from those that were registered"):
+    with pytest.raises(UserError, match="its files differ from the registered ones"):
         rollback(store, NAME, None, "ann")
     shutil.rmtree(run_folder(store, first) / "package")
     with pytest.raises(UserError, match="package cannot be read from its MLflow run"):
@@ -467,7 +465,7 @@ def test_tags_are_not_believed(store, version, tag, value):
     apply(store, NAME, second, judged(store, second, first, gain=0.0))
     store.set_model_version_tag(NAME, str(second.number), tag, value)
     with pytest.raises(
-        UserError, match=rf"version {second.number}: its tag {tag} says '{value}' and its signed decision "
+        UserError, match=rf"version {second.number}: its tag {tag} is '{value}', but its signed decision has "
     ):
         promote(store, NAME, force=True, reason="now", by="ann")
     assert version_of(store, NAME, CHAMPION).number == first.number
@@ -512,7 +510,7 @@ def test_a_decision_that_was_altered_renamed_or_removed_is_refused(store, versio
     (folder / f"{passed}.sig").unlink()
     is_refused("it has no signature")
     shutil.rmtree(folder)
-    is_refused("its tag decision tells of a decision, and none is kept with it")
+    is_refused("its tag decision names a decision, but none is recorded")
 
 
 def test_versions_from_before_signing_are_named_and_can_be_vouched_for(store, version):
@@ -526,14 +524,14 @@ def test_versions_from_before_signing_are_named_and_can_be_vouched_for(store, ve
     champion = version_of(store, NAME, CHAMPION)
     with pytest.raises(UserError, match="`adloom sign` vouches for it"):
         read_decision(champion)
-    assert vouch(store, NAME, "our own backup", "ann").number == first.number
+    assert sign_champion(store, NAME, "our own backup", "ann").number == first.number
     assert read_decision(champion) is None
     assert checked_package(first, folder / "scratch").exists()
     assert version_of(store, NAME, CHAMPION).tags["signed_by"] == "ann"
-    assert vouch(store, "nobody-policy", "none", "ann") is None
+    assert sign_champion(store, "nobody-policy", "none", "ann") is None
     swap(store, first)
     with pytest.raises(UserError, match="nothing was signed"):
-        vouch(store, NAME, "our own backup", "ann")
+        sign_champion(store, NAME, "our own backup", "ann")
 
 
 def test_registering_the_same_package_again_signs_what_was_not_signed(store, version):
@@ -603,7 +601,7 @@ def test_a_tampered_challenger_stops_a_run_until_it_is_rejected(store, version):
     apply(store, NAME, first, judged(store, first), approval="manual")
     store.set_model_version_tag(NAME, str(first.number), "acts", "per_shopper")
     decision = judged(store, second)
-    with pytest.raises(UserError, match=r"its tag acts says 'per_shopper'.*`adloom reject` takes it out of the way"):
+    with pytest.raises(UserError, match=r"its tag acts is 'per_shopper'.*`adloom reject` removes it as the challenger"):
         apply(store, NAME, second, decision)
     reject(store, NAME, "tampered with", "ann")
     assert apply(store, NAME, second, decision).action == "promote"

@@ -73,7 +73,7 @@ def linked(package: Path) -> None:
         (manifest, "added: manifest.json"),
         (missing, "missing: about.json"),
         (swapped, "about.json was altered; model/weights was altered"),
-        (linked, "it holds a symbolic link"),
+        (linked, "it contains a symbolic link"),
     ],
 )
 def test_whatever_is_done_to_the_files_is_named(state, package, tamper, said):

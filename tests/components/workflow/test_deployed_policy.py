@@ -9,7 +9,7 @@ import pytest
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import write_json
 from components.policies.logging_preference import logging_policy_name
-from components.registry.signing import beside, sign
+from components.registry.signing import sign, signature_path
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.publishing.deployed_policy import read_champion
@@ -26,7 +26,7 @@ def paths(tmp_path):
 
 def registered(paths: Paths, acts: str | None = None) -> None:
     """Sign and record the snapshot as `snapshot` does, for a champion that acts as `acts`."""
-    sign(Path(paths.champion), "shop-policy", beside(Path(paths.champion)))
+    sign(Path(paths.champion), "shop-policy", signature_path(Path(paths.champion)))
     package = {"model": "shop-policy", "package": digest_package(paths.champion)}
     write_json({"version": 3, **package, "acts": acts, "forms": [acts] if acts else []}, paths.champion_record)
 
@@ -104,10 +104,10 @@ def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(
     with pytest.raises(UserError, match=r"signature does not hold: added: \.hidden; nothing was loaded"):
         read_champion(paths)
     (paths.champion / ".hidden").unlink()
-    sign(Path(paths.champion), "other-policy", beside(Path(paths.champion)))
+    sign(Path(paths.champion), "other-policy", signature_path(Path(paths.champion)))
     with pytest.raises(UserError, match="the signature of other-policy, not of shop-policy"):
         read_champion(paths)
-    beside(Path(paths.champion)).unlink()
+    signature_path(Path(paths.champion)).unlink()
     with pytest.raises(UserError, match="it has no signature"):
         read_champion(paths)
     paths.champion_record.unlink()

@@ -183,7 +183,7 @@ def test_a_tampered_form_is_not_taken_from_a_tag(store, paths):
     run_stages(store, paths)
     published(paths)
     store.set_model_version_tag(NAME, "1", "acts", "per_shopper")
-    with pytest.raises(UserError, match="its tag acts says 'per_shopper' and its signed decision 'table'"):
+    with pytest.raises(UserError, match="its tag acts is 'per_shopper', but its signed decision has 'table'"):
         snapshot("shop", SETTINGS, paths)
 
 

@@ -1,4 +1,4 @@
-"""Registry -> what stands now: champion, challenger, their numbers and the last decision, as rows."""
+"""The state of the registered models: champion, challenger, latest version and the last decision."""
 
 from components.registry.mlflow_store import Version, version_of, versions_of
 from components.registry.promotion import CHALLENGER, CHAMPION
@@ -6,11 +6,8 @@ from components.registry.promotion import CHALLENGER, CHAMPION
 MODELS = ("interest", "creatives", "policy")
 
 
-def standing(client, dataset: str) -> list[dict]:
-    """One row per registered model of `dataset`: model, champion, challenger, decision, lift and its unit, reasons.
-
-    What there is none of is null.
-    """
+def model_status(client, dataset: str) -> list[dict]:
+    """A row per registered model of `dataset`: versions, decision, lift, its unit, reasons; null if there is none."""
     return [_row(client, dataset, f"{dataset}-{kind}") for kind in MODELS]
 
 
@@ -18,7 +15,7 @@ def _row(client, dataset: str, name: str) -> dict:
     champion, challenger = version_of(client, name, CHAMPION), version_of(client, name, CHALLENGER)
     latest = latest_version(client, name)
     tags = latest.tags if latest else {}
-    shown = champion.tags if champion else tags
+    lift_tags = champion.tags if champion else tags
     return {
         "dataset": dataset,
         "model": name,
@@ -26,14 +23,14 @@ def _row(client, dataset: str, name: str) -> dict:
         "challenger": challenger.number if challenger else None,
         "latest": latest.number if latest else None,
         "decision": tags.get("decision") or tags.get("gate"),
-        "lift": _interval(shown),
-        "unit": shown.get("lift_unit"),
+        "lift": _interval(lift_tags),
+        "unit": lift_tags.get("lift_unit"),
         "reasons": tags.get("reasons"),
     }
 
 
 def latest_version(client, name: str) -> Version | None:
-    """The newest version of `name`; None where there is none."""
+    """The newest version of `name`; None if there is none."""
     versions = versions_of(client, name)
     return versions[-1] if versions else None
 
