@@ -68,7 +68,7 @@ def add(name: str, folder: str) -> None:
     data = UPath("data")
     try:
         target = datasets.add(name, UPath(folder), data)
-    except datasets.AlreadyThere:
+    except datasets.AlreadyAdded:
         target = data / name
         if not _dvc_add(target):  # it was under data.dvc too: nothing was left to do
             raise

@@ -1,8 +1,8 @@
-"""Builds the data sets that come with Adloom, checks them, and brings in others: a folder, a database, more days."""
+"""Data sets: build and verify those that come with Adloom, add a folder, pull from a database or a daily folder."""
 
-from components.datasets.add import AlreadyThere, add
+from components.datasets.add import AlreadyAdded, add
 from components.datasets.build import Built, build, verify
 from components.datasets.importing.import_command import Imported, import_files
 from components.datasets.pull import Pulled, pull
 
-__all__ = ["AlreadyThere", "Built", "Imported", "Pulled", "add", "build", "import_files", "pull", "verify"]
+__all__ = ["AlreadyAdded", "Built", "Imported", "Pulled", "add", "build", "import_files", "pull", "verify"]

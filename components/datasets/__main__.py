@@ -1,11 +1,11 @@
-"""`python -m components.datasets DATA_FOLDER`: writes the digests of the shipped data sets there as the due ones."""
+"""`python -m components.datasets DATA_FOLDER`: write digests.json from the shipped data sets in DATA_FOLDER."""
 
 import sys
 
 from upath import UPath
 
-from components.datasets.shipped_digests import SHIPPED, due_digests, record
+from components.datasets.shipped_digests import SHIPPED, committed_digests, write_digests
 
-record(UPath(sys.argv[1]))
+write_digests(UPath(sys.argv[1]))
 for shipped in SHIPPED:
-    print(f"{shipped}: {len(due_digests(shipped))} files")
+    print(f"{shipped}: {len(committed_digests(shipped))} files")

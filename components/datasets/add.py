@@ -1,4 +1,4 @@
-"""A user's folder of tables -> `data/NAME`, once its card and every table have been seen to be readable."""
+"""Copy a user's folder of tables to `data/NAME`, after a check that its card and every table can be read."""
 
 import os
 import shutil
@@ -15,31 +15,32 @@ from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 
 
-class AlreadyThere(UserError):
-    """The data set was added before, with these same files; an addition that was cut off is to be finished."""
+class AlreadyAdded(UserError):
+    """The data set was added before with the same files, so the caller only has to finish with `dvc add`."""
 
 
 def add(name: str, source: UPath, data_folder: UPath) -> UPath:
-    """Copies the data set in `source` to `data_folder/name`, which is returned; its card then bears `name`.
+    """The new folder `data_folder/name`, a copy of the data set in `source` with `name` in its card.
 
-    The folder is not yet under `data.dvc`: the caller follows with `dvc add`. Nothing is overwritten, and names that
-    begin like a shipped data set's are refused, so that a later build cannot meet it. AlreadyThere (a UserError) where
-    `data_folder/name` is this very copy.
+    The caller then runs `dvc add`. Nothing is overwritten. A name that begins like a shipped data set's is a UserError,
+    since a later build could use it. AlreadyAdded (a UserError) if `data_folder/name` is this copy already.
     """
     check_name(name)
-    clear_leftovers(UPath(data_folder))  # of killed commands: `dvc add` takes in all that it finds
+    clear_leftovers(UPath(data_folder))  # of killed commands, since `dvc add` would add them
     source, folder = UPath(source), UPath(data_folder) / name
     if folder.exists():
-        kind = AlreadyThere if _is_copy(folder, source, name) else UserError
-        raise kind(f"{name}: {folder} is there already; choose another name or remove it first")
+        kind = AlreadyAdded if _is_copy(folder, source, name) else UserError
+        raise kind(f"{name}: {folder} exists already; choose another name or remove it first")
     if not source.is_dir():
         raise UserError(f"{name}: no folder {source}")
     card = read_card(source)
     present = _check_tables(source)
-    said = set(card.tables)
-    if said != set(present):
-        odd = ", ".join(sorted(said ^ set(present)))
-        raise UserError(f"{source / 'dataset.yaml'}: `real` and `simulated` together must list the tables there: {odd}")
+    listed = set(card.tables)
+    if listed != set(present):
+        differing = ", ".join(sorted(listed ^ set(present)))
+        raise UserError(
+            f"{source / 'dataset.yaml'}: `real` and `simulated` together must list the tables there: {differing}"
+        )
     with scratch_folder(folder) as fresh:
         for table in present:
             _copy_table(source, table, fresh)
@@ -49,7 +50,7 @@ def add(name: str, source: UPath, data_folder: UPath) -> UPath:
 
 
 def _is_copy(folder: UPath, source: UPath, name: str) -> bool:
-    """Whether `folder` holds the card of `source`, under its own name, and the same tables byte for byte."""
+    """Whether `folder` has the card of `source`, but for `name`, and the same tables, byte for byte."""
     try:
         card, copy = read_card(source), read_card(folder)
     except UserError:
@@ -63,21 +64,21 @@ def _is_copy(folder: UPath, source: UPath, name: str) -> bool:
 
 
 def _table_files(folder: UPath) -> dict[str, UPath]:
-    """Relative name -> file for every file of a table in `folder`."""
+    """Relative name -> path for every file of a table in `folder`."""
     files = [file for name in TABLES if has_table(folder, name) for file in _files_of(folder, name)]
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def check_name(name: str) -> None:
-    """UserError for a name that is no data set's, or kept for those that Adloom builds."""
+    """UserError for a name that a data set cannot have, or that is reserved for the data sets that Adloom builds."""
     check_dataset_name(name)
     for shipped in SHIPPED:
         if name == shipped or name.startswith(f"{shipped}-"):
-            raise UserError(f"{name}: names that begin with {shipped} are kept for data sets that Adloom builds")
+            raise UserError(f"{name}: names that begin with {shipped} are reserved for data sets that Adloom builds")
 
 
 def _check_tables(source: UPath) -> tuple[str, ...]:
-    """The tables in `source`, each read once so that a fault shows now and not in a run."""
+    """The names of the tables in `source`; each is read once, so that a fault shows now and not in a run."""
     present = tuple(name for name in TABLES if has_table(source, name) or TABLES[name].needed)
     for name in present:
         read_table(source, name)

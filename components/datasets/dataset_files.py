@@ -1,4 +1,4 @@
-"""A data set's tables -> its folder: the three logs by day, every other one file. Written aside, then moved in."""
+"""Write and extend a data set's folder atomically: the three logs partitioned by day, one file for any other table."""
 
 import os
 import shutil
@@ -21,10 +21,7 @@ BY_DAY = ("events", "impressions", "candidates")
 def write_dataset(
     tables: dict[str, pd.DataFrame], card: DatasetCard, folder: UPath, notes: Mapping[str, str] | None = None
 ) -> None:
-    """`folder` holds exactly `tables`, `card` and `notes` (file name -> text) afterwards.
-
-    A build that dies half-way leaves what was there.
-    """
+    """Replace `folder` by exactly `tables`, `card` and `notes` (file name -> text), atomically."""
     with scratch_folder(folder) as fresh:
         for name, table in tables.items():
             if name in BY_DAY:
@@ -44,26 +41,26 @@ def extend_dataset(
     settled: pd.DataFrame,
     card: DatasetCard,
 ) -> None:
-    """Adds the days of `logs` to the data set in `folder`, puts `whole` tables and `card` in the place of its own.
+    """Add the days of `logs` to the data set in `folder`, and replace its `whole` tables and its card.
 
-    `settled`: impressions of earlier days with conversions that are known now; they go beside their day's partition.
+    settled: impressions of earlier days whose conversions are final now, written beside their day's partition.
     """
-    with extending(folder) as fresh:
+    with extended_copy(folder) as fresh:
         for name, table in logs.items():
             _write_days(table, _times_of(name, dict(logs)), fresh / name)
         for name, table in whole.items():
             write_table(table, fresh / f"{name}.parquet")
         for day, rows in settled.groupby(_day_number(settled["timestamp"]), sort=True):
-            at = fresh / "impressions" / f"day={day:%Y-%m-%d}" / f"{SETTLED_PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
-            write_table(rows[list(SETTLEMENT_COLUMNS)], at)
+            name = f"{SETTLED_PREFIX}{card.ends_at:%Y-%m-%d}.parquet"
+            write_table(rows[list(SETTLEMENT_COLUMNS)], fresh / "impressions" / f"day={day:%Y-%m-%d}" / name)
         write_card(card, fresh)
 
 
 @contextmanager
-def extending(folder: UPath) -> Iterator[UPath]:
-    """A copy of `folder` (empty where there is none) to add files to; it takes the folder's place if all goes well."""
+def extended_copy(folder: UPath) -> Iterator[UPath]:
+    """A copy of `folder` (empty if there is none) to add files to, which replaces it if no exception is raised."""
     with scratch_folder(folder) as fresh:
-        # Links take no time; nothing writes through one, for every write here is to a new file that is then renamed.
+        # Hard links take no time. Nothing writes through one, since every write is to a new file that is then renamed.
         if folder.exists():
             shutil.copytree(folder.path, fresh.path, copy_function=_link, dirs_exist_ok=True)
         yield fresh
@@ -71,7 +68,7 @@ def extending(folder: UPath) -> Iterator[UPath]:
 
 
 def _link(source: str, target: str) -> None:
-    """A hard link, or a copy where the file system has none."""
+    """Make a hard link, or a copy on a file system without links."""
     try:
         os.link(source, target)
     except OSError:
@@ -79,13 +76,13 @@ def _link(source: str, target: str) -> None:
 
 
 def _times_of(name: str, tables: dict[str, pd.DataFrame]) -> pd.Series:
-    """When each row happened; a candidate belongs to its impression's day."""
+    """The time of each row; for a candidate, that of its impression."""
     if name != "candidates":
         return tables[name]["timestamp"]
     impressions = tables["impressions"]
-    # Arrow finds four million ids in a second; a pandas index takes ten.
-    asked, known = (pa.array(frame["impression_id"]) for frame in (tables[name], impressions))
-    return impressions["timestamp"].take(pc.index_in(asked, value_set=known).to_numpy())
+    # Arrow looks up four million ids in a second, a pandas index in ten.
+    ids, known = (pa.array(frame["impression_id"]) for frame in (tables[name], impressions))
+    return impressions["timestamp"].take(pc.index_in(ids, value_set=known).to_numpy())
 
 
 def _write_days(table: pd.DataFrame, when: pd.Series, folder: UPath) -> None:
@@ -94,5 +91,5 @@ def _write_days(table: pd.DataFrame, when: pd.Series, folder: UPath) -> None:
 
 
 def _day_number(when: pd.Series):
-    # By number, not by text: strftime over four million times takes longer than everything else.
+    # Not strftime, which takes longer than everything else at four million times.
     return when.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, 70,000 real article photos by Zalando (MIT licence) -> Photos, from the first source that has them."""
+"""The 70,000 photos of Fashion-MNIST (Zalando, MIT licence), from the first source on this machine that has them."""
 
 import gzip
 import struct
@@ -9,7 +9,7 @@ import numpy as np
 
 from components.datasets.package_download import (
     DEFAULT_CACHE,
-    check,
+    check_digest,
     download_debian_package,
     unpack_debian_package,
 )
@@ -30,14 +30,17 @@ FILES = {
 }
 
 HOW_TO_GET = (
-    f"install it with `apt-get install {PACKAGE}`, or put the four files {', '.join(FILES)} into a folder and name it "
-    f"in the environment variable ADLOOM_FASHION_MNIST"
+    f"install it with `apt-get install {PACKAGE}`, or put the four files {', '.join(FILES)} into a folder and set the "
+    f"environment variable ADLOOM_FASHION_MNIST to it"
 )
 
 
 def load_photos(existing: Path | None = None, cache: Path = DEFAULT_CACHE) -> Photos:
-    """All 70,000 photos, train then test. Sources in order: `existing` (a copy that the user names), the cache, the
-    system's package, that package downloaded, Keras. Every file is checked by SHA-256, whatever its source."""
+    """All 70,000 photos, train then test.
+
+    Sources in order: `existing` (the user's copy), the cache, the system's package, the downloaded package, Keras.
+    Every file is checked by SHA-256.
+    """
     folder = find_files(existing, cache)
     pictures, labels = [], []
     for split in ("train", "t10k"):
@@ -53,9 +56,9 @@ def load_photos(existing: Path | None = None, cache: Path = DEFAULT_CACHE) -> Ph
 
 
 def find_files(existing: Path | None, cache: Path) -> Path:
-    """The folder of the first source that has the four files, right by SHA-256; UserError if no source has them.
+    """The folder of the first source with the four files, checked by SHA-256; UserError if no source has them.
 
-    A copy with wrong bytes stops the search: silently going on would hide a damaged disk or a foreign file.
+    A copy with wrong bytes is a UserError, since trying the next source would hide a damaged disk or a foreign file.
     """
     refusals = []
     for source in _sources(existing, cache):
@@ -65,22 +68,22 @@ def find_files(existing: Path | None, cache: Path) -> Path:
             refusals.append(str(error))
             continue
         if folder is not None and all((folder / name).is_file() for name in FILES):
-            for name, due in FILES.items():
-                check(folder / name, due, "Fashion-MNIST")
+            for name, digest in FILES.items():
+                check_digest(folder / name, digest, "Fashion-MNIST")
             return folder
-    raise UserError(f"Fashion-MNIST is not to be had here ({'; '.join(refusals)}): {HOW_TO_GET}")
+    raise UserError(f"Fashion-MNIST is not available here ({'; '.join(refusals)}): {HOW_TO_GET}")
 
 
 def _sources(existing: Path | None, cache: Path) -> Iterator[Callable[[], Path | None]]:
     if existing is not None:
-        yield lambda: _named(existing)
+        yield lambda: _complete_copy(existing)
     yield lambda: cache / "fashion-mnist"
     yield lambda: SYSTEM_FOLDER
     yield lambda: _from_debian(cache)
     yield lambda: _from_keras(cache)
 
 
-def _named(existing: Path) -> Path:
+def _complete_copy(existing: Path) -> Path:
     missing = [name for name in FILES if not (existing / name).is_file()]
     if missing:
         raise UserError(f"{existing} lacks {', '.join(missing)}")
@@ -91,33 +94,33 @@ def _from_debian(cache: Path) -> Path:
     package = download_debian_package(PACKAGE, cache / "packages")
     unpacked = cache / "packages" / PACKAGE
     unpack_debian_package(package, unpacked)
-    return _keep(unpacked / SYSTEM_FOLDER.relative_to("/"), cache)
+    return _copy_to_cache(unpacked / SYSTEM_FOLDER.relative_to("/"), cache)
 
 
 def _from_keras(cache: Path) -> Path:
-    import keras  # late: this costs seconds and is the last resort
+    import keras  # here, because it takes seconds and is the last source
 
     try:
         keras.datasets.fashion_mnist.load_data()
     except Exception as error:
         raise UserError(f"keras.datasets could not download it: {str(error).splitlines()[0]}") from None
-    return _keep(Path(keras.config.keras_home()) / "datasets" / "fashion-mnist", cache)
+    return _copy_to_cache(Path(keras.config.keras_home()) / "datasets" / "fashion-mnist", cache)
 
 
-def _keep(folder: Path, cache: Path) -> Path:
-    """Copies right files into the cache, so that later builds need no network; a wrong one is refused here."""
-    kept = cache / "fashion-mnist"
-    kept.mkdir(parents=True, exist_ok=True)
-    for name, due in FILES.items():
-        content = check(folder / name, due, "Fashion-MNIST").read_bytes()
-        partial = kept / f".{name}.partial"
+def _copy_to_cache(folder: Path, cache: Path) -> Path:
+    """The cache's folder with copies of the four files, for builds without a network; UserError for wrong bytes."""
+    cached = cache / "fashion-mnist"
+    cached.mkdir(parents=True, exist_ok=True)
+    for name, digest in FILES.items():
+        content = check_digest(folder / name, digest, "Fashion-MNIST").read_bytes()
+        partial = cached / f".{name}.partial"
         partial.write_bytes(content)
-        partial.replace(kept / name)
-    return kept
+        partial.replace(cached / name)
+    return cached
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes -> uint8 array of the shape that its header gives."""
+    """The array in an IDX file of unsigned bytes, uint8, with the shape in its header."""
     content = gzip.decompress(path.read_bytes())
     dimensions = content[3]
     shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])

@@ -1,4 +1,4 @@
-"""Real photos and the simulator -> the data set `marketplace`."""
+"""The data set `marketplace`: real photos, everything else from the simulator."""
 
 import pandas as pd
 
@@ -9,23 +9,23 @@ from components.simulator import Photos, Scenario, load_scenario, simulate
 from components.simulator.catalogue import CURRENCY
 from components.simulator.simulate import ends_at
 
-NAME = "marketplace"
-SHIPPED = "baseline"  # the scenario that the plain name stands for
+MARKETPLACE = "marketplace"
+SHIPPED_SCENARIO = "baseline"  # of the data set that is called `marketplace`
 SOURCE = "Fashion-MNIST photos (Zalando Research); shoppers, ads and clicks simulated by components/simulator"
 
 
-def name_of(scenario: Scenario) -> str:
-    """The data set's name: that of another scenario than the shipped one keeps out of its way."""
-    return NAME if scenario.id == SHIPPED else f"{NAME}-{scenario.id}"
+def dataset_name(scenario: Scenario) -> str:
+    """The data set's name: `marketplace` for the shipped scenario, `marketplace-<id>` for any other."""
+    return MARKETPLACE if scenario.id == SHIPPED_SCENARIO else f"{MARKETPLACE}-{scenario.id}"
 
 
 def build_tables(config: SimulatorConfig, photos: Photos) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """Every table of the marketplace that `config` describes, and its card."""
+    """All tables of the simulated marketplace with the settings `config`, and its card."""
     scenario = load_scenario(config.scenario)
     tables = simulate(config, scenario, photos)
     real = ("images",)
     card = DatasetCard(
-        name=name_of(scenario),
+        name=dataset_name(scenario),
         source=SOURCE,
         licence=f"photos: {LICENCE}; the rest: Apache-2.0",
         real=real,

@@ -1,20 +1,20 @@
-"""Open Bandit Dataset (ZOZOTOWN; Saito et al. 2021), the sample in the `obp` wheel -> the data set `openbandit`.
+"""The data set `openbandit`: the sample of the Open Bandit Dataset (ZOZOTOWN; Saito et al. 2021) in the wheel `obp`.
 
 Six logs of 10,000 impressions: campaigns all, men, women, each logged by a uniform policy (`random`) and by Bernoulli
 Thompson sampling (`bts`). One creative is one fashion item, called `<campaign>-<item>`: the same item set under both
 policies, so `logging_policy` tells the logs apart and the campaigns stay three.
 
 Choices, and why:
-- `candidates` is absent. Of bts only the logged propensity is known; of random the whole distribution is, but writing
-  it would say in 1.6 million rows that it is uniform. All items of a campaign are eligible, which is what the
-  contract's fallback says. bts propensities were estimated by the publishers by Monte Carlo and go down to 1e-6.
-- `shopper_id` is the profile of the four hashed user features: there is no user id. Many people share a profile, so
-  histories, bots and fatigue cannot be told from it. Consent: the publishers released anonymised data; all true.
-- Of the user-item affinities (one column per item, nearly all zero), `impressions` keeps their sum and the number of
-  items above zero as context. Neither policy looked at them, so nothing that explains the logging is lost.
-- `item_feature_1..3` are hashed with another salt in each folder; codes in the order of item_id show that the
-  partitions are the same, which is checked.
-- The contract asks for a billing; ZOZOTOWN's own pages were not billed: `cpm` without a bid, and no cost.
+- `candidates` is absent. For bts only the logged propensity is known. For random the whole distribution is known, but
+  would be 1.6 million rows of a uniform one. All items of a campaign are eligible, which is the contract's default
+  without candidates. The publishers estimated the propensities of bts by Monte Carlo; they go down to 1e-6.
+- `shopper_id` is the profile of the four hashed user features, since there is no user id. Many people share a profile,
+  so it shows no history, bots or fatigue. Consent is true for all: the publishers released anonymised data.
+- Of the user-item affinities (one column per item, nearly all zero), `impressions` has the sum and the number of items
+  above zero as context. Neither policy used them, so they do not explain the logging.
+- `item_feature_1..3` are hashed with another salt in each folder. Their codes in the order of item_id must be equal in
+  both logs, which is checked.
+- The contract requires a billing, but ZOZOTOWN's pages were not billed: `cpm` without a bid or cost.
 """
 
 import zipfile
@@ -27,10 +27,10 @@ import pandas as pd
 import yaml
 
 from components.contract.card import DatasetCard
-from components.datasets.package_download import check, download_wheel
+from components.datasets.package_download import check_digest, download_wheel
 from components.settings.errors import UserError
 
-NAME = "openbandit"
+OPENBANDIT = "openbandit"
 REQUIREMENT = "obp==0.4.1"
 SHA256 = "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208"
 CAMPAIGNS = ("all", "men", "women")
@@ -49,10 +49,10 @@ _USER_FEATURES = [f"user_feature_{number}" for number in range(4)]
 
 
 def load_wheel(cache: Path) -> Path:
-    """The wheel, from the cache or by pip; checked by SHA-256, read as a zip and never installed."""
+    """The path of the wheel, from the cache or pip, checked by SHA-256; it is read as a zip and not installed."""
     folder = cache / "packages"
-    kept = sorted(folder.glob("obp-0.4.1-*.whl"))
-    return check(kept[0] if kept else download_wheel(REQUIREMENT, folder), SHA256, "openbandit")
+    cached = sorted(folder.glob("obp-0.4.1-*.whl"))
+    return check_digest(cached[0] if cached else download_wheel(REQUIREMENT, folder), SHA256, "openbandit")
 
 
 def build_tables(wheel: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
@@ -72,7 +72,7 @@ def build_tables(wheel: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
 
 
 def bts_prior(wheel: Path, campaign: str) -> tuple[np.ndarray, np.ndarray]:
-    """Beta priors (alpha, beta), float64 [n_items] each, from which `bts` started its Thompson sampling."""
+    """Beta priors (alpha, beta), float64 [n_items] each, with which the Thompson sampling of `bts` started."""
     with zipfile.ZipFile(wheel) as archive:
         priors = yaml.safe_load(archive.read("obp/policy/conf/prior_bts.yaml"))
     if campaign not in priors:
@@ -85,7 +85,7 @@ def _csv(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
 
 
 def _log(log: pd.DataFrame, campaign: str, policy: str) -> pd.DataFrame:
-    """One log in order of time with its campaign, policy, ids and affinities in sum."""
+    """One log in order of time, with its campaign, policy, ids and summed affinities."""
     log = log.assign(timestamp=pd.to_datetime(log["timestamp"], format="ISO8601", utc=True).dt.as_unit("us"))
     log = log.sort_values("timestamp", kind="stable", ignore_index=True)
     affinity = log.filter(like="user-item_affinity_").to_numpy(np.float64)
@@ -166,7 +166,7 @@ def _creatives(items: dict[tuple[str, str], pd.DataFrame], campaign: str) -> pd.
 
 
 def _item_codes(items: pd.DataFrame) -> pd.DataFrame:
-    """Items by id, their hashed features as labels in order of first appearance (`g00`, `g01`, ...)."""
+    """Items sorted by id, with their hashed features as labels in order of first appearance (`g00`, `g01`, ...)."""
     items = items.sort_values("item_id", ignore_index=True)
     labels = {
         f"item_feature_{k}": pd.Series([f"g{code:02d}" for code in pd.factorize(items[f"item_feature_{k}"])[0]])
@@ -195,7 +195,7 @@ def _campaigns() -> pd.DataFrame:
 
 
 def _shoppers(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Profiles with their features as short labels: `a` and the rank of the hash among those of its feature."""
+    """Profiles with their features as short labels: `a` and the rank of the hash within its feature."""
     features = {
         f"feature_user_{k}": pd.Series([f"a{code:02d}" for code in pd.factorize(profiles[name], sort=True)[0]])
         for k, name in enumerate(_USER_FEATURES)
@@ -206,7 +206,7 @@ def _shoppers(profiles: pd.DataFrame) -> pd.DataFrame:
 
 def _card(tables: tuple[str, ...]) -> DatasetCard:
     return DatasetCard(
-        name=NAME,
+        name=OPENBANDIT,
         source="Open Bandit Dataset, sample of 6 x 10,000 impressions in the Python package obp 0.4.1 (ZOZO Research)",
         licence="CC BY 4.0",
         real=tables,

@@ -1,7 +1,7 @@
-"""The committed digests of the shipped data sets: what `build` must give on every machine, and `verify` compares with.
+"""The committed digests of the shipped data sets, the same on every machine; `verify` compares with them.
 
-`python -m components.datasets DATA_FOLDER` writes them anew, after a change of the law or of pyarrow (whose
-version is in every Parquet file); the changelog then says so.
+`python -m components.datasets DATA_FOLDER` writes them again after a change of the click law or of pyarrow, whose
+version is in every Parquet file. Record such a change in the changelog.
 """
 
 from pathlib import Path
@@ -12,31 +12,31 @@ from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_json, write_json
 from components.settings.errors import UserError
 
-FILE = Path(__file__).with_name("digests.json")
+DIGESTS_FILE = Path(__file__).with_name("digests.json")
 SHIPPED = ("marketplace", "openbandit")
 
 
-def due_digests(name: str) -> dict[str, str]:
+def committed_digests(name: str) -> dict[str, str]:
     """Relative file name -> SHA-256 of the shipped data set `name`; UserError for another name."""
     if name not in SHIPPED:
         raise UserError(
             f"{name}: only the shipped data sets ({', '.join(SHIPPED)}) have committed digests; "
-            "`dvc status data.dvc` tells whether another one has changed"
+            "`dvc status data.dvc` shows whether another one has changed"
         )
-    return read_json(UPath(FILE)).get(name, {})
+    return read_json(UPath(DIGESTS_FILE)).get(name, {})
 
 
-def differences(folder: UPath, due: dict[str, str]) -> list[str]:
-    """What is missing in `folder`, there without being due, or different; in words, sorted."""
-    found = digest_tree(folder)
+def differences(folder: UPath, expected: dict[str, str]) -> list[str]:
+    """A sorted line for each file in `folder` that is missing, unexpected or different from `expected` digests."""
+    digests = digest_tree(folder)
     kinds = {
-        "missing": due.keys() - found.keys(),
-        "not due": found.keys() - due.keys(),
-        "different": {name for name in due.keys() & found.keys() if due[name] != found[name]},
+        "missing": expected.keys() - digests.keys(),
+        "unexpected": digests.keys() - expected.keys(),
+        "different": {name for name in expected.keys() & digests.keys() if expected[name] != digests[name]},
     }
     return sorted(f"{name} is {kind}" for kind, names in kinds.items() for name in names)
 
 
-def record(data_folder: UPath) -> None:
-    """Digests of the shipped data sets as they lie in `data_folder` -> digests.json."""
-    write_json({name: digest_tree(data_folder / name) for name in SHIPPED}, UPath(FILE))
+def write_digests(data_folder: UPath) -> None:
+    """Write digests.json from the shipped data sets in `data_folder`."""
+    write_json({name: digest_tree(data_folder / name) for name in SHIPPED}, UPath(DIGESTS_FILE))

@@ -1,4 +1,4 @@
-"""What `adloom data pull` asks of a source of rows, whatever it is: a database, a folder of files, a stream."""
+"""The interface of a source of rows for `adloom data pull`, such as a database or a folder of files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,51 +12,54 @@ from components.settings.sections import SourceConfig
 
 
 class SourceFailed(Exception):
-    """The source gave no answer, or an error for one; the message holds no credentials.
+    """The source did not answer, or answered with an error. The message contains no credentials.
 
-    `passing`: it may do what was asked another time, such as after a restart. What it refuses it will refuse again.
+    transient: whether the same query may succeed later, such as after a restart of the server.
     """
 
-    def __init__(self, message: str, passing: bool) -> None:
+    def __init__(self, message: str, transient: bool) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
 
 
 class Snapshot(Protocol):
-    """A source as it was when it was opened. Rows come in batches, in the contract's types, all declared columns and
-    the open ones that there are; times are in UTC and spans of time include their begin alone."""
+    """The state of a source when it was opened.
+
+    Rows come in batches, in the contract's types, with all declared columns and the source's open columns. Times are in
+    UTC; a span of time is [begin, end).
+    """
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The contract's tables that it has, in the contract's order."""
+        """The contract's tables that the source has, in the contract's order."""
         ...
 
-    def begins(self) -> datetime | None:
+    def first_time(self) -> datetime | None:
         """The time of the first impression; None without impressions."""
         ...
 
-    def known_until(self) -> datetime | None:
-        """Until when its logs are whole: later rows may still be under way. None without impressions."""
+    def complete_until(self) -> datetime | None:
+        """The time up to which its logs are complete; later rows may still arrive. None without impressions."""
         ...
 
     def untimed(self, name: str) -> int:
-        """Rows of a log that have no time and so belong to no day."""
+        """Number of rows of a log without a time, which belong to no day."""
         ...
 
     def between(self, name: str, begin: datetime, end: datetime) -> Iterator[pa.Table]:
-        """Rows of a log in the order of time and key; of `candidates` those of the impressions of that time."""
+        """The rows of a log in [begin, end), by time and key; for `candidates`, those of that span's impressions."""
         ...
 
     def ids(self, name: str) -> list[str]:
-        """The keys of all rows of a table, in their order."""
+        """The keys of all rows of a table, sorted."""
         ...
 
     def ids_between(self, name: str, begin: datetime, end: datetime) -> list[str]:
-        """The keys of a log's rows of a time, in the order of time."""
+        """The keys of a log's rows in [begin, end), in order of time."""
         ...
 
     def with_ids(self, name: str, column: str, ids: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows that hold one of the ids in `column`, in batches of some ids each."""
+        """The rows with one of `ids` in `column`, some ids per batch."""
         ...
 
     def whole(self, name: str) -> Iterator[pa.Table]:
@@ -66,8 +69,11 @@ class Snapshot(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of source. place: settings -> what a data set's card calls it, without user, password and options;
-    snapshot: settings -> the source opened, SourceFailed for what fails in it; UserError for wrong settings in both."""
+    """A kind of source. Both functions raise UserError for wrong settings.
+
+    place: settings -> the source's name in a data set's card, without user, password and options.
+    snapshot: settings -> the opened source; SourceFailed for errors in it.
+    """
 
     place: Callable[[SourceConfig], str]
     snapshot: Callable[[SourceConfig], AbstractContextManager[Snapshot]]

@@ -1,4 +1,4 @@
-"""A database's column types -> the contract's: what is read of a column, how a value is taken, and how ids compare."""
+"""Columns of a database in the contract's types: which ones are read, and how their values and ids are converted."""
 
 import json
 from collections.abc import Callable
@@ -16,59 +16,59 @@ from components.settings.errors import UserError
 
 OPEN_TYPES = {int: pa.int64(), float: pa.float64(), Decimal: pa.float64(), str: pa.string(), bool: pa.bool_()}
 NUMBERS = (int, float, Decimal)
-# What PostgreSQL's 'infinity' is read as, in columns that bound a span of time.
+# Values for PostgreSQL's infinities, in columns that bound a span of time.
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 SPANS = ("starts_at", "ends_at", "active_from", "active_until", "features_from")
 
 
 @dataclass(frozen=True)
 class SqlColumn:
-    """A column to read: its name and type in the data set, its values' type in Python (None: not known), and `take`,
-    which makes a value that is not null one of the contract's."""
+    """A column to read: name and type in the data set, Python type of its values (None: unknown), and `convert`, which
+    turns a value that is not null into the contract's."""
 
     field: pa.Field
     python_type: type | None
-    family: str  # PostgreSQL compares two columns only where this is the same
-    take: Callable[[Any], Any]
+    family: str  # PostgreSQL compares two columns only if this is equal
+    convert: Callable[[Any], Any]
 
     def key(self, text: str) -> Any:
-        """The contract's id as the database has it; what is no number stays text, which the server reads itself."""
+        """The contract's id `text` as the database's type: a number, or else text, which the server converts."""
         return self.python_type(text) if self.python_type in NUMBERS else text
 
 
 def sql_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> SqlColumn:
-    """What to read of the column `name` with the reflected type `sql_type`; UserError where it can hold nothing due.
+    """How to read the column `name` of the reflected type `sql_type`; UserError for a type that cannot be converted.
 
-    `naive_utc`: times without a zone are in UTC, and days begin at midnight UTC.
+    naive_utc: times without a zone are in UTC, and days begin at midnight UTC.
     """
     sql_type = _base(sql_type)
     python_type, declared, place = _python_type(sql_type), table.column(name), f"{table.name}.{name}"
     if declared is None:
-        field, take = pa.field(name, _open_type(place, sql_type, python_type)), _open_taker(python_type)
+        field, convert = pa.field(name, _open_type(place, sql_type, python_type)), _open_converter(python_type)
     else:
         if declared.kind == "timestamp":
             _check_time(declared, place, sql_type, naive_utc)
-        field, take = pa.field(name, ARROW[declared.kind]), _taker(declared, sql_type)
-    due = EXPECTED[declared.kind] if declared else "numbers, text or true/false"
-    return SqlColumn(field, python_type, _family(sql_type, python_type), _refusing(take, place, due))
+        field, convert = pa.field(name, ARROW[declared.kind]), _converter(declared, sql_type)
+    expected = EXPECTED[declared.kind] if declared else "numbers, text or true/false"
+    return SqlColumn(field, python_type, _family(sql_type, python_type), _naming_faults(convert, place, expected))
 
 
 def sqlite_column(table: Table, name: str, sql_type: Any, naive_utc: bool) -> SqlColumn:
-    """The same for SQLite, whose times are text in columns of any type."""
+    """As `sql_column`, for SQLite, where times are text in columns of any type."""
     declared, place = table.column(name), f"{table.name}.{name}"
     if declared is None or declared.kind != "timestamp":
         return sql_column(table, name, sql_type, naive_utc)
-    take = _refusing(sqlite_times.taker(naive_utc, place), place, f"{EXPECTED['timestamp']} or in ISO 8601")
-    return SqlColumn(pa.field(name, ARROW["timestamp"]), datetime, "datetime", take)
+    convert = _naming_faults(sqlite_times.converter(naive_utc, place), place, f"{EXPECTED['timestamp']} or in ISO 8601")
+    return SqlColumn(pa.field(name, ARROW["timestamp"]), datetime, "datetime", convert)
 
 
 def is_day(sql_type: Any) -> bool:
-    """Whether a column holds days without a clock time."""
+    """Whether a column has days without a clock time."""
     return _python_type(_base(sql_type)) is date
 
 
 def as_utc(value: Any) -> datetime:
-    """A time in UTC; a naive one is in UTC, a day begins at midnight UTC; TypeError for what is no time."""
+    """`value` as a time in UTC: a naive time is taken as UTC, a day as its midnight; TypeError for other values."""
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
@@ -77,7 +77,7 @@ def as_utc(value: Any) -> datetime:
 
 
 def read_infinity(connection: Any) -> None:
-    """Let psycopg read PostgreSQL's infinite times as EARLIEST and LATEST; it knows none of its own."""
+    """Make psycopg read PostgreSQL's infinite times as EARLIEST and LATEST; by default it raises an error."""
     from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 
     for kind, base in (("date", DateLoader), ("timestamp", TimestampLoader), ("timestamptz", TimestamptzLoader)):
@@ -92,7 +92,7 @@ def read_infinity(connection: Any) -> None:
 
 
 def _base(sql_type: Any) -> Any:
-    """The type under PostgreSQL's domains."""
+    """The type below PostgreSQL's domains."""
     while hasattr(sql_type, "data_type"):
         sql_type = sql_type.data_type
     return sql_type
@@ -115,20 +115,20 @@ def _check_time(column: Column, place: str, sql_type: Any, naive_utc: bool) -> N
     python_type = _python_type(sql_type)
     if python_type in (date, datetime):
         if not naive_utc and not _has_zone(sql_type):
-            held = "days without a clock time and a zone" if python_type is date else "times without a zone"
-            reads = "reads them as midnight UTC" if python_type is date else "takes them for UTC"
-            raise UserError(f"{place}: {held} in the database; `naive_times: utc` {reads}")
-    elif not column.nullable:  # a column that may be null may be all null, whatever its type
-        raise UserError(f"{place}: {sql_type} in the database; a time is due. {_view(python_type)}")
+            values = "days without a clock time and a zone" if python_type is date else "times without a zone"
+            reads = "reads them as midnight UTC" if python_type is date else "reads them as UTC"
+            raise UserError(f"{place}: {values} in the database; `naive_times: utc` {reads}")
+    elif not column.nullable:  # a nullable column may be all null, whatever its type
+        raise UserError(f"{place}: {sql_type} in the database; expected a time. {_view(python_type)}")
 
 
 def _view(python_type: type | None) -> str:
     epoch = "to_timestamp(seconds) in PostgreSQL, FROM_UNIXTIME(seconds) in MySQL"
-    return f"Read from a view that makes it one{f': {epoch}' if python_type in NUMBERS else ''}"
+    return f"Read from a view that converts it{f': {epoch}' if python_type in NUMBERS else ''}"
 
 
 def _has_zone(sql_type: Any) -> bool:
-    """PostgreSQL's timestamptz, and MySQL's TIMESTAMP, which is stored in UTC."""
+    """True for PostgreSQL's timestamptz and MySQL's TIMESTAMP, which is stored in UTC."""
     kind = type(sql_type)
     in_mysql = kind.__module__.endswith("mysql.types") and kind.__name__ == "TIMESTAMP"
     return in_mysql or bool(getattr(sql_type, "timezone", False))
@@ -136,40 +136,40 @@ def _has_zone(sql_type: Any) -> bool:
 
 def _open_type(place: str, sql_type: Any, python_type: type | None) -> pa.DataType:
     if python_type not in OPEN_TYPES:
-        raise UserError(f"{place}: {sql_type} in the database; numbers, text or true/false are due")
+        raise UserError(f"{place}: {sql_type} in the database; expected numbers, text or true/false")
     return OPEN_TYPES[python_type]
 
 
-def _open_taker(python_type: type | None) -> Callable[[Any], Any]:
+def _open_converter(python_type: type | None) -> Callable[[Any], Any]:
     return {int: int, bool: bool, str: _text}.get(python_type, float)
 
 
-def _taker(column: Column, sql_type: Any) -> Callable[[Any], Any]:
-    """What makes a database's value one of the column's kind; TypeError or ValueError where its meaning is another."""
+def _converter(column: Column, sql_type: Any) -> Callable[[Any], Any]:
+    """Function from a database's value to one of the column's kind; it raises TypeError or ValueError for others."""
     if column.kind == "text" and sql_type.__visit_name__ == "CHAR":
-        return lambda value: _text(value).rstrip(" ")  # its length pads it, and means nothing
+        return lambda value: _text(value).rstrip(" ")  # CHAR is padded with spaces to its length
     if column.kind == "timestamp":
         return _span if column.name in SPANS else _moment
     kinds: dict[Kind, Callable[[Any], Any]] = {"text": _text, "number": float, "bytes": bytes}
     return kinds.get(column.kind) or (lambda value: _exact(value, column.kind))
 
 
-def _refusing(take: Callable[[Any], Any], place: str, due: str) -> Callable[[Any], Any]:
-    """`take`, with UserError for a value that it cannot take."""
+def _naming_faults(convert: Callable[[Any], Any], place: str, expected: str) -> Callable[[Any], Any]:
+    """`convert` with a UserError that names `place` and the `expected` values for a value that it cannot convert."""
 
-    def taken(value: Any) -> Any:
+    def converted(value: Any) -> Any:
         try:
-            return take(value)
+            return convert(value)
         except (TypeError, ValueError, ArithmeticError):
             shown = "infinity" if value in (EARLIEST, LATEST) else repr(value)[:80]
-            raise UserError(f"{place}: {shown} in the database; {due} are due") from None
+            raise UserError(f"{place}: {shown} in the database; expected {expected}") from None
 
-    return taken
+    return converted
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        raise TypeError("bytes are no text")
+        raise TypeError("bytes are not text")
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     return format(value, "f") if isinstance(value, Decimal) else str(value)
@@ -180,7 +180,7 @@ def _span(value: Any) -> datetime:
 
 
 def _moment(value: Any) -> datetime:
-    """When something happened; never at infinity."""
+    """`value` as a UTC time; ValueError for an infinite one."""
     if value in (EARLIEST, LATEST):
         raise ValueError("infinite")
     return as_utc(value)

@@ -1,4 +1,4 @@
-"""SQLite keeps times as text: how they are read and compared. `datetime()` of its own rounds to milliseconds."""
+"""Read and compare times in SQLite, where they are text. Its own function `datetime()` rounds to milliseconds."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,17 +15,17 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """A read-only connection that knows FUNCTION; UserError where there is no such file."""
+    """A read-only connection with the SQL function FUNCTION; UserError if there is no such file."""
     if not Path(path).is_file():
         raise UserError(f"source.url: there is no file {path}")
-    # transactions are begun by hand, so that all questions see one state
+    # transactions are begun by hand, so that all queries see one state
     connection = sqlite3.connect(f"file:{quote(str(Path(path).absolute()))}?mode=ro", uri=True, isolation_level=None)
     connection.create_function(FUNCTION, 1, microseconds, deterministic=True)
     return connection
 
 
 def microseconds(value: Any) -> int | None:
-    """A time in ISO 8601 -> microseconds since 1970 in UTC, which is meant where it names no zone; None for others."""
+    """Microseconds since 1970 of an ISO 8601 text, taken as UTC if it has no zone; None for other values."""
     try:
         return (_zoned(value) - EPOCH) // MICROSECOND
     except (TypeError, ValueError):
@@ -33,23 +33,23 @@ def microseconds(value: Any) -> int | None:
 
 
 def moment(count: int) -> datetime:
-    """What `microseconds` counted as a time."""
+    """The UTC time `count` microseconds after the begin of 1970."""
     return EPOCH + count * MICROSECOND
 
 
-def taker(naive_utc: bool, place: str) -> Callable[[Any], datetime]:
-    """What makes a value of the column `place` a time; UserError for one without a zone, unless that means UTC."""
+def converter(naive_utc: bool, place: str) -> Callable[[Any], datetime]:
+    """Function from a value of the column `place` to a UTC time; UserError for a naive time unless `naive_utc`."""
 
-    def take(value: Any) -> datetime:
+    def convert(value: Any) -> datetime:
         if not naive_utc and isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None:
-            raise UserError(f"{place}: times without a zone in the database; `naive_times: utc` takes them for UTC")
+            raise UserError(f"{place}: times without a zone in the database; `naive_times: utc` reads them as UTC")
         return _zoned(value)
 
-    return take
+    return convert
 
 
 def _zoned(value: Any) -> datetime:
     if not isinstance(value, str):
-        raise TypeError("no text")
-    found = datetime.fromisoformat(value)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        raise TypeError("not a text")
+    parsed = datetime.fromisoformat(value)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

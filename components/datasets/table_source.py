@@ -1,4 +1,4 @@
-"""A source that can hand over tables -> all that a pull asks of a source."""
+"""A snapshot of a source that reads whole tables, with every method that a pull needs."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from components.settings.errors import UserError
 from components.settings.sections import SourceConfig
 
 DAY = timedelta(days=1)
-AT_ONCE = 100_000  # ids in one look
+IDS_PER_BATCH = 100_000  # ids looked up at a time
 
 
 class TableSnapshot:
-    """A snapshot whose tables come whole, or as what may lie within a span of time: a subclass says how they are read.
+    """A snapshot whose subclasses read whole tables, or the rows of a span of time.
 
-    names: the contract's tables that there are; place: what messages call the source.
+    names: the contract's tables that the source has; place: the source's name in messages.
     """
 
     def __init__(self, names: Sequence[str], config: SourceConfig, place: str) -> None:
@@ -30,24 +30,24 @@ class TableSnapshot:
                 raise UserError(f"{name}: {place} has no such table, and every data set needs it")
 
     def read(self, name: str, begin: datetime | None, end: datetime | None) -> pa.Table:
-        """Table `name` as it is there. With a span of time, rows that certainly lie outside it may be left out."""
+        """Table `name` in the source's types. Rows outside [begin, end) may be left out; None: unbounded."""
         raise NotImplementedError
 
-    def begins(self) -> datetime | None:
-        """The time of the first impression."""
+    def first_time(self) -> datetime | None:
+        """The time of the first impression; None without impressions."""
         return earliest(self.rows("impressions"))
 
-    def known_until(self) -> datetime | None:
-        """The day of the newest impression: while it lasts, more may come."""
+    def complete_until(self) -> datetime | None:
+        """The begin of the newest impression's day, since more impressions may come on that day."""
         newest = _moment(pc.max(self.rows("impressions")["timestamp"]))
         return newest and newest.replace(hour=0, minute=0, second=0, microsecond=0)
 
     def untimed(self, name: str) -> int:
-        """Rows of a log without a time."""
+        """Number of rows of a log without a time."""
         return self.rows(name)["timestamp"].null_count
 
     def between(self, name: str, begin: datetime, end: datetime) -> Iterator[pa.Table]:
-        """Rows of a log, or candidates of the impressions, of a time."""
+        """Batches of the rows of a log in [begin, end); for candidates, those of the impressions in that span."""
         if name != "candidates":
             yield from self._batches(name, self._at(name, begin, end))
             return
@@ -60,34 +60,34 @@ class TableSnapshot:
         yield from self._batches(name, offered.append_column("timestamp", at).sort_by(order).drop_columns("timestamp"))
 
     def ids(self, name: str) -> list[str]:
-        """The keys of all rows of a table."""
+        """The keys of all rows of a table, sorted."""
         return sorted(self.rows(name)[TABLES[name].key[0]].to_pylist())
 
     def ids_between(self, name: str, begin: datetime, end: datetime) -> list[str]:
-        """The keys of a log's rows of a time."""
+        """The keys of a log's rows in [begin, end), in order of time."""
         return self._at(name, begin, end)[TABLES[name].key[0]].to_pylist()
 
     def with_ids(self, name: str, column: str, ids: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows with one of the ids in `column`, ordered by their first two columns."""
+        """Batches of the rows with one of `ids` in `column`, each ordered by its first two columns."""
         if not ids:
             return
         rows = self.rows(name)
-        order = [(each.name, "ascending") for each in TABLES[name].columns[:2]]
-        for start in range(0, len(ids), AT_ONCE):
-            wanted = pa.array(ids[start : start + AT_ONCE], rows[column].type)
-            yield from self._batches(name, rows.filter(pc.is_in(rows[column], wanted)).sort_by(order))
+        order = [(declared.name, "ascending") for declared in TABLES[name].columns[:2]]
+        for start in range(0, len(ids), IDS_PER_BATCH):
+            chosen = pa.array(ids[start : start + IDS_PER_BATCH], rows[column].type)
+            yield from self._batches(name, rows.filter(pc.is_in(rows[column], chosen)).sort_by(order))
 
     def whole(self, name: str) -> Iterator[pa.Table]:
-        """All rows of a table in the order of its key."""
+        """Batches of all rows of a table, in the order of its key."""
         yield from self._batches(name, self.rows(name).sort_by(TABLES[name].key[0]))
 
     def rows(self, name: str, begin: datetime | None = None, end: datetime | None = None) -> pa.Table:
-        """The table in the contract's types: declared columns, then open ones; the last one of rows with one key."""
+        """The table in the contract's types: declared columns, then open ones; of rows with equal keys the last one."""
         declared, table = TABLES[name], self.read(name, begin, end)
         columns = [column for column in table.column_names if declared.column(column) or declared.is_open(column)]
         rows = conform(table.select(columns), declared, self.place)
-        due = [column.name for column in declared.columns]
-        rows = rows.select([*due, *(column for column in rows.column_names if column not in due)])
+        names = [column.name for column in declared.columns]
+        rows = rows.select([*names, *(column for column in rows.column_names if column not in names)])
         keys = pd.DataFrame({key: rows[key].to_pandas() for key in declared.key})
         return rows.filter(pa.array(~keys.duplicated(keep="last").to_numpy()))
 
@@ -106,10 +106,10 @@ class TableSnapshot:
 
 
 def earliest(rows: pa.Table) -> datetime | None:
-    """The first time of a log's rows; None where none has any."""
+    """The first time of a log's rows; None if no row has a time."""
     return _moment(pc.min(rows["timestamp"]))
 
 
 def _moment(value: pa.Scalar) -> datetime | None:
-    found = value.as_py()
-    return None if found is None else found.astimezone(UTC)
+    moment = value.as_py()
+    return None if moment is None else moment.astimezone(UTC)

@@ -84,7 +84,7 @@ def expand(text: str) -> str:
     def value(match: re.Match) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise UserError(f"a setting refers to the environment variable {name}, which is not set")
+            raise UserError(f"the environment variable {name} is not set, but a setting refers to it")
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", value, text)

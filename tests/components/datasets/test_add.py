@@ -11,7 +11,7 @@ from upath import UPath
 from components.cli.data import data as data_command
 from components.contract.card import read_card
 from components.contract.validation.validate import load_dataset
-from components.datasets import AlreadyThere, add
+from components.datasets import AlreadyAdded, add
 from components.datasets.dataset_files import write_dataset
 from components.settings.errors import UserError
 
@@ -47,13 +47,13 @@ def test_a_folder_is_copied_under_its_new_name(mine, tmp_path):
 def test_nothing_is_overwritten(mine, tmp_path):
     data = UPath(tmp_path / "data")
     add("shop", mine, data)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         add("shop", mine, data)
 
 
 @pytest.mark.parametrize("name", ["marketplace", "openbandit", "marketplace-mine"])
 def test_names_of_shipped_sets_are_kept(name, mine, tmp_path):
-    with pytest.raises(UserError, match="kept for data sets that Adloom builds"):
+    with pytest.raises(UserError, match="reserved for data sets that Adloom builds"):
         add(name, mine, UPath(tmp_path / "data"))
 
 
@@ -111,12 +111,12 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_the_very_copy_is_told_from_another_data_set(mine, tmp_path):
     data = UPath(tmp_path / "data")
     add("shop", mine, data)
-    with pytest.raises(AlreadyThere, match="is there already"):
+    with pytest.raises(AlreadyAdded, match="exists already"):
         add("shop", mine, data)
     edit_card(mine, licence="another")
-    with pytest.raises(UserError, match="is there already") as other:
+    with pytest.raises(UserError, match="exists already") as other:
         add("shop", mine, data)
-    assert not isinstance(other.value, AlreadyThere)
+    assert not isinstance(other.value, AlreadyAdded)
 
 
 def test_an_addition_killed_before_dvc_is_finished_by_the_same_command(mine, tmp_path, monkeypatch):
@@ -130,5 +130,5 @@ def test_an_addition_killed_before_dvc_is_finished_by_the_same_command(mine, tmp
     assert CliRunner().invoke(*command, catch_exceptions=False).exit_code == 0
     listed = yaml.safe_load((tmp_path / "data.dvc").read_text())["outs"][0]
     assert listed["nfiles"] == sum(path.is_file() for path in (tmp_path / "data" / "shop").rglob("*"))
-    with pytest.raises(AlreadyThere, match="is there already"):  # now there is nothing left to do
+    with pytest.raises(AlreadyAdded, match="exists already"):  # now there is nothing left to do
         CliRunner().invoke(*command, catch_exceptions=False)

@@ -13,7 +13,7 @@ from components.contract.schema import TABLES
 from components.contract.validation.validate import load_dataset
 from components.datasets import Built, build, dataset_files, verify
 from components.datasets.dataset_files import write_dataset
-from components.datasets.shipped_digests import due_digests
+from components.datasets.shipped_digests import committed_digests
 from components.settings.errors import UserError
 from components.simulator import load_scenario
 
@@ -128,7 +128,7 @@ def test_unknown_names_are_told_the_known_ones(tiny_config, tmp_path):
 def test_verify_names_what_differs(tmp_path, tiny_config):
     data = UPath(tmp_path)
     built = build("openbandit", data, tiny_config)
-    assert verify(data, "openbandit") == len(due_digests("openbandit")) == 11
+    assert verify(data, "openbandit") == len(committed_digests("openbandit")) == 11
     assert not build("openbandit", data, tiny_config).fresh  # right to the byte: nothing to do
     path = built.folder / "creatives.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"2")
@@ -136,7 +136,7 @@ def test_verify_names_what_differs(tmp_path, tiny_config):
     (built.folder / "extra.parquet").write_bytes(b"")
     with pytest.raises(UserError) as error:
         verify(data, "openbandit")
-    for fault in ("campaigns.parquet is missing", "creatives.parquet is different", "extra.parquet is not due"):
+    for fault in ("campaigns.parquet is missing", "creatives.parquet is different", "extra.parquet is unexpected"):
         assert fault in str(error.value)
 
 

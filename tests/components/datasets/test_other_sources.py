@@ -204,8 +204,8 @@ def test_a_path_says_table_and_day(place, table, day, tmp_path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("events/2026-03-01_2026-03-02.csv", "names the days 2026-03-01 and 2026-03-02; one is due"),
-        ("events/2026-13-01.csv", "names no day"),
+        ("events/2026-03-01_2026-03-02.csv", "names the days 2026-03-01 and 2026-03-02; name one"),
+        ("events/2026-13-01.csv", "names a day that does not exist"),
     ],
 )
 def test_a_path_that_is_not_clear_is_refused(place, words, tmp_path):
@@ -224,8 +224,12 @@ def test_a_path_that_is_not_clear_is_refused(place, words, tmp_path):
             "event_id,timestamp\n1,2026-03-01 00:00:00\n",
             "events.timestamp: times without a zone in .*utc",
         ),
-        ("events.csv", "event_id,timestamp\n1,yesterdayZ\n", "events.timestamp: 'yesterdayZ' in .*; times as"),
-        ("images.csv", "image_id,image\n1,x\n", "images: .* is a CSV, which holds no pictures; Parquet is due"),
+        (
+            "events.csv",
+            "event_id,timestamp\n1,yesterdayZ\n",
+            "events.timestamp: 'yesterdayZ' in .*; expected times such as",
+        ),
+        ("images.csv", "image_id,image\n1,x\n", "images: .* is a CSV, which cannot hold images; write Parquet"),
         ("events.parquet", "no parquet", "events"),
     ],
 )
@@ -248,7 +252,7 @@ def test_a_needed_table_that_no_file_has_is_named(tmp_path):
         pull("bakery", SourceConfig(url=str(tmp_path / "drop")), UPath(tmp_path / "data"))
     with pytest.raises(UserError, match=r"source\.url: there is no folder /nowhere"):
         pull("bakery", SourceConfig(url="file:///nowhere"), UPath(tmp_path / "data"))
-    with pytest.raises(UserError, match=r"names the machine elsewhere; a folder of this machine is due"):
+    with pytest.raises(UserError, match=r"names the machine elsewhere; write a folder of this machine"):
         pull("bakery", SourceConfig(url="file://elsewhere/drop"), UPath(tmp_path / "data"))
 
 

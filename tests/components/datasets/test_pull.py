@@ -177,7 +177,7 @@ def test_late_rows_enter_the_next_pull_and_a_backfill_does_without_them(shop, tm
 def test_a_database_that_goes_away_leaves_whole_days_and_the_next_pull_goes_on(shop, tmp_path):
     class Killer(logging.Handler):
         def emit(self, record):
-            if "2026-03-05 is there" in record.getMessage():
+            if "2026-03-05 is stored" in record.getMessage():
                 shop.server.kill()
 
     logger, killer = logging.getLogger("adloom"), Killer()
@@ -190,7 +190,7 @@ def test_a_database_that_goes_away_leaves_whole_days_and_the_next_pull_goes_on(s
     finally:
         logger.removeHandler(killer)
         logger.setLevel(level)
-    assert "failed while 2026-03-06 was read" in str(told.value) and "the days before 2026-03-06 are in place" in str(
+    assert "failed while 2026-03-06 was read" in str(told.value) and "the days before 2026-03-06 are stored" in str(
         told.value
     )
     assert not any(secret in str(told.value) for secret in READER)
@@ -243,9 +243,9 @@ def test_faults_of_the_database_are_named(shop, tmp_path, monkeypatch):
         ("postgresql://me:secret@db/shop", "holds a password"),
         ("postgresql://db/shop?password=secret", "holds a password"),
         ("oracle://${A}:${B}@db/shop", "oracle is not known"),
-        ("not a url", "no database's URL"),
+        ("not a url", "neither a database's URL"),
         ("postgresql://${NOT_SET_ANYWHERE}:${B}@db/shop", "NOT_SET_ANYWHERE is not set"),
-        (None, "no database to pull from"),
+        (None, "no source to pull from"),
     ],
 )
 def test_a_wrong_source_is_one_sentence(url, words, tmp_path):
@@ -256,7 +256,7 @@ def test_a_wrong_source_is_one_sentence(url, words, tmp_path):
 
 def test_a_shipped_or_added_data_set_is_not_pulled_over(tmp_path):
     source = SourceConfig(url="postgresql://db/shop")
-    with pytest.raises(UserError, match="kept for data sets that Adloom builds"):
+    with pytest.raises(UserError, match="reserved for data sets that Adloom builds"):
         pull("marketplace", source, UPath(tmp_path))
     from components.datasets.dataset_files import write_dataset
 
