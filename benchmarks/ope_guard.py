@@ -99,7 +99,7 @@ def plant(market: Market, rows: Rows, even: np.ndarray, kind: Plant, seed: int) 
     ill = even * annoyance_factor(law.scenario.feedback, market.traits)[log.action]
     rng = generator(market.config.seed, FEEDBACK, seed)
     shown = rows.at.shopper[log.logged], log.action[log.logged]
-    answer = draw_feedback(law, market.traits, *shown, log.reward > 0, rng)
+    answer = draw_feedback(law, market.traits, *shown, log.reward > 0, rng=rng)
     target = moved(log, annoys[log.action], ill, kind)
     return Planted(log, target, ill, (answer >= HIDE).astype(float))
 

@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.ope_logs import JUDGES, LEARNS, Arena, arena
 from benchmarks.ope_parallel import resumed, wilson
 from components.evaluation.log_checks.leakage import leakage_findings
-from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
+from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 
 RESULTS = Path("benchmarks/results/ope_leakage.jsonl")
 SCENARIOS = ("baseline", "null")
@@ -37,10 +37,10 @@ def _arena(scenario: str, judged: int) -> Arena:
 
 def draw_log(scenario: str, judged: int, seed: int) -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame]:
     """Tables of things, the impressions of the first days, and those of the last days, which are judged."""
-    market, shown, days = _arena(scenario, judged).seeded(seed), NOTHING_SHOWN, []
+    market, shown, days = _arena(scenario, judged).seeded(seed), NO_EXPOSURES, []
     for day in (*LEARNS, *JUDGES):
         ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
-        shown = shown.then(ads.shown)
+        shown = shown.extended_by(ads.shown)
         days.append(ads.impressions[list(COLUMNS)])
     things = market.catalogue
     tables = {"creatives": things.creatives, "products": things.products, "shoppers": things.shoppers}

@@ -16,7 +16,7 @@ from components.policies import Choices, Softmax
 from components.policies.ragged_rows import row_sums
 from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario, vocabulary
-from components.simulator.ad_day import NOTHING_SHOWN, Decided, Exposures, decide, simulate_ads
+from components.simulator.ad_day import NO_EXPOSURES, DayDecisions, Exposures, decide_day, simulate_ads
 from components.simulator.click_law import Situation, click_probability, exposures_before
 from components.simulator.logging_policy import MILLION
 from components.simulator.market import Market, open_market
@@ -63,10 +63,10 @@ class Arena:
 
     def trial_with_table(self, seed: int) -> Trial:
         """The replicate `seed`, its table of impressions beside it."""
-        market, shown, tables = self.seeded(seed), NOTHING_SHOWN, []
+        market, shown, tables = self.seeded(seed), NO_EXPOSURES, []
         for day in JUDGES:
             ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
-            shown = shown.then(ads.shown)
+            shown = shown.extended_by(ads.shown)
             tables.append(ads.impressions)
         return replace(self.trial(seed), impressions=pd.concat(tables, ignore_index=True))
 
@@ -105,15 +105,15 @@ def _photos():
 
 def draw_rows(market: Market, days: range) -> Rows:
     """One log of `days` by the market's logging policy, with the law's probability of every candidate."""
-    shown, drawn = NOTHING_SHOWN, []
+    shown, drawn = NO_EXPOSURES, []
     for day in days:
-        decided = decide(market, day, shown, market.policy, generator(market.config.seed, IMPRESSIONS, day))
-        shown = shown.then(decided.shown)
+        decided = decide_day(market, day, shown, market.policy, generator(market.config.seed, IMPRESSIONS, day))
+        shown = shown.extended_by(decided.shown)
         drawn.append(decided)
     return _rows(market, drawn, np.repeat(days, [len(decided.click) for decided in drawn]), shown)
 
 
-def _rows(market: Market, drawn: list[Decided], day: np.ndarray, shown: Exposures) -> Rows:
+def _rows(market: Market, drawn: list[DayDecisions], day: np.ndarray, shown: Exposures) -> Rows:
     shortlist, millionths = (
         np.concatenate([getattr(it, name) for it in drawn]) for name in ("shortlist", "millionths")
     )

@@ -1,7 +1,7 @@
 """The simulated marketplace: shoppers, ads and clicks whose true probabilities are known.
 
-Read `click_law.py` first: it states the law with its equations. `scenarios/*.yaml` hold effect sizes and their sources.
-Only `datasets`, `workflow`, `cli` and benchmarks may import this package.
+Read `click_law.py` first: it states the click law with its equations. `scenarios/*.yaml` have the effect sizes and
+their sources. Only `datasets`, `workflow`, `cli` and benchmarks may import this package.
 """
 
 from components.simulator.product_photos import Photos

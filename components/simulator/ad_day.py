@@ -1,4 +1,4 @@
-"""One day of the marketplace: requests come in, a policy chooses, people click (or not) and some buy later."""
+"""One simulated day of the marketplace: requests, the ads that a policy shows, clicks, feedback and conversions."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from components.simulator import vocabulary as words
-from components.simulator.catalogue import text, times
+from components.simulator.catalogue import text_column, timestamps
 from components.simulator.click_law import (
     SLOTS,
     Law,
@@ -20,7 +20,7 @@ from components.simulator.click_law import (
 from components.simulator.law_traits import Traits
 from components.simulator.logging_policy import (
     MILLION,
-    Chooser,
+    AdPolicy,
     Requests,
     draw_column,
     draw_shortlists,
@@ -28,7 +28,7 @@ from components.simulator.logging_policy import (
 )
 from components.simulator.market import Market
 from components.simulator.randomness import IMPRESSIONS, generator
-from components.simulator.shopper_events import daily_moments, draw_by_row, draw_weighted, quota
+from components.simulator.shopper_events import daily_count, daily_moments, draw_by_row, draw_weighted
 
 _DAY = 86_400_000_000  # microseconds
 FEEDBACK = np.array([None, "like", "hide", "report"], dtype=object)
@@ -37,7 +37,7 @@ LIKE, HIDE, REPORT = 1, 2, 3  # positions in FEEDBACK
 
 @dataclass(frozen=True)
 class Exposures:
-    """What was shown to whom: `shopper`, `subject` and `moment` (milliseconds since START), int64 [n] each."""
+    """Shown ads: `shopper`, `subject` (see Traits) and `moment` (milliseconds since START), int64 [n] each."""
 
     shopper: np.ndarray
     subject: np.ndarray
@@ -45,25 +45,25 @@ class Exposures:
 
     @property
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The three as `exposures_before` takes them."""
+        """The three arrays, as arguments of `exposures_before`."""
         return self.shopper, self.subject, self.moment
 
-    def then(self, later: "Exposures") -> "Exposures":
-        """These, and `later` ones after them."""
+    def extended_by(self, later: "Exposures") -> "Exposures":
+        """These exposures, followed by `later`."""
         return Exposures(*(np.concatenate(pair) for pair in zip(self.columns, later.columns, strict=True)))
 
     def since(self, moment: int) -> "Exposures":
-        """Those from `moment` on."""
-        kept = self.moment >= moment
-        return Exposures(*(column[kept] for column in self.columns))
+        """The exposures from `moment` on."""
+        recent = self.moment >= moment
+        return Exposures(*(column[recent] for column in self.columns))
 
 
-NOTHING_SHOWN = Exposures(*(np.empty(0, np.int64) for _ in range(3)))
+NO_EXPOSURES = Exposures(*(np.empty(0, np.int64) for _ in range(3)))
 
 
 @dataclass(frozen=True)
-class Decided:
-    """One day's decisions in codes: what was asked, listed, shown and clicked; n impressions, shortlists of k."""
+class DayDecisions:
+    """One day's requests, shortlists, shown creatives and clicks, as codes; n impressions, shortlists of k."""
 
     requests: Requests
     shortlist: np.ndarray  # int64 [n, k], rows of the creatives; -1 pads
@@ -76,47 +76,50 @@ class Decided:
 
 @dataclass(frozen=True)
 class AdDay:
-    """One day's rows of `impressions` (every conversion already known) and `candidates`, and what it showed."""
+    """One day's rows of `impressions`, with all conversions known, and of `candidates`, and its exposures."""
 
     impressions: pd.DataFrame
     candidates: pd.DataFrame
     shown: Exposures
 
 
-def simulate_ads(market: Market, day: int, earlier: Exposures, choose: Chooser, policy: str) -> AdDay:
-    """Day `day` with `choose` (called `policy`) deciding what is shown; `earlier` covers the fatigue window."""
+def simulate_ads(market: Market, day: int, earlier: Exposures, policy: AdPolicy, policy_name: str) -> AdDay:
+    """The ads of day `day` as `policy` shows them; `earlier`: exposures in the fatigue window before it."""
     rng = generator(market.config.seed, IMPRESSIONS, day)
-    decided = decide(market, day, earlier, choose, rng)
-    requests, creative, click = decided.requests, decided.creative, decided.click
-    outcome = _outcome(market, requests, creative, click, rng)
-    ids = text(f"i{day:03d}-{row:06d}" for row in range(len(click)))
-    impressions = _impressions(market, day, ids, requests, creative, decided.chance, click, policy, outcome)
-    return AdDay(impressions, _candidates(market, ids, decided.shortlist, decided.millionths), decided.shown)
+    decisions = decide_day(market, day, earlier, policy, rng)
+    outcome = _outcome(market, decisions.requests, decisions.creative, decisions.click, rng)
+    ids = text_column(f"i{day:03d}-{row:06d}" for row in range(len(decisions.click)))
+    impressions = _impressions(market, day, ids, decisions, outcome).assign(
+        logging_policy=text_column([policy_name] * len(ids))
+    )
+    return AdDay(impressions, _candidates(market, ids, decisions.shortlist, decisions.millionths), decisions.shown)
 
 
-def decide(market: Market, day: int, earlier: Exposures, choose: Chooser, rng: np.random.Generator) -> Decided:
-    """Who comes on `day`, what `choose` shows of what, and who clicks."""
+def decide_day(
+    market: Market, day: int, earlier: Exposures, policy: AdPolicy, rng: np.random.Generator
+) -> DayDecisions:
+    """The requests of `day`, the creatives that `policy` shows, and the clicks."""
     requests = _requests(market, day, rng)
     active = (market.first_day <= day) & (day <= market.last_day)
     pools = [np.flatnonzero(active & (market.campaign == code)) for code in range(market.config.campaigns)]
     shortlist = draw_shortlists(requests.campaign, pools, market.law.scenario.logging.shortlist, rng)
-    millionths = whole_millionths(choose(requests, shortlist))
+    millionths = whole_millionths(policy(requests, shortlist))
     column = draw_column(millionths, rng)
     rows = np.arange(len(shortlist))
     creative, chance = shortlist[rows, column], millionths[rows, column] / MILLION
     shown = Exposures(requests.shopper, market.traits.subject[creative], requests.moment // 1000)
     window = market.law.scenario.exposure.fatigue_window_days
-    exposures = exposures_before(earlier.then(shown).columns, shown.columns, window)
+    exposures = exposures_before(earlier.extended_by(shown).columns, shown.columns, window)
     at = Situation(requests.shopper, creative, requests.position, requests.hour, np.full(len(rows), day), exposures)
     click = rng.random(len(rows)) < click_probability(market.law, market.traits, at)
-    return Decided(requests, shortlist, millionths, creative, chance, click, shown)
+    return DayDecisions(requests, shortlist, millionths, creative, chance, click, shown)
 
 
 def _requests(market: Market, day: int, rng: np.random.Generator) -> Requests:
-    """The day's ad slots in order of time: pages of one to three slots, each slot of one campaign."""
+    """The day's ad slots in order of time; a page has one to three slots, each for one campaign."""
     shoppers = market.law.shoppers
-    count = quota(market.config.impressions, market.config.days, day)
-    slots = 1 + draw_weighted(SLOTS, count, rng)  # more pages than needed, for each has at least one slot
+    count = daily_count(market.config.impressions, market.config.days, day)
+    slots = 1 + draw_weighted(SLOTS, count, rng)  # more pages than needed, since each has at least one slot
     pages = int(np.searchsorted(slots.cumsum(), count)) + 1
     shopper = draw_weighted(shoppers.traffic * (shoppers.first_day <= day), pages, rng)
     moment, hour = daily_moments(shoppers.locale[shopper], day, rng)
@@ -139,8 +142,8 @@ def _requests(market: Market, day: int, rng: np.random.Generator) -> Requests:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What follows each impression: `converted` bool, `delay` in microseconds, `revenue`, `cost` in money, `feedback`
-    in words or None; all [n]."""
+    """The outcome of each impression, all [n]: `converted` bool, `delay` in microseconds, `revenue`, `cost` in money,
+    `feedback` as text or None."""
 
     converted: np.ndarray
     delay: np.ndarray
@@ -152,7 +155,7 @@ class _Outcome:
 def _outcome(
     market: Market, requests: Requests, creative: np.ndarray, click: np.ndarray, rng: np.random.Generator
 ) -> _Outcome:
-    """Equations (7) to (10) of the law, and what the campaign pays."""
+    """Conversions and feedback by equations (7) to (10) of the law, revenue, and the cost to the campaign."""
     settings = market.law.scenario.conversion
     chance = conversion_probability(market.law, market.traits, requests.shopper, creative)
     converted = click & (rng.random(len(click)) < chance) & ~market.law.shoppers.bot[requests.shopper]
@@ -161,7 +164,7 @@ def _outcome(
     campaigns = market.catalogue.campaigns
     bid = campaigns["bid"].to_numpy()[requests.campaign]
     per_view = (campaigns["billing"] == "cpm").to_numpy()[requests.campaign]
-    feedback = draw_feedback(market.law, market.traits, requests.shopper, creative, click, rng)
+    feedback = draw_feedback(market.law, market.traits, requests.shopper, creative, click, rng=rng)
     return _Outcome(
         converted=converted,
         delay=delay.astype(np.int64),
@@ -172,64 +175,55 @@ def _outcome(
 
 
 def draw_feedback(
-    law: Law, traits: Traits, shopper: np.ndarray, creative: np.ndarray, click: np.ndarray, rng: np.random.Generator
+    law: Law, traits: Traits, shopper: np.ndarray, creative: np.ndarray, click: np.ndarray, *, rng: np.random.Generator
 ) -> np.ndarray:
-    """Equations (9) and (10) of the law: what is answered to each impression, int64 [n], positions in FEEDBACK."""
-    chances = law.scenario.feedback
-    factor = annoyance_factor(chances, traits)[creative]
-    mood, people = rng.random(len(click)), ~law.shoppers.bot[shopper]
-    hides = mood < chances.hide * factor
-    reports = ~hides & (mood < (chances.hide + chances.report) * factor)
+    """The feedback to each impression by equations (9) and (10) of the law: int64 [n], positions in FEEDBACK."""
+    rates = law.scenario.feedback
+    factor = annoyance_factor(rates, traits)[creative]
+    draw, people = rng.random(len(click)), ~law.shoppers.bot[shopper]
+    hides = draw < rates.hide * factor
+    reports = ~hides & (draw < (rates.hide + rates.report) * factor)
     ill = np.where(hides, HIDE, np.where(reports, REPORT, 0))
-    return np.where(people, np.where(click, np.where(mood < chances.like, LIKE, 0), ill), 0)
+    return np.where(people, np.where(click, np.where(draw < rates.like, LIKE, 0), ill), 0)
 
 
-def _impressions(
-    market: Market,
-    day: int,
-    ids: pd.Series,
-    requests: Requests,
-    creative: np.ndarray,
-    chance: np.ndarray,
-    click: np.ndarray,
-    policy: str,
-    outcome: _Outcome,
-) -> pd.DataFrame:
-    n = len(ids)
+def _impressions(market: Market, day: int, ids: pd.Series, decisions: DayDecisions, outcome: _Outcome) -> pd.DataFrame:
+    """The day's rows of `impressions`; `logging_policy` is filled in by the caller."""
+    n, requests = len(ids), decisions.requests
     names = {key: table.to_numpy(object) for key, table in _names(market).items()}
-    sold_at = times(requests.moment + outcome.delay).where(outcome.converted)
+    converted_at = timestamps(requests.moment + outcome.delay).where(outcome.converted)
     return pd.DataFrame(
         {
             "impression_id": ids,
-            "timestamp": times(requests.moment),
-            "shopper_id": text(names["shopper"][requests.shopper]),
-            "campaign": text(names["campaign"][requests.campaign]),
+            "timestamp": timestamps(requests.moment),
+            "shopper_id": text_column(names["shopper"][requests.shopper]),
+            "campaign": text_column(names["campaign"][requests.campaign]),
             "position": requests.position,
-            "creative_id": text(names["creative"][creative]),
-            "propensity": chance,
-            "logging_policy": text([policy] * n),
-            "click": click.astype(np.int64),
-            "request_id": text(f"r{day:03d}-{page:06d}" for page in requests.page),
-            "placement": text(np.array(words.PLACEMENTS, object)[requests.placement]),
-            "experiment_id": text([None] * n),
-            "variant": text([None] * n),
+            "creative_id": text_column(names["creative"][decisions.creative]),
+            "propensity": decisions.chance,
+            "logging_policy": text_column([None] * n),
+            "click": decisions.click.astype(np.int64),
+            "request_id": text_column(f"r{day:03d}-{page:06d}" for page in requests.page),
+            "placement": text_column(np.array(words.PLACEMENTS, object)[requests.placement]),
+            "experiment_id": text_column([None] * n),
+            "variant": text_column([None] * n),
             "conversion": pd.array(outcome.converted.astype(np.int64), dtype="Int64"),
-            "conversion_timestamp": sold_at,
+            "conversion_timestamp": converted_at,
             "revenue": outcome.revenue,
             "cost": outcome.cost,
-            "feedback": text(outcome.feedback),
-            "context_device": text(np.array(words.DEVICES, object)[requests.mobile]),
+            "feedback": text_column(outcome.feedback),
+            "context_device": text_column(np.array(words.DEVICES, object)[requests.mobile]),
             "context_local_hour": requests.hour,
         }
     )
 
 
 def _names(market: Market) -> dict[str, pd.Series]:
-    things = market.catalogue
+    catalogue = market.catalogue
     return {
-        "shopper": things.shoppers["shopper_id"],
-        "campaign": things.campaigns["campaign"],
-        "creative": things.creatives["creative_id"],
+        "shopper": catalogue.shoppers["shopper_id"],
+        "campaign": catalogue.campaigns["campaign"],
+        "creative": catalogue.creatives["creative_id"],
     }
 
 
@@ -239,8 +233,8 @@ def _candidates(market: Market, ids: pd.Series, shortlist: np.ndarray, millionth
     known = pa.array(ids), pa.array(market.catalogue.creatives["creative_id"])
     return pd.DataFrame(
         {
-            "impression_id": text(known[0].take(pa.array(row))),
-            "creative_id": text(known[1].take(pa.array(shortlist[listed]))),
+            "impression_id": text_column(known[0].take(pa.array(row))),
+            "creative_id": text_column(known[1].take(pa.array(shortlist[listed]))),
             "propensity": millionths[listed] / MILLION,
         }
     )

@@ -1,4 +1,4 @@
-"""Seed, sizes and real photos -> the tables `campaigns`, `products`, `creatives` and `shoppers` of the marketplace."""
+"""The tables `campaigns`, `products`, `creatives` and `shoppers` of the marketplace, drawn from a seed."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ from components.simulator.scenario import Scenario
 
 START = np.datetime64("2026-01-05T00:00:00", "us")  # a Monday
 DAY = np.timedelta64(1, "D")
-RUNS_FOR_DAYS = 365  # campaigns outlive the log, so that the world can go on
+RUNS_FOR_DAYS = 365  # campaigns run longer than the log, so that the simulation can continue
 CREATIVES_PER_PRODUCT = 3
 CATEGORIES_PER_CAMPAIGN = 5
 CURRENCY = "EUR"
-# price = exp(LOG_PRICE + SPREAD * z): z is the price in the law, and its fifths are the price bands.
+# price = exp(LOG_PRICE + SPREAD * z), with z the price in the click law; the quintiles of z are the price bands.
 LOG_PRICE, SPREAD = np.log(40.0), 0.6
 _BANDS = np.array([-0.8416, -0.2533, 0.2533, 0.8416])
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tables of things, in the contract's columns."""
+    """The tables without times, in the contract's columns."""
 
     campaigns: pd.DataFrame
     products: pd.DataFrame
@@ -34,19 +34,19 @@ class Catalogue:
     shoppers: pd.DataFrame
 
 
-def text(values) -> pd.Series:
-    """Strings (or None) -> a pandas `str` column, by way of Arrow, which is fast at millions."""
+def text_column(values) -> pd.Series:
+    """A pandas `str` column of strings or None, made through Arrow, which is fast for millions."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(list(values), pa.large_string())
     return pd.Series(pd.array(array, dtype="str"))
 
 
-def times(offsets: np.ndarray) -> pd.Series:
-    """Microseconds since START, int64 -> timestamps in UTC."""
+def timestamps(offsets: np.ndarray) -> pd.Series:
+    """UTC timestamps of `offsets`, microseconds since START, int64."""
     return pd.Series(START + offsets.astype("timedelta64[us]")).dt.tz_localize("UTC")
 
 
 def draw_catalogue(config: SimulatorConfig, scenario: Scenario, photos: Photos, shoppers: Shoppers) -> Catalogue:
-    """The shop's things. Creatives know nothing of the law but `feature_prior`, which `rescore` fills in."""
+    """The catalogue. Of the law, creatives reflect only `feature_prior`, which `rescore` fills in."""
     rng = generator(config.seed, CATALOGUE)
     campaigns = _campaigns(config, rng)
     products = _products(config, photos, rng)
@@ -59,44 +59,44 @@ def _campaigns(config: SimulatorConfig, rng: np.random.Generator) -> pd.DataFram
     bid = np.where(billing == 0, rng.uniform(2, 6, n), rng.uniform(0.15, 0.4, n))  # per 1000 impressions; per click
     return pd.DataFrame(
         {
-            "campaign": text(f"c{row:02d}" for row in range(n)),
-            "advertiser_id": text(f"adv{row // 2:02d}" for row in range(n)),
-            "objective": text(("click", "conversion", "revenue")[row % 3] for row in range(n)),
-            "starts_at": times(np.zeros(n)),
-            "ends_at": times(np.full(n, RUNS_FOR_DAYS * (DAY // np.timedelta64(1, "us")))),
-            "billing": text(("cpm", "cpc")[code] for code in billing),
-            "locale": text(words.LOCALES[code] for code in campaign_locale(n)),
+            "campaign": text_column(f"c{row:02d}" for row in range(n)),
+            "advertiser_id": text_column(f"adv{row // 2:02d}" for row in range(n)),
+            "objective": text_column(("click", "conversion", "revenue")[row % 3] for row in range(n)),
+            "starts_at": timestamps(np.zeros(n)),
+            "ends_at": timestamps(np.full(n, RUNS_FOR_DAYS * (DAY // np.timedelta64(1, "us")))),
+            "billing": text_column(("cpm", "cpc")[code] for code in billing),
+            "locale": text_column(words.LOCALES[code] for code in campaign_locale(n)),
             "budget": np.full(n, 50_000.0),
             "bid": bid.round(2),
             "frequency_cap": pd.array([pd.NA] * n, dtype="Int64"),
-            "brand_color": text("#" + bytes(rng.integers(40, 216, 3).tolist()).hex() for _ in range(n)),
+            "brand_color": text_column("#" + bytes(rng.integers(40, 216, 3).tolist()).hex() for _ in range(n)),
         }
     )
 
 
 def _products(config: SimulatorConfig, photos: Photos, rng: np.random.Generator) -> pd.DataFrame:
-    """120 products per campaign in five categories and four brands of its own; the first ones get advertised."""
+    """120 products per campaign, in five categories and four brands of the campaign; the first ones are advertised."""
     n = config.campaigns * PRODUCTS_PER_CAMPAIGN
     category, brand = np.empty(n, np.int64), np.empty(n, np.int64)
     for campaign in range(config.campaigns):
         rows = slice(campaign * PRODUCTS_PER_CAMPAIGN, (campaign + 1) * PRODUCTS_PER_CAMPAIGN)
-        own = rng.permutation(len(words.CATEGORIES))[:CATEGORIES_PER_CAMPAIGN]
+        categories = rng.permutation(len(words.CATEGORIES))[:CATEGORIES_PER_CAMPAIGN]
         brands = rng.permutation(len(words.BRANDS))[:4]
-        # In turn rather than at random: even an advertiser of four products then has four categories.
-        category[rows] = np.resize(own, PRODUCTS_PER_CAMPAIGN)
+        # In turn and not at random, so that four products have four categories.
+        category[rows] = np.resize(categories, PRODUCTS_PER_CAMPAIGN)
         brand[rows] = brands[rng.integers(0, 4, PRODUCTS_PER_CAMPAIGN)]
     price_z = rng.standard_normal(n)
     band = np.searchsorted(_BANDS, price_z)
     locale = np.repeat(campaign_locale(config.campaigns), PRODUCTS_PER_CAMPAIGN)
     return pd.DataFrame(
         {
-            "product_id": text(f"p{row:05d}" for row in range(n)),
-            "category": text(words.CATEGORIES[code] for code in category),
-            "title": text(map(_title, locale, category, brand, band)),
-            "brand": text(words.BRANDS[code] for code in brand),
-            "description": text(map(_description, locale, category, brand, band)),
+            "product_id": text_column(f"p{row:05d}" for row in range(n)),
+            "category": text_column(words.CATEGORIES[code] for code in category),
+            "title": text_column(map(_title, locale, category, brand, band)),
+            "brand": text_column(words.BRANDS[code] for code in brand),
+            "description": text_column(map(_description, locale, category, brand, band)),
             "price": np.exp(LOG_PRICE + SPREAD * price_z).round(2),
-            "image_id": text(_photos_of(category, photos, rng)),
+            "image_id": text_column(_photos_of(category, photos, rng)),
         }
     )
 
@@ -115,7 +115,7 @@ def _description(locale: int, category: int, brand: int, band: int) -> str:
 
 
 def _photos_of(category: np.ndarray, photos: Photos, rng: np.random.Generator) -> list[str]:
-    """A train photo of each product's own category; two products may share one only when photos run out."""
+    """The id of a train photo of each product's category; products share photos only if there are too few."""
     chosen: list[str] = [""] * len(category)
     for code in np.unique(category):
         pool = np.flatnonzero((photos.category == code) & (photos.split == 0))
@@ -138,33 +138,35 @@ def _creatives(
     shown = products.iloc[product]
     return pd.DataFrame(
         {
-            "creative_id": text(f"cr{row:05d}" for row in range(n)),
-            "campaign": text(f"c{code:02d}" for code in campaign),
-            "origin": text(["people"] * n),
-            "active_from": _late(rng, n, per, scenario),
-            "active_until": times(np.zeros(n)).where(np.zeros(n, bool)),
+            "creative_id": text_column(f"cr{row:05d}" for row in range(n)),
+            "campaign": text_column(f"c{code:02d}" for code in campaign),
+            "origin": text_column(["people"] * n),
+            "active_from": _active_from(rng, n, per, scenario),
+            "active_until": timestamps(np.zeros(n)).where(np.zeros(n, bool)),
             "product_id": shown["product_id"].reset_index(drop=True),
             "image_id": shown["image_id"].reset_index(drop=True),
-            "template": text(words.TEMPLATES[code] for code in rng.integers(0, len(words.TEMPLATES), n)),
-            "headline": text(map(lambda at, code, which: words.HEADLINES[at][code][which], locale, style, wording)),
-            "call_to_action": text(map(lambda at, code: words.CALLS_TO_ACTION[at][code], locale, call)),
-            "palette": text(words.PALETTES[code] for code in rng.integers(0, len(words.PALETTES), n)),
+            "template": text_column(words.TEMPLATES[code] for code in rng.integers(0, len(words.TEMPLATES), n)),
+            "headline": text_column(
+                map(lambda at, code, which: words.HEADLINES[at][code][which], locale, style, wording)
+            ),
+            "call_to_action": text_column(map(lambda at, code: words.CALLS_TO_ACTION[at][code], locale, call)),
+            "palette": text_column(words.PALETTES[code] for code in rng.integers(0, len(words.PALETTES), n)),
             "seed": pd.array([pd.NA] * n, dtype="Int64"),
-            "conditions": text([None] * n),
+            "conditions": text_column([None] * n),
             "feature_prior": rng.standard_normal(n),
         }
     )
 
 
-def _late(rng: np.random.Generator, n: int, per: int, scenario: Scenario) -> pd.Series:
-    """`active_from`: midnight of `from_day` for the given share of each campaign's creatives, null for the others."""
+def _active_from(rng: np.random.Generator, n: int, per: int, scenario: Scenario) -> pd.Series:
+    """`active_from`: midnight of `from_day` for the scenario's share of each campaign's creatives, null for others."""
     order = np.argsort(rng.random((n // per, per)), axis=1).argsort(axis=1).ravel()
     late = order < int(scenario.cold_start.creatives * per)
-    return times(np.full(n, scenario.cold_start.from_day * 86_400_000_000)).where(late)
+    return timestamps(np.full(n, scenario.cold_start.from_day * 86_400_000_000)).where(late)
 
 
 def rescore(creatives: pd.DataFrame, quality: np.ndarray, accuracy: float) -> pd.DataFrame:
-    """Creatives with `feature_prior`, last season's score: it correlates with `quality` [n] as `accuracy` says."""
+    """Creatives with the shop's score `feature_prior`, whose correlation with `quality` [n] is `accuracy`."""
     noise = standardised(creatives["feature_prior"].to_numpy())
     prior = accuracy * standardised(quality) + np.sqrt(1 - accuracy**2) * noise
     return creatives.assign(feature_prior=prior.round(4))
@@ -173,10 +175,10 @@ def rescore(creatives: pd.DataFrame, quality: np.ndarray, accuracy: float) -> pd
 def _shoppers(shoppers: Shoppers) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "shopper_id": text(shoppers.ids),
+            "shopper_id": text_column(shoppers.ids),
             "consent": shoppers.consent,
-            "feature_age_band": text(words.AGE_BANDS[code] for code in shoppers.age_band),
-            "feature_locale": text(words.LOCALES[code] for code in shoppers.locale),
+            "feature_age_band": text_column(words.AGE_BANDS[code] for code in shoppers.age_band),
+            "feature_locale": text_column(words.LOCALES[code] for code in shoppers.locale),
             "feature_member": shoppers.member,
         }
     )

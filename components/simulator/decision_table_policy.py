@@ -1,4 +1,4 @@
-"""A deployed policy -> a Chooser of the marketplace: each request is put to it as an ad server would."""
+"""A deployed policy as an AdPolicy of the marketplace, which gets the same columns as on an ad server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from components.simulator.market import Market
 
 # impressions (shopper_id, placement, campaign), pairs (creative_id) grouped in their order, offsets int64 [n + 1] ->
 # the probability of showing each pair, float64 [n_pairs]
-Decide = Callable[[pd.DataFrame, pd.DataFrame, np.ndarray], np.ndarray]
+ProbabilityFunction = Callable[[pd.DataFrame, pd.DataFrame, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Served:
-    """The shop's requests, decided by a policy that knows what a server knows."""
+class DeployedPolicy:
+    """An AdPolicy that asks `decide` for the probabilities."""
 
     market: Market
-    decide: Decide
+    decide: ProbabilityFunction
 
     def __call__(self, requests: Requests, shortlist: np.ndarray) -> np.ndarray:
         """Probabilities float64 [n, k] of each shortlisted creative."""
-        things = self.market.catalogue
-        shoppers, campaigns = np.array(self.market.law.shoppers.ids), things.campaigns["campaign"].to_numpy(object)
+        catalogue = self.market.catalogue
+        shoppers, campaigns = np.array(self.market.law.shoppers.ids), catalogue.campaigns["campaign"].to_numpy(object)
         impressions = pd.DataFrame(
             {
                 "shopper_id": shoppers[requests.shopper],
@@ -35,7 +35,7 @@ class Served:
         )
         listed = shortlist >= 0
         offsets = np.concatenate([[0], np.cumsum(listed.sum(axis=1))]).astype(np.int64)
-        creatives = things.creatives["creative_id"].to_numpy(object)
+        creatives = catalogue.creatives["creative_id"].to_numpy(object)
         probability = np.zeros(shortlist.shape)
         probability[listed] = self.decide(
             impressions, pd.DataFrame({"creative_id": creatives[shortlist[listed]]}), offsets

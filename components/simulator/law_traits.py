@@ -1,7 +1,7 @@
-"""The tables `creatives`, `products`, `images` -> what the law sees of each creative (or product), as arrays.
+"""The traits of creatives and products that the click law uses, from the tables `creatives`, `products`, `images`.
 
-The same function serves the simulation and the truth, so it reads only what a data set holds; a generated creative is
-judged exactly as one of the world's own. What a creative lacks, or the world never saw, gets code -1: no effect.
+The simulation and the truth use the same function, so it reads only tables of a data set; a generated creative is
+treated like any other. A missing or unknown value gets code -1, which has no effect.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from components.simulator.product_photos import decode_grey
 
 @dataclass(frozen=True)
 class Traits:
-    """One row per creative or product. Codes int64 [m] (-1: none), `price` float64 [m] in sd of log price, `look`
-    float64 [m, 4], `penalty` float64 [m] in [0, 3]. `subject` is what a shopper tires of: the product, or else the
-    creative itself (then beyond the number of products)."""
+    """One row per creative or product: codes int64 [m] (-1: none), `price` float64 [m] in sd of log price, `look`
+    float64 [m, 4], `penalty` float64 [m] in [0, 3]. `subject` is the code by which exposures are counted for fatigue:
+    that of the product, or of the creative itself without a product (then beyond the number of products)."""
 
     category: np.ndarray
     brand: np.ndarray
@@ -36,16 +36,16 @@ class Traits:
 
 
 def creative_traits(creatives: pd.DataFrame, products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
-    """Traits of each row of `creatives`; a picture of its own goes before the product's."""
+    """Traits of each row of `creatives`, with the creative's image, or else its product's."""
     product = _position(creatives["product_id"], products["product_id"])
-    own_picture = creatives["image_id"].where(
+    image_ids = creatives["image_id"].where(
         creatives["image_id"].notna(), _gather(products["image_id"].to_numpy(object), product, None)
     )
     category = codes(_gather(products["category"].to_numpy(object), product, None), words.CATEGORIES)
-    pictured = _category_of(own_picture, images)
-    looks, penalty = _looks(own_picture, images, look)
+    image_category = _category_of(image_ids, images)
+    looks, penalty = _looks(image_ids, images, look)
     return Traits(
-        category=np.where(category >= 0, category, pictured),
+        category=np.where(category >= 0, category, image_category),
         brand=codes(_gather(products["brand"].to_numpy(object), product, None), words.BRANDS),
         price=_gather(_price(products), product, 0.0).astype(np.float64),
         look=looks,
@@ -60,8 +60,8 @@ def creative_traits(creatives: pd.DataFrame, products: pd.DataFrame, images: pd.
 
 
 def product_traits(products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
-    """Traits of each row of `products`, as shoppers meet them outside of ads: no template, headline or palette."""
-    nothing = np.full(len(products), -1)
+    """Traits of each row of `products`, for events: without template, headline, call to action or palette."""
+    none = np.full(len(products), -1)
     looks, penalty = _looks(products["image_id"], images, look)
     return Traits(
         category=codes(products["category"], words.CATEGORIES),
@@ -70,16 +70,16 @@ def product_traits(products: pd.DataFrame, images: pd.DataFrame, look: Look) -> 
         look=looks,
         penalty=penalty,
         product=np.arange(len(products)),
-        template=nothing,
-        headline=nothing,
-        call=nothing,
-        palette=nothing,
+        template=none,
+        headline=none,
+        call=none,
+        palette=none,
         subject=np.arange(len(products)),
     )
 
 
 def codes(values, names: tuple[str, ...]) -> np.ndarray:
-    """Position of each value in `names`, int64; -1 where it is null or unknown."""
+    """Position of each value in `names`, int64; -1 for null or an unknown value."""
     return pd.Index(names).get_indexer(pd.Index(values, dtype=object)).astype(np.int64)
 
 
@@ -107,11 +107,11 @@ def _category_of(image_ids: pd.Series, images: pd.DataFrame) -> np.ndarray:
 
 
 def _looks(image_ids: pd.Series, images: pd.DataFrame, look: Look) -> tuple[np.ndarray, np.ndarray]:
-    """Look [m, 4] and penalty [m] of each row's picture; a row without one has the average look and no penalty."""
-    wanted = set(image_ids.dropna())
-    used = images[images["image_id"].isin(wanted)]
-    if missing := wanted - set(used["image_id"]):
-        raise UserError(f"images: no picture {min(missing)!r}, which a creative or product names")
+    """Look [m, 4] and penalty [m] of each row's image; a row without an image has the mean look and no penalty."""
+    referenced = set(image_ids.dropna())
+    used = images[images["image_id"].isin(referenced)]
+    if missing := referenced - set(used["image_id"]):
+        raise UserError(f"images: no image {min(missing)!r}, to which a creative or product refers")
     if used.empty:
         return np.zeros((len(image_ids), 4)), np.zeros(len(image_ids))
     pictures = [canonical(decode_grey(row.image, row.image_id)) for row in used.itertuples()]

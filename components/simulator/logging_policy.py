@@ -1,13 +1,13 @@
-"""Requests for an ad -> a shortlist, the probability of showing each of it, and the one that is shown.
+"""The shop's logging policy: a shortlist per request, the probability of showing each creative of it, and the draw.
 
     shortlist_i: `shortlist` creatives, drawn uniformly without replacement from the active ones of the campaign    (1)
     pi(a | x_i) = e / |S_i| + (1 - e) softmax_{a in S_i} score(a, x_i)                                               (2)
     score = prior F_a + context (A[age, template_a] + D[device, template_a]) / sqrt 2
 
-F is the logged column `feature_prior`; age and device are logged; A and D are rule tables of the shop. Nothing latent
-enters, so the log is unconfounded given what it holds. Propensities are whole millionths that sum to exactly one: what
-is written is what was drawn from, and no processor's last bit can change it. The shortlist is part of x: propensities
-are given the shortlist, and `candidates` lists it.
+F is the logged column `feature_prior`; age and device are logged; A and D are rule tables of the shop. The score uses
+nothing latent, so the log is unconfounded given its columns. Propensities are whole millionths that sum to exactly one,
+so that the written values are those of the draw on every processor. Propensities are conditional on the shortlist,
+which `candidates` lists.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,11 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Requests:
-    """Ad slots to fill, in order of time, int64 [n] each: codes of shopper, campaign, placement and device (1: mobile),
-    `page` (numbered within the day), `position` >= 1, local `hour`, and `moment` in microseconds since START."""
+    """Ad slots to fill, in order of time, int64 [n] each.
+
+    Codes of shopper, campaign, placement and device (1: mobile), `page` (numbered within the day), `position` >= 1,
+    local `hour`, and `moment` in microseconds since START.
+    """
 
     page: np.ndarray
     shopper: np.ndarray
@@ -39,12 +42,12 @@ class Requests:
 
 
 # (requests, shortlist int64 [n, k] with -1 where it is shorter) -> probabilities float64 [n, k], rows summing to 1.
-Chooser = Callable[[Requests, np.ndarray], np.ndarray]
+AdPolicy = Callable[[Requests, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class LoggingPolicy:
-    """Equation (2) as a Chooser: `prior`, `template` [m] of the creatives, `age_band` [n], and the rules A and D."""
+    """Equation (2) as an AdPolicy: `prior` and `template` [m] of creatives, `age_band` [n], and rule tables A and D."""
 
     settings: Logging
     prior: np.ndarray
@@ -70,7 +73,7 @@ class LoggingPolicy:
 def logging_policy(
     seed: int, settings: Logging, prior: np.ndarray, template: np.ndarray, shoppers: Shoppers
 ) -> LoggingPolicy:
-    """The production policy of a marketplace; its rule tables come from the seed."""
+    """The logging policy of a marketplace, with rule tables drawn from the seed."""
     rng = generator(seed, CATALOGUE, 1)
     age_rule = standardised(rng.standard_normal((len(words.AGE_BANDS), len(words.TEMPLATES))), axis=1)
     device_rule = standardised(rng.standard_normal((len(words.DEVICES), len(words.TEMPLATES))), axis=1)
@@ -80,25 +83,25 @@ def logging_policy(
 def draw_shortlists(
     campaign: np.ndarray, active: list[np.ndarray], length: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Equation (1): creative rows int64 [n, length] for requests of `campaign` [n]; -1 pads a campaign with fewer.
+    """Equation (1): rows of creatives, int64 [n, length], for requests of `campaign` [n]; padded with -1.
 
-    `active` lists each campaign's active creatives.
+    active: by campaign, the rows of its active creatives.
     """
     shortlist = np.full((len(campaign), length), -1, np.int64)
     for code, creatives in enumerate(active):
         rows = np.flatnonzero(campaign == code)
-        kept = min(length, len(creatives))
-        # The smallest of independent uniform keys are a uniform draw without replacement.
+        size = min(length, len(creatives))
+        # The creatives with the smallest of independent uniform keys are a uniform draw without replacement.
         keys = rng.random((len(rows), len(creatives)), dtype=np.float32)
-        order = np.argsort(keys, axis=1, kind="stable")[:, :kept]
-        shortlist[rows, :kept] = creatives[order]
+        order = np.argsort(keys, axis=1, kind="stable")[:, :size]
+        shortlist[rows, :size] = creatives[order]
     return shortlist
 
 
 def whole_millionths(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities float64 [n, k] -> int64 [n, k] summing to exactly a million per row; the largest takes the rest.
+    """Probabilities float64 [n, k] in millionths, int64 [n, k], that sum to exactly a million per row.
 
-    A probability above zero keeps at least one millionth.
+    They are rounded down, but to at least one millionth if above zero; the largest of a row takes the difference.
     """
     floored = np.floor(probabilities * MILLION).astype(np.int64)
     millionths = np.where(probabilities > 0, np.maximum(floored, 1), 0)
@@ -108,6 +111,6 @@ def whole_millionths(probabilities: np.ndarray) -> np.ndarray:
 
 
 def draw_column(millionths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One column per row, int64 [n], with the probabilities given."""
-    ticket = rng.integers(0, MILLION, len(millionths))
-    return (ticket[:, None] >= millionths.cumsum(axis=1)).sum(axis=1)
+    """One column per row, int64 [n], drawn with the probabilities `millionths` [n, k]."""
+    draw = rng.integers(0, MILLION, len(millionths))
+    return (draw[:, None] >= millionths.cumsum(axis=1)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Config, scenario and photos -> a marketplace that stands still: its latent law, its things and their traits."""
+"""The state of a marketplace before its first day: the click law, the catalogue and its traits, the logging policy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ from components.simulator.shopper_events import Shelves, stock_shelves
 
 @dataclass(frozen=True)
 class Market:
-    """What a day of the marketplace needs. `traits` are the creatives', `campaign` [m] their campaign's code, and
-    `first_day`, `last_day` [m] the days on which they are active, both included."""
+    """Everything that the simulation of a day needs.
+
+    Of the m creatives: `traits`; `campaign` [m], codes; `first_day` and `last_day` [m], both active days included.
+    """
 
     config: SimulatorConfig
     law: Law
@@ -38,44 +40,44 @@ class Market:
 
 
 def open_market(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> Market:
-    """The marketplace of `config.seed` before its first day."""
+    """The marketplace of `config`, with a catalogue drawn from its seed."""
     law = latent_law(config, scenario)
     look = fit_look(photos.pictures[photos.split == 0])
     images = images_table(photos)
-    things = draw_catalogue(config, scenario, photos, law.shoppers)
-    traits = creative_traits(things.creatives, things.products, images, look)
-    # The shop's own score knows something of what pleases everybody, and nothing of anybody's taste.
+    catalogue = draw_catalogue(config, scenario, photos, law.shoppers)
+    traits = creative_traits(catalogue.creatives, catalogue.products, images, look)
+    # The shop's score of a creative correlates with its appeal to all shoppers, not with individual tastes.
     effects = scenario.effects
-    pleasing = effects.quality * quality(law.preferences[0], traits) + plain_appeal(effects, traits)
-    creatives = rescore(things.creatives, pleasing, scenario.logging.prior_accuracy)
-    stocked = Catalogue(things.campaigns, things.products, creatives, things.shoppers)
-    return _market(config, law, stocked, images, traits, look)
+    common_appeal = effects.quality * quality(law.preferences[0], traits) + plain_appeal(effects, traits)
+    creatives = rescore(catalogue.creatives, common_appeal, scenario.logging.prior_accuracy)
+    stocked = Catalogue(catalogue.campaigns, catalogue.products, creatives, catalogue.shoppers)
+    return _market(config, law, stocked, images, traits, look=look)
 
 
 def reopen_market(config: SimulatorConfig, scenario: Scenario, tables: Mapping[str, pd.DataFrame]) -> Market:
-    """The marketplace that made `tables`, with the creatives that have joined since; it needs no photos beside them."""
+    """The marketplace that made `tables`, with the creatives that were added since; photos come from `images`."""
     look = look_of(tables["images"])
-    things = Catalogue(tables["campaigns"], tables["products"], tables["creatives"], tables["shoppers"])
-    traits = creative_traits(things.creatives, things.products, tables["images"], look)
-    return _market(config, latent_law(config, scenario), things, tables["images"], traits, look)
+    catalogue = Catalogue(tables["campaigns"], tables["products"], tables["creatives"], tables["shoppers"])
+    traits = creative_traits(catalogue.creatives, catalogue.products, tables["images"], look)
+    return _market(config, latent_law(config, scenario), catalogue, tables["images"], traits, look=look)
 
 
 def _market(
-    config: SimulatorConfig, law: Law, things: Catalogue, images: pd.DataFrame, traits: Traits, look: Look
+    config: SimulatorConfig, law: Law, catalogue: Catalogue, images: pd.DataFrame, traits: Traits, *, look: Look
 ) -> Market:
-    creatives = things.creatives
+    creatives = catalogue.creatives
     first, last = _active_days(creatives)
-    on_shelf = product_traits(things.products, images, look)
-    of_campaign = codes(things.campaigns["locale"], words.LOCALES)
-    product_locale = np.repeat(of_campaign, len(things.products) // config.campaigns)
-    prior = creatives["feature_prior"].fillna(0.0).to_numpy()  # a new creative has no last season: an average one
+    on_shelf = product_traits(catalogue.products, images, look)
+    of_campaign = codes(catalogue.campaigns["locale"], words.LOCALES)
+    product_locale = np.repeat(of_campaign, len(catalogue.products) // config.campaigns)
+    prior = creatives["feature_prior"].fillna(0.0).to_numpy()  # a new creative has no score, so it gets the mean
     return Market(
         config=config,
         law=law,
-        catalogue=things,
+        catalogue=catalogue,
         images=images,
         traits=traits,
-        campaign=codes(creatives["campaign"], tuple(things.campaigns["campaign"])),
+        campaign=codes(creatives["campaign"], tuple(catalogue.campaigns["campaign"])),
         first_day=first,
         last_day=last,
         product_traits=on_shelf,
@@ -85,13 +87,13 @@ def _market(
 
 
 def latent_law(config: SimulatorConfig, scenario: Scenario) -> Law:
-    """The law regenerated from seed and scenario alone; it is in no data set."""
+    """The law, drawn again from seed and scenario; no data set contains it."""
     shoppers = draw_shoppers(config, scenario)
     return Law(scenario, shoppers, tuple(draw_preferences(config, shoppers, epoch) for epoch in (0, 1)))
 
 
 def look_of(images: pd.DataFrame) -> Look:
-    """The look as `open_market` fitted it, from the real train photos that a data set's `images` table holds."""
+    """The look as fitted by `open_market`, from the real train photos in the table `images`."""
     real = images["image_id"].str.startswith(ID_PREFIX) & (images["split"] == SPLITS[0])
     rows = images[real].sort_values("image_id").head(SAMPLE)
     pictures = [decode_grey(row.image, row.image_id) for row in rows.itertuples()]

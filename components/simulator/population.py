@@ -1,7 +1,7 @@
-"""Seed and scenario -> the latent shoppers and what moves their clicks. Nothing here is ever written to a data set.
+"""The latent shoppers and their preferences, drawn from seed and scenario; no data set contains them.
 
-A shopper belongs to one of six segments. A segment shifts tastes, hours, age and the mix of events, so that it can be
-inferred from behaviour; age band and membership are logged (`shoppers.feature_*`).
+A shopper belongs to one of six segments, which shift tastes, age and the mix of events and so can be inferred from
+behaviour. Age band and membership are logged (`shoppers.feature_*`).
 """
 
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ _SEGMENT_SHARE = np.array([0.2, 0.2, 0.18, 0.15, 0.12, 0.15])
 
 @dataclass(frozen=True)
 class Shoppers:
-    """Who shops, by position in `ids`. int64 codes and float64 values, all [n] unless the shape is given.
+    """The shoppers, in the order of `ids`: int64 codes and float64 values, [n] unless a shape is given.
 
-    `readiness` is the click effect common to all creatives (unit variance over people); `campaign_share` [n, C] says
-    which campaigns target a shopper; `first_day` is 0 except for those who join later.
+    readiness: click effect common to all creatives (unit variance over people); campaign_share [n, C]: share of a
+    shopper's impressions by campaign; first_day: 0, or the day on which the shopper joins.
     """
 
     ids: tuple[str, ...]
@@ -55,12 +55,11 @@ class Shoppers:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What moves clicks. Rows of the first four are shoppers; unit variance each. Tables end in a zero row and column
-    for things the world never saw, at code -1.
+    """The effects on clicks, each of unit variance. Tables end with a zero row and column for unknown values, code -1.
 
-    `category` [n, 11], `brand` [n, 13], `price` [n], `look` [n, 4]; `template` [6], `headline` [7], `call` [5],
-    `palette` [6], `product` [p + 1] and `look_quality` [4] are qualities to everybody; `segment_template` [7, 6],
-    `segment_headline` [7, 7], `palette_hour` [6, 5].
+    Tastes by shopper: `category` [n, 11], `brand` [n, 13], `price` [n], `look` [n, 4]. Qualities for all shoppers:
+    `template` [6], `headline` [7], `call` [5], `palette` [6], `product` [p + 1], `look_quality` [4]. Interactions:
+    `segment_template` [7, 6], `segment_headline` [7, 7], `palette_hour` [6, 5].
     """
 
     category: np.ndarray
@@ -79,12 +78,12 @@ class Preferences:
 
 
 def campaign_locale(campaigns: int) -> np.ndarray:
-    """Locale codes int64 [campaigns]: three in eight Chinese, both languages from two campaigns on."""
+    """Locale codes int64 [campaigns]: three of eight are Chinese; two campaigns already have both languages."""
     return (np.arange(campaigns) % 8 % 3 == 1).astype(np.int64)
 
 
 def draw_shoppers(config: SimulatorConfig, scenario: Scenario) -> Shoppers:
-    """All shoppers of the marketplace, those who join later included."""
+    """All shoppers of the marketplace, including those who join later."""
     rng = generator(config.seed, SHOPPERS)
     n = config.shoppers
     segment = rng.choice(SEGMENTS, size=n, p=_SEGMENT_SHARE)
@@ -110,25 +109,25 @@ def draw_shoppers(config: SimulatorConfig, scenario: Scenario) -> Shoppers:
 
 
 def _readiness(rng: np.random.Generator, age_band: np.ndarray, member: np.ndarray, explained: float) -> np.ndarray:
-    logged = standardised(-1.0 * age_band + 0.5 * member)  # the young and the members click more
+    logged = standardised(-1.0 * age_band + 0.5 * member)  # younger shoppers and members click more
     return np.sqrt(explained) * logged + np.sqrt(1 - explained) * rng.standard_normal(len(age_band))
 
 
 def _targeting(rng: np.random.Generator, locale: np.ndarray, locales: np.ndarray) -> np.ndarray:
-    """Shares float64 [n, C] of campaigns of the shopper's language, rows sum to 1; few campaigns get most of it."""
+    """Shares float64 [n, C] of the campaigns in the shopper's language; rows sum to 1 and are concentrated on few."""
     weight = rng.gamma(0.5, size=(len(locale), len(locales))) + 1e-6
     weight *= locale[:, None] == locales[None, :]
     return weight / weight.sum(axis=1, keepdims=True)
 
 
 def draw_preferences(config: SimulatorConfig, shoppers: Shoppers, epoch: int) -> Preferences:
-    """Tastes of all shoppers and qualities of all things. Epoch 1 is what epoch 0 turns into under drift."""
+    """Tastes of all shoppers and qualities of all creatives' elements in `epoch` 0 or 1; drift turns 0 into 1."""
     rng = generator(config.seed, PREFERENCES, epoch)
     n, segment = len(shoppers.ids), shoppers.segment
 
-    def taste(dimensions: int, of_segment: float) -> np.ndarray:  # (n, dimensions), part segment, part one's own
+    def taste(dimensions: int, segment_share: float) -> np.ndarray:  # (n, dimensions)
         common = rng.standard_normal((SEGMENTS, dimensions))[segment]
-        return np.sqrt(of_segment) * common + np.sqrt(1 - of_segment) * rng.standard_normal((n, dimensions))
+        return np.sqrt(segment_share) * common + np.sqrt(1 - segment_share) * rng.standard_normal((n, dimensions))
 
     def quality(things: int) -> np.ndarray:
         return np.append(standardised(rng.standard_normal(things)), 0.0)

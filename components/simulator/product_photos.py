@@ -1,4 +1,4 @@
-"""Real product photos as arrays, and as the uncompressed PNG files that the `images` table holds."""
+"""Real product photos as arrays, and as uncompressed PNG files for the table `images`."""
 
 import struct
 import zlib
@@ -14,12 +14,12 @@ from components.settings.errors import UserError
 from components.simulator.vocabulary import CATEGORIES
 
 SPLITS = ("train", "test")
-ID_PREFIX = "photo-"  # what tells a real photo of this set from any other picture in `images`
+ID_PREFIX = "photo-"  # marks a real photo of this data set among the rows of `images`
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Grey photos of articles: `pictures` uint8 [n, h, w], `category` and `split` int64 [n] (codes), sorted by id."""
+    """Grey photos of articles, by id: `pictures` uint8 [n, h, w], codes `category` and `split` int64 [n]."""
 
     ids: tuple[str, ...]
     pictures: np.ndarray
@@ -27,7 +27,7 @@ class Photos:
     split: np.ndarray
 
     def head(self, train: int, test: int) -> "Photos":
-        """The first `train` and `test` photos of each split: small enough for tests, still real."""
+        """The first `train` and `test` photos of each split, for tests."""
         rows = np.concatenate([np.flatnonzero(self.split == code)[:n] for code, n in enumerate((train, test))])
         return Photos(tuple(self.ids[row] for row in rows), self.pictures[rows], self.category[rows], self.split[rows])
 
@@ -38,7 +38,7 @@ def photo_id(split: int, index: int) -> str:
 
 
 def images_table(photos: Photos) -> pd.DataFrame:
-    """The contract's `images`: one uncompressed PNG per photo, with its category and split."""
+    """The contract's table `images`: one uncompressed PNG per photo, with its category and split."""
     return pd.DataFrame(
         {
             "image_id": _text(photos.ids),
@@ -54,13 +54,13 @@ def _text(values) -> pd.Series:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Grey picture uint8 [h, w] -> PNG bytes with stored (not deflated) pixels: the same bytes from any zlib."""
+    """PNG bytes of a grey image uint8 [h, w], with stored (not deflated) pixels: the same bytes with any zlib."""
     height, width = picture.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each scan line is led by its filter type, 0
+    rows = np.zeros((height, width + 1), np.uint8)  # each scan line begins with its filter type, 0
     rows[:, 1:] = picture
     raw = rows.tobytes()
-    if len(raw) > 65535:  # one stored deflate block holds no more
-        raise ValueError(f"a picture of {width}x{height} does not fit one stored block")
+    if len(raw) > 65535:  # the limit of a stored deflate block
+        raise ValueError(f"an image of {width}x{height} does not fit one stored block")
     stored = (
         b"\x78\x01\x01" + struct.pack("<HH", len(raw), len(raw) ^ 0xFFFF) + raw + struct.pack(">I", zlib.adler32(raw))
     )
@@ -73,9 +73,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def decode_grey(content: bytes, image_id: str) -> np.ndarray:
-    """PNG or JPEG bytes -> luma float64 [h, w] in [0, 1]."""
+    """Luma float64 [h, w] in [0, 1] of a PNG or JPEG."""
     try:
         with open_picture(content) as image:
             return np.asarray(image.convert("L"), np.float64) / 255.0
     except (*NO_PICTURE, DecompressionBombError) as error:
-        raise UserError(f"images: {image_id} is no PNG or JPEG: {error}") from None
+        raise UserError(f"images: {image_id} is not a PNG or JPEG: {error}") from None

@@ -1,4 +1,4 @@
-"""A scenario file -> the typed effect sizes of a marketplace, or one sentence that names what is wrong in it."""
+"""Load a scenario, the typed effect sizes of a marketplace; UserError names what is wrong in its file."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,17 +11,17 @@ from components.settings.params_file import merge
 from components.settings.sections import Count, Section, Share
 from components.simulator import vocabulary as words
 
-FOLDER = Path(__file__).parent / "scenarios"
+SCENARIOS_FOLDER = Path(__file__).parent / "scenarios"
 Size = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 LEVELS = {"headline": words.HEADLINE_STYLES, "template": words.TEMPLATES, "palette": words.PALETTES}
 
 
 class Effects(Section):
-    """Standard deviations, in log-odds of a click, of each part of the law (law.py); or a slope where it says so."""
+    """Standard deviations in log-odds of a click of each term of the law (click_law.py); some are slopes, as noted."""
 
-    shopper: Size  # how readily shoppers click, whatever they see
-    quality: Size  # of creatives, to everybody
+    shopper: Size  # of shoppers' readiness to click, common to all creatives
+    quality: Size  # of creatives, common to all shoppers
     taste_category: Size
     taste_brand: Size
     taste_price: Size
@@ -35,7 +35,7 @@ class Effects(Section):
 
 
 class Exposure(Section):
-    """What is seen: examination = position^-decay; exposures count within the window."""
+    """Examination = position^-decay; earlier exposures count within the window."""
 
     position_decay: Size
     fatigue_window_days: Count
@@ -63,32 +63,32 @@ class Conversion(Section):
 
 
 class Feedback(Section):
-    """What people answer to an ad: chances, and which level of which element of a creative annoys them."""
+    """Probabilities of feedback, and the level of an element of creatives that raises ill feedback."""
 
     like: Share  # per click
-    hide: Share  # per impression without a click, mean over uniformly shown creatives
-    report: Share  # likewise
+    hide: Share  # per impression without a click; mean over uniformly shown creatives
+    report: Share  # as `hide`
     element: Literal["headline", "template", "palette"]
     annoying: str  # one of the element's levels: a headline style, a template or a palette
-    annoyance: Annotated[float, Field(ge=1)]  # factor on hide and report where the creative has that level
+    annoyance: Annotated[float, Field(ge=1)]  # factor on hide and report for creatives with that level
 
     @field_validator("annoying")
     @classmethod
     def _is_level(cls, level: str, info: ValidationInfo) -> str:
         levels = LEVELS.get(info.data.get("element"), (level,))
         if level not in levels:
-            raise ValueError(f"no {info.data['element']} of that name; there are {', '.join(levels)}")
+            raise ValueError(f"no {info.data['element']} has that name; there are {', '.join(levels)}")
         return level
 
     @model_validator(mode="after")
     def _is_probability(self) -> "Feedback":
         if (self.hide + self.report) * self.annoyance > 1:
-            raise ValueError("hide and report times annoyance must be at most 1 together")
+            raise ValueError("(hide + report) times annoyance must be at most 1")
         return self
 
 
 class Bots(Section):
-    """Shoppers that are programs: their share, traffic relative to people and constant click rate."""
+    """Bots: their share of shoppers, traffic relative to people, and constant click rate."""
 
     share: Share
     traffic: Positive
@@ -96,7 +96,7 @@ class Bots(Section):
 
 
 class ColdStart(Section):
-    """Creatives and shoppers that appear only from `from_day` on."""
+    """Shares of the creatives and shoppers that appear only from `from_day` on."""
 
     creatives: Annotated[float, Field(ge=0, lt=1)]
     shoppers: Annotated[float, Field(ge=0, lt=1)]
@@ -104,7 +104,7 @@ class ColdStart(Section):
 
 
 class Scenario(Section):
-    """One marketplace's law in numbers; `definition` says in one line what sets it apart."""
+    """The parameters of a marketplace's law; `definition` describes the scenario in one line."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     definition: str
@@ -116,22 +116,22 @@ class Scenario(Section):
     feedback: Feedback
     bots: Bots
     cold_start: ColdStart
-    drift: Size  # radians by which tastes and qualities turn in 28 days
-    event_taste: Size  # how sharply taste decides what shoppers look at
+    drift: Size  # radians by which tastes and qualities rotate in 28 days
+    event_taste: Size  # kappa in shopper_events.py: how strongly tastes determine events
     consent_refused: Share
 
 
 def scenario_names() -> tuple[str, ...]:
-    """The scenarios that come with Adloom."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+    """The names of the scenarios that come with Adloom."""
+    return tuple(sorted(path.stem for path in SCENARIOS_FOLDER.glob("*.yaml")))
 
 
 def load_scenario(name_or_file: str) -> Scenario:
-    """The scenario of that shipped name, or in that YAML file, whose `extends` names a shipped one to start from."""
+    """The shipped scenario of that name, or the one in that YAML file, which may extend a shipped one (`extends`)."""
     path = _path(name_or_file)
     scenario = _scenario(_read(path), name_or_file)
-    if path.parent != FOLDER and scenario.id in scenario_names():
-        raise UserError(f"{name_or_file}: id: {scenario.id!r} is the scenario that comes with Adloom; take another")
+    if path.parent != SCENARIOS_FOLDER and scenario.id in scenario_names():
+        raise UserError(f"{name_or_file}: id: {scenario.id!r} is a scenario that comes with Adloom; choose another id")
     return scenario
 
 
@@ -140,7 +140,7 @@ def _scenario(document: dict[str, Any], source: str) -> Scenario:
     if base is not None:
         if base not in scenario_names():
             raise UserError(f"{source}: extends: no scenario {base!r}; there are {', '.join(scenario_names())}")
-        parent = _scenario(_read(FOLDER / f"{base}.yaml"), base).model_dump()
+        parent = _scenario(_read(SCENARIOS_FOLDER / f"{base}.yaml"), base).model_dump()
         document = merge(parent, {key: value for key, value in document.items() if key != "extends"})
     try:
         return Scenario.model_validate(document)
@@ -150,7 +150,7 @@ def _scenario(document: dict[str, Any], source: str) -> Scenario:
 
 def _path(name_or_file: str) -> Path:
     if name_or_file in scenario_names():
-        return FOLDER / f"{name_or_file}.yaml"
+        return SCENARIOS_FOLDER / f"{name_or_file}.yaml"
     path = Path(name_or_file)
     if not path.is_file():
         known = ", ".join(scenario_names())
@@ -173,5 +173,5 @@ def _explain(fault: dict, source: str) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{source}: {name}: unknown setting of a scenario"
     if fault["type"] == "missing":
-        return f"{source}: {name}: missing (a file that says `extends: baseline` need not repeat it)"
+        return f"{source}: {name}: missing (with `extends: baseline` a file has the values of that scenario)"
     return f"{source}: {name}: {fault['msg']}, got {fault['input']!r}"

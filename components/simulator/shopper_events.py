@@ -1,4 +1,4 @@
-"""Latent tastes -> what shoppers do on the shop's pages: the table `events`, one day at a time.
+"""The table `events`, one day at a time: what shoppers do on the shop's pages, by their latent tastes.
 
 A session belongs to one shopper and mostly to one category, drawn by taste:
 
@@ -6,7 +6,8 @@ A session belongs to one shopper and mostly to one category, drawn by taste:
     product: of 12 drawn at random from that category and the shopper's language, the one with the largest
              kappa (B_s[brand] + p_s z + <l_s, look> / 2) + Gumbel noise                                     (2)
 
-So views, searches and baskets reveal the tastes that move clicks on ads (law.py), as noisily as kappa says.
+So views, searches and baskets are informative of the tastes that affect clicks on ads (click_law.py); the larger kappa,
+the less noisy.
 """
 
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from components.simulator import vocabulary as words
-from components.simulator.catalogue import text, times
-from components.simulator.click_law import Law, tastes_on
+from components.simulator.catalogue import text_column, timestamps
+from components.simulator.click_law import Law, preferences_on
 from components.simulator.law_traits import Traits
 from components.simulator.population import Preferences
 from components.simulator.randomness import EVENTS, generator
 
 KINDS = ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase")
-# Mix of kinds per segment: bargain hunters buy, the young like and share. Rows are normalised.
+# Relative frequency of each kind by segment: some segments buy more, others like and share more.
 _MIX = np.array(
     [
         [50, 12, 12, 12, 2.0, 3.0, 0.5, 6, 2.5],
@@ -39,13 +40,13 @@ HOURS = np.array(
      5.0, 4.8, 4.4, 4.3, 4.6, 5.2, 6.0, 6.8, 7.2, 6.6, 4.8, 2.9]
 )  # fmt: skip
 CONSIDERED = 12
-FOCUS = 0.8  # share of a session's events in its own category
-HOUR_OFFSET = np.array([0, 8])  # local time of each language's shoppers, hours ahead of UTC
+FOCUS = 0.8  # share of a session's events in the session's category
+HOUR_OFFSET = np.array([0, 8])  # by language: hours of the shoppers' local time ahead of UTC
 _DAY, _HOUR, _SECOND = 86_400_000_000, 3_600_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _DayEvents:
     """A day's events in order of time, int64 [n] each: rows of shopper and product, microseconds since START, codes."""
 
     shopper: np.ndarray
@@ -65,7 +66,7 @@ class Shelves:
 
 
 def stock_shelves(locale: np.ndarray, category: np.ndarray) -> Shelves:
-    """Groups products by their language and category codes, int64 [p] each."""
+    """Products grouped by language and category codes, int64 [p] each."""
     group = locale * len(words.CATEGORIES) + category
     order = np.argsort(group, kind="stable")
     groups = len(words.LOCALES) * len(words.CATEGORIES)
@@ -76,7 +77,7 @@ def stock_shelves(locale: np.ndarray, category: np.ndarray) -> Shelves:
 
 
 def daily_moments(locale: np.ndarray, day: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """For shoppers of these languages: microseconds since START within `day`, and the local hour; int64 [n] each."""
+    """Random times on `day` for shoppers of languages `locale`: microseconds since START and local hour, int64 [n]."""
     hour = draw_weighted(HOURS, len(locale), rng)
     utc = (hour - HOUR_OFFSET[locale]) % 24
     return day * _DAY + utc * _HOUR + rng.integers(0, _HOUR, len(locale)), hour
@@ -89,119 +90,130 @@ def draw_weighted(weight: np.ndarray, n: int, rng: np.random.Generator) -> np.nd
 
 
 def draw_by_row(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One column per row of `weight` [n, k], with probability proportional to it: int64 [n]."""
+    """One column per row of `weight` [n, k], drawn with probability proportional to it: int64 [n]."""
     edges = weight.cumsum(axis=1)
     chosen = (rng.random(len(weight))[:, None] * edges[:, -1:] >= edges).sum(axis=1)
     return chosen.clip(max=weight.shape[1] - 1)
 
 
-def quota(total: int, days: int, day: int) -> int:
-    """How many of `total` in `days` fall on `day`: even, whole, and the same beyond the log's end."""
+def daily_count(total: int, days: int, day: int) -> int:
+    """The share of `day` if `total` rows are spread evenly over `days` days; also defined beyond the log's end."""
     return (day + 1) * total // days - day * total // days
 
 
 def draw_events(
-    law: Law, shelves: Shelves, traits: Traits, products: pd.DataFrame, seed: int, day: int, count: int
+    law: Law, shelves: Shelves, traits: Traits, products: pd.DataFrame, *, seed: int, day: int, count: int
 ) -> pd.DataFrame:
     """`count` events of one day in the contract's columns, in order of time."""
     rng = generator(seed, EVENTS, day)
-    likes = tastes_on(law, day)
-    shopper, moment, first, own = _sessions(law, likes, shelves, day, count, rng)
-    category = _categories(law, likes, shelves, shopper, own, rng)
-    product = _products(law, likes, shelves, traits, shopper, category, rng)
+    preferences = preferences_on(law, day)
+    shopper, moment, first, session_category = _sessions(law, preferences, shelves, day=day, count=count, rng=rng)
+    category = _categories(law, preferences, shelves, shopper, session_category, rng=rng)
+    product = _products(law, preferences, shelves, traits, shopper=shopper, category=category, rng=rng)
     kind = draw_by_row((_MIX / _MIX.sum(axis=1, keepdims=True))[law.shoppers.segment[shopper]], rng)
     kind = np.where(first & (rng.random(count) < 0.4), KINDS.index("search"), kind)
     order = np.argsort(moment, kind="stable")
-    drawn = _Drawn(*(values[order] for values in (shopper, moment, product, category, kind)))
-    return _table(law, products, day, drawn, rng)
+    events = _DayEvents(*(values[order] for values in (shopper, moment, product, category, kind)))
+    return _table(law, products, day, events, rng)
 
 
 def _sessions(
-    law: Law, likes: Preferences, shelves: Shelves, day: int, count: int, rng: np.random.Generator
+    law: Law, preferences: Preferences, shelves: Shelves, *, day: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per event: shopper, moment, whether it opens its session, and the session's category."""
-    present = law.shoppers.traffic * (law.shoppers.first_day <= day)
-    size = 1 + rng.poisson(3.0, count)  # more sessions than needed, for each has at least one event
+    """By event, [count] each: shopper, moment, whether it begins a session, and the session's category."""
+    traffic = law.shoppers.traffic * (law.shoppers.first_day <= day)
+    size = 1 + rng.poisson(3.0, count)  # more sessions than needed, since each has at least one event
     sessions = int(np.searchsorted(size.cumsum(), count)) + 1
-    shopper = draw_weighted(present, sessions, rng)
+    shopper = draw_weighted(traffic, sessions, rng)
     start, _ = daily_moments(law.shoppers.locale[shopper], day, rng)
-    category = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
-    of = np.repeat(np.arange(sessions), size[:sessions])[:count]
-    step = np.arange(count) - np.searchsorted(of, of)  # place within the session
+    category = draw_by_row(_category_weight(law, preferences, shelves, shopper), rng)
+    session = np.repeat(np.arange(sessions), size[:sessions])[:count]
+    step = np.arange(count) - np.searchsorted(session, session)  # place within the session
     gap = rng.integers(10 * _SECOND, 90 * _SECOND, count)
-    moment = np.minimum(start[of] + step * 60 * _SECOND + gap, (day + 1) * _DAY - 1)
-    return shopper[of], moment, step == 0, category[of]
+    moment = np.minimum(start[session] + step * 60 * _SECOND + gap, (day + 1) * _DAY - 1)
+    return shopper[session], moment, step == 0, category[session]
 
 
-def _category_weight(law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
+def _category_weight(law: Law, preferences: Preferences, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
     """Equation (1) over the categories that the shopper's language has: float64 [n, 10]."""
-    liking = likes.category[shopper, : len(words.CATEGORIES)]
+    liking = preferences.category[shopper, : len(words.CATEGORIES)]
     return np.exp(law.scenario.event_taste * liking) * (shelves.count[law.shoppers.locale[shopper]] > 0)
 
 
 def _categories(
-    law: Law, likes: Preferences, shelves: Shelves, shopper: np.ndarray, own: np.ndarray, rng: np.random.Generator
+    law: Law,
+    preferences: Preferences,
+    shelves: Shelves,
+    shopper: np.ndarray,
+    session_category: np.ndarray,
+    *,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    strays = rng.random(len(shopper)) >= FOCUS
-    other = draw_by_row(_category_weight(law, likes, shelves, shopper), rng)
-    return np.where(strays, other, own)
+    """The category of each event, int64 [n]: its session's with probability FOCUS, else another draw of (1)."""
+    elsewhere = rng.random(len(shopper)) >= FOCUS
+    other = draw_by_row(_category_weight(law, preferences, shelves, shopper), rng)
+    return np.where(elsewhere, other, session_category)
 
 
 def _products(
     law: Law,
-    likes: Preferences,
+    preferences: Preferences,
     shelves: Shelves,
     traits: Traits,
+    *,
     shopper: np.ndarray,
     category: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Equation (2): the product row of each event, int64 [n]."""
+    """The row of each event's product by equation (2), int64 [n]."""
     sharpness = law.scenario.event_taste
     locale = law.shoppers.locale[shopper]
     start, size = shelves.start[locale, category], shelves.count[locale, category]
-    seen = shelves.rows[start[:, None] + (rng.random((len(shopper), CONSIDERED)) * size[:, None]).astype(np.int64)]
-    who = shopper[:, None]
-    looks = np.einsum("nkj,nj->nk", traits.look[seen], likes.look[shopper]) / np.sqrt(traits.look.shape[1])
-    liking = likes.brand[who, traits.brand[seen]] + likes.price[who] * traits.price[seen] + looks
-    chosen = (sharpness * liking + rng.gumbel(size=seen.shape)).argmax(axis=1)
-    return seen[np.arange(len(seen)), chosen]
+    considered = shelves.rows[
+        start[:, None] + (rng.random((len(shopper), CONSIDERED)) * size[:, None]).astype(np.int64)
+    ]
+    row = shopper[:, None]
+    looks = np.einsum("nkj,nj->nk", traits.look[considered], preferences.look[shopper]) / np.sqrt(traits.look.shape[1])
+    brand, price = preferences.brand[row, traits.brand[considered]], preferences.price[row] * traits.price[considered]
+    liking = brand + price + looks
+    chosen = (sharpness * liking + rng.gumbel(size=considered.shape)).argmax(axis=1)
+    return considered[np.arange(len(considered)), chosen]
 
 
-def _table(law: Law, products: pd.DataFrame, day: int, drawn: _Drawn, rng: np.random.Generator) -> pd.DataFrame:
-    n = len(drawn.kind)
-    is_kind = {name: drawn.kind == code for code, name in enumerate(KINDS)}
-    price = products["price"].to_numpy()[drawn.product]
-    names = products["product_id"].to_numpy(object)[drawn.product]
+def _table(law: Law, products: pd.DataFrame, day: int, events: _DayEvents, rng: np.random.Generator) -> pd.DataFrame:
+    n = len(events.kind)
+    is_kind = {name: events.kind == code for code, name in enumerate(KINDS)}
+    price = products["price"].to_numpy()[events.product]
+    names = products["product_id"].to_numpy(object)[events.product]
     seconds = np.exp(2.5 + 0.8 * rng.standard_normal(n)).round(1)
-    seconds = np.where(law.shoppers.bot[drawn.shopper], 0.3, seconds)  # programs do not dwell
+    seconds = np.where(law.shoppers.bot[events.shopper], 0.3, seconds)  # bots leave a page at once
     return pd.DataFrame(
         {
-            "event_id": text(f"e{day:03d}-{row:06d}" for row in range(n)),
-            "timestamp": times(drawn.moment),
-            "shopper_id": text(np.array(law.shoppers.ids, object)[drawn.shopper]),
-            "kind": text(np.array(KINDS, object)[drawn.kind]),
-            "product_id": text(np.where(is_kind["search"], None, names)),
-            "text": text(_texts(law, products, drawn, rng)),
+            "event_id": text_column(f"e{day:03d}-{row:06d}" for row in range(n)),
+            "timestamp": timestamps(events.moment),
+            "shopper_id": text_column(np.array(law.shoppers.ids, object)[events.shopper]),
+            "kind": text_column(np.array(KINDS, object)[events.kind]),
+            "product_id": text_column(np.where(is_kind["search"], None, names)),
+            "text": text_column(_texts(law, products, events, rng)),
             "dwell_seconds": np.where(is_kind["view"], seconds, np.nan),
             "value": np.where(is_kind["cart"] | is_kind["purchase"], price, np.nan),
         }
     )
 
 
-def _texts(law: Law, products: pd.DataFrame, drawn: _Drawn, rng: np.random.Generator) -> list[str | None]:
-    """A query for a search (of what the shopper then would look at), words on the product for reviews and comments."""
-    brand = products["brand"].to_numpy(object)[drawn.product]
-    locale = law.shoppers.locale[drawn.shopper]
-    word, form = rng.integers(0, 3, len(drawn.kind)), rng.random(len(drawn.kind))
-    wrote = np.isin(drawn.kind, [KINDS.index("review"), KINDS.index("comment")])
-    texts: list[str | None] = [None] * len(drawn.kind)
-    for row in np.flatnonzero((drawn.kind == KINDS.index("search")) | wrote):
-        at, thing = locale[row], words.CATEGORY_WORDS[locale[row]][drawn.category[row]]
-        if wrote[row]:
-            texts[row] = words.REVIEWS[at][word[row]].format(word=thing[0])
+def _texts(law: Law, products: pd.DataFrame, events: _DayEvents, rng: np.random.Generator) -> list[str | None]:
+    """The query of each search and the text of each review and comment; None for other events."""
+    brand = products["brand"].to_numpy(object)[events.product]
+    locale = law.shoppers.locale[events.shopper]
+    word, form = rng.integers(0, 3, len(events.kind)), rng.random(len(events.kind))
+    is_review = np.isin(events.kind, [KINDS.index("review"), KINDS.index("comment")])
+    texts: list[str | None] = [None] * len(events.kind)
+    for row in np.flatnonzero((events.kind == KINDS.index("search")) | is_review):
+        language, names = locale[row], words.CATEGORY_WORDS[locale[row]][events.category[row]]
+        if is_review[row]:
+            texts[row] = words.REVIEWS[language][word[row]].format(word=names[0])
         elif form[row] < 0.5:
-            texts[row] = thing[word[row]]
+            texts[row] = names[word[row]]
         else:
-            texts[row] = f"{brand[row]}{' ' if at == 0 else ''}{thing[word[row]]}"
+            texts[row] = f"{brand[row]}{' ' if language == 0 else ''}{names[word[row]]}"
     return texts

@@ -1,7 +1,7 @@
-"""Config, scenario and photos -> every table of the marketplace, generated day by day.
+"""All tables of the marketplace, simulated day by day.
 
-Each day draws from generators of its own, so day d is the same however long the log is, and the world can go on after
-the log's end with another policy choosing (`simulate_ads` with another Chooser).
+Each day has its own random generators, so day d does not depend on the length of the log, and the simulation can
+continue after the log's end with another policy (`simulate_ads` with another AdPolicy).
 """
 
 import numpy as np
@@ -9,42 +9,42 @@ import pandas as pd
 
 from components.contract.time_window import mask_open_conversions
 from components.settings.sections import SimulatorConfig
-from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
+from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 from components.simulator.catalogue import START
 from components.simulator.market import Market, open_market
 from components.simulator.product_photos import Photos
 from components.simulator.scenario import Scenario
-from components.simulator.shopper_events import draw_events, quota
+from components.simulator.shopper_events import daily_count, draw_events
 
 _DAY_MS = 86_400_000
 
 
 def simulate(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> dict[str, pd.DataFrame]:
-    """All tables of the contract, in its columns. Equal arguments give equal tables."""
+    """All tables of the contract, by name. Equal arguments give equal tables."""
     market = open_market(config, scenario, photos)
-    things = market.catalogue
+    catalogue = market.catalogue
     impressions, candidates = simulate_log(market)
     return {
-        "campaigns": things.campaigns,
-        "creatives": things.creatives,
+        "campaigns": catalogue.campaigns,
+        "creatives": catalogue.creatives,
         "impressions": mask_open_conversions(impressions, ends_at(config), scenario.conversion.window_days),
         "candidates": candidates,
-        "products": things.products,
+        "products": catalogue.products,
         "images": market.images,
         "events": simulate_events(market),
-        "shoppers": things.shoppers,
+        "shoppers": catalogue.shoppers,
     }
 
 
 def simulate_log(market: Market) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`impressions` (not yet settled) and `candidates` of the configured days, chosen by the logging policy."""
+    """`impressions`, with open conversions not yet masked, and `candidates` of the configured days."""
     window = market.law.scenario.exposure.fatigue_window_days * _DAY_MS
-    shown, days = NOTHING_SHOWN, []
+    shown, days = NO_EXPOSURES, []
     for day in range(market.config.days):
-        if not quota(market.config.impressions, market.config.days, day):
+        if not daily_count(market.config.impressions, market.config.days, day):
             continue
         ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
-        shown = shown.then(ads.shown).since((day + 1) * _DAY_MS - window)
+        shown = shown.extended_by(ads.shown).since((day + 1) * _DAY_MS - window)
         days.append(ads)
     return _stack([ads.impressions for ads in days]), _stack([ads.candidates for ads in days])
 
@@ -52,11 +52,13 @@ def simulate_log(market: Market) -> tuple[pd.DataFrame, pd.DataFrame]:
 def simulate_events(market: Market) -> pd.DataFrame:
     """`events` of the configured days."""
     config = market.config
-    counts = [quota(config.events, config.days, day) for day in range(config.days)]
+    counts = [daily_count(config.events, config.days, day) for day in range(config.days)]
     products = market.catalogue.products
     return _stack(
         [
-            draw_events(market.law, market.shelves, market.product_traits, products, config.seed, day, count)
+            draw_events(
+                market.law, market.shelves, market.product_traits, products, seed=config.seed, day=day, count=count
+            )
             for day, count in enumerate(counts)
             if count
         ]

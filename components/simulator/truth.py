@@ -1,7 +1,7 @@
-"""A marketplace's tables -> what its law says of any (impression, creative), for checking estimates and nothing else.
+"""The true mean reward of any (impression, creative) of a simulated marketplace, only for checking estimates.
 
-Latents are regenerated from the seed and scenario; traits, times and exposures come from the logged tables, so a
-generated creative is judged by its own picture and words, in each impression's logged state and time.
+Latent variables are drawn again from seed and scenario; traits, times and exposures come from the logged tables. So a
+generated creative has the traits of its image and texts, in each impression's logged state and time.
 """
 
 from collections.abc import Callable
@@ -30,12 +30,12 @@ Truth = Callable[[pd.DataFrame], np.ndarray]
 
 
 def truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:
-    """The click law of the marketplace of `config`, as pairs -> probability.
+    """The true click probability as a function of pairs, for the marketplace of `config`.
 
-    `tables` are those of the data set (validated or not; generated creatives and images may be added to them). The
-    result takes a DataFrame with `impression_id` and `creative_id` [n_pairs] and gives float64 [n_pairs] in (0, 1).
+    tables: those of the data set, validated or not; generated creatives and images may be added. The function takes a
+    DataFrame with `impression_id` and `creative_id` [n_pairs] and returns float64 [n_pairs] in (0, 1).
     """
-    return _judge(config, tables, click_probability)
+    return _truth_of(config, tables, click_probability)
 
 
 def _conversions(law: Law, traits: Traits, at: Situation) -> np.ndarray:
@@ -44,21 +44,21 @@ def _conversions(law: Law, traits: Traits, at: Situation) -> np.ndarray:
     return np.where(law.shoppers.bot[at.shopper], 0.0, bought)
 
 
-# the mean reward of an impression, by the reward's name; of revenue, the chance that the product's price is paid
-CHANCES = {"click": click_probability, "conversion": _conversions, "revenue": _conversions}
+# reward -> true mean reward of an impression; for revenue, the probability that the product's price is paid
+REWARD_PROBABILITIES = {"click": click_probability, "conversion": _conversions, "revenue": _conversions}
 
 
 def reward_truth(
     config: SimulatorConfig, tables: dict[str, pd.DataFrame], reward: str, window_days: int
 ) -> Truth | None:
-    """As `truth`, for the mean of the reward that is called so; None where the law does not say it.
+    """As `truth`, for the mean of the reward `reward`; None if the law does not define it.
 
-    window_days: within which conversions count; the law knows the scenario's own window alone.
+    window_days: in which conversions count; the law defines them for the scenario's window only.
     """
     known_days = load_scenario(config.scenario).conversion.window_days
-    if reward not in CHANCES or (reward != "click" and window_days != known_days):
+    if reward not in REWARD_PROBABILITIES or (reward != "click" and window_days != known_days):
         return None
-    chance = _judge(config, tables, CHANCES[reward])
+    chance = _truth_of(config, tables, REWARD_PROBABILITIES[reward])
     if reward != "revenue":
         return chance
     products = tables["products"].set_index("product_id")["price"]
@@ -68,13 +68,13 @@ def reward_truth(
 
 def ill_feedback_truth(config: SimulatorConfig, tables: dict[str, pd.DataFrame]) -> Truth:
     """As `truth`, for the probability that the impression is hidden or reported: float64 [n_pairs] in [0, 1)."""
-    return _judge(config, tables, ill_feedback_probability)
+    return _truth_of(config, tables, ill_feedback_probability)
 
 
-def _judge(
+def _truth_of(
     config: SimulatorConfig, tables: dict[str, pd.DataFrame], chance: Callable[[Law, Traits, Situation], np.ndarray]
 ) -> Truth:
-    """`chance` of the law as pairs -> probability."""
+    """`chance`, a probability of the law, as a function of pairs."""
     scenario = load_scenario(config.scenario)
     law = latent_law(config, scenario)
     creatives, log = tables["creatives"], tables["impressions"]
@@ -89,17 +89,17 @@ def _judge(
     def probability(pairs: pd.DataFrame) -> np.ndarray:
         row = positions(pairs["impression_id"], log["impression_id"], "impression_id")
         creative = positions(pairs["creative_id"], creatives["creative_id"], "creative_id")
-        asked = shopper[row], traits.subject[creative], moment[row]
-        exposures = exposures_before(shown, asked, scenario.exposure.fatigue_window_days)
+        queried = shopper[row], traits.subject[creative], moment[row]
+        exposures = exposures_before(shown, queried, scenario.exposure.fatigue_window_days)
         return chance(law, traits, Situation(shopper[row], creative, position[row], hour[row], day[row], exposures))
 
     return probability
 
 
 def positions(values: pd.Series, keys: pd.Series | pa.Array, name: str) -> np.ndarray:
-    """Row of each value in `keys`, int64; Arrow hashes millions of strings in a second, an object Index in ten."""
-    found = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
-    if found.null_count:
-        stranger = values.iloc[int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])]
-        raise UserError(f"{name} {stranger!r} is not of this marketplace, whose seed and scenario are given")
-    return found.to_numpy().astype(np.int64)
+    """Row of each value in `keys`, int64. Arrow hashes millions of strings in a second, an object Index in ten."""
+    rows = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
+    if rows.null_count:
+        unknown = values.iloc[int(np.flatnonzero(rows.is_null().to_numpy(zero_copy_only=False))[0])]
+        raise UserError(f"{name} {unknown!r} is not in the marketplace of this seed and scenario")
+    return rows.to_numpy().astype(np.int64)

@@ -1,7 +1,7 @@
-"""The words of the marketplace in both of its languages: categories, brands, headlines, calls to action, queries.
+"""The texts of the marketplace in its two languages: categories, brands, headlines, calls to action, queries.
 
-Codes are positions in these tuples. What a headline *means* (its style) is nowhere in the data: it must be learned
-from its words, as in any shop.
+Codes are positions in these tuples. The style of a headline is not in the data; models must learn it from its words, as
+in any shop.
 """
 
 LOCALES = ("en", "zh-CN")
@@ -9,7 +9,7 @@ LOCALES = ("en", "zh-CN")
 # The ten categories of Fashion-MNIST, in the order of its labels.
 CATEGORIES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
 
-# Per locale: what shoppers call a category; the first word goes into titles, all of them into queries.
+# By locale and category: words for the category; titles use the first one, queries all of them.
 CATEGORY_WORDS = (
     (
         ("T-shirt", "tee", "top"),
@@ -41,7 +41,7 @@ BRANDS = (
     "Alder", "Birke", "Corvo", "Dune", "Estrel", "Fjord", "Gala", "Hanmo", "Indigo", "Jade", "Kestrel", "Lumen",
 )  # fmt: skip
 
-# One adjective per price band, from cheap to dear.
+# One adjective per price band, from cheap to expensive.
 ADJECTIVES = (
     ("everyday", "casual", "classic", "premium", "designer"),
     ("日常", "休闲", "经典", "高级", "设计师款"),
@@ -58,7 +58,7 @@ PALETTES = ("mono", "warm", "cool", "pastel", "vivid")
 HEADLINE_STYLES = ("benefit", "price", "urgency", "social-proof", "question", "clickbait")
 CLICKBAIT = HEADLINE_STYLES.index("clickbait")
 
-# [locale][style] -> wordings of one style.
+# [locale][style] -> headlines of one style.
 HEADLINES = (
     (
         ("Comfort that lasts all day", "Soft, light and made to last", "Fits you from morning to night"),
@@ -97,7 +97,7 @@ _CALL_OF = {text: code for locale in CALLS_TO_ACTION for code, text in enumerate
 
 
 def headline_style(text: str | None) -> int:
-    """Code of the style of `text` in HEADLINE_STYLES; -1 (no effect on anyone) for wording the world never saw."""
+    """Code of the style of `text` in HEADLINE_STYLES; -1 (no effect) for an unknown headline."""
     return _STYLE_OF.get(text, -1)
 
 

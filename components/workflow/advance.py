@@ -18,8 +18,8 @@ from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 from components.simulator import load_scenario
 from components.simulator.catalogue import DAY
-from components.simulator.continue_simulation import go_on
-from components.simulator.decision_table_policy import Decide, Served
+from components.simulator.continue_simulation import continue_log
+from components.simulator.decision_table_policy import DeployedPolicy, ProbabilityFunction
 from components.simulator.market import reopen_market
 
 POOL = ("creatives", "images")
@@ -31,7 +31,7 @@ class Champion:
     in the contract's columns (empty where it has none)."""
 
     name: str
-    decide: Decide
+    decide: ProbabilityFunction
     pool: Mapping[str, pd.DataFrame]
 
 
@@ -62,20 +62,19 @@ def advance(name: str, data_folder: UPath, days: int, champion: Champion | None)
     _require_campaigns(tables["campaigns"], ended + days * pd.Timedelta(DAY), days)
     joined = tables if champion is None else _join(tables, champion, ended)
     market = reopen_market(card.simulator, load_scenario(card.simulator.scenario), joined)
-    choose, policy = (
-        (market.policy, market.policy.name) if champion is None else (Served(market, champion.decide), champion.name)
-    )
-    onward = go_on(market, joined, ended, days, choose, policy)
-    whole = {each: joined[each] for each in POOL if len(joined[each]) > len(tables[each])}
-    extend_dataset(folder, onward.logs, whole, onward.settled, _moved(card, onward.ends_at))
+    policy = market.policy if champion is None else DeployedPolicy(market, champion.decide)
+    policy_name = market.policy.name if champion is None else champion.name
+    continuation = continue_log(market, joined, ended, days, policy=policy, policy_name=policy_name)
+    whole = {name: joined[name] for name in POOL if len(joined[name]) > len(tables[name])}
+    extend_dataset(folder, continuation.logs, whole, continuation.settled, _moved(card, continuation.ends_at))
     return Advanced(
         name=name,
-        policy=policy,
-        ends_at=onward.ends_at,
-        impressions=len(onward.logs["impressions"]),
-        clicks=int(onward.logs["impressions"]["click"].sum()),
+        policy=policy_name,
+        ends_at=continuation.ends_at,
+        impressions=len(continuation.logs["impressions"]),
+        clicks=int(continuation.logs["impressions"]["click"].sum()),
         new_creatives=len(joined["creatives"]) - len(tables["creatives"]),
-        settled=len(onward.settled),
+        settled=len(continuation.settled),
     )
 
 

@@ -7,7 +7,7 @@ from components.contract.time_window import mask_open_conversions
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from components.simulator import ill_feedback_truth, load_scenario, reward_truth, simulate, truth
-from components.simulator.ad_day import NOTHING_SHOWN, simulate_ads
+from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 from components.simulator.market import open_market
 from components.simulator.product_photos import encode_png
 from components.simulator.simulate import ends_at, simulate_log
@@ -80,10 +80,10 @@ def test_truth_is_the_click_rate_of_a_policy_that_really_runs(scenario_id, photo
         best = score == score.max(axis=1, keepdims=True)
         return 0.02 / shortlist.shape[1] + 0.98 * best / best.sum(axis=1, keepdims=True)
 
-    shown, days = NOTHING_SHOWN, []
+    shown, days = NO_EXPOSURES, []
     for day in range(config.days):
         days.append(simulate_ads(market, day, shown, favourite, "favourite"))
-        shown = shown.then(days[-1].shown)
+        shown = shown.extended_by(days[-1].shown)
     log = pd.concat([ads.impressions for ads in days], ignore_index=True)
     tables = {
         "creatives": market.catalogue.creatives,

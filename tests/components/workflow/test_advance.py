@@ -188,7 +188,7 @@ def test_a_log_that_the_world_did_not_make_is_refused(data, three_days):
     log = tables["impressions"]
     other = log.assign(click=np.where(np.arange(len(log)) == 5, 1 - log["click"], log["click"]))
     write_dataset({**tables, "impressions": other}, card, data / NAME)
-    with pytest.raises(UserError, match="impressions of 2026-01-05 are not those that the simulator made"):
+    with pytest.raises(UserError, match="impressions of 2026-01-05 differ from those that the simulator made"):
         advance(NAME, data, 7, None)
 
 
