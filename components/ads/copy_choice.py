@@ -14,7 +14,7 @@ import pandas as pd
 
 from components.contract.origins import PEOPLE
 from components.features import FeatureModel, creative_features
-from components.features.products.creative_features import WORDS
+from components.features.products.creative_features import COPY_COLUMNS
 from components.images import encode_png
 from components.interest import CalibratedModel
 from components.interest.segment_scores import AUDIENCE_SEGMENT
@@ -72,7 +72,7 @@ class Chooser:
         asked = combinations(campaign, random)
         rows = made_features(self.features, asked, campaign, category, picture[None])
         own = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
-        moved = self.features.context.moved(own, context.placement, context.hour)
+        moved = self.features.context.in_context(own, context.placement, context.hour)
         there, anywhere = (self.interest.predict(shoppers, rows).mean(axis=0) for shoppers in (moved, own))
         best = random.choice(_best(there))
         unaware = float(there[_best(anywhere)].mean())
@@ -82,7 +82,7 @@ class Chooser:
 def made_features(
     features: FeatureModel, words: pd.DataFrame, campaign: Mapping, category: str, pictures: np.ndarray
 ) -> pd.DataFrame:
-    """Columns WORDS [n] of a campaign, and uint8 [1 or n, h, w, c] of one category -> creative features [n]."""
+    """Columns COPY_COLUMNS [n] of a campaign, and uint8 [1 or n, h, w, c] of one category -> creative features [n]."""
     names = [f"{NEW}-{number}" for number in range(len(pictures))]
     images = pd.DataFrame({"image_id": names, "image": [encode_png(picture) for picture in pictures]})
     goods = pd.DataFrame({"product_id": [NEW], "category": [category]})
@@ -93,28 +93,28 @@ def made_features(
 
 
 def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:
-    """Campaigns that people wrote for -> campaign, brand_color, and of each of WORDS the distinct texts, ascending."""
+    """Campaigns with ads by people: campaign, brand_color, and for each of COPY_COLUMNS the distinct texts, sorted."""
     people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
     colours = tables["campaigns"].set_index("campaign")["brand_color"]
     return [
         {
             "campaign": name,
             "brand_color": None if pd.isna(colours[name]) else colours[name],
-            **{word: sorted(own[word].dropna().unique().tolist()) for word in WORDS},
+            **{word: sorted(own[word].dropna().unique().tolist()) for word in COPY_COLUMNS},
         }
         for name, own in people.groupby("campaign", sort=True)
     ]
 
 
 def combinations(campaign: Mapping[str, Sequence[str]], random: np.random.Generator) -> pd.DataFrame:
-    """A campaign of `wordings` -> columns WORDS: a row per combination, MOST at most; null where it has no text."""
-    texts = [campaign[word] or [None] for word in WORDS]
+    """COPY_COLUMNS with a row per combination of a campaign's texts, at most MOST; null in a column without a text."""
+    texts = [campaign[word] or [None] for word in COPY_COLUMNS]
     count = math.prod(len(each) for each in texts)
     taken = np.arange(count)
     if count > MOST:
         taken = np.sort(random.choice(count, MOST, replace=False))
     places = np.unravel_index(taken, [len(each) for each in texts])
-    columns = zip(WORDS, texts, places, strict=True)
+    columns = zip(COPY_COLUMNS, texts, places, strict=True)
     return pd.DataFrame({word: pd.array(each, dtype="str").take(place) for word, each, place in columns})
 
 

@@ -84,7 +84,7 @@ class Personaliser:
         campaign: of `context.wordings`; words: one row of its `context.combinations`.
         """
         own = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
-        moved = self.features.context.moved(own, context.placement, context.hour)
+        moved = self.features.context.in_context(own, context.placement, context.hour)
         named = generator.categories[category]
 
         def scored(model: CalibratedModel) -> Score:

@@ -1,4 +1,4 @@
-"""Events, products and creatives -> tables that are correct as of each impression's time."""
+"""Point-in-time features of shoppers, products, creatives, requests, and of (shopper, creative) pairs."""
 
 from components.features.feature_model import FeatureModel, fit_features
 from components.features.feature_tables import Features, build_features, creative_features

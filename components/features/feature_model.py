@@ -1,4 +1,4 @@
-"""Tables -> FeatureModel: everything that features learn, from training time alone, pinned for later rebuilding."""
+"""The feature model: everything that features learn from training time, stored so that they can be built again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,57 +7,66 @@ import numpy as np
 import pandas as pd
 
 from components.contract.origins import photos_of
-from components.features.categoricals import FreeColumns, Levels, PriceBands
+from components.features.categoricals import Levels, OpenColumns, PriceBands
 from components.features.npz_records import from_npz, to_npz
 from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY
 from components.features.products.creative_features import CreativeColumns
-from components.features.products.open_columns import known_by
-from components.features.products.product_attributes import Traits, fit_looks
+from components.features.products.open_columns import rows_known_at
+from components.features.products.product_attributes import ProductAttributes, fit_looks
 from components.features.products.text_space import TextSpace
 from components.features.request_context import Context
 from components.features.shoppers.segments import Segments
 from components.features.shoppers.shopper_activity import Activity, Exposure
-from components.features.shoppers.shopper_history import Asked, Behaviour, Touches, fit_tastes, touches_of
+from components.features.shoppers.shopper_history import (
+    AttributeEvents,
+    HistoryQuery,
+    ShopperHistory,
+    attribute_events,
+    fit_averages,
+)
 from components.features.time_splits import TRAIN, Splits
 from components.features.timeline import microseconds
 from components.images import NetworkEncoder
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig
 
-FILE = "features.npz"
-MOST_TEXTS = 50_000
+FEATURES_FILE = "features.npz"
+MAX_TEXTS = 50_000
 
 
 @dataclass(frozen=True)
 class FeatureModel:
-    """How rows become features. Built again from new tables, it gives the columns that a promoted model knows."""
+    """The fitted parts of all features. From new tables it gives the same columns that a promoted model was trained on.
+
+    The names of the fields are part of the stored file, so renaming one breaks packages of earlier releases.
+    """
 
     splits: Splits
     context: Context
-    traits: Traits
+    traits: ProductAttributes
     creative: CreativeColumns
-    behaviour: Behaviour
-    shopper: FreeColumns
+    behaviour: ShopperHistory
+    shopper: OpenColumns
     segments: Segments | None
     pairs: tuple[str, ...]  # names of pair features
     messages: tuple[str, ...]
 
     @property
     def network(self) -> NetworkEncoder | None:
-        """What embeds pictures, where it is a network."""
+        """The encoder of images if it is a network, else None."""
         return self.traits.look if isinstance(self.traits.look, NetworkEncoder) else None
 
     def files(self) -> dict[str, bytes]:
-        """The model as {file name: bytes}, no pickle, equal models giving equal bytes."""
-        return {FILE: to_npz(self)}
+        """File name -> bytes, without pickles; equal models give equal bytes."""
+        return {FEATURES_FILE: to_npz(self)}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "FeatureModel":
-        """What `files` wrote -> model. Raises UserError where it is something else."""
-        if FILE not in files:
-            raise UserError(f"a feature model needs the file {FILE}, got {', '.join(sorted(files)) or 'none'}")
-        return from_npz(cls, files[FILE])
+        """The model that `files` wrote; UserError for other bytes."""
+        if FEATURES_FILE not in files:
+            raise UserError(f"a feature model needs the file {FEATURES_FILE}, got {', '.join(sorted(files)) or 'none'}")
+        return from_npz(cls, files[FEATURES_FILE])
 
 
 def fit_features(
@@ -66,57 +75,56 @@ def fit_features(
     ends_at: pd.Timestamp | None = None,
     encoder: NetworkEncoder | None = None,
 ) -> FeatureModel:
-    """A data set's tables -> FeatureModel, learned from consenting shoppers before training ends.
+    """The feature model of a data set, fitted on consenting shoppers and on time before training ends.
 
-    The log's time is cut by their impressions alone, too.
-    What is not an outcome (a creative's words, a product's price) is read from the whole table; of the open columns
-    only what is known as training ends (`features_from`). encoder: what embeds looks; None: principal components,
-    fitted here.
+    The log is split by the impressions of consenting shoppers, too. Columns that are not outcomes (a creative's texts,
+    a product's price) are read from the whole tables; open columns only if known when training ends (`features_from`).
+    encoder: of images; None: principal components, fitted here.
     """
     impressions = tables["impressions"]
     consenting = _consenting(impressions, tables)
     splits = Splits.fit(consenting, config, ends_at)
-    taught = consenting[splits.of(consenting) == TRAIN]
+    training = consenting[splits.of(consenting) == TRAIN]
     products, images = tables.get("products"), tables.get("images")
-    events = consented(tables.get("events"), tables) if config.shopper_history else None
+    events = consenting_rows(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
     traits = _fit_traits(products, photos_of(tables), past, config, encoder)
-    touched = touches_of(past, products, images, traits)
-    behaviour = Behaviour(
+    events_by_attribute = attribute_events(past, products, images, traits)
+    behaviour = ShopperHistory(
         activity=None if past is None else Activity.fit(past, config.window_days),
-        tastes=fit_tastes(touched),
+        tastes=fit_averages(events_by_attribute),
         exposure=Exposure(tuple(sorted(config.window_days))) if config.shopper_history else None,
     )
     shoppers = tables.get("shoppers")
     return FeatureModel(
         splits=splits,
-        context=Context.fit(taught, tables["campaigns"]),
+        context=Context.fit(training, tables["campaigns"]),
         traits=traits,
         creative=CreativeColumns.fit(tables["creatives"], products, splits.train_until),
         behaviour=behaviour,
-        shopper=FreeColumns.fit("shopper_", "feature_", known_by(_shopper_table(shoppers), splits.train_until)),
-        segments=_fit_segments(behaviour, touched, splits, config),
-        pairs=tuple(name for name in config.pairs if _lacking(name, tables, config) is None),
-        messages=_switched_off(tables, traits, config),
+        shopper=OpenColumns.fit("shopper_", "feature_", rows_known_at(_shopper_table(shoppers), splits.train_until)),
+        segments=_fit_segments(behaviour, events_by_attribute, splits, config),
+        pairs=tuple(name for name in config.pairs if _missing_for(name, tables, config) is None),
+        messages=_messages(tables, traits, config),
     )
 
 
-def consented(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
-    """Rows of shoppers who have not refused consent; the table itself where no `shoppers` table can say so."""
+def consenting_rows(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+    """Rows of shoppers who have not refused consent; all rows without a table `shoppers`; None for None."""
     if rows is None:
         return None
-    return rows[~refused(rows["shopper_id"], tables)]
+    return rows[~refused_consent(rows["shopper_id"], tables)]
 
 
 def _consenting(impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = consented(impressions, tables)
+    rows = consenting_rows(impressions, tables)
     if rows.empty:
         raise UserError("shoppers: column consent: no shopper with an impression consents, so nothing can be learned")
     return rows
 
 
-def refused(shopper_id: pd.Series, tables: Mapping[str, pd.DataFrame]) -> np.ndarray:
-    """shopper ids [n] -> bool [n], true where the shopper's consent is false."""
+def refused_consent(shopper_id: pd.Series, tables: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    """bool [n], true for shoppers whose consent is false."""
     shoppers = tables.get("shoppers")
     if shoppers is None:
         return np.zeros(len(shopper_id), dtype=bool)
@@ -133,15 +141,15 @@ def _fit_traits(
     past: pd.DataFrame | None,
     config: FeaturesConfig,
     encoder: NetworkEncoder | None,
-) -> Traits:
-    nothing = pd.Series(dtype="str")
+) -> ProductAttributes:
+    empty = pd.Series(dtype="str")
     texts = [] if products is None else [products["title"].dropna()]
     if past is not None:
-        texts.append(past["text"].dropna().value_counts().index[:MOST_TEXTS].to_series())
-    bands = PriceBands.fit(products["price"] if products is not None else nothing)
-    return Traits(
-        category=Levels.fit("category", products["category"] if products is not None else nothing),
-        brand=Levels.fit("brand", products["brand"] if products is not None else nothing, most=40),
+        texts.append(past["text"].dropna().value_counts().index[:MAX_TEXTS].to_series())
+    bands = PriceBands.fit(products["price"] if products is not None else empty)
+    return ProductAttributes(
+        category=Levels.fit("category", products["category"] if products is not None else empty),
+        brand=Levels.fit("brand", products["brand"] if products is not None else empty, most=40),
         bands=bands,
         price=Levels("price", tuple(f"band{number}" for number in range(1, len(bands.edges) + 2))),
         text=TextSpace.fit((str(text) for column in texts for text in column), config.text_dimensions, config.seed),
@@ -150,44 +158,44 @@ def _fit_traits(
 
 
 def _fit_segments(
-    behaviour: Behaviour, touched: tuple[Touches, ...], splits: Splits, config: FeaturesConfig
+    behaviour: ShopperHistory, events_by_attribute: tuple[AttributeEvents, ...], splits: Splits, config: FeaturesConfig
 ) -> Segments | None:
-    """Each shopper's tastes as training ended -> segments; None where nobody has touched anything."""
-    seen = [touches.shoppers for touches in touched]
-    if not seen or not any(len(ids) for ids in seen):
+    """Segments of shoppers by their tastes at the end of training; None without events."""
+    active = [attribute.shoppers for attribute in events_by_attribute]
+    if not active or not any(len(ids) for ids in active):
         return None
-    shoppers = pd.Series(sorted(set(pd.concat(seen))), dtype="str")
-    asked = Asked(shoppers, shoppers, np.full(len(shoppers), splits.train_until))
-    averages, _ = behaviour.averages(asked, touched)
+    shoppers = pd.Series(sorted(set(pd.concat(active))), dtype="str")
+    query = HistoryQuery(shoppers, shoppers, np.full(len(shoppers), splits.train_until))
+    averages, _ = behaviour.averages(query, events_by_attribute)
     return Segments.fit(behaviour.tastes, averages, config.segments, config.seed)
 
 
-def _lacking(pair: str, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> str | None:
-    """What keeps this data set from having the pair feature; None: nothing."""
+def _missing_for(pair: str, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> str | None:
+    """Why this data set cannot have the pair feature `pair`; None if it can."""
     feature = pair_feature(pair)
     if not config.shopper_history:
         return "features.shopper_history is false"
-    wanted = {feature.reads, *(("products",) if feature.by == CATEGORY else ())}
-    missing = [name for name in sorted(wanted) if name not in tables]
+    required = {feature.reads, *(("products",) if feature.by == CATEGORY else ())}
+    missing = [name for name in sorted(required) if name not in tables]
     return f"no table {' and no table '.join(missing)}" if missing else None
 
 
-def _switched_off(tables: Mapping[str, pd.DataFrame], traits: Traits, config: FeaturesConfig) -> tuple[str, ...]:
-    """One sentence per thing that this data set cannot have."""
-    off: list[str] = []
+def _messages(tables: Mapping[str, pd.DataFrame], traits: ProductAttributes, config: FeaturesConfig) -> tuple[str, ...]:
+    """One sentence for each kind of feature that this data set cannot have."""
+    messages: list[str] = []
     if not config.shopper_history:
-        off.append("features.shopper_history is false (shopper_id is no person): no history, fatigue or segments")
+        messages.append("features.shopper_history is false (shopper_id is no person): no history, fatigue or segments")
     elif "events" not in tables:
-        off.append("no table events: no recency, frequency, tastes, search terms or segments")
+        messages.append("no table events: no recency, frequency, tastes, search terms or segments")
     if "products" not in tables:
-        off.append("no table products: creatives have no category, brand, price or title")
+        messages.append("no table products: creatives have no category, brand, price or title")
     if traits.look is None:
-        off.append("no table images (or fewer than 2 pictures): no looks of creatives or of what shoppers touch")
+        messages.append("no table images (or fewer than 2 pictures): no looks of creatives or of what shoppers touch")
     if traits.text is None:
-        off.append("no titles and no searches: no text features")
+        messages.append("no titles and no searches: no text features")
     if config.shopper_history:
-        lacking = {name: _lacking(name, tables, config) for name in config.pairs}
-        off.extend(f"{why}: no pair feature {name}" for name, why in lacking.items() if why)
+        missing = {name: _missing_for(name, tables, config) for name in config.pairs}
+        messages.extend(f"{why}: no pair feature {name}" for name, why in missing.items() if why)
     if "shoppers" not in tables:
-        off.append("no table shoppers: every shopper counts as consenting, none has columns of their own")
-    return tuple(off)
+        messages.append("no table shoppers: every shopper counts as consenting, none has columns of their own")
+    return tuple(messages)

@@ -1,4 +1,7 @@
-"""A frozen record of arrays, numbers, names and bytes <-> the bytes of one npz file: no pickle, and repeatable."""
+"""Store frozen dataclasses of arrays, numbers, texts and bytes as npz files, without pickles and reproducibly.
+
+The names of the fields are the names in the file, so renaming a field breaks files of earlier releases.
+"""
 
 import io
 import types
@@ -11,23 +14,23 @@ from components.settings.errors import UserError
 
 
 def to_npz(record: object) -> bytes:
-    """A frozen dataclass, nested as deep as it likes -> npz bytes."""
+    """The npz file of a frozen dataclass, which may contain further ones."""
     stream = io.BytesIO()
     np.savez(stream, **dict(_arrays("", record)))
     return stream.getvalue()
 
 
 def from_npz(kind: type, content: bytes):
-    """What `to_npz` wrote -> a record of class `kind`. Raises UserError where the bytes are something else."""
+    """The record of class `kind` in a file of `to_npz`; UserError for other bytes."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return _restore(kind, "", {name: stored[name] for name in stored.files})
     except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
-        raise UserError(f"this is no saved {kind.__name__}: {error}") from None
+        raise UserError(f"this is not a stored {kind.__name__}: {error}") from None
 
 
 def _arrays(name: str, value: object):
-    """Yields (dotted name, array) for every leaf; a tuple of records also writes its length, None its absence."""
+    """Yield (dotted name, array) for every value; also the length of a tuple of records, and a mark for None."""
     if is_dataclass(value):
         for field in fields(value):
             yield from _arrays(f"{name}.{field.name}", getattr(value, field.name))
@@ -38,7 +41,7 @@ def _arrays(name: str, value: object):
         for number, item in enumerate(value):
             yield from _arrays(f"{name}.{number}", item)
     elif isinstance(value, bytes):
-        yield name, np.frombuffer(value, np.uint8)  # an array of bytes would lose the zeros at their end
+        yield name, np.frombuffer(value, np.uint8)  # NumPy's bytes type would lose zeros at the end
     else:
         yield name, np.array(value) if not isinstance(value, tuple) else _names(value)
 
@@ -65,7 +68,7 @@ def _restore(kind, name: str, stored: dict[str, np.ndarray]):
 
 
 def _stored_kind(union: types.UnionType, name: str, stored: dict[str, np.ndarray]) -> type:
-    """The option that was written: of several records, the one whose first field is there."""
+    """The option of `union` that was stored: of several dataclasses, the one whose first field is in the file."""
     options = [option for option in typing.get_args(union) if option is not types.NoneType]
     firsts = {fields(option)[0].name: option for option in options if is_dataclass(option)}
     written = {key.removeprefix(f"{name}.").split(".")[0] for key in stored if key.startswith(f"{name}.")}
@@ -74,7 +77,7 @@ def _stored_kind(union: types.UnionType, name: str, stored: dict[str, np.ndarray
 
 def _restore_tuple(item, name: str, stored: dict[str, np.ndarray]) -> tuple:
     if is_dataclass(item):
-        # an empty tuple of records is written as an empty array, for its items cannot tell what they are
+        # an empty tuple of records is stored as an empty array, without a length
         length = int(stored.get(f"{name}.length", np.array(0)))
         return tuple(_restore(item, f"{name}.{number}", stored) for number in range(length))
     return tuple(item(value) for value in stored[name].tolist())

@@ -1,6 +1,6 @@
-"""Where and when an impression was shown -> float32 columns; nothing in it depends on what was shown.
+"""Features of a request: position, placement, campaign, time and open columns; none depends on the shown creative.
 
-The hour is the shopper's own (`context_local_hour`, 0 to 23) where the data set logs it, and UTC's elsewhere.
+The hour is the shopper's local hour (`context_local_hour`, 0 to 23) if the data set logs it, else the hour in UTC.
 """
 
 from dataclasses import dataclass
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.features.categoricals import FreeColumns, Levels, one_hot, side_by_side
+from components.features.categoricals import Levels, OpenColumns, join_columns, one_hot
 from components.features.timeline import DAY, microseconds
 
-HOURS = 3  # hours in a block of the day: wide enough to hold clicks, narrow enough to tell evening from night
+HOURS = 3  # hours in a block of the day: long enough to have clicks, short enough to separate evening and night
 BLOCKS = tuple(f"context_hour:{start:02d}" for start in range(0, 24, HOURS))
 TIME_OF_DAY = (*BLOCKS, "context_hour_sin", "context_hour_cos")
 WEEKEND = "context_weekend"
-PREFIX = "context_"
+CONTEXT_PREFIX = "context_"
 LOCAL_HOUR = "context_local_hour"
 
 
 @dataclass(frozen=True)
 class Context:
-    """Position, placement, campaign, clock and the data set's own `context_*` columns."""
+    """The encoders of position, placement, campaign and the open columns `context_*`."""
 
     position: Levels
     placement: Levels
     campaign: Levels
-    free: FreeColumns
+    free: OpenColumns
 
     @classmethod
     def fit(cls, impressions: pd.DataFrame, campaigns: pd.DataFrame) -> "Context":
-        """impressions of training time [n], all campaigns -> the columns to write."""
+        """The encoders fitted on impressions of training time and all campaigns."""
         return cls(
             Levels.fit("context_position", impressions["position"], most=20),
             Levels.fit("context_placement", impressions["placement"]),
             Levels.fit("context_campaign", campaigns["campaign"]),
-            FreeColumns.fit(PREFIX, PREFIX, impressions.drop(columns=LOCAL_HOUR, errors="ignore")),
+            OpenColumns.fit(CONTEXT_PREFIX, CONTEXT_PREFIX, impressions.drop(columns=LOCAL_HOUR, errors="ignore")),
         )
 
     @property
@@ -45,7 +45,7 @@ class Context:
         return (*words, *TIME_OF_DAY, WEEKEND, *self.free.columns)
 
     def encode(self, impressions: pd.DataFrame) -> np.ndarray:
-        """impressions [n] -> float32 [n, columns]."""
+        """float32 [n, columns] of impressions [n]."""
         moment = microseconds(impressions["timestamp"])
         hour = (moment % DAY) / (DAY / 24)
         if LOCAL_HOUR in impressions:
@@ -59,12 +59,12 @@ class Context:
             weekend[:, None],
             self.free.encode(impressions),
         ]
-        return side_by_side(blocks, len(impressions))
+        return join_columns(blocks, len(impressions))
 
-    def moved(self, rows: pd.DataFrame, placement: str | None, hour: int | None) -> pd.DataFrame:
-        """Feature rows of impressions [n] -> the same shoppers with the same pasts, in another context.
+    def in_context(self, rows: pd.DataFrame, placement: str | None, hour: int | None) -> pd.DataFrame:
+        """Feature rows of impressions [n] with another placement and hour; shoppers and their histories do not change.
 
-        placement: one of `self.placement.levels`; hour: 0 to 23; None leaves each row's own.
+        placement: one of `self.placement.levels`; hour: 0 to 23; None: not changed.
         """
         columns: dict[str, np.float32] = {}
         if placement is not None:
@@ -75,7 +75,7 @@ class Context:
 
 
 def _clock(hour: np.ndarray) -> np.ndarray:
-    """hour [n], in [0, 24) -> float32 [n, columns of TIME_OF_DAY]."""
-    turn = hour / 24 * 2 * np.pi
-    circle = np.round(np.stack([np.sin(turn), np.cos(turn)], axis=1), 6)
-    return side_by_side([one_hot((hour // HOURS).astype(np.int64), len(BLOCKS)), circle], len(hour))
+    """float32 [n, columns of TIME_OF_DAY] of hours [n] in [0, 24)."""
+    angle = hour / 24 * 2 * np.pi
+    circle = np.round(np.stack([np.sin(angle), np.cos(angle)], axis=1), 6)
+    return join_columns([one_hot((hour // HOURS).astype(np.int64), len(BLOCKS)), circle], len(hour))

@@ -1,7 +1,7 @@
-"""The log's time -> what trains, what calibrates, what selects and what judges, in this order and never at random.
+"""Split the log by time into train, calibrate, select and judge, in this order.
 
-Every choice (model, temperature, form of a policy) is made on `select`. `judge` answers one question: is the chosen
-policy better? Looking at it is charged to the ledger (components/evaluation/gate/ledger.py).
+Every choice (model, temperature, form of a policy) is made on `select`. `judge` only answers whether the chosen policy
+is better, and each look at it is charged to the ledger (components/evaluation/gate/ledger.py).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Splits:
 
     @classmethod
     def fit(cls, impressions: pd.DataFrame, config: FeaturesConfig, ends_at: pd.Timestamp | None) -> "Splits":
-        """Shares of the time from the first impression to the last (or to `ends_at`, if that is earlier)."""
+        """The splits by shares of the time from the first impression to the last, or to `ends_at` if earlier."""
         shares = config.train_share, config.calibration_share, config.select_share
         if min(shares) <= 0 or sum(shares) >= 1 - 1e-9:
             named = (
@@ -43,10 +43,10 @@ class Splits:
         return cls(*(first + round((last - first) * share) for share in np.cumsum(shares).tolist()))
 
     def of(self, impressions: pd.DataFrame) -> np.ndarray:
-        """impressions [n] -> str [n], one of train, calibrate, select, judge.
+        """str [n]: train, calibrate, select or judge for each impression.
 
-        A click is known at once, so no label reaches over a boundary. Rows of one page (`request_id`) go together, with
-        the latest of them: what a shopper did on a page must not teach about the same page.
+        A click is known at once, so no label is later than its split. Rows of one page (`request_id`) are in the split
+        of the latest of them, so that no model is trained on one row of a page and tested on another.
         """
         moment = pd.Series(microseconds(impressions["timestamp"]), index=impressions.index)
         if "request_id" in impressions:
@@ -57,12 +57,12 @@ class Splits:
         return names[np.searchsorted(ends, moment.to_numpy(), side="right")]
 
     def starts(self, split: str) -> pd.Timestamp:
-        """When `split` (calibrate, select or judge) begins."""
+        """The time at which `split` (calibrate, select or judge) begins."""
         moment = {CALIBRATE: self.train_until, SELECT: self.calibrate_until, JUDGE: self.select_until}[split]
         return pd.Timestamp(moment, unit="us", tz="UTC")
 
     def may_judge(self, impressions: pd.DataFrame) -> np.ndarray:
-        """bool [n]: whether each impression judges, or may do so because its time is unknown (null)."""
+        """bool [n]: whether each impression is in `judge`, or could be because its time is null."""
         timed = impressions["timestamp"].notna().to_numpy()
         judges = ~timed
         judges[timed] = self.of(impressions[timed]) == JUDGE

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from components.features.pairs.pair_values import COLUMN
+from components.features.pairs.pair_values import CATEGORY_COLUMN
 from components.interest.model_protocol import Pairs
 
 CATEGORY_PREFIX = "creative_category:"  # of the creatives' 0/1 columns, one per category
@@ -21,7 +21,7 @@ def new_pairs(
     categories = {name: name.removeprefix(CATEGORY_PREFIX) for name in creatives if name.startswith(CATEGORY_PREFIX)}
     for place, name in enumerate(names):
         for category_column, category in categories.items():
-            pair_column = COLUMN.format(column=name, category=category)
+            pair_column = CATEGORY_COLUMN.format(column=name, category=category)
             if pair_column in impressions:
                 in_category = creatives[category_column].to_numpy(dtype=np.float32)[column]
                 values[:, place] += impressions[pair_column].to_numpy(dtype=np.float32)[row] * in_category

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from components.features import Features
-from components.features.pairs.pair_values import columns_of
+from components.features.pairs.pair_values import pair_columns
 from components.features.timeline import microseconds
 from components.interest.calibrated_model import CalibratedModel
 from components.interest.model_protocol import Pairs
@@ -40,7 +40,7 @@ def _pairs(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
         features.versions.table,
         row_in_used,
         version,
-        columns_of(features.pairs),
+        pair_columns(features.pairs),
         values,
     )
 

@@ -15,7 +15,7 @@ from components.contract.card import CARD_FILE
 from components.contract.files.atomic_files import recover_folder, scratch_folder
 from components.contract.files.tables import read_json, write_json
 from components.datasets.add import check_name
-from components.datasets.dataset_files import extending
+from components.datasets.dataset_files import extended_copy
 from components.datasets.importing import mapping as mappings
 from components.datasets.importing.contract_tables import contract_tables
 from components.datasets.importing.conversion import Converted, check_fits, convert
@@ -132,7 +132,7 @@ def _build(name: str, staged: Sequence[StagedTable], mapping: Mapping, folder: U
         if not tables.present:
             raise UserError(f"{name}: nothing to import: {place} skips all these files")
         source = f"imported from {', '.join(dict.fromkeys(table.file.name for table in staged))}"
-        with extending(folder) as target:
+        with extended_copy(folder) as target:
             if rebuilt:
                 _empty(target)
             written = write_tables(tables, mapping, name, source, target)

@@ -12,7 +12,7 @@ PAIR_FEATURES: dict[str, PairFeature] = {feature.name: feature for feature in (R
 
 
 def pair_feature(name: str) -> PairFeature:
-    """The pair feature called `name`. UserError naming those that there are."""
+    """The pair feature called `name`; UserError lists the known ones."""
     if name not in PAIR_FEATURES:
         raise UserError(f"features.pairs: no pair feature is called {name!r}; there are {', '.join(PAIR_FEATURES)}")
     return PAIR_FEATURES[name]

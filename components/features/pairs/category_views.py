@@ -1,4 +1,4 @@
-"""How often the shopper had looked at products of the creative's category in the last hours: what they shop for now."""
+"""Pair feature: the shopper's recent views of products of the creative's category."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def _views(log: PairLog) -> np.ndarray:
 
 
 def _recent(views: Timeline, place: np.ndarray, moment: np.ndarray) -> np.ndarray:
-    """log2(1 + views)."""
+    """log2(1 + views in the last HOURS hours), [n, 1]."""
     return np.log2(1.0 + views.rows_of(place, moment, moment - HOURS * HOUR).count)[:, None]
 
 

@@ -1,4 +1,4 @@
-"""Pairs of impressions and creatives -> their pair features, a chunk at a time."""
+"""Compute the pair features of pairs (impression, creative), a chunk at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,18 @@ from components.features.pairs import PairFeature, pair_feature
 from components.features.pairs.pair_history import CATEGORY, PairHistory
 from components.features.timeline import Timeline
 
-CHUNK = 1 << 20  # pairs at a time: bounds memory to the result and some tens of CHUNK numbers
-COLUMN = "pair_{column}={category}"  # of a table of impressions: the value for any creative of that category
+CHUNK = 1 << 20  # pairs at a time, which bounds memory to the result and some tens of CHUNK numbers
+CATEGORY_COLUMN = (
+    "pair_{column}={category}"  # name of an impressions' column: the value for any creative of that category
+)
 
 
 @dataclass(frozen=True)
-class AskedPairs:
+class PairQuery:
     """n pairs of m impressions and k creatives.
 
-    shopper: int64 [m], code in a history's shoppers, -1: a stranger; moment: int64 [m], microseconds; subject: by
-    PRODUCT and CATEGORY, int64 [k], -1: nothing that is known. row, column: int64 [n], the impression and the creative.
+    shopper: int64 [m], code in a history's shoppers, -1: unknown; moment: int64 [m], microseconds; subject: by PRODUCT
+    and CATEGORY, int64 [k], -1: unknown; row, column: int64 [n], each pair's impression and creative.
     """
 
     shopper: np.ndarray
@@ -29,21 +31,21 @@ class AskedPairs:
     column: np.ndarray
 
 
-def columns_of(names: Sequence[str]) -> tuple[str, ...]:
-    """The columns of these pair features, in their order."""
+def pair_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """The column names of the pair features `names`, in their order."""
     return tuple(column for name in names for column in pair_feature(name).columns)
 
 
 class PairValues:
-    """Pair features of one history: each is sorted when it is first asked for, and kept."""
+    """The pair features of one history. Each feature's timeline is sorted at its first use and stored."""
 
     def __init__(self, names: Sequence[str], history: PairHistory):
         self.features = tuple(pair_feature(name) for name in names)
         self.history = history
         self._timelines: dict[str, Timeline] = {}
 
-    def of(self, pairs: AskedPairs) -> np.ndarray:
-        """float32 [n, columns], each pair by what happened strictly before its moment."""
+    def of(self, pairs: PairQuery) -> np.ndarray:
+        """float32 [n, columns], from rows strictly before each pair's moment."""
         widths = [len(feature.columns) for feature in self.features]
         values = np.empty((len(pairs.row), sum(widths)), dtype=np.float32)
         for start in range(0, len(values), CHUNK):
@@ -53,7 +55,7 @@ class PairValues:
                 column += width
         return values
 
-    def _one(self, feature: PairFeature, pairs: AskedPairs, rows: slice) -> np.ndarray:
+    def _one(self, feature: PairFeature, pairs: PairQuery, rows: slice) -> np.ndarray:
         if feature.name not in self._timelines:
             self._timelines[feature.name] = feature.timeline(self.history)
         timeline, row = self._timelines[feature.name], pairs.row[rows]
@@ -63,18 +65,18 @@ class PairValues:
         return feature.compute(timeline, place, pairs.moment[row])
 
 
-def by_category(values: PairValues, shopper: np.ndarray, moment: np.ndarray) -> pd.DataFrame:
-    """n impressions -> a column for each category and each feature that is about a category alone; none: no columns.
+def values_by_category(values: PairValues, shopper: np.ndarray, moment: np.ndarray) -> pd.DataFrame:
+    """For n impressions, a column for each category and each feature by CATEGORY.
 
-    Whoever has these columns can score a new creative by its category without the shopper's id or the time.
+    With these columns a new creative can be scored by its category, without the shopper's id or the time.
     """
     features = [feature for feature in values.features if feature.by == CATEGORY]
     categories, n = values.history.subjects.category, len(moment)
     columns: dict[str, np.ndarray] = {}
     for feature in features:
-        own = PairValues((feature.name,), values.history)
+        single = PairValues((feature.name,), values.history)
         for code, category in enumerate(categories):
-            asked = AskedPairs(shopper, moment, {CATEGORY: np.array([code])}, np.arange(n), np.zeros(n, dtype=np.int64))
-            for column, numbers in zip(feature.columns, own.of(asked).T, strict=True):
-                columns[COLUMN.format(column=column, category=category)] = numbers
+            query = PairQuery(shopper, moment, {CATEGORY: np.array([code])}, np.arange(n), np.zeros(n, dtype=np.int64))
+            for column, numbers in zip(feature.columns, single.of(query).T, strict=True):
+                columns[CATEGORY_COLUMN.format(column=column, category=category)] = numbers
     return pd.DataFrame(columns, index=pd.RangeIndex(n))

@@ -1,4 +1,4 @@
-"""How often the shopper had been shown the creative's product before: an ad's wear-out, told in exposures per week."""
+"""Pair feature: the shopper's earlier exposures to ads for the creative's product, for the wear-out of ads."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def _every_row(log: PairLog) -> np.ndarray:
 
 
 def _exposures(shown: Timeline, place: np.ndarray, moment: np.ndarray) -> np.ndarray:
-    """log2(1 + exposures) in the last week and over all time, of any creative for the same product."""
+    """log2(1 + exposures) to any creative for the same product, in the last week and over all time, [n, 2]."""
     week, ever = shown.rows_of(place, moment, moment - WINDOW_DAYS * DAY), shown.rows_of(place, moment)
     return np.log2(1.0 + np.stack([week.count, ever.count], axis=1))
 

@@ -1,1 +1,1 @@
-"""What is known of products and creatives as of a moment."""
+"""Features of products and creatives as known at a time."""

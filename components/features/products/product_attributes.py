@@ -1,4 +1,4 @@
-"""Products -> what can be liked about them: category, brand, price band, title, look."""
+"""Vectors of product attributes that shoppers may prefer: category, brand, price band, title, look of the image."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from components.features.categoricals import Levels, PriceBands
 from components.features.products.text_space import TextSpace
 from components.images import NetworkEncoder, PictureEncoder, decode, decode_all
 
-MOST_SIDE = 64  # larger pictures are shrunk before they are encoded: a look needs no more
-MOST_PICTURES = 10_000  # more photos move the principal components by less than their own rounding
+MAX_SIDE = 64  # larger images are resized before they are encoded, which is enough for a look
+MAX_PICTURES = 10_000  # more photos change the principal components by less than their rounding
 
 
 @dataclass(frozen=True)
-class Trait:
-    """One trait of n things. vectors: float64 [n, k]; known: bool [n], false where the thing does not have it."""
+class AttributeVectors:
+    """One attribute of n products. vectors: float64 [n, k]; known: bool [n], false for a product without it."""
 
     name: str
     columns: tuple[str, ...]
@@ -24,8 +24,8 @@ class Trait:
 
 
 @dataclass(frozen=True)
-class Traits:
-    """How each trait is read; pinned, so that a new product or creative gets the same columns."""
+class ProductAttributes:
+    """The fitted encoders of all attributes, so that new products and creatives get the same columns."""
 
     category: Levels
     brand: Levels
@@ -34,20 +34,22 @@ class Traits:
     text: TextSpace | None
     look: PictureEncoder | NetworkEncoder | None
 
-    def words(self, things: pd.DataFrame) -> tuple[Trait, ...]:
-        """things [n] with category, brand, price, title -> their traits; a null is an unknown trait."""
-        found = [
+    def words(self, things: pd.DataFrame) -> tuple[AttributeVectors, ...]:
+        """The attributes of products [n] with columns category, brand, price, title; null is unknown."""
+        attributes = [
             _levels("category", self.category, things["category"]),
             _levels("brand", self.brand, things["brand"]),
             _levels("price", self.price, self.bands.name(things["price"])),
         ]
         if self.text is not None:
             vectors = self.text.embed(things["title"])
-            found.append(Trait("title", numbered("title", vectors.shape[1]), vectors, vectors.any(axis=1)))
-        return tuple(trait for trait in found if trait.columns)
+            attributes.append(
+                AttributeVectors("title", numbered("title", vectors.shape[1]), vectors, vectors.any(axis=1))
+            )
+        return tuple(attribute for attribute in attributes if attribute.columns)
 
-    def looks(self, image_id: pd.Series, images: pd.DataFrame | None) -> tuple[Trait, ...]:
-        """image ids [n] -> the look of each, decoded once per distinct image; empty where no encoder was fitted."""
+    def looks(self, image_id: pd.Series, images: pd.DataFrame | None) -> tuple[AttributeVectors, ...]:
+        """The look of each image [n], decoded once per distinct image; empty without a fitted encoder."""
         if self.look is None:
             return ()
         width = self.look.dimensions
@@ -60,41 +62,41 @@ class Traits:
             rows = pd.Index(used["image_id"]).get_indexer(pd.Index(image_id))
             known = rows >= 0
             vectors[known] = embedded[rows[known]]
-        return (Trait("look", numbered("look", width), vectors, known),)
+        return (AttributeVectors("look", numbered("look", width), vectors, known),)
 
-    def of(self, things: pd.DataFrame, images: pd.DataFrame | None) -> tuple[Trait, ...]:
-        """things [n] with category, brand, price, title, image_id -> all their traits."""
+    def of(self, things: pd.DataFrame, images: pd.DataFrame | None) -> tuple[AttributeVectors, ...]:
+        """All attributes of products [n] with columns category, brand, price, title, image_id."""
         return (*self.words(things), *self.looks(things["image_id"], images))
 
 
 def fit_looks(
     images: pd.DataFrame | None, dimensions: int, seed: int, network: NetworkEncoder | None = None
 ) -> PictureEncoder | NetworkEncoder | None:
-    """The training photos of `images` -> encoder of looks; None without pictures enough.
+    """The encoder of looks, fitted on the training photos of `images`; None with fewer than two.
 
-    network: what embeds them instead of `dimensions` principal components fitted here.
+    network: used in place of `dimensions` principal components that are fitted here.
     """
     if images is None:
         return None
-    kept = images[images["split"].fillna("train") != "test"] if "split" in images else images
-    if len(kept) < 2:
+    photos = images[images["split"].fillna("train") != "test"] if "split" in images else images
+    if len(photos) < 2:
         return None
     if network is not None:
         return network
-    kept = kept.sort_values("image_id", kind="stable")
-    if len(kept) > MOST_PICTURES:
-        kept = kept.iloc[np.sort(np.random.default_rng(seed).choice(len(kept), MOST_PICTURES, replace=False))]
-    shapes = np.array([decode(content).shape for content in kept["image"].iloc[:100]])
-    height, width = np.minimum(np.median(shapes[:, :2], axis=0).astype(int), MOST_SIDE)
-    return PictureEncoder.fit(decode_all(kept, (int(height), int(width)), int(shapes[:, 2].max())), dimensions)
+    photos = photos.sort_values("image_id", kind="stable")
+    if len(photos) > MAX_PICTURES:
+        photos = photos.iloc[np.sort(np.random.default_rng(seed).choice(len(photos), MAX_PICTURES, replace=False))]
+    shapes = np.array([decode(content).shape for content in photos["image"].iloc[:100]])
+    height, width = np.minimum(np.median(shapes[:, :2], axis=0).astype(int), MAX_SIDE)
+    return PictureEncoder.fit(decode_all(photos, (int(height), int(width)), int(shapes[:, 2].max())), dimensions)
 
 
 def numbered(name: str, width: int) -> tuple[str, ...]:
-    """Names of a dense vector's coordinates, `look:00` and up."""
+    """Names of the coordinates of a dense vector, such as `look:00`."""
     return tuple(f"{name}:{number:02d}" for number in range(width))
 
 
-def _levels(name: str, levels: Levels, values: pd.Series) -> Trait:
+def _levels(name: str, levels: Levels, values: pd.Series) -> AttributeVectors:
     codes = levels.codes(values)
     vectors = levels.encode(values).astype(np.float64)
-    return Trait(name, tuple(f"{name}:{level}" for level in levels.levels), vectors, codes >= 0)
+    return AttributeVectors(name, tuple(f"{name}:{level}" for level in levels.levels), vectors, codes >= 0)

@@ -1,7 +1,6 @@
-"""Searches and titles, English or Chinese -> short dense vectors: TF-IDF reduced by truncated SVD.
+"""Embed searches and titles, in English or Chinese, as short dense vectors: TF-IDF reduced by truncated SVD.
 
-Latent semantic analysis (Deerwester et al. 1990): texts that share terms, or whose terms keep the same company, lie
-close.
+Latent semantic analysis (Deerwester et al. 1990): texts with common terms, or with terms that occur together, are near.
 """
 
 import re
@@ -12,18 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# scripts written without spaces between words (Han, kana, Hangul, Thai): cut into single characters and pairs
+# scripts without spaces between words (Han, kana, Hangul, Thai), split into characters and pairs of characters
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 RUNS = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+")
-PART = "#"  # marks a piece of a word, so that a reader's list of terms can leave it out
+WORD_PART = "#"  # begins a piece of a word, so that lists for people can leave it out
 
 
 @dataclass(frozen=True)
 class TextSpace:
-    """What a text's terms mean.
-
-    vocabulary: the kept terms, ascending; weights: float64 [v], inverse document frequency; directions: float64 [v, d].
-    """
+    """The fitted embedding. vocabulary: v terms, ascending; weights: float64 [v], inverse document frequencies;
+    directions: float64 [v, d]."""
 
     vocabulary: tuple[str, ...]
     weights: np.ndarray
@@ -31,12 +28,12 @@ class TextSpace:
 
     @property
     def dimensions(self) -> int:
-        """Length of a vector."""
+        """Length of an embedding."""
         return self.directions.shape[1]
 
     @classmethod
     def fit(cls, texts: Iterable[str], dimensions: int, seed: int, most: int = 8192) -> "TextSpace | None":
-        """Distinct texts -> space of at most `dimensions` axes; None where they share too few terms to span one."""
+        """The embedding in at most `dimensions` axes, fitted on distinct texts; None if they share too few terms."""
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -53,17 +50,17 @@ class TextSpace:
         return cls(vocabulary, vectorizer.idf_, np.round(reducer.components_.T, 9))
 
     def embed(self, texts: pd.Series) -> np.ndarray:
-        """texts [n] -> float64 [n, d], of length 1; zeros for a null or a text with no known term."""
+        """float64 [n, d], embeddings of length 1 of texts [n]; zeros for null or a text without known terms."""
         codes, vectors = self.distinct(texts)
         return vectors[codes]
 
     def distinct(self, texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        """texts [n] -> row int64 [n] of each in the vectors of the distinct ones, float64 [r, d]; `embed` in two parts.
+        """Embeddings of the distinct texts, float64 [r, d], and the row int64 [n] of each text in them.
 
-        A million searches are a few thousand texts, and n vectors would fill the memory.
+        A million searches have a few thousand distinct texts, and n embeddings would fill the memory.
         """
         codes, distinct = pd.factorize(texts)
-        vectors = np.zeros((len(distinct) + 1, self.dimensions))  # the last row answers for nulls (code -1)
+        vectors = np.zeros((len(distinct) + 1, self.dimensions))  # the last row is for null (code -1)
         if len(distinct):
             vectors[:-1] = self.tfidf(distinct) @ self.directions
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -71,7 +68,7 @@ class TextSpace:
         return np.where(codes < 0, len(distinct), codes), vectors
 
     def tfidf(self, texts: Iterable[str]):
-        """texts [n] -> sparse float64 [n, v], each row of length 1 (0 where no term is known)."""
+        """TF-IDF weights of texts [n], sparse float64 [n, v]; rows have length 1, or 0 without known terms."""
         from scipy.sparse import csr_array
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.preprocessing import normalize
@@ -83,16 +80,16 @@ class TextSpace:
 
 
 def terms(text: str) -> list[str]:
-    """A text -> its terms: words with their three-letter pieces; characters and pairs where a script has no spaces.
+    """The terms of a text: words and their three-letter pieces; characters and pairs in a script without spaces.
 
-    `Red shoes` shares `#sho` with `shoe`, and 红色连衣裙 shares 连衣 with 连衣裙, which splitting on spaces would miss.
+    `Red shoes` shares `#sho` with `shoe`, and 红色连衣裙 shares 连衣 with 连衣裙; splitting on spaces would miss both.
     """
-    found: list[str] = []
+    parts: list[str] = []
     for run in RUNS.findall(unicodedata.normalize("NFKC", text).lower()):
         if re.match(rf"[{UNSPACED}]", run):
-            found.extend(run)
-            found.extend(run[start : start + 2] for start in range(len(run) - 1))
+            parts.extend(run)
+            parts.extend(run[start : start + 2] for start in range(len(run) - 1))
         else:
-            found.append(run)
-            found.extend(PART + run[start : start + 3] for start in range(len(run) - 2))
-    return found
+            parts.append(run)
+            parts.extend(WORD_PART + run[start : start + 3] for start in range(len(run) - 2))
+    return parts

@@ -1,1 +1,1 @@
-"""What a shopper has done -> what they like, as of a moment; and groups of like shoppers."""
+"""Point-in-time features of shoppers: activity, averages of the attributes they interacted with, segments."""

@@ -1,50 +1,52 @@
-"""Events so far -> which shoppers are alike, as of one moment: what a server knows before the next request comes."""
+"""Clusters of shoppers as of one moment, for a decision table: a server knows them before the next request."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from components.features.feature_model import FeatureModel, consented
-from components.features.shoppers.shopper_history import Asked, touches_of
+from components.features.feature_model import FeatureModel, consenting_rows
+from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.features.timeline import microseconds
 
-MOST_SHOPPERS = 50_000  # centroids are averages; more shoppers than this only cost time
+MAX_SHOPPERS = 50_000  # for fitting centroids; more shoppers do not make these averages better
 
 
 def cluster_shoppers(
     model: FeatureModel, tables: Mapping[str, pd.DataFrame], moment: int, count: int, seed: int
 ) -> pd.DataFrame:
-    """Consenting shoppers with a past -> at most `count` segments of like tastes: shopper_id, segment (text).
+    """The segment (text) of each consenting shopper with a history: columns shopper_id, segment; at most `count`.
 
-    moment: microseconds since 1970; only what happened strictly before it counts. Segment 0 is the largest. No rows
-    where the data set tells no past (no events, or features.shopper_history is false).
+    moment: microseconds since 1970; only events and impressions strictly before it count. Segment 0 is the largest. No
+    rows if the data set has no history (no events, or features.shopper_history is false).
     """
-    nobody = pd.DataFrame({"shopper_id": pd.Series(dtype="str"), "segment": pd.Series(dtype="str")})
-    events = consented(tables.get("events"), tables) if model.behaviour.activity else None
+    empty = pd.DataFrame({"shopper_id": pd.Series(dtype="str"), "segment": pd.Series(dtype="str")})
+    events = consenting_rows(tables.get("events"), tables) if model.behaviour.activity else None
     if events is None or not model.behaviour.tastes:
-        return nobody
+        return empty
     events = events[microseconds(events["timestamp"]) < moment]
-    seen = consented(tables["impressions"], tables)
-    seen = seen.loc[microseconds(seen["timestamp"]) < moment, "shopper_id"]
-    shoppers = pd.Series(np.unique(np.concatenate([events["shopper_id"].unique(), seen.unique()])), dtype="str")
-    touched = touches_of(events, tables.get("products"), tables.get("images"), model.traits)
-    if shoppers.empty or not any(len(touches.moment) for touches in touched):
-        return nobody
-    averages, _ = model.behaviour.averages(Asked(shoppers, shoppers, np.full(len(shoppers), moment)), touched)
+    impressions = consenting_rows(tables["impressions"], tables)
+    reached = impressions.loc[microseconds(impressions["timestamp"]) < moment, "shopper_id"]
+    shoppers = pd.Series(np.unique(np.concatenate([events["shopper_id"].unique(), reached.unique()])), dtype="str")
+    events_by_attribute = attribute_events(events, tables.get("products"), tables.get("images"), model.traits)
+    if shoppers.empty or not any(len(attribute.moment) for attribute in events_by_attribute):
+        return empty
+    averages, _ = model.behaviour.averages(
+        HistoryQuery(shoppers, shoppers, np.full(len(shoppers), moment)), events_by_attribute
+    )
     tastes = tuple(average.astype(np.float64) for average in averages)
     segments = _clusters(tastes, count, seed)
     return pd.DataFrame({"shopper_id": shoppers, "segment": pd.Series(segments.astype(str), dtype="str")})
 
 
 def _clusters(tastes: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarray:
-    """Per taste float64 [shoppers, k_i], each scaled to the same total variance -> k-means clusters, int64 [shoppers].
+    """k-means clusters int64 [shoppers] of tastes, each float64 [shoppers, k_i] and scaled to the same total variance.
 
-    Cluster 0 is the largest. Centroids are found on at most MOST_SHOPPERS.
+    Cluster 0 is the largest. Centroids are fitted on at most MAX_SHOPPERS.
     """
     from sklearn.cluster import KMeans
 
-    # one scale per taste: within a taste, the axes that vary more are the ones that tell shoppers apart
+    # one scale per taste, since within a taste the axes of larger variance distinguish shoppers
     deviations = [np.sqrt(taste.var(axis=0).sum()) for taste in tastes]
     scaled = np.concatenate(
         [
@@ -54,9 +56,9 @@ def _clusters(tastes: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarr
         axis=1,
     )
     chosen = scaled
-    if len(scaled) > MOST_SHOPPERS:
-        chosen = scaled[np.sort(np.random.default_rng(seed).choice(len(scaled), MOST_SHOPPERS, replace=False))]
-    fewer = min(count, len(np.unique(np.round(chosen, 6), axis=0)))
-    cluster = KMeans(fewer, n_init=4, random_state=seed).fit(chosen).predict(scaled)
-    largest_first = np.lexsort((np.arange(fewer), -np.bincount(cluster, minlength=fewer)))
+    if len(scaled) > MAX_SHOPPERS:
+        chosen = scaled[np.sort(np.random.default_rng(seed).choice(len(scaled), MAX_SHOPPERS, replace=False))]
+    number = min(count, len(np.unique(np.round(chosen, 6), axis=0)))
+    cluster = KMeans(number, n_init=4, random_state=seed).fit(chosen).predict(scaled)
+    largest_first = np.lexsort((np.arange(number), -np.bincount(cluster, minlength=number)))
     return np.argsort(largest_first)[cluster]

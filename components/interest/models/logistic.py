@@ -9,7 +9,7 @@ import pandas as pd
 
 from components.contract.files.deterministic_archives import stable_skops
 from components.features import Features
-from components.features.categoricals import side_by_side
+from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
 from components.interest.models.feature_blocks import ONE
@@ -125,7 +125,7 @@ def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], scored: Pairs) -> 
     for term, matrix in active:
         if term.left == ONE:
             bias += z[term.right] @ matrix[0]
-    right = Tower(side_by_side([z[name] for name in crossed], len(bias)), bias)
+    right = Tower(join_columns([z[name] for name in crossed], len(bias)), bias)
     chunks = [
         _left_tower(pairs, active, crossed, scored.impressions.iloc[start : start + CHUNK])
         for start in range(0, len(scored.impressions), CHUNK)
@@ -145,4 +145,4 @@ def _left_tower(
             bias += x[term.left] @ matrix[:, 0]
         elif term.left != ONE:
             vectors[term.right] += x[term.left] @ matrix.astype(np.float32)
-    return Tower(side_by_side([vectors[name] for name in crossed], len(rows)), bias)
+    return Tower(join_columns([vectors[name] for name in crossed], len(rows)), bias)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from components.features import Features
-from components.features.categoricals import side_by_side
+from components.features.categoricals import join_columns
 from components.interest.models.feature_blocks import ONE, FeatureBlocks, creative_blocks, impression_blocks
 
 # how a block of x is crossed with a block of z: every column with every column; each column with the column of the same
@@ -98,7 +98,7 @@ class PairMap:
         x = self.left.encode(rows, tuple(term.left for term in self.terms))
         z = self.right.encode(creatives, tuple(term.right for term in self.terms))
         blocks = [_cross(x[term.left], z[term.right], term) for term in self.terms]
-        return side_by_side([*blocks, values], len(rows))
+        return join_columns([*blocks, values], len(rows))
 
     def unfold(self, weights: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """From weights float64 [d]: the matrix [k_left, k_right] of each term in (1), and the slopes r [pairs]."""

@@ -21,7 +21,7 @@ from pydantic import Field
 from components.contract.files.decoded_size import check_network
 from components.contract.files.deterministic_archives import stable_keras
 from components.features import Features
-from components.features.categoricals import side_by_side
+from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
 from components.interest.models.keras_init import draw_initial_weights
@@ -292,16 +292,16 @@ def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
 def _person_inputs(pairs: PairMap, rows: pd.DataFrame) -> tuple[np.ndarray, ...]:
     names = tuple(block.name for block in (*pairs.left.numbers, *pairs.left.codes))
     x = pairs.left.encode(rows, names)
-    likes = side_by_side([x[left] for left, _ in _namesakes(pairs)], len(rows))
-    return side_by_side([x[name] for name in names], len(rows)), likes
+    likes = join_columns([x[left] for left, _ in _namesakes(pairs)], len(rows))
+    return join_columns([x[name] for name in names], len(rows)), likes
 
 
 def _advert_inputs(pairs: PairMap, creatives: pd.DataFrame) -> tuple[np.ndarray, ...]:
     names = tuple(block.name for block in pairs.right.numbers)
     z = pairs.right.encode(creatives, names)
-    shows = side_by_side([z[right] for _, right in _namesakes(pairs)], len(creatives))
+    shows = join_columns([z[right] for _, right in _namesakes(pairs)], len(creatives))
     ids = [(block.codes(creatives) + 1).astype(np.int32) for block in pairs.right.codes]
-    return side_by_side([z[name] for name in names], len(creatives)), shows, *ids
+    return join_columns([z[name] for name in names], len(creatives)), shows, *ids
 
 
 def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:

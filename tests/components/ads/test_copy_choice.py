@@ -10,7 +10,7 @@ import yaml
 from components.ads import copy_choice
 from components.ads.copy_choice import Chooser, Context, combinations, wordings
 from components.features import build_features, fit_features
-from components.features.products.creative_features import WORDS
+from components.features.products.creative_features import COPY_COLUMNS
 from components.images import decode
 from components.interest import train_interest
 from components.interest.segment_scores import draw_audience
@@ -44,7 +44,7 @@ class Shop:
         """Words [n] -> true click-through around one product's picture, over the segment's later impressions: [n]."""
         own = self.tables["creatives"].query("campaign == @campaign").iloc[[0] * len(words)]
         ids = [f"new-{row}" for row in range(len(words))]
-        new = own.reset_index(drop=True).assign(creative_id=ids, **{word: words[word].array for word in WORDS})
+        new = own.reset_index(drop=True).assign(creative_id=ids, **{word: words[word].array for word in COPY_COLUMNS})
         log = self.later[self.later["segment"] == segment].sample(200, random_state=0).drop(columns="segment")
         log = log if at.hour is None else log.assign(context_local_hour=at.hour)
         log = log if at.placement is None else log.assign(placement=at.placement)

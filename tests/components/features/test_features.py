@@ -180,8 +180,8 @@ def test_profiles_name_what_a_shopper_touched_most(tables, features):
         counts = events.loc[events["shopper_id"] == shopper_id, "category"].value_counts()
         first = profiles.loc[shopper_id, "categories"].split(", ")[0]
         assert counts[first] == counts.max()
-    said = tables["events"][tables["events"]["text"].notna() & tables["events"]["shopper_id"].isin(profiles.index)]
-    searched = said.iloc[0]
+    searches = tables["events"][tables["events"]["text"].notna() & tables["events"]["shopper_id"].isin(profiles.index)]
+    searched = searches.iloc[0]
     terms = profiles.loc[searched["shopper_id"], "top_terms"]
     assert terms and "#" not in terms
 
@@ -198,7 +198,7 @@ def test_the_same_tables_give_the_same_bytes(tables, model, features):
 def test_a_stored_model_builds_the_same_features_and_rejects_rubbish(tables, model, features):
     stored = FeatureModel.from_files(model.files())
     pd.testing.assert_frame_equal(build_features(stored, tables, CONFIG).impressions, features.impressions)
-    with pytest.raises(UserError, match="no saved FeatureModel"):
+    with pytest.raises(UserError, match="not a stored FeatureModel"):
         FeatureModel.from_files({"features.npz": b"rubbish"})
     with pytest.raises(UserError, match=r"needs the file features\.npz"):
         FeatureModel.from_files({})
@@ -221,7 +221,7 @@ def test_a_generated_creative_gets_the_same_columns(tables, model, features):
 
 
 @pytest.mark.parametrize(
-    ("absent", "said", "gone"),
+    ("absent", "searches", "gone"),
     [
         ("events", "no table events", "shopper_category"),
         ("images", "no table images", "shopper_look"),
@@ -229,11 +229,11 @@ def test_a_generated_creative_gets_the_same_columns(tables, model, features):
         ("shoppers", "no table shoppers", "nothing"),
     ],
 )
-def test_an_absent_table_switches_off_what_needs_it_and_says_so(tables, absent, said, gone):
+def test_an_absent_table_switches_off_what_needs_it_and_says_so(tables, absent, searches, gone):
     fewer = {name: table for name, table in tables.items() if name != absent}
     model = fit_features(fewer, CONFIG)
     features = build_features(model, fewer, CONFIG)
-    assert any(said in message for message in features.messages)
+    assert any(searches in message for message in features.messages)
     assert not [column for column in features.impressions if column.startswith(gone)]
     assert len(features.impressions) == len(tables["impressions"])
     assert FeatureModel.from_files(model.files()).files() == model.files()
@@ -305,5 +305,5 @@ def test_moved_impressions_have_the_columns_of_those_logged_there(tables, model,
     elsewhere = elsewhere if hour is None else elsewhere.assign(context_local_hour=hour)
     columns = list(model.context.columns)
     logged, expected = (pd.DataFrame(model.context.encode(rows), columns=columns) for rows in (shown, elsewhere))
-    moved = model.context.moved(logged.assign(shopper_age=1.0), placement, hour)
+    moved = model.context.in_context(logged.assign(shopper_age=1.0), placement, hour)
     pd.testing.assert_frame_equal(moved, expected.assign(shopper_age=1.0))

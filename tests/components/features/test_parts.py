@@ -5,7 +5,7 @@ import pytest
 from components.features.categoricals import Levels, PriceBands
 from components.features.products.text_space import TextSpace, terms
 from components.features.shoppers.segments import Segments
-from components.features.shoppers.shrunken_average import MOST_KAPPA, Taste, Touched, centred
+from components.features.shoppers.shrunken_average import MAX_KAPPA, EventVectors, ShrunkenAverage, centred
 from components.features.time_splits import Splits
 from components.features.timeline import Timeline
 from components.settings.sections import FeaturesConfig
@@ -56,9 +56,9 @@ def test_taste_trusts_few_touches_when_shoppers_differ_and_many_when_they_do_not
     rng = np.random.default_rng(0)
     shopper = np.repeat(np.arange(300), 20)
 
-    def fitted(own: np.ndarray) -> Taste:
+    def fitted(own: np.ndarray) -> ShrunkenAverage:
         drawn = (rng.random((len(shopper), 1)) > own[shopper].cumsum(axis=1)).sum(axis=1)
-        return Taste.fit(("a", "b", "c"), np.eye(3)[drawn], shopper)
+        return ShrunkenAverage.fit(("a", "b", "c"), np.eye(3)[drawn], shopper)
 
     different = fitted(rng.dirichlet([2.0, 2.0, 2.0], 300))
     # shares drawn from Dirichlet(alpha): kappa is the sum of alpha
@@ -66,7 +66,7 @@ def test_taste_trusts_few_touches_when_shoppers_differ_and_many_when_they_do_not
     assert fitted(np.full((300, 3), 1 / 3)).kappa > 100
     one_touch = different.average(np.array([[1.0, 0.0, 0.0]]), np.array([1]))
     assert one_touch.sum() == pytest.approx(1.0) and 0.33 < one_touch[0, 0] < 0.55
-    assert Taste.fit(("a",), np.zeros((0, 1)), np.zeros(0, dtype=int)).kappa == MOST_KAPPA
+    assert ShrunkenAverage.fit(("a",), np.zeros((0, 1)), np.zeros(0, dtype=int)).kappa == MAX_KAPPA
 
 
 def test_levels_keep_the_commonest_and_give_nothing_to_others():
@@ -89,9 +89,9 @@ def planted(seed: int, spread: tuple[float, float]) -> tuple[np.ndarray, np.ndar
     return centre + np.array(spread) * np.random.default_rng(seed).standard_normal(centre.shape), group
 
 
-def differences(*names: str) -> tuple[Taste, ...]:
+def differences(*names: str) -> tuple[ShrunkenAverage, ...]:
     """Tastes of one column each, read as they are, not as shares."""
-    return tuple(Taste((f"{name}:00",), np.zeros(1), 1.0, np.ones((1, 1))) for name in names)
+    return tuple(ShrunkenAverage((f"{name}:00",), np.zeros(1), 1.0, np.ones((1, 1))) for name in names)
 
 
 def test_segments_find_planted_groups_and_name_the_largest_first():
@@ -117,8 +117,8 @@ def test_shares_tell_segments_apart_by_their_logarithm():
     """A share of 1 % and one of 4 % are as far apart as 10 % and 40 %, whatever is common."""
     rare = np.repeat([0.01, 0.04], 50)
     shares = np.column_stack([rare, 1 - rare]) + 1e-4 * np.random.default_rng(3).random((100, 1))
-    taste = Taste(("category:a", "category:b"), np.array([0.025, 0.975]), 5.0, np.zeros((1, 2)))
-    kind = Taste(("kind:view", "kind:click"), np.array([0.5, 0.5]), 5.0, np.zeros((1, 2)))
+    taste = ShrunkenAverage(("category:a", "category:b"), np.array([0.025, 0.975]), 5.0, np.zeros((1, 2)))
+    kind = ShrunkenAverage(("kind:view", "kind:click"), np.array([0.5, 0.5]), 5.0, np.zeros((1, 2)))
     averages = (shares, np.full((100, 2), 0.5))
     found = Segments.fit((taste, kind), averages, count=2, seed=0).assign((taste, kind), averages)
     assert len(set(found[:50])) == len(set(found[50:])) == 1 and found[0] != found[99]
@@ -136,7 +136,7 @@ def test_a_taste_within_groups_does_not_repeat_which_groups_are_touched():
     group = np.array([0, 0, 1, 1])
     row = np.array([0, 0, 0, 2, 2, 2, 1, 3])
     shopper = np.array([0, 0, 0, 1, 1, 1, 2, 2])
-    taste = Taste.of(("price:00",), Touched(table, row, shopper, group))
+    taste = ShrunkenAverage.of(("price:00",), EventVectors(table, row, shopper, group))
     # means of group 0: (1 + 1 + 1 + 3) / 4, of group 1: (10 + 10 + 10 + 14) / 4
     assert taste.centres.tolist() == [[1.5], [11.0]] and taste.prior.tolist() == [0.0]
     assert centred(table, group, taste.centres).ravel().tolist() == [-0.5, 1.5, -1.0, 3.0]
@@ -170,7 +170,7 @@ def test_ranges_within_a_kind_are_those_of_the_kinds_own_events(shuffled):
     asked, until = pd.Series(["s0", "s3", "nobody", "s4", "s0"], dtype="str"), np.array([30, 60, 60, 0, 31])
     for since in (None, until - 7):
         chosen = kind[timeline.order] == 1
-        found = timeline.rows(asked, until, since).among(chosen)
+        found = timeline.rows(asked, until, since).within(chosen)
         sums = found.sums_of(table, row[timeline.order][chosen])
         last = found.last(timeline.moment[chosen], -1)
         for number, (who, end) in enumerate(zip(asked, until, strict=True)):
@@ -190,8 +190,8 @@ def test_a_null_shopper_is_nobody():
 def test_taste_of_rows_of_a_table_is_that_of_their_vectors():
     shopper, _, _, row, table = happened(False)
     codes = pd.factorize(shopper)[0]
-    whole = Taste.fit(("a", "b"), table[row], codes)
-    held_once = Taste.of(("a", "b"), Touched(table, row, codes, None))
+    whole = ShrunkenAverage.fit(("a", "b"), table[row], codes)
+    held_once = ShrunkenAverage.of(("a", "b"), EventVectors(table, row, codes, None))
     np.testing.assert_allclose(held_once.prior, whole.prior, atol=1e-9)
     np.testing.assert_allclose(whole.prior, table[row].mean(axis=0), atol=1e-9)
     assert held_once.kappa == pytest.approx(whole.kappa)

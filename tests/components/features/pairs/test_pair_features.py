@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from components.features import FeatureModel, build_features, fit_features
 from components.features.pairs import PAIR_FEATURES
 from components.features.pairs.pair_feature import PairFeature
-from components.features.pairs.pair_history import CATEGORY, PRODUCT, PairTables, known_at, pair_history
-from components.features.pairs.pair_values import CHUNK, AskedPairs, PairValues, columns_of
+from components.features.pairs.pair_history import CATEGORY, PRODUCT, PairTables, known_moments, pair_history
+from components.features.pairs.pair_values import CHUNK, PairQuery, PairValues, pair_columns
 from components.features.time_splits import SELECT, TRAIN
 from components.interest import CalibratedModel, predict_pairs
 from components.interest.new_pairs import new_pairs
@@ -93,18 +93,18 @@ def test_each_pair_counts_what_a_naive_loop_counts(shown, seen):
 
 def asked(values: PairValues, impressions, row, column) -> np.ndarray:
     from components.features.pairs.pair_history import creative_codes
-    from components.features.timeline import microseconds, places
+    from components.features.timeline import microseconds, positions
 
     history = values.history
     subject = creative_codes(history.subjects, CREATIVES, PairTables(None, PRODUCTS))
-    shopper = places(impressions["shopper_id"], history.shoppers)
-    return values.of(AskedPairs(shopper, microseconds(impressions["timestamp"]), subject, row, column))
+    shopper = positions(impressions["shopper_id"], history.shoppers)
+    return values.of(PairQuery(shopper, microseconds(impressions["timestamp"]), subject, row, column))
 
 
 def test_what_came_in_late_counts_from_then_and_what_has_no_such_column_from_when_it_happened():
     _, events = small_log([], [("a", "p", 1, "view", 5), ("a", "p", 2, "view", 0)])
-    assert known_at(events).tolist() == [(START + pd.Timedelta(hours=h)).value // 1000 for h in (6, 2)]
-    assert known_at(events.drop(columns="ingested_at")).tolist() == [
+    assert known_moments(events).tolist() == [(START + pd.Timedelta(hours=h)).value // 1000 for h in (6, 2)]
+    assert known_moments(events.drop(columns="ingested_at")).tolist() == [
         (START + pd.Timedelta(hours=h)).value // 1000 for h in (1, 2)
     ]
 
@@ -130,8 +130,8 @@ def test_each_feature_of_the_registry_keeps_its_contract(name, tables):
     past = build_features(model, {name: table.reset_index(drop=True) for name, table in known.items()}, config)
     place = past.impressions.set_index("impression_id").index.get_indexer(impressions["impression_id"].iloc[row])
     np.testing.assert_array_equal(past.pairs_of(place, column), values)
-    refused = ~impressions["consent"].to_numpy()[row]
-    assert refused.any() and (values[refused] == 0).all(), "who refused consent has no past"
+    refused_consent = ~impressions["consent"].to_numpy()[row]
+    assert refused_consent.any() and (values[refused_consent] == 0).all(), "who refused_consent consent has no past"
     part = slice(7, 2000)
     np.testing.assert_array_equal(built.pairs_of(row[part], column[part]), values[part])
 
@@ -149,7 +149,7 @@ def test_by_default_pairs_are_the_repeats_alone_and_no_event_is_read(tables):
     config = FeaturesConfig(window_days=(1, 7))
     built = build_features(fit_features(tables, config), tables, config)
     assert built.pairs == ("repeats",) and built.past is None
-    assert columns_of(built.pairs) == ("repeats:7d", "repeats:ever")
+    assert pair_columns(built.pairs) == ("repeats:7d", "repeats:ever")
     assert not list(draw_audience(built, 2, 5, 0).filter(like="pair_"))
 
 
@@ -230,7 +230,7 @@ def test_a_new_creative_is_scored_by_its_category_without_ids_or_times(tables, f
     """An audience row says for each category what the shopper had looked at; a new product of it has that value."""
     audience = draw_audience(features, 2, 200, 0)
     assert not {"shopper_id", "timestamp", "impression_id"} & set(audience)
-    names = columns_of(features.pairs)
+    names = pair_columns(features.pairs)
     new = features.creatives.head(4).assign(creative_id=["n0", "n1", "n2", "n3"], product_id=None)
     grid = np.repeat(np.arange(len(audience)), 4), np.tile(np.arange(4), len(audience))
     values = new_pairs(audience, new, *grid, names).values
@@ -255,4 +255,4 @@ def test_an_audience_row_has_the_value_that_its_own_impression_has(features):
 
 def test_training_sees_the_values_of_the_logged_pairs(features):
     pairs, _ = logged_pairs(features, TRAIN)
-    assert pairs.names == columns_of(BOTH) and pairs.values.shape == (len(pairs.row), 3) and pairs.values[:, 2].any()
+    assert pairs.names == pair_columns(BOTH) and pairs.values.shape == (len(pairs.row), 3) and pairs.values[:, 2].any()
