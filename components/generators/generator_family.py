@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from components.generators.families.networks import Conditions
-from components.generators.photos.photo_attributes import traits
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Recipe
 from components.settings.sections import GeneratorConfig
@@ -55,7 +54,7 @@ def conditions_of(photos: Photos) -> Conditions:
 
 def trait_columns(photos: Photos) -> dict[str, np.ndarray]:
     """The column of a batch that holds each photo's tone and build."""
-    return {"traits": traits(photos.pictures, photos.category, len(photos.categories))}
+    return {"traits": photos.traits}
 
 
 def falling_rate(config: GeneratorConfig) -> keras.optimizers.schedules.LearningRateSchedule:

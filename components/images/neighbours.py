@@ -18,14 +18,27 @@ def nearest(queries: np.ndarray, references: np.ndarray, count: int = 1) -> tupl
     distances = np.empty((len(queries), count), dtype=np.float64)
     for start in range(0, len(queries), BLOCK):
         block = np.asarray(queries[start : start + BLOCK], dtype=np.float32)
-        scores = squares - 2.0 * (block @ table.T)  # (block, n), the query's own square left out: it moves no rank
-        chosen = np.argpartition(scores, count - 1, axis=1)[:, :count]
+        scores = block @ table.T  # (block, n)
+        scores *= -2.0
+        scores += squares  # the query's own square is left out: it changes no rank
+        chosen = _smallest(scores, count)
         gaps = references[chosen].astype(np.float64) - queries[start : start + BLOCK, None].astype(np.float64)
         exact = np.sqrt(np.einsum("mkd,mkd->mk", gaps, gaps))
         order = np.lexsort((chosen, exact), axis=1)
         indices[start : start + BLOCK] = np.take_along_axis(chosen, order, axis=1)
         distances[start : start + BLOCK] = np.take_along_axis(exact, order, axis=1)
     return indices, distances
+
+
+def _smallest(scores: np.ndarray, count: int) -> np.ndarray:
+    """float [m, n] -> int64 [m, count]: columns of each row's `count` smallest; may overwrite `scores`."""
+    if count > 2:
+        return np.argpartition(scores, count - 1, axis=1)[:, :count]
+    first = scores.argmin(axis=1, keepdims=True)  # one pass, where a partition writes an index of the whole block
+    if count == 1:
+        return first
+    np.put_along_axis(scores, first, np.inf, axis=1)
+    return np.concatenate([first, scores.argmin(axis=1, keepdims=True)], axis=1)
 
 
 def first_duplicates(embeddings: np.ndarray, threshold: float) -> np.ndarray:

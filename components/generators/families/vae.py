@@ -29,7 +29,6 @@ from components.generators.generator_family import (
     falling_rate,
     trait_columns,
 )
-from components.generators.photos.photo_attributes import traits
 from components.generators.photos.training_photos import Photos
 from components.generators.training.recipe import Player, Recipe
 from components.generators.training.training_batches import Batches, Noise
@@ -134,7 +133,7 @@ def held_out_bound(networks, photos, seed: int = 0, limit: int = 10_000) -> Boun
     photos = photos.some(limit)
     count = len(photos.category)
     latent = networks["decoder"].input_shape[0][1]
-    columns = {"traits": traits(photos.pictures, photos.category, len(photos.categories))}
+    columns = {"traits": photos.traits}
     batches = Batches(photos, min(500, count), 1, (Noise("z", (latent,)), SPOKEN), seed, columns)
     pieces = []
     for step in range(count // batches.batch_size):

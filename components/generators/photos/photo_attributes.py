@@ -24,7 +24,11 @@ class Scales:
     @classmethod
     def fit(cls, pictures: np.ndarray, category: np.ndarray, categories: int) -> "Scales":
         """uint8 [n, h, w, c], int [n] -> what counts as dark, light, slim and wide within each category."""
-        tone, build = measure(pictures)
+        return cls.of_measures(*measure(pictures), category, categories)
+
+    @classmethod
+    def of_measures(cls, tone: np.ndarray, build: np.ndarray, category: np.ndarray, categories: int) -> "Scales":
+        """The scales of photos whose `measure` is known: tone, build float64 [n], category int [n]."""
         groups = [category == code for code in range(categories)]
         return cls(
             *(np.stack([np.quantile(values[group], (1 / 3, 2 / 3)) for group in groups]) for values in (tone, build))
@@ -32,17 +36,23 @@ class Scales:
 
     def codes(self, pictures: np.ndarray, category: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """uint8 [n, h, w, c], int [n] -> (tone, build), int64 [n] each: LOW, HIGH, or ANY for the middle third."""
-        measured = zip(measure(pictures), (self.tone[category], self.build[category]), strict=True)
-        tone, build = (
-            np.where(values <= bounds[:, 0], LOW, np.where(values >= bounds[:, 1], HIGH, ANY))
-            for values, bounds in measured
-        )
-        return tone, build
+        return self.codes_of_measures(*measure(pictures), category)
+
+    def codes_of_measures(
+        self, tone: np.ndarray, build: np.ndarray, category: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`codes` of photos whose `measure` is known: tone, build float64 [n], category int [n]."""
+        return _codes(tone, self.tone[category]), _codes(build, self.build[category])
 
 
-def traits(pictures: np.ndarray, category: np.ndarray, categories: int) -> np.ndarray:
-    """uint8 [n, h, w, c], int [n] -> int32 [n, 2]: tone and build of each, LOW, HIGH or BETWEEN."""
-    codes = np.stack(Scales.fit(pictures, category, categories).codes(pictures, category), axis=1)
+def _codes(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """float64 [n], float64 [n, 2] -> int64 [n]: LOW, HIGH or ANY."""
+    return np.where(values <= bounds[:, 0], LOW, np.where(values >= bounds[:, 1], HIGH, ANY))
+
+
+def traits(scales: Scales, tone: np.ndarray, build: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """Photos' `measure`, float64 [n] each, and category, int [n] -> int32 [n, 2]: LOW, HIGH or BETWEEN."""
+    codes = np.stack(scales.codes_of_measures(tone, build, category), axis=1)
     return np.where(codes == ANY, BETWEEN, codes).astype(np.int32)
 
 

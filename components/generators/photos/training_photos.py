@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from components.contract.origins import photos_of
 from components.features import Features
 from components.features.shoppers import image_segments
+from components.generators.photos.photo_attributes import Scales, measure, traits
 from components.images import decode_all, header
 from components.settings.errors import UserError
 
@@ -40,6 +42,20 @@ class Photos:
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every photo."""
         return tuple(int(side) for side in self.pictures.shape[1:])
+
+    @cached_property
+    def traits(self) -> np.ndarray:
+        """Tone and build of each photo, int32 [n, 2]: LOW, HIGH or BETWEEN."""
+        return traits(self.scales, *self._measured, self.category)
+
+    @cached_property
+    def scales(self) -> Scales:
+        """What counts as dark, light, slim and wide within each category."""
+        return Scales.of_measures(*self._measured, self.category, len(self.categories))
+
+    @cached_property
+    def _measured(self) -> tuple[np.ndarray, np.ndarray]:
+        return measure(self.pictures)
 
     @property
     def segments(self) -> int:

@@ -132,5 +132,4 @@ def teach(
 ) -> TextToImage:
     """A generator and photos that it was made for -> one that takes captions, which are learned in `steps` steps."""
     reader, _ = train_reader(photos.categories, seed, steps, encoder)
-    scales = Scales.fit(photos.pictures, photos.category, len(photos.categories))
-    return TextToImage(reader, generator, classifier, scales)
+    return TextToImage(reader, generator, classifier, photos.scales)
