@@ -185,7 +185,7 @@ class CreativesConfig(KindsSection):
     checkpoint_seconds: Seconds = 20.0
     duplicate_fraction: Annotated[float, Field(ge=0)] = 0.5  # of the median distance between nearest photos
     quality_photos: Count = 15_000  # training photos of the quality review's classifier
-    quality_samples: Count = 5_000  # images of each generator that are reviewed
+    quality_samples: Count = 3_000  # images of each generator that are reviewed
     parser_steps: Annotated[int, Field(ge=0)] = 400  # training steps of the caption parser; 0: no text to image
     max_attempts: Count = 32  # draws of an image until it shows what its caption says
     # the next two are relative: 0 is guessing, 1 is what real photos of the data set reach

@@ -173,7 +173,7 @@ def sampler(networks, photos: Photos, limit: int = 20_000) -> keras.Model:
 class VaeConfig(GeneratorConfig):
     """The section `creatives.vae`."""
 
-    steps: Count = 900
+    steps: Count = 450
     max_seconds: Seconds = 240.0
 
 

@@ -119,19 +119,19 @@ def train_epochs(
     import keras
 
     pairs = PairMap.fit(features, training.impressions, training.names)
-    learning, held_out = _split(training, len(click) - max(1, int(len(click) * HELD_OUT_SHARE)))
-    training_clicks = click[: len(learning.row)]
+    learning = len(click) - max(1, int(len(click) * HELD_OUT_SHARE))  # the pairs after these are held out
+    training_clicks, held_out = click[:learning], np.arange(learning, len(click))
     model = build_network(pairs, float(training_clicks.mean()), config, seed)
     draw_initial_weights(seed, model)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
-    inputs = _Inputs(_person_inputs(pairs, learning.impressions), _advert_inputs(pairs, learning.creatives), learning)
+    inputs = _Inputs(_person_inputs(pairs, training.impressions), _advert_inputs(pairs, training.creatives), training)
     rng = np.random.default_rng(seed)
     start = best = model.get_weights()
-    start_losses = best_losses = _held_out_losses(Network(pairs, model), held_out, click[len(training_clicks) :])
+    start_losses = best_losses = _losses(model, inputs, held_out, click[held_out])
     epochs_without_gain = 0
     for epoch in range(1, config.epochs + 1):
         train_loss = _one_pass(model, inputs, training_clicks, config.batch_size, rng)
-        losses = _held_out_losses(Network(pairs, model), held_out, click[len(training_clicks) :])
+        losses = _losses(model, inputs, held_out, click[held_out])
         better = losses.mean() < best_losses.mean()
         best, best_losses, epochs_without_gain = (
             (model.get_weights(), losses, 0) if better else (best, best_losses, epochs_without_gain + 1)
@@ -272,16 +272,13 @@ def _surely_better(losses: np.ndarray, start_losses: np.ndarray) -> bool:
     return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
 
 
-def _held_out_losses(network: Network, held_out: Pairs, click: np.ndarray) -> np.ndarray:
-    """Log loss of each held-out pair, float64 [n]."""
-    probability = 1.0 / (1.0 + np.exp(-network.logits(held_out)))
+def _losses(model, inputs: _Inputs, rows: np.ndarray, click: np.ndarray) -> np.ndarray:
+    """Log loss of the pairs `rows`, int64 [n], whose clicks are 0/1 [n]: float64 [n]."""
+    batches = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    logits = np.concatenate([np.asarray(model.predict_on_batch(inputs.batch(batch)))[:, 0] for batch in batches])
+    probability = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
     probability = np.clip(probability, 1e-9, 1 - 1e-9)
     return -np.where(click > 0, np.log(probability), np.log1p(-probability))
-
-
-def _split(pairs: Pairs, at: int) -> tuple[Pairs, Pairs]:
-    """The first `at` pairs and the rest."""
-    return pairs.subset(slice(None, at)), pairs.subset(slice(at, None))
 
 
 def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
