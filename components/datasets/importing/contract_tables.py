@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 
 from components.contract.schema import TABLES
+from components.datasets.importing.cell_expressions import SQL_TYPE
 from components.datasets.importing.contract_views import ContractTables
-from components.datasets.importing.conversion import SQL_TYPE, Converted
+from components.datasets.importing.conversion import Converted
 from components.datasets.importing.derived_tables import (
     check_creatives,
     complete_campaigns,
@@ -21,7 +22,9 @@ from components.datasets.importing.derived_tables import (
     take_held_creatives,
 )
 from components.datasets.importing.mapping import Mapping
-from components.datasets.importing.reading import ROW
+from components.datasets.importing.platform_reports import add_reports
+from components.datasets.importing.staging.reading import ROW
+from components.datasets.importing.views_and_clicks import join_marks
 from components.settings.errors import UserError
 
 MISSING = {  # an optional table or column -> what is off without it
@@ -40,15 +43,18 @@ def contract_tables(
     name, place = held.name, str(held / "mapping.yaml")
     tables = ContractTables(connection)
     for table in TABLES:
-        parts = [part for part in converted if part.role == table]
+        roles = (table, "views_and_clicks") if table == "impressions" else (table,)
+        parts = [part for part in converted if part.role in roles]
         if parts:
             _union(tables, table, parts)
+    join_marks(tables, converted)
     take_held_creatives(tables, held)
     if "impressions" in tables.present:
         fill_campaigns(tables, place)
         derive_creatives(tables)
         check_creatives(tables)
         fill_propensities(tables, mapping, place)
+    add_reports(tables, converted)
     for table in tables.present:
         _only_once(tables, table, [part for part in converted if part.role == table])
     complete_campaigns(tables, name)
@@ -67,18 +73,37 @@ def _union(tables: ContractTables, name: str, parts: Sequence[Converted]) -> Non
     shown += [f'"{column}"' for column in there if declared.column(column) is None and declared.is_open(column)]
     timed = declared.column("timestamp") is not None
     where = ' WHERE "timestamp" IS NOT NULL' if timed else ""
+    if name == "impressions" and any(part.role == "views_and_clicks" for part in parts):
+        where += " AND coalesce(kind, 'view') = 'view'"
     source = f"read_parquet([{files}], union_by_name = true, filename = true)"
     tables.replace(name, f"SELECT {', '.join(shown)}, filename AS _file, {ROW} FROM {source}{where}")
     if timed:
         gone = tables.connection.execute(f'SELECT count(*) FROM {source} WHERE "timestamp" IS NULL').fetchone()[0]
         if gone:
             tables.notes.append(f"{gone:,} rows of {name} have no time and are left out")
-    if "keep_probability" in there:
-        tables.notes.append(
-            "keep_probability is not kept: no stage uses a sampling share yet, so every figure is of the rows in the "
-            "file and not of all traffic; if clicked rows are kept more often than others, do not use the lift"
-        )
     tables.present.append(name)
+    if "keep_probability" in there:
+        _leave_out_sampling_share(tables, source)
+
+
+def _leave_out_sampling_share(tables: ContractTables, source: str) -> None:
+    """No stage uses a sampling share: figures are of the sampled rows, and where shares differ, there is no lift."""
+    low, high = tables.one(f"SELECT min(keep_probability), max(keep_probability) FROM {source}")
+    if low is None:
+        return
+    if low <= 0 or high > 1:
+        raise UserError(
+            f"impressions: keep_probability is from {low:g} to {high:g}; shares above 0, at most 1, are due"
+        )
+    note = "keep_probability is left out: no stage uses a sampling share, so all figures are of the rows in the file"
+    if low < high:
+        tables.replace(
+            "impressions", f"SELECT * REPLACE (CAST(NULL AS DOUBLE) AS propensity) FROM {tables.current('impressions')}"
+        )
+        note += (
+            f"; it differs between rows ({low:g} to {high:g}), so propensities are left out too: a lift would be wrong"
+        )
+    tables.notes.append(note)
 
 
 def _only_once(tables: ContractTables, name: str, parts: Sequence[Converted]) -> None:

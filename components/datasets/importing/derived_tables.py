@@ -7,10 +7,10 @@ from pathlib import Path
 
 from components.contract.schema import TABLES
 from components.datasets.importing import propensities
+from components.datasets.importing.cell_expressions import SQL_TYPE
 from components.datasets.importing.contract_views import ContractTables
-from components.datasets.importing.conversion import SQL_TYPE
 from components.datasets.importing.mapping import Mapping
-from components.datasets.importing.reading import ROW
+from components.datasets.importing.staging.reading import ROW
 from components.settings.errors import UserError
 
 

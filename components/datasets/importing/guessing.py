@@ -1,6 +1,5 @@
 """Staged files -> the mapping that their names and values suggest; what they leave open is `?` in it."""
 
-import fnmatch
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from components.contract.schema import TABLES, Column
+from components.contract.schema import TABLES
 from components.datasets.importing import propensities, value_formats
+from components.datasets.importing.cell_expressions import column_of
 from components.datasets.importing.column_names import (
     contract_word,
     guess_role,
@@ -18,8 +18,11 @@ from components.datasets.importing.column_names import (
     plain,
     words_of,
 )
+from components.datasets.importing.file_rules import merged_rules
 from components.datasets.importing.mapping import ColumnRule, FileRule, Mapping
-from components.datasets.importing.reading import ROW, StagedTable
+from components.datasets.importing.sql_text import sql_name, sql_text
+from components.datasets.importing.staging.reading import ROW, StagedTable
+from components.datasets.importing.staging.typed_files import ELEMENT
 from components.datasets.importing.value_formats import OPEN
 from components.settings.errors import UserError
 
@@ -55,33 +58,35 @@ def guess_mapping(staged: Sequence[StagedTable], zone: str | None, currency: str
     return Mapping(
         zone=zone or (OPEN if guess.naive else None),
         currency=currency or seen,
-        files=tuple(_merged(guess.files)),
+        files=tuple(merged_rules(guess.files)),
     )
 
 
 def values_of(table: StagedTable, column: str) -> list[str]:
     """Texts of a column that hold a value: those of the first rows, and some from all over the file."""
     step = max(table.rows // LOOK, 1)
-    name = column.replace('"', '""')
+    name = sql_name(column)
     rows = duckdb.execute(
-        f"SELECT \"{name}\" FROM read_parquet('{_escaped(table.parquet)}') "
-        f'WHERE "{name}" IS NOT NULL AND ({ROW} <= {LOOK} OR {ROW} % {step} = 0)'
+        f"SELECT {name} FROM read_parquet({sql_text(table.parquet)}) "
+        f"WHERE {name} IS NOT NULL AND ({ROW} <= {LOOK} OR {ROW} % {step} = 0) ORDER BY {ROW}"
     ).fetchall()
     return [value for (value,) in rows if isinstance(value, bytes) or value_formats.has_value(value)]
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileRule:
     role = guess_role(table.sheet if several_sheets and table.sheet else _stem(table.file), table.columns)
     pattern = DIGITS.sub("*", table.file.name) if DIGITS.search(_stem(table.file)) else table.file.name
     rule = FileRule(
-        file=re.sub(r"\*+", "*", pattern), sheet=table.sheet if several_sheets else None, table=role or OPEN
+        file=re.sub(r"\*+", "*", pattern),
+        sheet=table.sheet if several_sheets else None,
+        table=role or OPEN,
+        slate=table.slate,
     )
     if role is None:
         return rule.model_copy(update={"left_out": table.columns})
+    if role == "views_and_clicks" and not _tells_views_from_clicks(table):
+        role = "impressions"
+        rule = rule.model_copy(update={"table": role})
     names = match_columns(role, table.columns)
     columns = {target: _guess_column(role, target, source, table, guess) for target, source in names.items()}
     columns = {target: column for target, column in columns.items() if column is not None}
@@ -97,10 +102,17 @@ def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileR
         columns.setdefault(target, ColumnRule(value=value))
     if role in MADE and MADE[role] not in columns:
         columns[MADE[role]] = ColumnRule(made="row digest")
+    _name_slate(columns, table)
     if role in ("impressions", "views_and_clicks") and "shopper_id" not in columns:
         columns["shopper_id"] = ColumnRule(made="impression_id")
     left_out = tuple(column for column in table.columns if column not in taken)
     return rule.model_copy(update={"columns": columns, "left_out": left_out})
+
+
+def _tells_views_from_clicks(table: StagedTable) -> bool:
+    """Whether the column of kinds holds words for views or clicks."""
+    kinds = set(values_of(table, match_columns("views_and_clicks", table.columns)["kind"]))
+    return any(contract_word("views_and_clicks.kind", value) in ("view", "click") for value in kinds)
 
 
 def _stem(path: Path) -> str:
@@ -133,7 +145,7 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
             update={"words": {value: contract_word(words, value) or OPEN for value in sorted(set(values))}}
         )
     if target in FLAGS:
-        return _flag(rule, values, table, place)
+        return _flag(rule, values, table, place, asks=target != "conversion")
     if target == "propensity":
         return propensities.guess_form(rule, values, source)
     column = column_of(role, target)
@@ -142,7 +154,7 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
     if column.kind in ("number", "whole"):
         if target in MONEY:
             guess.currencies |= value_formats.currencies(values)
-        return _number(rule, values, place)
+        return _number(rule, values, place, whole=column.kind == "whole")
     if target.endswith("_id") or target == "campaign":
         fault = value_formats.id_fault(values)
         if fault:
@@ -152,18 +164,6 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
         mark = value_formats.decimal_mark(values)
         return rule.model_copy(update={"decimal": mark}) if mark in (".", ",") else rule
     return rule
-
-
-def column_of(role: str, target: str) -> Column:
-    """The contract's column that `target` of a kind of file is read as."""
-    kinds = {"day": "timestamp", "impressions": "number", "clicks": "number", "keep_probability": "number"}
-    if (role not in TABLES and target in kinds) or target == "keep_probability":
-        return Column(target, kinds[target], nullable=True)
-    home = role if role in TABLES else "creatives" if role == "report" else "impressions"
-    declared = TABLES[home].column(target)
-    if declared is None and target == "context_local_hour":
-        return Column(target, "number", nullable=True)
-    return declared or Column(target, nullable=True)
 
 
 def _time(rule: ColumnRule, values: Sequence[str], place: str, guess: Guess) -> ColumnRule:
@@ -176,23 +176,26 @@ def _time(rule: ColumnRule, values: Sequence[str], place: str, guess: Guess) -> 
     return rule.model_copy(update={"format": found.formats[0] if len(found.formats) == 1 else found.formats})
 
 
-def _number(rule: ColumnRule, values: Sequence[str], place: str) -> ColumnRule:
+def _number(rule: ColumnRule, values: Sequence[str], place: str, whole: bool) -> ColumnRule:
     mark = value_formats.decimal_mark(values)
     if mark is None:
         odd = next((value for value in values if value_formats.decimal_mark([value]) is None), None)
         held = "commas and points before fractions" if odd is None else repr(odd)
         raise UserError(f"{place}: numbers are due, and it holds {held}")
+    if mark == OPEN and whole:  # 1,234 is no fraction then
+        mark = "." if any("," in value for value in values) else ","
     return rule.model_copy(update={"decimal": mark})
 
 
-def _flag(rule: ColumnRule, values: Sequence[str], table: StagedTable, place: str) -> ColumnRule:
+def _flag(rule: ColumnRule, values: Sequence[str], table: StagedTable, place: str, asks: bool) -> ColumnRule:
+    """The words for yes and no. asks: whether empty cells are a question; a conversion may be not known yet."""
     found = value_formats.yes_no(values)
     if found is None:
         if value_formats.time_format(values[:1000], place):
             return rule.model_copy(update={"filled": True})
         shown = ", ".join(repr(value) for value in sorted(set(values))[:5])
         return rule.model_copy(update={"yes_words": (OPEN,), "no_words": tuple(shown.split(", "))})
-    empty = len(values) < min(table.rows, 2 * LOOK) and not found[1]
+    empty = asks and len(values) < min(table.rows, 2 * LOOK) and not found[1]
     update: dict = {"yes_words": found[0], "no_words": found[1]}
     return rule.model_copy(update={**update, "empty": OPEN} if empty else update)
 
@@ -217,6 +220,17 @@ def _add_clock(columns: dict[str, ColumnRule], table: StagedTable, guess: Guess)
             return
 
 
+def _name_slate(columns: dict[str, ColumnRule], table: StagedTable) -> None:
+    """The id of a row with several creatives is that of their request; each has its own, with its position."""
+    shown = columns.get("impression_id")
+    if ELEMENT not in table.columns or shown is None or shown.column is None:
+        return
+    values = values_of(table, shown.column)
+    if len(set(values)) < len(values):
+        columns["request_id"] = columns.get("request_id", shown)
+        columns["impression_id"] = ColumnRule(made="request_id and position")
+
+
 def _name_policies(guess: Guess, staged: Sequence[StagedTable]) -> None:
     """Where a file of impressions names no logging policy: the file's name where one of them is a policy's."""
     places = [at for at, rule in enumerate(guess.files) if rule.table in ("impressions", "views_and_clicks")]
@@ -233,79 +247,3 @@ def _name_policies(guess: Guess, staged: Sequence[StagedTable]) -> None:
 
 def _without_digits(stem: str) -> str:
     return re.sub(r"[-_.\s]+$|^[-_.\s]+", "", DIGITS.sub("-", stem))
-
-
-def _merged(files: Sequence[FileRule]) -> list[FileRule]:
-    """The rules without repeats: files of one pattern have one rule; files that need two keep their full names."""
-    result: list[FileRule] = []
-    for rule in files:
-        same = next(
-            (at for at, other in enumerate(result) if (other.file, other.sheet) == (rule.file, rule.sheet)), None
-        )
-        if same is None:
-            result.append(rule)
-        else:
-            joined = _joined(result[same], rule)
-            if joined is None:
-                raise UserError(
-                    f"{rule.file}: files of this name have different columns or are written differently; "
-                    "import them one by one"
-                )
-            result[same] = joined
-    return result
-
-
-def _joined(one: FileRule, other: FileRule) -> FileRule | None:
-    """One rule for both; None where they differ in more than words and what one of them leaves open."""
-    if one == other:
-        return one
-    if one.table != other.table or one.columns.keys() != other.columns.keys():
-        return None
-    columns = {}
-    for name, first in one.columns.items():
-        merged = _joined_column(first, other.columns[name])
-        if merged is None:
-            return None
-        columns[name] = merged
-    left_out = tuple(dict.fromkeys([*one.left_out, *other.left_out]))
-    return one.model_copy(update={"columns": columns, "left_out": left_out})
-
-
-def _joined_column(one: ColumnRule, other: ColumnRule) -> ColumnRule | None:
-    changes: dict[str, object] = {}
-    for name in type(one).model_fields:
-        first, second = getattr(one, name), getattr(other, name)
-        if first == second:
-            continue
-        if name in ("yes_words", "no_words"):
-            changes[name] = tuple(sorted({*(first or ()), *(second or ())}))
-        elif name == "words":
-            changes[name] = {**(first or {}), **(second or {})}
-        elif name == "format" and OPEN in (first, second):
-            changes[name] = second if first == OPEN else first
-        elif name == "format" and first is not None and second is not None:
-            texts = [(part,) if isinstance(part, str) else part for part in (first, second)]
-            changes[name] = tuple(dict.fromkeys([*texts[0], *texts[1]]))
-        elif name == "decimal" and {first, second} & {OPEN, "."}:
-            changes[name] = next(mark for mark in (",", ".", OPEN) if mark in (first, second))
-        elif name == "empty":
-            changes[name] = OPEN
-        else:
-            return None
-    return one.model_copy(update=changes)
-
-
-def rule_of(mapping: Mapping, table: StagedTable) -> tuple[int, FileRule] | None:
-    """The place and the rule of the mapping for a staged table, the closest of those that name its file; None: none."""
-    fitting = [
-        (number, rule)
-        for number, rule in enumerate(mapping.files)
-        if fnmatch.fnmatchcase(table.file.name, rule.file) and rule.sheet in (None, table.sheet)
-    ]
-    return max(fitting, key=lambda found: len(found[1].file.replace("*", "")), default=None)
-
-
-def rule_of_name(mapping: Mapping, name: str) -> FileRule | None:
-    """The closest rule for a file of this name; None where no pattern names it."""
-    fitting = [rule for rule in mapping.files if fnmatch.fnmatchcase(name, rule.file)]
-    return max(fitting, key=lambda rule: len(rule.file.replace("*", "")), default=None)

@@ -20,10 +20,12 @@ from components.datasets.importing import mapping as mappings
 from components.datasets.importing.contract_tables import contract_tables
 from components.datasets.importing.conversion import Converted, check_fits, convert
 from components.datasets.importing.day_partitions import Written, write_tables
-from components.datasets.importing.guessing import guess_mapping, rule_of, rule_of_name
+from components.datasets.importing.file_rules import rule_of, rule_of_name
+from components.datasets.importing.guessing import guess_mapping
 from components.datasets.importing.mapping import FileRule, Mapping, file_place, known_zone, read_mapping, write_mapping
 from components.datasets.importing.questions import questions
-from components.datasets.importing.reading import StagedTable, read_file
+from components.datasets.importing.staging.reading import StagedTable, read_file
+from components.datasets.importing.staging.slates import find_slate, unfold
 from components.datasets.importing.value_formats import OPEN
 from components.settings.errors import UserError
 
@@ -86,7 +88,14 @@ def _stage(files: Sequence[Path], scratch: Path, mapping: Mapping | None) -> lis
         rule = rule_of_name(mapping, Path(file).name) if mapping else None
         encoding, delimiter = (rule.encoding, rule.delimiter) if rule else (None, None)
         staged += read_file(Path(file), scratch, encoding, delimiter)
-    return staged
+    return [_unfolded(table, mapping) for table in staged]
+
+
+def _unfolded(table: StagedTable, mapping: Mapping | None) -> StagedTable:
+    """The table with a row for each creative, as its rule says; without a rule, where its rows hold several."""
+    known = rule_of(mapping, table) if mapping else None
+    slate = known[1].slate if known else find_slate(table)
+    return unfold(table, slate) if slate else table
 
 
 def _mapping(path: UPath, staged: Sequence[StagedTable], zone: str | None, currency: str | None) -> tuple[Mapping, str]:

@@ -42,7 +42,8 @@ class ColumnRule(_Record):
     column: Text | None = None
     clock: Text | None = None  # the file's column with the time of day, where `column` has the day alone
     value: str | int | float | bool | None = None  # for every row
-    made: Literal["row digest", "impression_id"] | None = None  # an id for rows that have none
+    # an id for rows that have none; the impression of a slate is called by its request and position
+    made: Literal["row digest", "impression_id", "request_id and position"] | None = None
     format: str | Words | None = None  # of times
     zone: str | None = None  # of times without one; null: that of the whole mapping
     decimal: Literal[".", ",", "?"] | None = None  # of numbers
@@ -74,6 +75,20 @@ def _word(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+class Slate(_Record):
+    """Several creatives on one row: lists in cells, or columns with numbers behind their names."""
+
+    separator: str | None = None  # between the elements of the cells of `columns`
+    columns: Words = ()
+    numbered: Words = ()  # the names without their numbers
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Slate":
+        if bool(self.separator and self.columns) == bool(self.numbered):
+            raise ValueError("either separator and columns, or numbered, is due")
+        return self
+
+
 class FileRule(_Record):
     """The files that a pattern names, and what their columns are."""
 
@@ -82,6 +97,7 @@ class FileRule(_Record):
     table: str | None  # a table of the contract, or another kind of file; `skip`: it is left out
     encoding: str | None = None  # null: it is found
     delimiter: str | None = None
+    slate: Slate | None = None
     columns: dict[str, ColumnRule] = {}
     left_out: Words = ()  # columns of the file that are not taken
 

@@ -62,7 +62,7 @@ def _form(numbers: np.ndarray, name: str, per_cent_sign: bool) -> str:
         return "inverse"
     if is_percent and high <= 100:
         return "percent"
-    if low < 1 and high <= 100 and not re.search("weight|score", name):
+    if not is_inverse and low < 1 and high <= 100 and not re.search("weight|score", name):
         return "percent"
     return OPEN
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from components.datasets.importing import value_formats
 from components.datasets.importing.column_names import roles
-from components.datasets.importing.guessing import rule_of, values_of
+from components.datasets.importing.file_rules import rule_of
+from components.datasets.importing.guessing import values_of
 from components.datasets.importing.mapping import FORMS, ColumnRule, Mapping
-from components.datasets.importing.reading import StagedTable
+from components.datasets.importing.staging.reading import StagedTable
 from components.datasets.importing.value_formats import OPEN
 
 

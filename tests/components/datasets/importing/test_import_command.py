@@ -134,7 +134,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(desk, monkeypatch):
     reading = import_command.read_file
 
     def growing(target, *arguments):
-        from components.datasets.importing import reading as module
+        from components.datasets.importing.staging import reading as module
 
         tables = module._tables
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.datasets.importing import value_formats
-from components.datasets.importing.conversion import expression
+from components.datasets.importing.cell_expressions import expression
 from components.datasets.importing.mapping import ColumnRule, Mapping
 from components.datasets.importing.value_formats import OPEN
 from components.settings.errors import UserError

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.datasets.importing.delimited_text import Cells, TextTable, find_table
+from components.datasets.importing.staging.delimited_text import Cells, TextTable, find_table
 from components.settings.errors import UserError, first_line
 
 EXACT = 10**15  # Excel keeps fifteen digits; what is larger it has rounded

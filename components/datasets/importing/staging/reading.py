@@ -17,9 +17,10 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.datasets.importing.delimited_text import Cells, Skipped, delimiter_of, read_delimited
-from components.datasets.importing.encodings import encoding_of
-from components.datasets.importing.typed_files import excel_tables, flat_records, parquet_batches, records_of
+from components.datasets.importing.mapping import Slate
+from components.datasets.importing.staging.delimited_text import Cells, Skipped, delimiter_of, read_delimited
+from components.datasets.importing.staging.encodings import encoding_of
+from components.datasets.importing.staging.typed_files import excel_tables, flat_records, parquet_batches, records_of
 from components.settings.errors import UserError, first_line
 
 ROW = "_row"
@@ -55,6 +56,7 @@ class StagedTable:
     rows: int
     digest: str
     notes: tuple[str, ...] = ()
+    slate: Slate | None = None  # how its rows held several creatives before they were unfolded
 
     @property
     def place(self) -> str:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.datasets.importing.reading import read_file
+from components.datasets.importing.staging.reading import read_file
 from components.settings.errors import UserError
 
 TABLE = [("商品", "preis"), ("鞋子, 红", "1"), ('say "hi"\nyou', "2"), ("Hüte", "3")]
