@@ -22,7 +22,7 @@ def measure(course, few, family: str, ways: tuple[str, ...], steps: int, seed: i
     from components.generators.build_training import start_training
     from components.generators.photos.preprocessing import augment
     from components.generators.quality.photo_manifold import Manifold
-    from components.generators.quality.quality_report import assess
+    from components.generators.quality.quality_report import assess_generator
     from components.generators.quality.quality_review import DIMENSIONS
     from components.images import PictureEncoder
     from components.settings.sections import CreativesConfig
@@ -33,7 +33,9 @@ def measure(course, few, family: str, ways: tuple[str, ...], steps: int, seed: i
     for _ in training.run():
         pass
     manifold = Manifold.fit(lessons.pictures, PictureEncoder.fit(lessons.pictures, DIMENSIONS))
-    quality = assess(training.generator(), few, course.test, course.classifier, manifold, course.samples, seed)
+    quality = assess_generator(
+        training.generator(), few, course.test, course.classifier, manifold, course.samples, seed
+    )
     taken = ("frechet", "coverage", "cas", "reverse_cas", "diversity", "memorised")
     figures = {name: quality.metrics()[name] for name in taken}
     row = {"augment": list(ways), "seed": seed, "cpu_seconds": round(training.summary().cpu_seconds), **figures}

@@ -37,7 +37,7 @@ class Cell:
 
 def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     """A run's artifacts -> all cells, the creatives that they name, and the impressions' features."""
-    from components.ads.copy_choice import Chooser, Context, combinations, wordings
+    from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
     from components.images import decode
     from components.interest import CalibratedModel
     from components.interest.segment_scores import draw_audience
@@ -46,7 +46,7 @@ def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     model, built = built_features(paths)
     segments = int(built.impressions["segment"].max()) + 1
     interest = CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
-    chooser = Chooser(interest, model, draw_audience(built, segments, AUDIENCE, seed=0))
+    chooser = CopyChooser(interest, model, draw_audience(built, segments, AUDIENCE, seed=0))
     sold = tables["products"].set_index("product_id")
     photos = tables["images"].set_index("image_id")["image"]
     asked = [Context(None, hour) for hour in HOURS] + [Context(name, None) for name in chooser.placements]
@@ -65,9 +65,9 @@ def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
         average = add(base, combinations(campaign, random).sample(AVERAGE, random_state=0))
         for segment in range(segments):
             who = picture, goods["category"], segment, campaign
-            unaware = add(base, pd.DataFrame([chooser.choose(*who, Context(None, None), random).words]))
+            unaware = add(base, pd.DataFrame([chooser.choose(*who, Context(None, None), random=random).words]))
             for at in asked:
-                choice = chooser.choose(*who, at, random)
+                choice = chooser.choose(*who, at, random=random)
                 names = (*add(base, pd.DataFrame([choice.words])), *unaware, *average)
                 claimed = choice.expected / choice.average - 1
                 cells.append(Cell(campaign["campaign"], segment, at.placement, at.hour, names, claimed))

@@ -137,7 +137,19 @@ def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, ro
 
     climbed, watching = (scene.score(model, base, segment) for model in (scene.climbed, scene.watching))
     code = scene.generator.categories.index(category)
-    steps = list(search(scene.generator, code, segment, climbed, watching, scene.bounds, rounds, 60, seed))
+    steps = list(
+        search(
+            scene.generator,
+            code,
+            segment,
+            climbed,
+            watching,
+            bounds=scene.bounds,
+            steps=rounds,
+            population=60,
+            seed=seed,
+        )
+    )
     found = personalise(iter(steps))
     average = scene.generator.sample(np.full(AVERAGE, code), np.full(AVERAGE, segment), seed)
     pictures = np.concatenate([average, np.stack([step.picture for step in steps])])

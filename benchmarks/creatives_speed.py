@@ -38,7 +38,7 @@ def training_rate(family: str, photos, precision: str, steps: int, batch: int | 
     clock, processor = time.perf_counter(), time.process_time()
     busy = on_device(lambda: list(records))
     seconds, cpu = time.perf_counter() - clock, time.process_time() - processor
-    seen = steps * batch * len(training.inner.recipe.turns)
+    seen = steps * batch * len(training.loop.recipe.updates)
     rates = {"photos_per_second": round(seen / seconds, 1), "photos_per_cpu_second": round(seen / cpu, 1)}
     rates |= device_rates(training, steps, seen, busy, precision)
     print(f"{family} {precision}: {rates}", flush=True)

@@ -55,13 +55,13 @@ def main() -> None:
     from components.generators.keras_generator import NetworkGenerator
     from components.generators.photos.photo_attributes import Scales
     from components.generators.quality.photo_classifier import train_classifier
-    from components.generators.text_to_image.caption_parser import train_reader
-    from components.generators.text_to_image.text_encoders import encoder
+    from components.generators.text_to_image.caption_parser import train_parser
+    from components.generators.text_to_image.text_encoders import text_encoder
     from components.generators.text_to_image.text_to_image import TextToImage
     from components.settings.sections import CreativesConfig
     from components.workflow.caching.local_folders import taken
 
-    words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", encoder)
+    words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", text_encoder)
     if arguments.generator:
         files = {path.name: path.read_bytes() for path in arguments.generator.iterdir()}
         generator = NetworkGenerator.from_files(files)
@@ -72,17 +72,17 @@ def main() -> None:
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
     drawing, judge = (train_classifier(photos.take(half), arguments.seed) for half in np.array_split(order, 2))
     count = len(photos.categories)
-    reader, held_out = train_reader(photos.categories, arguments.seed, encoder=words)
-    maker = TextToImage(reader, generator, drawing, Scales.fit(photos.pictures, photos.category, count))
+    parser, held_out = train_parser(photos.categories, arguments.seed, encoder=words)
+    maker = TextToImage(parser, generator, drawing, Scales.fit(photos.pictures, photos.category, count))
     scales = Scales.fit(test.pictures, test.category, count)
     captions = chosen(held_out, arguments.captions, arguments.seed)
     texts = [caption.text for caption in captions]
     unknown = np.full(len(texts), generator.segments)
-    granted = maker.draw(texts, unknown, arguments.seed, arguments.attempts)
+    result = maker.draw(texts, unknown, arguments.seed, arguments.attempts)
     once = maker.draw(texts, unknown, arguments.seed, 1)
-    shares = {name: float(part.mean()) for name, part in met(granted.pictures, captions, judge, scales).items()}
+    shares = {name: float(part.mean()) for name, part in met(result.pictures, captions, judge, scales).items()}
     english = np.array([text.isascii() for text in texts])
-    every = met(granted.pictures, captions, judge, scales)["all"]
+    every = met(result.pictures, captions, judge, scales)["all"]
     if arguments.grid:
         rows = [maker.draw([text] * 8, np.full(8, generator.segments), 7).pictures for text in GRID]
         save_rows(np.stack(rows), arguments.grid)
@@ -92,8 +92,8 @@ def main() -> None:
         "met_english": float(every[english].mean()),
         "met_chinese": float(every[~english].mean()),
         "met_without_redrawing": float(met(once.pictures, captions, judge, scales)["all"].mean()),
-        "mean_attempts": float(granted.attempts.mean()),
-        "given_up": float(1 - granted.met.mean()),
+        "mean_attempts": float(result.attempts.mean()),
+        "given_up": float(1 - result.accepted.mean()),
         "generator": str(arguments.generator) if arguments.generator else f"flow, {arguments.budget:.0f} CPU-seconds",
     }
     print(json.dumps(result, sort_keys=True))

@@ -28,7 +28,7 @@ def train(photos, steps: int, seed: int, earlier=None):
 
     config = generator_settings(CreativesConfig(), "flow").model_copy(update={"steps": steps, "max_seconds": 1e6})
     begun = time.process_time()
-    training = start_training("flow", photos, config, seed, None, earlier)
+    training = start_training("flow", photos, config, seed, earlier=earlier)
     losses = [record.losses["loss"] for record in training.run()]
     return training, (losses[0], float(np.mean(losses[-10:]))), time.process_time() - begun
 
@@ -45,7 +45,7 @@ def main() -> None:
     from components.generators import warm_start
     from components.generators.quality.distances import frechet
     from components.generators.quality.photo_classifier import train_classifier
-    from components.generators.quality.quality_report import draw
+    from components.generators.quality.quality_report import draw_samples
 
     photos, test = shelf()
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
@@ -55,7 +55,7 @@ def main() -> None:
 
     def measure(name: str, shown, steps: int, earlier=None):
         training, (first, last), seconds = train(shown, steps, arguments.seed, earlier)
-        made = draw(training.generator(), photos, SAMPLES, arguments.seed).pictures
+        made = draw_samples(training.generator(), photos, SAMPLES, arguments.seed).pictures
         distance = float(frechet(real, judge.features(made)))
         rows.append(
             {"start": name, "steps": steps, "cpu_seconds": seconds, "first": first, "last": last, "frechet": distance}

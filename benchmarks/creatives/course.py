@@ -20,25 +20,27 @@ class Course:
     def distance(self, generator, seed: int) -> dict[str, float]:
         """Frechet, KID and coverage of a few pictures: a point of the curve."""
         from components.generators.quality.distances import density_coverage, frechet, kernel_distance
-        from components.generators.quality.quality_report import draw
+        from components.generators.quality.quality_report import draw_samples
 
-        made = self.classifier.features(draw(generator, self.photos, CURVE_SAMPLES, seed).pictures)
+        made = self.classifier.features(draw_samples(generator, self.photos, CURVE_SAMPLES, seed).pictures)
         real = self.classifier.features(self.test.pictures)
         coverage = density_coverage(real[:CURVE_SAMPLES], made)[1]
         return {"frechet": frechet(real, made), "kid": kernel_distance(real, made), "coverage": coverage}
 
     def judge(self, generator, seed: int) -> dict[str, float]:
         """The whole quality report, CAS among it."""
-        from components.generators.quality.quality_report import assess
+        from components.generators.quality.quality_report import assess_generator
 
-        quality = assess(generator, self.photos, self.test, self.classifier, self.manifold, self.samples, seed)
+        quality = assess_generator(
+            generator, self.photos, self.test, self.classifier, self.manifold, self.samples, seed
+        )
         return quality.metrics()
 
-    def floor(self) -> dict[str, float]:
+    def real_photo_quality(self) -> dict[str, float]:
         """What real photos score."""
-        from components.generators.quality.quality_report import floor
+        from components.generators.quality.quality_report import real_photo_quality
 
-        return floor(self.photos, self.test, self.classifier, self.manifold).metrics()
+        return real_photo_quality(self.photos, self.test, self.classifier, self.manifold).metrics()
 
 
 def lay_out(samples: int, folder: Path) -> Course:

@@ -7,17 +7,17 @@ enters as one-hot channels of the critic's input and beside the painter's noise,
 import keras
 from keras import layers, ops
 
-from components.generators.generator_family import Bench
+from components.generators.generator_family import TrainingSetup
 from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import input_gradient
-from components.generators.training.recipe import Player, Recipe
+from components.generators.training.recipe import Recipe, TrainableGroup
 from components.generators.training.training_batches import Noise
 from components.settings.sections import GeneratorConfig
 
-LATENT, CRITIC_TURNS, PENALTY = 128, 3, 10.0
+LATENT, CRITIC_UPDATES, PENALTY = 128, 3, 10.0
 
 
-def bench(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+def setup(photos: Photos, config: GeneratorConfig, seed: int) -> TrainingSetup:
     """28x28 grey photos -> the example in training."""
     keras.utils.set_random_seed(seed)
     paint, judge = _painter(len(photos.categories)), _critic(len(photos.categories))
@@ -33,18 +33,18 @@ def bench(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
         norm = ops.sqrt(ops.sum(slopes**2, axis=(1, 2, 3)) + 1e-12)
         return gap + PENALTY * ops.mean((norm - 1.0) ** 2), {}
 
-    def painter_loss(batch):
+    def generator_loss(batch):
         made = paint([batch["z"], batch["category"], batch["segment"]], training=True)
         return -ops.mean(judge([made, batch["category"]], training=True)), {}
 
-    players = []
-    for name, network, loss in (("critic_loss", judge, critic_loss), ("painter_loss", paint, painter_loss)):
+    groups = []
+    for name, network, loss in (("critic_loss", judge, critic_loss), ("generator_loss", paint, generator_loss)):
         optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.9)
         optimizer.build(network.trainable_variables)
-        players.append(Player(name, tuple(network.trainable_variables), optimizer, loss))
+        groups.append(TrainableGroup(name, tuple(network.trainable_variables), optimizer, loss))
     noises = (Noise("z", (LATENT,)), Noise("between", (), uniform=True))
-    turns = (players[0],) * CRITIC_TURNS + (players[1],)
-    return Bench(Recipe({"painter": paint, "critic": judge}, turns, noises), {}, lambda: paint)
+    updates = (groups[0],) * CRITIC_UPDATES + (groups[1],)
+    return TrainingSetup(Recipe({"painter": paint, "critic": judge}, updates, noises), {}, lambda: paint)
 
 
 def _critic(categories: int) -> keras.Model:

@@ -3,16 +3,16 @@
 import keras
 from keras import layers, ops
 
-from components.generators.generator_family import Bench
+from components.generators.generator_family import TrainingSetup
 from components.generators.photos.training_photos import Photos
-from components.generators.training.recipe import Player, Recipe
+from components.generators.training.recipe import Recipe, TrainableGroup
 from components.generators.training.training_batches import Noise
 from components.settings.sections import GeneratorConfig
 
 LATENT = 16
 
 
-def bench(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
+def setup(photos: Photos, config: GeneratorConfig, seed: int) -> TrainingSetup:
     """28x28 grey photos -> the VAE in training."""
     keras.utils.set_random_seed(seed)
     categories = len(photos.categories)
@@ -32,9 +32,11 @@ def bench(photos: Photos, config: GeneratorConfig, seed: int) -> Bench:
         return ops.mean(entropy + divergence), {}
 
     recipe = Recipe(
-        {"encoder": encode, "decoder": decode}, (Player("loss", variables, optimizer, loss),), (Noise("z", (LATENT,)),)
+        {"encoder": encode, "decoder": decode},
+        (TrainableGroup("loss", variables, optimizer, loss),),
+        (Noise("z", (LATENT,)),),
     )
-    return Bench(recipe, {}, lambda: decode)
+    return TrainingSetup(recipe, {}, lambda: decode)
 
 
 def _encoder(categories: int) -> keras.Model:

@@ -26,11 +26,11 @@ def contenders(precision: str) -> dict[str, Contender]:
 
     ours = {"precision": precision}
     return {
-        "flow": Contender(FAMILIES["flow"].bench, _settings(512, 128, 1.5e-3, width=768, **ours)),
-        "wgan": Contender(FAMILIES["wgan"].bench, _settings(128, 32, 3e-4, **ours)),
-        "vae": Contender(FAMILIES["vae"].bench, _settings(128, 32, 1e-3, **ours)),
-        "keras-wgan-gp": Contender(keras_wgan.bench, _settings(512, 128, 2e-4)),
-        "plain-vae": Contender(plain_vae.bench, _settings(128, 16, 1e-3)),
+        "flow": Contender(FAMILIES["flow"].setup, _settings(512, 128, 1.5e-3, width=768, **ours)),
+        "wgan": Contender(FAMILIES["wgan"].setup, _settings(128, 32, 3e-4, **ours)),
+        "vae": Contender(FAMILIES["vae"].setup, _settings(128, 32, 1e-3, **ours)),
+        "keras-wgan-gp": Contender(keras_wgan.setup, _settings(512, 128, 2e-4)),
+        "plain-vae": Contender(plain_vae.setup, _settings(128, 16, 1e-3)),
     }
 
 
@@ -59,7 +59,7 @@ def _train(name: str, contender: Contender, photos, budget: float, seed: int) ->
 
     steps = _affordable(contender, photos, budget, seed)
     begun = time.process_time()
-    bench, training = _set_up(contender, photos, steps, seed)
+    setup, training = _set_up(contender, photos, steps, seed)
     spent, marks, records = time.process_time() - begun, list(MARKS), training.run()
     while spent < budget:
         begun = time.process_time()
@@ -69,8 +69,8 @@ def _train(name: str, contender: Contender, photos, budget: float, seed: int) ->
             break
         if marks and spent >= marks[0] * budget:
             marks.pop(0)
-            yield spent, NetworkGenerator(name, bench.sampler(), photos.categories, photos.segments)
-    yield spent, NetworkGenerator(name, bench.sampler(), photos.categories, photos.segments)
+            yield spent, NetworkGenerator(name, setup.sampler(), photos.categories, photos.segments)
+    yield spent, NetworkGenerator(name, setup.sampler(), photos.categories, photos.segments)
 
 
 def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
@@ -92,7 +92,7 @@ def _set_up(contender: Contender, photos, steps: int, seed: int):
 
     config = contender.settings.model_copy(update={"steps": steps})
     with precision(config.precision):
-        bench = contender.start(photos, config, seed)
-    turns = len(bench.recipe.turns)
-    batches = Batches(photos, config.batch_size, turns, bench.recipe.noises, seed, dict(bench.columns))
-    return bench, Training("race", bench.recipe, batches, steps, config.max_seconds)
+        setup = contender.start(photos, config, seed)
+    updates = len(setup.recipe.updates)
+    batches = Batches(photos, config.batch_size, updates, setup.recipe.noises, seed, dict(setup.columns))
+    return setup, Training("race", setup.recipe, batches, steps, config.max_seconds)

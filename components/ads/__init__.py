@@ -1,1 +1,1 @@
-"""Images, texts and layouts -> ads: chosen, drawn, admitted and kept in a pool per campaign."""
+"""Ads: choice of texts, layouts, rendering, admission rules, and a pool of new creatives per campaign."""

@@ -1,4 +1,4 @@
-"""The sizes that ads are drawn in, by their names in `ads.sizes`. A line adds one; its shape decides its layouts."""
+"""The sizes of ads by their names in `ads.sizes`. One line adds a size; its aspect determines its layouts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from components.settings.errors import UserError
 
 Aspect = Literal["wide", "near square", "tall"]
-WIDE, TALL = 2.0, 0.6  # width over height, from which and up to which an ad is laid out in a row and in a column
+WIDE, TALL = 2.0, 0.6  # width over height: from WIDE on an ad is laid out in a row, up to TALL in a column
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class AdSize:
 
     @property
     def name(self) -> str:
-        """Such as `300x250`."""
+        """The name, such as `300x250`."""
         return f"{self.width}x{self.height}"
 
     @property
     def aspect(self) -> Aspect:
-        """The class of shapes whose layouts serve this size."""
+        """The aspect, which determines the layouts."""
         ratio = self.width / self.height
         return "wide" if ratio >= WIDE else "tall" if ratio <= TALL else "near square"
 
@@ -44,7 +44,7 @@ AD_SIZES = {
 
 
 def ad_sizes(names: tuple[str, ...]) -> tuple[AdSize, ...]:
-    """Names in `ads.sizes` -> sizes; UserError for one that is not known."""
+    """The sizes with these names; UserError lists the known ones for an unknown name."""
     for name in names:
         if name not in AD_SIZES:
             raise UserError(f"ads.sizes: no ad size is called {name!r}; there are {', '.join(AD_SIZES)}")

@@ -1,7 +1,7 @@
-"""Which candidate ads may be shown: rules that see picture, texts, campaign and category, and give a reason or none.
+"""Admission rules for new ads, on image, texts, campaign and category; a rule gives a reason to refuse an ad, or none.
 
-A rule that sees texts alone is also asked about the texts that people wrote (`admitted_texts`), so that new ads, the
-words that `adloom generate` chooses from, and the pool all draw from what it admits.
+Rules on texts only are also applied to the texts that people wrote (`admitted_texts`), so that the pool and
+`adloom generate` use only admitted texts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,14 @@ from components.ads.banned_words import banned_word
 from components.ads.text_fitting import undrawable
 from components.generators.quality.photo_manifold import Manifold
 
-TEXTS = ("headline", "call_to_action")
-ABOUT = ("campaign", "locale", "category")
+TEXT_COLUMNS = ("headline", "call_to_action")
+CONTEXT_COLUMNS = ("campaign", "locale", "category")
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Candidate ads, a row each. words: columns TEXTS and ABOUT [n], null where there is none; pictures: uint8
-    [n, h, w, c], empty [0] where texts alone are asked about."""
+    """n candidate ads. words: columns TEXT_COLUMNS and CONTEXT_COLUMNS [n], null for a missing one; pictures: uint8
+    [n, h, w, c], empty [0] if only rules on texts are applied."""
 
     words: pd.DataFrame
     pictures: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
@@ -37,8 +37,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Standards:
-    """What rules measure by. manifold: real photos, None where texts alone are asked about; duplicate_fraction: of the
-    gap between photos, nearer than which pictures repeat each other; banned_words: by market, as in the settings."""
+    """The parameters of the rules. manifold: of real photos, None if only rules on texts are applied;
+    duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market."""
 
     manifold: Manifold | None = None
     duplicate_fraction: float = 0.0
@@ -47,24 +47,24 @@ class Standards:
 
 @dataclass(frozen=True)
 class AdmissionRule:
-    """reasons: candidates, standards -> object [n], each a reason why that ad may not be shown, or empty.
+    """A rule. reasons: (candidates, standards) -> object [n], the reason to refuse each ad, or "".
 
-    compares: the rule compares candidates with each other, so it is asked last, about those that all others admit.
+    compares: the rule compares candidates with each other, so it is applied last, to those that all others admit.
     """
 
     name: str
-    sees: Literal["texts", "pictures"]
+    reads: Literal["texts", "pictures"]
     reasons: Callable[[Candidates, Standards], np.ndarray]
     compares: bool = False
 
 
-def admit(candidates: Candidates, standards: Standards, sees: Sequence[str] = ("texts", "pictures")) -> np.ndarray:
-    """Object [n]: empty for an ad that may be shown, else the reason of the first rule that refuses it.
+def admit(candidates: Candidates, standards: Standards, reads: Sequence[str] = ("texts", "pictures")) -> np.ndarray:
+    """Object [n]: "" for an admitted ad, else the reason of the first rule that refuses it.
 
-    sees: the kinds of rules that are asked.
+    reads: the kinds of rules that are applied.
     """
     reasons = np.full(len(candidates), "", dtype=object)
-    for rule in sorted((rule for rule in ADMISSION_RULES if rule.sees in sees), key=lambda rule: rule.compares):
+    for rule in sorted((rule for rule in ADMISSION_RULES if rule.reads in reads), key=lambda rule: rule.compares):
         standing = np.flatnonzero(reasons == "")
         if rule.compares and len(standing):
             reasons[standing] = rule.reasons(candidates.only(standing), standards)
@@ -78,10 +78,10 @@ def _where(refused: np.ndarray, reason: str) -> np.ndarray:
 
 
 def _first(words: pd.DataFrame, reason_of: Callable[..., str | None]) -> np.ndarray:
-    """The first reason that `reason_of` gives for one of an ad's texts in its locale."""
+    """Object [n]: the first reason of `reason_of` for one of an ad's texts in its locale, or ""."""
     known: dict[tuple, str] = {}
     reasons = np.full(len(words), "", dtype=object)
-    for row, (locale, *texts) in enumerate(words[["locale", *TEXTS]].itertuples(index=False)):
+    for row, (locale, *texts) in enumerate(words[["locale", *TEXT_COLUMNS]].itertuples(index=False)):
         for text in (text for text in texts if isinstance(text, str)):
             if (text, locale) not in known:
                 known[text, locale] = reason_of(text, locale) or ""
@@ -104,16 +104,16 @@ def _copies(candidates: Candidates, standards: Standards) -> np.ndarray:
 
 
 def _no_photo(candidates: Candidates, standards: Standards) -> np.ndarray:
-    return _where(standards.manifold.excess(candidates.pictures) > 0, "looks like no product photo")
+    return _where(standards.manifold.excess(candidates.pictures) > 0, "does not look like a product photo")
 
 
 def _repeats(candidates: Candidates, standards: Standards) -> np.ndarray:
-    """Earlier pictures win over later duplicates."""
-    repeated = standards.manifold.repeats(candidates.pictures, standards.duplicate_fraction)
-    return _where(repeated, "repeats another made picture")
+    """Refuse near-duplicates of earlier candidates."""
+    repeated = standards.manifold.near_duplicates(candidates.pictures, standards.duplicate_fraction)
+    return _where(repeated, "is a near-duplicate of another generated image")
 
 
-# In the order in which they are asked; a line adds one.
+# In the order in which they are applied; one line adds a rule.
 ADMISSION_RULES: tuple[AdmissionRule, ...] = (
     AdmissionRule("drawable", "texts", _undrawable),
     AdmissionRule("banned words", "texts", _banned),

@@ -1,37 +1,37 @@
-"""Texts that people wrote, but for those that no new ad may bear: what every choice of words is made from."""
+"""The texts that people wrote, without those that the admission rules refuse for new ads."""
 
 from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
 
-from components.ads.admission import TEXTS, Candidates, Standards, admit
+from components.ads.admission import TEXT_COLUMNS, Candidates, Standards, admit
 
 
 def admitted_texts(
     tables: Mapping[str, pd.DataFrame], standards: Standards
 ) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
-    """Tables whose creatives have null for each text that a rule refuses in its campaign, and remarks on those texts:
-    one on each, and how many each reason refused."""
+    """Tables with null for each text of creatives that a rule refuses in its campaign, and remarks on these texts: one
+    on each, and the number of texts by reason."""
     creatives, remarks, counts = tables["creatives"], [], Counter()
     about = describe(creatives, tables)
-    for name in TEXTS:
-        others = dict.fromkeys((text for text in TEXTS if text != name), None)
-        reasons = admit(Candidates(about.assign(**others)), standards, sees=("texts",))
+    for name in TEXT_COLUMNS:
+        others = dict.fromkeys((text for text in TEXT_COLUMNS if text != name), None)
+        reasons = admit(Candidates(about.assign(**others)), standards, reads=("texts",))
         refused = reasons != ""
         texts = pd.DataFrame({"text": creatives[name], "reason": reasons})[refused].drop_duplicates()
-        remarks += [f"{name} {text!r} stands in no new ad: {reason}" for text, reason in texts.itertuples(index=False)]
+        remarks += [f"{name} {text!r} is in no new ad: {reason}" for text, reason in texts.itertuples(index=False)]
         counts.update(texts["reason"])
         creatives = creatives.assign(**{name: creatives[name].mask(refused)})
     if counts:
-        of_each = ", ".join(f"{reason} ({count})" for reason, count in sorted(counts.items()))
-        remarks.append(f"pool: texts of people not admitted: {of_each}")
+        by_reason = ", ".join(f"{reason} ({count})" for reason, count in sorted(counts.items()))
+        remarks.append(f"pool: texts of people not admitted: {by_reason}")
     return {**tables, "creatives": creatives}, tuple(remarks)
 
 
 def describe(creatives: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Columns TEXTS, campaign, locale of the campaign and category of the product [n] of creatives, rows as theirs."""
+    """TEXT_COLUMNS, campaign, its locale and the product's category of each row of creatives [n]."""
     locales = tables["campaigns"].set_index("campaign")["locale"]
     products = tables.get("products")
     category = None if products is None else creatives["product_id"].map(products.set_index("product_id")["category"])
-    return creatives[["campaign", *TEXTS]].assign(locale=creatives["campaign"].map(locales), category=category)
+    return creatives[["campaign", *TEXT_COLUMNS]].assign(locale=creatives["campaign"].map(locales), category=category)

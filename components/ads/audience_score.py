@@ -1,4 +1,4 @@
-"""The model of interest as the pool's judge: what each segment's shoppers would make of a new creative."""
+"""Score new creatives for the pool by the interest model, over each segment's shoppers."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from components.interest.segment_scores import segment_scores
 def audience_score(
     interest: CalibratedModel, model: FeatureModel, audience: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> Score:
-    """Mean P(click) of new creatives over each segment's rows of `audience`."""
+    """Function from new creatives and images to mean P(click) over each segment's rows of `audience`."""
 
     def score(creatives: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
         rows = creative_features(model, creatives, tables.get("products"), images)

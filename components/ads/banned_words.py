@@ -1,7 +1,7 @@
-"""Words that a market bans -> whether a text has one, whatever its case, accents and widths.
+"""Find words in a text that a market bans, regardless of case, accents and character widths.
 
-Where a script writes no spaces (Chinese, Japanese, Thai and the like), a word is found anywhere; elsewhere as a whole
-word only, so that `ass` is not found in `class`.
+In scripts without spaces (Chinese, Japanese, Thai and others) a word matches anywhere, in others only as a whole word,
+so that `ass` does not match in `class`.
 """
 
 import unicodedata
@@ -14,9 +14,9 @@ SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar
 
 
 def banned_word(text: str, locale: str | None, banned: Mapping[str, Sequence[str]]) -> str | None:
-    """The reason that a text may not be shown where `locale` is spoken, naming the first word; None where it may.
+    """Why a text may not be shown in `locale`, with the first banned word; None if it may.
 
-    banned: market -> words; the market `en` is every locale that is `en` or begins with `en-`.
+    banned: market -> words; the market `en` is the locale `en` and all that begin with `en-`.
     """
     for market, words in banned.items():
         if _is_of(locale, market):
@@ -27,14 +27,14 @@ def banned_word(text: str, locale: str | None, banned: Mapping[str, Sequence[str
 
 
 def _is_of(locale: str | None, market: str) -> bool:
-    spoken, asked = (str(name).lower().replace("_", "-") for name in (locale, market))
-    return spoken == asked or spoken.startswith(f"{asked}-")
+    locale, market = (str(name).lower().replace("_", "-") for name in (locale, market))
+    return locale == market or locale.startswith(f"{market}-")
 
 
 @lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
-    """Case folded, without marks on Latin, Greek and Cyrillic letters, in the plain width, without joiners; no space
-    beside what is written without."""
+    """The text case-folded, without accents on Latin, Greek and Cyrillic letters, in standard width, without joiners
+    and without spaces between characters of scripts without spaces."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     bare = regex.sub(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])\p{M}+", "", folded)
     shown = unicodedata.normalize("NFC", regex.sub(r"\p{Cf}", "", bare))
@@ -44,7 +44,7 @@ def _plain(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _pattern(word: str) -> regex.Pattern:
     plain = _plain(word)
-    # a letter of a script without spaces ends a word of another: `iphone` is a word in 买iPhone吧
+    # letters of a script without spaces end words of other scripts: `iphone` is a word in 买iPhone吧
     letter = rf"(?:(?!{SPACELESS})[\p{{L}}\p{{M}}\p{{N}}_])"
     before = "" if regex.match(SPACELESS, plain[:1]) else rf"(?<!{letter})"
     after = "" if regex.match(SPACELESS, plain[-1:]) else rf"(?!{letter})"

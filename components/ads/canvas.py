@@ -1,4 +1,4 @@
-"""What layouts draw an ad with: pictures, filled shapes and fitted texts, and a record of where each of them is."""
+"""The canvas on which layouts draw an ad: images, filled shapes and fitted texts, with a record of their places."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,8 +10,8 @@ from components.ads.ad_sizes import AdSize
 from components.ads.palettes import Colour, Palette
 from components.ads.text_fitting import Lettering, fit_text
 
-SCALE = 3  # drawn three times as large and averaged down: smooth edges
-SMALLEST_TYPE = 9  # pixels of the ad; what does not fit at that size is cut and ends with an ellipsis
+SCALE = 3  # ads are drawn three times as large and averaged down, for smooth edges
+SMALLEST_TYPE = 9  # pixels of the ad; text that does not fit at that size is cut and ends with an ellipsis
 
 Pixels = tuple[int, int, int, int]  # left, top, right, bottom on the canvas, right and bottom excluded
 
@@ -28,7 +28,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something drawn: where, in pixels of the canvas; of a text also its lettering and where its lines begin."""
+    """A drawn object: its area in pixels of the canvas; for a text also its lettering and the top of its lines."""
 
     kind: Literal["picture", "shape", "text"]
     area: Pixels
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Canvas:
-    """The ad being drawn, `SCALE` times its size; marks: what was drawn so far, in that order."""
+    """The ad being drawn, SCALE times its size; marks: the objects drawn so far, in order."""
 
     image: Image.Image
     draw: ImageDraw.ImageDraw
@@ -48,27 +48,27 @@ class Canvas:
 
     @classmethod
     def blank(cls, size: AdSize, palette: Palette, picture: np.ndarray) -> "Canvas":
-        """A canvas in the palette's paper; picture: uint8 [h, w, 1 or 3], shown where a layout says."""
+        """A canvas in the palette's paper colour; picture: uint8 [h, w, 1 or 3], placed by the layout."""
         image = Image.new("RGB", (size.width * SCALE, size.height * SCALE), palette.paper)
         return cls(image, ImageDraw.Draw(image), palette, picture)
 
     def pixels(self, box: Box) -> Pixels:
-        """A box in pixels of the canvas."""
+        """The box in pixels of the canvas."""
         wide, high = self.image.size
         return (box.left * wide // 1000, box.top * high // 1000, box.right * wide // 1000, box.bottom * high // 1000)
 
     def unit(self, thousandths: int) -> int:
-        """Thousandths of the shorter side in pixels of the canvas, at least 1: type, margins and radii are of it."""
+        """Thousandths of the shorter side in pixels of the canvas, at least 1; the unit of type, margins and radii."""
         return max(1, min(self.image.size) * thousandths // 1000)
 
     def fill(self, box: Box, colour: Colour, radius: int = 0) -> None:
-        """A rectangle, its corners rounded by `radius` units."""
+        """Draw a filled rectangle with corners rounded by `radius` units."""
         left, top, right, bottom = self.pixels(box)
         self.marks.append(Mark("shape", (left, top, right, bottom)))
         self.draw.rounded_rectangle((left, top, right - 1, bottom - 1), self.unit(radius) if radius else 0, colour)
 
     def show(self, box: Box, radius: int = 0, margin: int = 40) -> None:
-        """The picture in its two tones on a panel, as large as the box allows."""
+        """Draw the image in two tones on a panel, as large as the box allows."""
         left, top, right, bottom = self.pixels(box)
         toned, ground = tone(self.picture, self.palette)
         self.fill(box, ground, radius)
@@ -81,11 +81,14 @@ class Canvas:
         self.marks.append(Mark("picture", (across, down, across + wide, down + high)))
         self.image.paste(enlarged, (across, down))
 
-    def write(self, box: Box, text: str, colour: Colour, largest: int, lines: int = 3, centred: bool = False) -> None:
-        """Text in the box, centred from top to bottom; what is read from the right begins at the right."""
+    def write(
+        self, box: Box, text: str, colour: Colour, largest: int, *, lines: int = 3, centred: bool = False
+    ) -> None:
+        """Draw text in the box, centred vertically; right-to-left text begins at the right."""
         left, top, right, bottom = self.pixels(box)
         smallest = max(SMALLEST_TYPE * SCALE, self.unit(44))
-        set_text = fit_text(text, right - left, bottom - top, max(self.unit(largest), smallest), smallest, lines)
+        sizes = max(self.unit(largest), smallest), smallest
+        set_text = fit_text(text, right - left, bottom - top, *sizes, most_lines=lines)
         start = top + max(0, (bottom - top - set_text.height) // 2)
         if set_text.lines:
             self.marks.append(Mark("text", (left, top, right, bottom), set_text, start))
@@ -95,21 +98,21 @@ class Canvas:
             self._letter((across, start + row * set_text.line_height), line, set_text, colour)
 
     def button(self, box: Box, text: str, radius: int = 28, largest: int = 60, inset: int = 15) -> None:
-        """The call to action on its own colour, `inset` thousandths of the width from its sides."""
+        """Draw the call to action on a button, `inset` thousandths of the width from its sides."""
         if text.strip():
             self.fill(box, self.palette.action, radius)
             inner = Box(box.left + inset, box.top + 8, box.right - inset, box.bottom - 8)
             self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)
 
     def disc(self, box: Box, inner: Box, text: str, largest: int = 64) -> None:
-        """The call to action within `inner`, on an ellipse that fills `box`."""
+        """Draw the call to action within `inner`, on an ellipse that fills `box`."""
         if text.strip():
             self.marks.append(Mark("shape", self.pixels(box)))
             self.draw.ellipse(self.pixels(box), self.palette.action)
             self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)
 
     def tag(self, box: Box, inner: Box, text: str, largest: int = 64) -> None:
-        """The call to action within `inner`, on a price tag that points to the left and fills `box`."""
+        """Draw the call to action within `inner`, on a price tag that points to the left and fills `box`."""
         if not text.strip():
             return
         left, top, right, bottom = self.pixels(box)
@@ -122,15 +125,15 @@ class Canvas:
         self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)
 
     def _letter(self, place: tuple[float, float], line: str, lettering: Lettering, colour: Colour) -> None:
-        # the font's own top bearing is larger than its descent; a tenth of its size up looks centred
+        # the font's top bearing is larger than its descent, so text is moved up by a tenth of its size
         above = place[1] - lettering.size * 0.1
         lettering.draw(self.draw, (place[0], above), line, colour, stroke=0.4 * SCALE / 3)
 
 
 def tone(picture: np.ndarray, palette: Palette) -> tuple[Image.Image, Colour]:
-    """uint8 [h, w, c] -> (the picture in the palette's two tones, its ground's colour); colours stay as they are.
+    """A grey image uint8 [h, w, c] in the palette's two tones, and its background's colour; colours are not changed.
 
-    A picture on black fades into the panel, one on white into the light tone, so that no frame shows.
+    A black background becomes the panel's colour and a white one the light tone, so that no frame is visible.
     """
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     if picture.shape[2] == 3:

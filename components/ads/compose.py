@@ -1,4 +1,4 @@
-"""Picture, headline and call to action -> an ad, in one of five templates. Two equal calls give equal pixels."""
+"""Compose an ad of image, headline and call to action in one of five templates; equal arguments give equal pixels."""
 
 import numpy as np
 from PIL import Image
@@ -15,12 +15,13 @@ def compose(
     call_to_action: str | None,
     palette: str | None,
     template: str | None,
+    *,
     size: AdSize = MEDIUM_RECTANGLE,
     brand_color: str | None = None,
 ) -> np.ndarray:
-    """uint8 [h, w, 1 or 3] and texts -> the ad, uint8 [height, width, 3].
+    """The ad uint8 [height, width, 3] with the image uint8 [h, w, 1 or 3] and these texts.
 
-    Unknown templates and palettes are drawn as `plain` and `mono`; a missing text leaves its place empty.
+    Unknown templates and palettes are drawn as `plain` and `mono`; the place of a missing text stays empty.
     """
     canvas = Canvas.blank(size, palette_of(palette, brand_color), picture)
     lay_out(canvas, template, headline, call_to_action, size)
@@ -30,6 +31,6 @@ def compose(
 def lay_out(
     canvas: Canvas, template: str | None, headline: str | None, call_to_action: str | None, size: AdSize
 ) -> None:
-    """Draw a template on a canvas of this size; its marks then say where everything is."""
+    """Draw a template on a canvas of this size; the canvas records the places in its marks."""
     layouts = LAYOUTS[size.aspect]
     layouts.get(template or "", layouts[DEFAULT])(canvas, headline or "", call_to_action or "")

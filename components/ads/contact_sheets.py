@@ -1,4 +1,4 @@
-"""Generators and pools -> pictures for people: a board of samples per generator, and each creative as an ad."""
+"""Images for people: contact sheets of generators' samples, of captions and of ads, and each creative as an ad."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -13,20 +13,20 @@ from components.ads.pool import Pool
 from components.ads.text_fitting import fit_text, spelled
 from components.contract.origins import PEOPLE
 from components.generators.generator_protocol import Generator
-from components.generators.text_to_image.caption_parser import Wish
+from components.generators.text_to_image.caption_parser import ParsedCaption
 from components.generators.text_to_image.captions import examples
 from components.generators.text_to_image.text_to_image import MAX_ATTEMPTS, TextToImage
 from components.images import decode
 from components.settings.file_names import file_name
 
-COLUMNS = 12  # samples of each category on a board
+COLUMNS = 12  # samples of each category on a sheet
 ZOOM = 2
-ADS, ADS_ACROSS, GAP = 12, 3, 8  # on the board of ads; the gap in pixels
-MARGIN = 110  # pixels for the labels
+ADS, ADS_ACROSS, GAP = 12, 3, 8  # on the sheet of ads; the gap in pixels
+MARGIN = 110  # pixels, for the labels
 
 
-def board(generator: Generator, seed: int = 0) -> bytes:
-    """PNG: a row of samples per category, segments in turn from left to right."""
+def sample_sheet(generator: Generator, seed: int = 0) -> bytes:
+    """A PNG with a row of samples per category, for segments in turn from left to right."""
     rows = len(generator.categories)
     category = np.repeat(np.arange(rows), COLUMNS)
     segment = np.tile(np.arange(COLUMNS) % max(generator.segments, 1), rows)
@@ -34,17 +34,22 @@ def board(generator: Generator, seed: int = 0) -> bytes:
     return _sheet(made, generator.categories)
 
 
-def caption_board(maker: TextToImage, seed: int = 0, attempts: int = MAX_ATTEMPTS) -> bytes:
-    """PNG: a row of pictures per example caption, English and Chinese in turn, redrawn as for any caption."""
+def caption_sheet(maker: TextToImage, seed: int = 0, attempts: int = MAX_ATTEMPTS) -> bytes:
+    """A PNG with a row of images per example caption, English and Chinese in turn, sampled as for any caption."""
     captions = examples(maker.generator.categories)
-    # taken as they are meant: a reader that was hardly taught must not stop a run
-    wishes = [Wish(each.category, each.tone, each.build, 1.0) for each in captions for _ in range(COLUMNS)]
-    segment = np.full(len(wishes), maker.generator.segments)
-    return _sheet(maker.grant(wishes, segment, seed, attempts).pictures, [each.text for each in captions])
+    # not parsed, since a parser after a short training must not stop a run
+    parsed_captions = [
+        ParsedCaption(caption.category, caption.tone, caption.build, 1.0)
+        for caption in captions
+        for _ in range(COLUMNS)
+    ]
+    segment = np.full(len(parsed_captions), maker.generator.segments)
+    result = maker.sample_until_accepted(parsed_captions, segment, seed, attempts)
+    return _sheet(result.pictures, [caption.text for caption in captions])
 
 
 def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
-    """uint8 [rows * COLUMNS, h, w, c] and a label per row -> PNG."""
+    """A PNG of images uint8 [rows * COLUMNS, h, w, c], with a label per row."""
     rows, (_, high, wide, channels) = len(labels), made.shape
     sheet = made.reshape(rows, COLUMNS, high, wide, channels).swapaxes(1, 2)
     sheet = sheet.reshape(rows * high, COLUMNS * wide, channels).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
@@ -63,7 +68,7 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
 def ads(
     pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)
 ) -> dict[AdSize, dict[str, bytes]]:
-    """Of each size: file name (see `ad_names`) -> the creative as an ad of that size in its campaign's colour."""
+    """By size: file name (see `ad_names`) -> PNG of the creative as an ad of that size, in its campaign's colour."""
     pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
     wording = texts_of(pool.creatives, campaigns)
     rows = list(zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True))
@@ -78,7 +83,7 @@ def _ad_name(creative_id: str, size: AdSize) -> str:
 
 
 def ad_names(pool: Pool, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)) -> dict[str, dict[str, str]]:
-    """File name -> creative_id and size of each of `ads`: a file's name does not lead back to the id by itself."""
+    """File name -> creative_id and size of each of `ads`, since the id cannot be computed from the file name."""
     return {
         _ad_name(name, size): {"creative_id": name, "size": size.name}
         for size in sizes
@@ -86,8 +91,8 @@ def ad_names(pool: Pool, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)) -> dict[
     }
 
 
-def ads_board(made: Mapping[str, bytes]) -> bytes:
-    """PNG: some of the ads of one size side by side, taken evenly from all of them, so that each campaign shows."""
+def ads_sheet(made: Mapping[str, bytes]) -> bytes:
+    """A PNG with some of the ads of one size, taken evenly from all, so that each campaign is shown."""
     names = sorted(made)
     shown = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, ADS).astype(int))]
     ads = [np.asarray(Image.open(BytesIO(made[name])).convert("RGB")) for name in shown]
@@ -101,7 +106,7 @@ def ads_board(made: Mapping[str, bytes]) -> bytes:
 
 
 def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:
-    """What stands around each creative's picture: headline, call_to_action, palette, template, brand_color."""
+    """The headline, call_to_action, palette, template and brand_color of each creative."""
     colours = campaigns.set_index("campaign")["brand_color"]
     names = ("headline", "call_to_action", "palette", "template")
     return [
@@ -111,13 +116,14 @@ def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str,
 
 
 def known_texts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, str | None]]:
-    """Each pair of headline and call to action that people wrote for a campaign, once, with what stood around it."""
+    """The distinct pairs of headline and call to action that people wrote for a campaign, with template and colours."""
     people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
     return texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
 
 
 def ad_png(
     picture: np.ndarray,
+    *,
     headline: str | None,
     call_to_action: str | None,
     palette: str | None,
@@ -125,8 +131,9 @@ def ad_png(
     brand_color: str | None,
     size: AdSize = MEDIUM_RECTANGLE,
 ) -> bytes:
-    """uint8 [h, w, c] and its texts -> the ad of that size as PNG."""
-    return picture_png(compose(picture, headline, call_to_action, palette, template, size, brand_color))
+    """The PNG of the ad with the image uint8 [h, w, c] and these texts."""
+    ad = compose(picture, headline, call_to_action, palette, template, size=size, brand_color=brand_color)
+    return picture_png(ad)
 
 
 def _text(value: object) -> str | None:
@@ -134,7 +141,7 @@ def _text(value: object) -> str | None:
 
 
 def picture_png(picture: np.ndarray) -> bytes:
-    """Compressed, unlike stored pictures: these are for eyes and downloads."""
+    """The compressed PNG of an image uint8 [h, w, c], for people (stored images are not compressed)."""
     return _png(Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture))
 
 

@@ -1,8 +1,8 @@
-"""A picture, its segment and a context -> the headline, call to action, template and palette that should earn most.
+"""Choose the headline, call to action, template and palette with the best score for an image, segment and context.
 
-What is compared are combinations of what people wrote for one campaign, as in the pool; what judges them is the model
-of interest, over a sample of the segment's impressions. That sample is moved into the context: the same shoppers with
-the same pasts, as if each were there. (Those logged there are other shoppers, and often too few to judge by.)
+The candidates are combinations of texts that people wrote for the campaign, as in the pool. The interest model scores
+them on a sample of the segment's impressions, with placement and hour replaced by the context's: the same shoppers with
+the same histories. (The impressions logged in the context are of other shoppers, and often too few.)
 """
 
 import math
@@ -19,14 +19,14 @@ from components.images import encode_png
 from components.interest import CalibratedModel
 from components.interest.segment_scores import AUDIENCE_SEGMENT
 
-MOST = 2_000  # combinations compared; of a campaign that has more, as many are drawn
-ROUNDING = 1e-6  # relative: models compute in float32
-NEW = "new"  # the id of what is being made: no model knows it
+MAX_COMBINATIONS = 2_000  # compared; if a campaign has more, a random sample of this size
+ROUNDING = 1e-6  # relative error of scores, since models compute in float32
+NEW_ID = "new"  # id of a new creative, unknown to every model
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where and when a creative will be shown: a placement that the log knows, an hour 0..23; None: any."""
+    """Where and when a creative will be shown: a placement in the log, an hour 0..23; None: any."""
 
     placement: str | None
     hour: int | None
@@ -34,8 +34,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen words, and mean P(click) in the context, in (0, 1): with them (`expected`), on average over all that
-    were compared (`average`), and with those that would be chosen if no context were known (`unaware`)."""
+    """The chosen texts, and mean P(click) in the context, in (0, 1): with them (`expected`), averaged over all compared
+    texts (`average`), and with the texts that would be chosen without a context (`unaware`)."""
 
     words: Mapping[str, str | None]
     expected: float
@@ -44,8 +44,8 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Chooser:
-    """A model of interest, the feature model that it was trained with, and an audience as `draw_audience` draws it."""
+class CopyChooser:
+    """An interest model, the feature model that it was trained with, and an audience of `draw_audience`."""
 
     interest: CalibratedModel
     features: FeatureModel
@@ -53,7 +53,7 @@ class Chooser:
 
     @property
     def placements(self) -> tuple[str, ...]:
-        """The placements that the log knows, the most frequent first; empty where it logs none."""
+        """The placements in the log, the most frequent first; empty if it has none."""
         return self.features.context.placement.levels
 
     def choose(
@@ -63,33 +63,36 @@ class Chooser:
         segment: int,
         campaign: Mapping,
         context: Context,
+        *,
         random: np.random.Generator,
     ) -> Choice:
-        """uint8 [h, w, c] of a category, and a campaign of `wordings` -> the words to put around it.
+        """The texts for an image uint8 [h, w, c] of a category, in a campaign of `wordings`.
 
-        Where the model sees no difference (in calls to action, say), one of the best is drawn.
+        Of combinations with equal scores, one is drawn at random.
         """
-        asked = combinations(campaign, random)
-        rows = made_features(self.features, asked, campaign, category, picture[None])
-        own = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
-        moved = self.features.context.in_context(own, context.placement, context.hour)
-        there, anywhere = (self.interest.predict(shoppers, rows).mean(axis=0) for shoppers in (moved, own))
-        best = random.choice(_best(there))
-        unaware = float(there[_best(anywhere)].mean())
-        return Choice(texts(asked.iloc[best]), float(there[best]), float(there.mean()), unaware)
+        candidates = combinations(campaign, random)
+        rows = made_features(self.features, candidates, campaign, category, picture[None])
+        shoppers = self.audience[self.audience[AUDIENCE_SEGMENT] == segment]
+        in_context = self.features.context.in_context(shoppers, context.placement, context.hour)
+        scores, scores_anywhere = (
+            self.interest.predict(impressions, rows).mean(axis=0) for impressions in (in_context, shoppers)
+        )
+        best = random.choice(_best(scores))
+        unaware = float(scores[_best(scores_anywhere)].mean())
+        return Choice(texts(candidates.iloc[best]), float(scores[best]), float(scores.mean()), unaware)
 
 
 def made_features(
     features: FeatureModel, words: pd.DataFrame, campaign: Mapping, category: str, pictures: np.ndarray
 ) -> pd.DataFrame:
-    """Columns COPY_COLUMNS [n] of a campaign, and uint8 [1 or n, h, w, c] of one category -> creative features [n]."""
-    names = [f"{NEW}-{number}" for number in range(len(pictures))]
+    """Features [n] of creatives with texts `words` (COPY_COLUMNS) [n] and images uint8 [1 or n, h, w, c]."""
+    names = [f"{NEW_ID}-{number}" for number in range(len(pictures))]
     images = pd.DataFrame({"image_id": names, "image": [encode_png(picture) for picture in pictures]})
-    goods = pd.DataFrame({"product_id": [NEW], "category": [category]})
-    goods = goods.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
-    ids = {"creative_id": NEW, "campaign": campaign["campaign"], "product_id": NEW, "origin": NEW}
+    products = pd.DataFrame({"product_id": [NEW_ID], "category": [category]})
+    products = products.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
+    ids = {"creative_id": NEW_ID, "campaign": campaign["campaign"], "product_id": NEW_ID, "origin": NEW_ID}
     shown = names * len(words) if len(names) == 1 else names
-    return creative_features(features, words.assign(**ids, image_id=shown), goods, images)
+    return creative_features(features, words.assign(**ids, image_id=shown), products, images)
 
 
 def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:
@@ -100,29 +103,29 @@ def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:
         {
             "campaign": name,
             "brand_color": None if pd.isna(colours[name]) else colours[name],
-            **{word: sorted(own[word].dropna().unique().tolist()) for word in COPY_COLUMNS},
+            **{column: sorted(creatives[column].dropna().unique().tolist()) for column in COPY_COLUMNS},
         }
-        for name, own in people.groupby("campaign", sort=True)
+        for name, creatives in people.groupby("campaign", sort=True)
     ]
 
 
 def combinations(campaign: Mapping[str, Sequence[str]], random: np.random.Generator) -> pd.DataFrame:
-    """COPY_COLUMNS with a row per combination of a campaign's texts, at most MOST; null in a column without a text."""
-    texts = [campaign[word] or [None] for word in COPY_COLUMNS]
-    count = math.prod(len(each) for each in texts)
+    """COPY_COLUMNS, a row per combination of a campaign's texts, at most MAX_COMBINATIONS; null without a text."""
+    texts = [campaign[column] or [None] for column in COPY_COLUMNS]
+    count = math.prod(map(len, texts))
     taken = np.arange(count)
-    if count > MOST:
-        taken = np.sort(random.choice(count, MOST, replace=False))
-    places = np.unravel_index(taken, [len(each) for each in texts])
+    if count > MAX_COMBINATIONS:
+        taken = np.sort(random.choice(count, MAX_COMBINATIONS, replace=False))
+    places = np.unravel_index(taken, [len(choices) for choices in texts])
     columns = zip(COPY_COLUMNS, texts, places, strict=True)
-    return pd.DataFrame({word: pd.array(each, dtype="str").take(place) for word, each, place in columns})
+    return pd.DataFrame({column: pd.array(choices, dtype="str").take(place) for column, choices, place in columns})
 
 
 def texts(row: pd.Series) -> dict[str, str | None]:
-    """One row of `combinations` -> its texts by name, None where there is none."""
+    """The texts of one row of `combinations` by column; None for null."""
     return {name: None if pd.isna(text) else text for name, text in row.items()}
 
 
 def _best(scores: np.ndarray) -> np.ndarray:
-    """float64 [n] -> the places of the highest, and of those that differ from it by rounding alone."""
+    """The positions of the highest of scores float64 [n], and of those equal to it up to rounding."""
     return np.flatnonzero(scores >= scores.max() * (1 - ROUNDING))

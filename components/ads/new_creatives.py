@@ -1,4 +1,4 @@
-"""Photos, texts and the interest model -> new creatives: generators trained and judged, and a pool of ads."""
+"""Make new creatives: train and review generators, and fill a pool of ads by the interest model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,26 +10,30 @@ from components.ads.ad_sizes import AdSize, ad_sizes
 from components.ads.admission import Standards
 from components.ads.admitted_texts import admitted_texts
 from components.ads.audience_score import audience_score
-from components.ads.contact_sheets import ad_names, ads, ads_board, board, caption_board, known_texts
+from components.ads.contact_sheets import ad_names, ads, ads_sheet, caption_sheet, known_texts, sample_sheet
 from components.ads.copy_choice import wordings
 from components.ads.pool import Pool, fill_pool
 from components.features import FeatureModel, Features
 from components.generators.generator_protocol import Generator
 from components.generators.photos.preprocessing import augment, denoise
 from components.generators.photos.training_photos import NoNewPictures, Photos, training_photos
-from components.generators.quality.photo_manifold import FILE as BOUNDS
+from components.generators.quality.photo_manifold import BOUNDS_FILE
 from components.generators.quality.quality_review import Review, review
-from components.generators.text_to_image.text_encoders import Encoder
-from components.generators.text_to_image.text_to_image import WORDS, TextToImage, literacy, teach
+from components.generators.text_to_image.text_encoders import TextEncoder
+from components.generators.text_to_image.text_to_image import (
+    CAPTIONS_FOLDER,
+    TextToImage,
+    parsing_report,
+    train_text_to_image,
+)
 from components.interest import CalibratedModel
 from components.interest.segment_scores import draw_audience
 from components.settings.sections import CreativesStageConfig
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What new creatives are made from: validated tables, the fitted feature model, its features, and the interest
-    model with the digest of its package."""
+class CreativesInputs:
+    """Validated tables, the feature model, its features, and the interest model with its package's digest."""
 
     tables: Mapping[str, pd.DataFrame]
     model: FeatureModel
@@ -39,20 +43,20 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Training:
-    """How generators are had. adopt: photos -> pretrained ones, by name. train: photos -> trained ones, by name; each
-    has `generator`, `files()`, `to_dict()`, `start` and `summary`. words: the encoder of captions."""
+class GeneratorSources:
+    """Where generators come from. adopt: photos -> pretrained ones by name. train: photos -> trained ones by name, with
+    `generator`, `files()`, `to_dict()`, `start` and `summary`. text_encoder: of captions."""
 
     adopt: Callable[[Photos], Mapping[str, Generator]]
     train: Callable[[Photos], Mapping[str, Any]]
-    words: Encoder
+    text_encoder: TextEncoder
 
 
 @dataclass
 class NewCreatives:
-    """What the stage writes: files, tables and JSON documents by relative name, and the record of it all.
+    """The outputs of the stage: files, tables and JSON documents by relative name, and a record.
 
-    seconds: of each training, for the page alone: a rerun does not repeat them.
+    seconds: of each training, only for the page, since they differ in a rerun.
     """
 
     record: dict[str, Any]
@@ -66,16 +70,16 @@ class NewCreatives:
         self.files |= {f"{folder}/{name}": content for name, content in contents.items()}
 
 
-def make_creatives(sources: Sources, training: Training, config: CreativesStageConfig) -> NewCreatives:
-    """Train and judge the generators, teach the best one captions, and fill the pool with what passes.
+def make_creatives(sources: CreativesInputs, training: GeneratorSources, config: CreativesStageConfig) -> NewCreatives:
+    """Train and review the generators, add captions to the best one, and fill the pool with those that pass.
 
-    Where there is nothing to learn from, or no generator passes, the record says so and there is no pool.
+    If there are too few photos, or no generator passes, the record says so and there is no pool.
     """
     sizes = ad_sizes(config.ads.sizes)
     try:
         photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
     except NoNewPictures as why:
-        remarks = [f"no new pictures were made: {why}"]
+        remarks = [f"no new images were made: {why}"]
         return NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": remarks})
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     adopted = training.adopt(photos)
@@ -88,14 +92,19 @@ def make_creatives(sources: Sources, training: Training, config: CreativesStageC
         made.add_files(f"model/{name}", (trained | adopted)[name].files())
     audience = draw_audience(sources.features, photos.segments, config.audience, config.seed)
     _describe_model(made, judged, audience, _about(sources, texts, judged, config))
-    made.add_files("boards", {f"{name}.png": board(generator) for name, generator in generators.items()})
+    made.add_files("boards", {f"{name}.png": sample_sheet(generator) for name, generator in generators.items()})
     if config.parser_steps:
-        reader = teach(
-            generators[judged.leading()], photos, judged.classifier, config.seed, config.parser_steps, training.words
+        text_to_image = train_text_to_image(
+            generators[judged.leading()],
+            photos,
+            judged.classifier,
+            config.seed,
+            steps=config.parser_steps,
+            encoder=training.text_encoder,
         )
-        _add_captions(made, reader, config.max_attempts)
-        remarks = (*remarks, literacy(reader, config.seed))
-    pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config)
+        _add_captions(made, text_to_image, config.max_attempts)
+        remarks = (*remarks, parsing_report(text_to_image, config.seed))
+    pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config=config)
     if pool is not None and len(pool.creatives):
         _add_pool(made, pool, sources.tables["campaigns"], sizes)
     starts = [run.start for run in trained.values() if run.start]
@@ -109,9 +118,9 @@ def make_creatives(sources: Sources, training: Training, config: CreativesStageC
 
 
 def _about(
-    sources: Sources, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesStageConfig
+    sources: CreativesInputs, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesStageConfig
 ) -> dict[str, Any]:
-    """What `adloom generate` has to know of the generators: about.json."""
+    """The content of about.json, which `adloom generate` reads."""
     return {
         "best": judged.leading(),
         "texts": known_texts(texts),
@@ -125,32 +134,33 @@ def _about(
 def _describe_model(made: NewCreatives, judged: Review, audience: pd.DataFrame, about: Mapping[str, Any]) -> None:
     made.documents["model/about.json"] = about
     made.tables["model/audience.parquet"] = audience
-    made.add_files("model", {BOUNDS: judged.manifold.bounds.to_bytes()})
+    made.add_files("model", {BOUNDS_FILE: judged.manifold.bounds.to_bytes()})
 
 
-def _add_captions(made: NewCreatives, reader: TextToImage, attempts: int) -> None:
-    made.add_files(f"model/{WORDS}", reader.words())
-    made.add_files("boards", {"captions.png": caption_board(reader, attempts=attempts)})
+def _add_captions(made: NewCreatives, text_to_image: TextToImage, attempts: int) -> None:
+    made.add_files(f"model/{CAPTIONS_FOLDER}", text_to_image.caption_files())
+    made.add_files("boards", {"captions.png": caption_sheet(text_to_image, attempts=attempts)})
 
 
 def _filled_pool(
-    sources: Sources,
+    sources: CreativesInputs,
     texts: Mapping[str, pd.DataFrame],
     generators: Mapping[str, Generator],
     judged: Review,
     audience: pd.DataFrame,
+    *,
     config: CreativesStageConfig,
 ) -> tuple[Pool | None, tuple[str, ...]]:
-    """The pool of the generators that passed; None and the reason where there is none."""
+    """The pool of the generators that passed, and no remarks; without a pool None and the reason."""
     if not judged.passing():
-        return None, ("no new pictures were made: no generator passed the gate",)
+        return None, ("no new images were made: no generator passed the gate",)
     score = audience_score(sources.interest, sources.model, audience, sources.tables)
     standards = Standards(judged.manifold, config.duplicate_fraction, config.ads.banned_words)
     passing = [generators[name] for name in judged.passing()]
     try:
         pool = fill_pool(texts, passing, standards, score, config.pool_per_campaign, seed=config.seed)
     except NoNewPictures as why:
-        return None, (f"no new pictures were made: {why}",)
+        return None, (f"no new images were made: {why}",)
     return pool, ()
 
 
@@ -158,5 +168,5 @@ def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame, sizes: Se
     made.tables |= {f"pool/{name}.parquet": getattr(pool, name) for name in ("creatives", "images", "ranking")}
     for size, drawn in ads(pool, campaigns, sizes).items():
         made.add_files("pool/ads", drawn)
-        made.add_files("boards", {f"ads-{size.name}.png": ads_board(drawn)})
+        made.add_files("boards", {f"ads-{size.name}.png": ads_sheet(drawn)})
     made.documents["pool/ads.json"] = ad_names(pool, sizes)

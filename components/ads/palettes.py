@@ -8,7 +8,8 @@ Colour = tuple[int, int, int]  # red, green, blue, 0-255
 
 @dataclass(frozen=True)
 class Palette:
-    """paper behind text, ink on it; panel behind the picture, light its brightest tone; action and the text on it."""
+    """paper: behind text; ink: of text; panel: behind the image; light: the image's brightest tone; action: of the
+    button; on_action: of its text."""
 
     paper: Colour
     ink: Colour
@@ -28,9 +29,9 @@ PALETTES = {
 
 
 def palette_of(name: str | None, brand_color: str | None = None) -> Palette:
-    """The palette called `name` (mono where there is none such), its button in the brand's colour where one is given.
+    """The palette called `name` (mono for an unknown name), with a button in the brand's colour if there is one.
 
-    brand_color: `#rrggbb`; the button's text then turns black or white, whichever contrasts more.
+    brand_color: `#rrggbb`; the button's text is then black or white, whichever has more contrast.
     """
     chosen = PALETTES.get(name or "", PALETTES["mono"])
     if not brand_color or not re.fullmatch(r"#[0-9a-fA-F]{6}", brand_color):

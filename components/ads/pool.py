@@ -1,4 +1,4 @@
-"""Fill each campaign's pool with new creatives: draw many, admit the sound ones, keep what segments may like."""
+"""Fill each campaign's pool with new creatives: draw many, admit some, and choose those with the best scores."""
 
 import json
 from collections import Counter
@@ -19,8 +19,8 @@ from components.generators.photos.training_photos import NoNewPictures
 from components.images import encode_png
 from components.settings.errors import UserError
 
-DRAWS_PER_PLACE = 6  # pictures drawn for each place in the pool
-KNOWN = "stands in the catalogue already"
+DRAWS_PER_PLACE = 6  # images drawn for each place in the pool
+IN_CATALOGUE = "is in the catalogue already"
 
 # creatives [n], images [n] -> expected click-through, float64 [n, segments]
 Score = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
@@ -31,7 +31,7 @@ class Pool:
     """New creatives of all campaigns.
 
     creatives, images: rows with exactly the contract's columns; ranking: creative_id, campaign, segment, score, rank
-    (1 is best within campaign and segment); drawn: pictures drawn; refused: reason -> candidates not admitted.
+    (1 is best within campaign and segment); drawn: number of images; refused: reason -> number of refused candidates.
     """
 
     creatives: pd.DataFrame
@@ -41,10 +41,10 @@ class Pool:
     refused: Mapping[str, int]
 
     def remarks(self) -> tuple[str, ...]:
-        """What became of the pictures drawn, in words."""
-        told = ", ".join(f"{reason} ({count})" for reason, count in self.refused.items())
+        """A sentence on how many of the drawn images were refused, and why."""
+        refused = ", ".join(f"{reason} ({count})" for reason, count in self.refused.items())
         empty = "" if len(self.creatives) else "; the pool stays empty"
-        return (f"pool: of {self.drawn} pictures drawn, not admitted: {told or 'none'}{empty}",)
+        return (f"pool: of {self.drawn} images drawn, not admitted: {refused or 'none'}{empty}",)
 
 
 def fill_pool(
@@ -57,12 +57,12 @@ def fill_pool(
     seed: int,
     active_from: pd.Timestamp | None = None,
 ) -> Pool:
-    """Tables `campaigns`, `creatives` (and `products`, where there are any) and generators -> the pool.
+    """The pool for the tables `campaigns`, `creatives` and optionally `products`.
 
-    Pictures are drawn for the categories and products that a campaign advertises already and for each segment in turn,
-    by the generators in turn; texts, templates and palettes are combinations of those that people wrote for it. A
-    campaign whose products fall in no category that the generators know gets none. What ADMISSION_RULES refuse by these
-    standards is counted and left out. `active_from` null: always active. NoNewPictures where no campaign gets any.
+    Images are drawn for the categories and products that a campaign advertises, for each segment and by each generator
+    in turn; texts, templates and palettes are combinations of those that people used in the campaign. A campaign whose
+    products have no category of the generators gets no creatives. Candidates that ADMISSION_RULES refuse by `standards`
+    are counted and left out. active_from: null: always active. NoNewPictures if no campaign gets any creative.
     """
     drawn = [
         _draw(row, tables, generators, per_campaign * DRAWS_PER_PLACE, (seed, place))
@@ -75,17 +75,17 @@ def fill_pool(
     locales = tables["campaigns"].set_index("campaign")["locale"]
     words = proposals.assign(locale=proposals["campaign"].map(locales))
     reasons = admit(Candidates(words, pictures), standards)
-    reasons[proposals["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = KNOWN
+    reasons[proposals["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = IN_CATALOGUE
     sound = np.flatnonzero(reasons == "")
     proposals, pictures = proposals.iloc[sound].reset_index(drop=True), pictures[sound]
     creatives = _contract_rows("creatives", proposals.assign(active_from=active_from))
     images = _image_rows(proposals, pictures)
     scores = _checked(score(creatives, images), len(creatives), generators[0].segments)
-    kept = _choose(proposals, scores, per_campaign)
+    chosen = _choose(proposals, scores, per_campaign)
     return Pool(
-        creatives=creatives.iloc[kept].reset_index(drop=True),
-        images=images.iloc[kept].reset_index(drop=True),
-        ranking=_rank(proposals.iloc[kept], scores[kept]),
+        creatives=creatives.iloc[chosen].reset_index(drop=True),
+        images=images.iloc[chosen].reset_index(drop=True),
+        ranking=_rank(proposals.iloc[chosen], scores[chosen]),
         drawn=len(reasons),
         refused=dict(sorted(Counter(reasons[reasons != ""]).items())),
     )
@@ -93,23 +93,24 @@ def fill_pool(
 
 def _draw(campaign, tables, generators, count: int, seed: tuple[int, int]) -> tuple[pd.DataFrame, np.ndarray]:
     """Proposals for one campaign: rows (contract's creatives, plus category and segment), uint8 [n, h, w, c]."""
-    own = tables["creatives"][tables["creatives"]["campaign"] == campaign.campaign]
-    own = own[own["origin"] == PEOPLE]
-    goods = _goods(own, tables.get("products"), generators[0].categories)
+    creatives = tables["creatives"]
+    by_people = creatives[(creatives["campaign"] == campaign.campaign) & (creatives["origin"] == PEOPLE)]
+    advertised = _advertised(by_people, tables.get("products"), generators[0].categories)
     random = np.random.default_rng(seed)
-    if goods.empty:
+    if advertised.empty:
         return pd.DataFrame(), np.empty((0, *generators[0].shape), np.uint8)
-    rows = goods.iloc[random.integers(0, len(goods), count)].reset_index(drop=True)
+    rows = advertised.iloc[random.integers(0, len(advertised), count)].reset_index(drop=True)
     segments = np.arange(count) % (generators[0].segments or 1)
-    # the generator changes only after a whole round of segments, so that each draws for each
+    # the generator changes after a round of all segments, so that each draws for each segment
     makers = (np.arange(count) // max(generators[0].segments, 1)) % len(generators)
-    texts = {name: _choices(own[name], count, random) for name in ("template", "headline", "call_to_action", "palette")}
+    columns = ("template", "headline", "call_to_action", "palette")
+    texts = {name: _choices(by_people[name], count, random) for name in columns}
     pictures = np.empty((count, *generators[0].shape), np.uint8)
     seeds = random.integers(0, 2**31, len(generators))
     codes = rows["category"].map({name: code for code, name in enumerate(generators[0].categories)}).to_numpy(np.int64)
     for maker, generator in enumerate(generators):
-        mine = makers == maker
-        pictures[mine] = generator.sample(codes[mine], segments[mine], int(seeds[maker]))
+        drawn = makers == maker
+        pictures[drawn] = generator.sample(codes[drawn], segments[drawn], int(seeds[maker]))
     conditions = [
         json.dumps({"category": category, "segment": int(segment), "draw": int(draw)}, sort_keys=True)
         for category, segment, draw in zip(rows["category"], segments, _places(makers), strict=True)
@@ -127,7 +128,7 @@ def _draw(campaign, tables, generators, count: int, seed: tuple[int, int]) -> tu
 
 
 def _ids(proposals: pd.DataFrame, pictures: np.ndarray) -> list[str]:
-    """`<campaign>-made-<digest of row and picture>` of each: a shop that logs it never finds another one under it."""
+    """Ids `<campaign>-made-<digest of row and image>`, so that an id never refers to two creatives."""
     digests = [
         digest_json({**row, "picture": digest_bytes(picture.tobytes())})
         for row, picture in zip(proposals.to_dict("records"), pictures, strict=True)
@@ -135,27 +136,27 @@ def _ids(proposals: pd.DataFrame, pictures: np.ndarray) -> list[str]:
     return [f"{campaign}-made-{digest[:12]}" for campaign, digest in zip(proposals["campaign"], digests, strict=True)]
 
 
-def _goods(own: pd.DataFrame, products: pd.DataFrame | None, known: tuple[str, ...]) -> pd.DataFrame:
-    """Columns product_id, category: one row per creative of people whose product's category is known."""
+def _advertised(own: pd.DataFrame, products: pd.DataFrame | None, known: tuple[str, ...]) -> pd.DataFrame:
+    """Columns product_id, category: one row per creative by people whose product's category is in `known`."""
     if products is None:
-        # without products the categories alone say what can be advertised
+        # without products, every category of the generators can be advertised
         return pd.DataFrame({"product_id": [None] * len(known), "category": list(known)})
     joined = own[["product_id"]].merge(products[["product_id", "category"]], on="product_id")
     return joined[joined["category"].isin(known)].sort_values("product_id", kind="stable").reset_index(drop=True)
 
 
 def _choices(values: pd.Series, count: int, random: np.random.Generator) -> np.ndarray:
-    """`count` draws from a campaign's own texts, each text as often as people used it; None where it has none."""
+    """`count` draws from a campaign's texts, with probabilities as often as people used each; None without texts."""
     used = values.dropna().sort_values(kind="stable").to_numpy(dtype=object)
     return used[random.integers(0, len(used), count)] if len(used) else np.full(count, None, dtype=object)
 
 
 def _places(makers: np.ndarray) -> np.ndarray:
-    """int [n]: which picture of its own generator's draw each is, so that (seed, draw) remakes it."""
+    """int [n]: the index of each image in its generator's draw, so that (seed, draw) makes it again."""
     places = np.empty(len(makers), dtype=np.int64)
     for maker in np.unique(makers):
-        mine = makers == maker
-        places[mine] = np.arange(mine.sum())
+        drawn = makers == maker
+        places[drawn] = np.arange(drawn.sum())
     return places
 
 
@@ -180,8 +181,8 @@ def _checked(scores: np.ndarray, creatives: int, segments: int) -> np.ndarray:
 
 
 def _choose(proposals: pd.DataFrame, scores: np.ndarray, per_campaign: int) -> np.ndarray:
-    """Rows to keep, in order: per campaign, segments pick in turn the best that is left."""
-    kept: list[int] = []
+    """The chosen rows, in order: in each campaign, segments choose in turn the best of the remaining rows."""
+    chosen: list[int] = []
     for rows in proposals.groupby("campaign", sort=True).indices.values():
         queues = [list(rows[np.argsort(-scores[rows, segment], kind="stable")]) for segment in range(scores.shape[1])]
         taken: list[int] = []
@@ -190,17 +191,17 @@ def _choose(proposals: pd.DataFrame, scores: np.ndarray, per_campaign: int) -> n
             queue = queues[turn % len(queues)]
             taken.append(next(row for row in queue if row not in taken))
             turn += 1
-        kept.extend(sorted(taken))
-    return np.array(kept, dtype=np.int64)
+        chosen.extend(sorted(taken))
+    return np.array(chosen, dtype=np.int64)
 
 
-def _rank(kept: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
+def _rank(chosen: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
     segments = scores.shape[1]
     ranking = pd.DataFrame(
         {
-            "creative_id": np.repeat(kept["creative_id"].to_numpy(), segments),
-            "campaign": np.repeat(kept["campaign"].to_numpy(), segments),
-            "segment": np.tile(np.arange(segments), len(kept)),
+            "creative_id": np.repeat(chosen["creative_id"].to_numpy(), segments),
+            "campaign": np.repeat(chosen["campaign"].to_numpy(), segments),
+            "segment": np.tile(np.arange(segments), len(chosen)),
             "score": scores.ravel(),
         }
     )

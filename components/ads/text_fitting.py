@@ -1,4 +1,4 @@
-"""Fit a line of text into a box: wrap, then shrink, then cut with an ellipsis. It never overflows or loses a letter."""
+"""Fit text into a box: wrap it, then shrink it, then cut it with an ellipsis, without overflow or broken letters."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from components.ads.typefaces import CJK, JOINERS, SHAPED, VARIANTS, is_cjk, is_
 from components.ads.typefaces import undrawable as _undrawable
 from components.settings.errors import UserError
 
-LONGEST = 300  # characters; no box of an ad holds more, and wrapping a whole page at every size would take seconds
+MAX_CHARACTERS = 300  # no ad has room for more, and wrapping a page of text at every size takes seconds
 CLOSING = "，。！？、；：）》」』…,.!?;:)%"  # marks that may not begin a line
 ELLIPSIS = "…"
 LEADING, TALL_LEADING = 1.25, 1.55  # line height in font sizes; the second for scripts with marks above and below
@@ -20,17 +20,17 @@ LEADING, TALL_LEADING = 1.25, 1.55  # line height in font sizes; the second for 
 
 @dataclass(frozen=True)
 class Lettering:
-    """Text broken into lines that fit: font size and line height in pixels, and the widest line's width."""
+    """Text in lines that fit, with font size, line height and the widest line's width in pixels."""
 
     lines: tuple[str, ...]
     size: int
     line_height: int
     width: int
-    plain: bool = True  # set in Noto Sans CJK alone
+    plain: bool = True  # set in Noto Sans CJK only
     right_to_left: bool = False
 
     def line_width(self, line: str) -> float:
-        """Pixels that one of the lines takes, without the stroke."""
+        """Width of one of the lines in pixels, without the stroke."""
         if self.plain:
             return font(self.size).getlength(line)
         return sum(piece.width(self.size) for piece in pieces(line, self.right_to_left))
@@ -42,33 +42,33 @@ class Lettering:
             return
         across, base = place[0], place[1] + font(self.size).getmetrics()[0]
         for piece in pieces(line, self.right_to_left):
-            own = piece.font(self.size)
-            pen.text((across, base), piece.text, fill, own, anchor="ls", stroke_width=stroke, **piece.options())
+            piece_font = piece.font(self.size)
+            pen.text((across, base), piece.text, fill, piece_font, anchor="ls", stroke_width=stroke, **piece.options())
             across += piece.width(self.size)
 
     @property
     def height(self) -> int:
-        """Pixels that the lines take."""
+        """Height of all lines in pixels."""
         return self.line_height * len(self.lines)
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """The packaged Noto Sans CJK, which has English and Chinese, at `size` pixels."""
+    """The packaged font Noto Sans CJK, for English and Chinese, at `size` pixels."""
     return load(CJK, size)
 
 
-def fit_text(text: str, width: int, height: int, largest: int, smallest: int, most_lines: int = 3) -> Lettering:
-    """The largest lettering of `text`, of `largest` down to `smallest` pixels, that fits `width` x `height` pixels.
+def fit_text(text: str, width: int, height: int, largest: int, smallest: int, *, most_lines: int = 3) -> Lettering:
+    """The largest lettering of `text`, from `largest` down to `smallest` pixels, that fits `width` x `height` pixels.
 
-    Text that does not fit at the smallest size is cut and ends with an ellipsis. Raises UserError naming each sign that
-    no font has.
+    Text that does not fit at the smallest size is cut and ends with an ellipsis. UserError names characters that no
+    font has.
     """
     line = printable(text)
     tokens, leading = _tokens(line), _leading(line)
     for size in range(largest, smallest - 1, -1):
         lines = wrap(tokens, width, size)
         allowed = min(most_lines, int(height // (size * leading)))
-        # a word cut in two is worse than smaller letters
+        # smaller letters are better than a broken word
         if len(lines) <= allowed and not _splits_a_word(tokens, width, size):
             return _lettering(lines, size, line)
     allowed = max(1, min(most_lines, int(height // (smallest * leading))))
@@ -79,7 +79,7 @@ def fit_text(text: str, width: int, height: int, largest: int, smallest: int, mo
 
 
 def wrap(tokens: list[str], width: int, size: int) -> list[str]:
-    """Tokens -> lines no wider than `width`; a token wider than that is broken between characters."""
+    """The tokens in lines of at most `width`; a wider token is broken between characters."""
     plain, lines, line = is_cjk("".join(tokens)), [], ""
     for token in tokens:
         if measure((line + token).rstrip(), size, plain) <= width:
@@ -96,9 +96,9 @@ def wrap(tokens: list[str], width: int, size: int) -> list[str]:
 
 
 def measure(text: str, size: int, plain: bool | None = None) -> float:
-    """Width of one line in pixels, with the half pixel that a bold stroke adds on either side.
+    """Width of one line in pixels, with half a pixel on either side for the bold stroke.
 
-    plain: whether it is set in Noto Sans CJK alone; None: where that font has it all.
+    plain: whether it is set in Noto Sans CJK only; None: if that font has all its characters.
     """
     if not text:
         return 0.0
@@ -113,29 +113,29 @@ def _advance(sign: str, size: int) -> float:
 
 
 def printable(text: str) -> str:
-    """One line of what is drawn: control characters become spaces. UserError naming each sign that no font has."""
+    """The text as one line, with spaces for control characters; UserError names characters that no font has."""
     reason = undrawable(text)
     if reason is not None:
-        raise UserError(f"the text {text[:LONGEST]!r} cannot be drawn: {reason}")
+        raise UserError(f"the text {text[:MAX_CHARACTERS]!r} cannot be drawn: {reason}")
     return _flat(text)
 
 
 def spelled(text: str) -> str:
-    """The text with the code point of each sign that no font has in its place, for labels."""
+    """The text with code points in place of characters that no font has, for labels."""
     return "".join(f"U+{ord(sign):04X}" if undrawable(sign) else sign for sign in text)
 
 
 def undrawable(text: str) -> str | None:
-    """Why `printable` refuses the text, in words; None where it does not."""
+    """Why `printable` refuses the text; None if it does not."""
     return _undrawable(_flat(text))
 
 
 def _flat(text: str) -> str:
-    """One line, composed (NFC) and without signs that have no shape, of which more than LONGEST are cut."""
-    short = unicodedata.normalize("NFC", text[:LONGEST])
-    seen = "".join(sign for sign in short if sign in JOINERS or unicodedata.category(sign) != "Cf")
-    flat = re.sub(r"\s+", " ", re.sub(rf"[\x00-\x1f\x7f{VARIANTS}]", " ", seen)).strip()
-    return flat + ELLIPSIS if len(text) > LONGEST else flat
+    """The text as one line, in NFC, without characters that have no shape, cut after MAX_CHARACTERS."""
+    short = unicodedata.normalize("NFC", text[:MAX_CHARACTERS])
+    visible = "".join(sign for sign in short if sign in JOINERS or unicodedata.category(sign) != "Cf")
+    flat = re.sub(r"\s+", " ", re.sub(rf"[\x00-\x1f\x7f{VARIANTS}]", " ", visible)).strip()
+    return flat + ELLIPSIS if len(text) > MAX_CHARACTERS else flat
 
 
 def _leading(line: str) -> float:
@@ -147,7 +147,7 @@ def _leading(line: str) -> float:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words with the space after them; each Chinese sign alone, together with the closing marks that follow it."""
+    """Words with the space after them, and single Chinese characters, each with the closing marks after it."""
     pieces = re.findall(
         r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+\s*|\s+", text
     )
@@ -166,7 +166,7 @@ def _splits_a_word(tokens: list[str], width: int, size: int) -> bool:
 
 
 def _longest_prefix(line: str, width: int, size: int, plain: bool) -> int:
-    """How many characters of the line fit, one at least; marks stay with their letters."""
+    """The number of characters of the line that fit, at least one; marks stay with their letters."""
     ends = range(1, len(line) + 1)
     if not plain:
         ends = [match.end() for match in regex.finditer(r"\X", line)]
@@ -179,10 +179,10 @@ def _longest_prefix(line: str, width: int, size: int, plain: bool) -> int:
 
 
 def _cut(line: str, width: int, size: int) -> str:
-    plain, kept = is_cjk(line), line
-    while kept and measure(kept + ELLIPSIS, size, plain) > width:
-        kept = kept[:-1].rstrip() if plain else regex.sub(r"\X\Z", "", kept).rstrip()
-    return kept + ELLIPSIS
+    plain, short = is_cjk(line), line
+    while short and measure(short + ELLIPSIS, size, plain) > width:
+        short = short[:-1].rstrip() if plain else regex.sub(r"\X\Z", "", short).rstrip()
+    return short + ELLIPSIS
 
 
 def _lettering(lines: list[str], size: int, whole: str) -> Lettering:

@@ -1,7 +1,8 @@
-"""Which of the packaged Noto fonts has a sign, and a line of any script -> pieces to draw from left to right.
+"""Choose the packaged Noto font of each character, and split a line of any script into pieces from left to right.
 
-Text that Noto Sans CJK has (English, Chinese, Japanese, Korean) is set in it alone. Other text takes the font of its
-script sign by sign; Pillow's Raqm shapes each piece, and the Unicode bidirectional algorithm (UAX 9) orders them.
+Text that is in Noto Sans CJK (English, Chinese, Japanese, Korean) is set in that font. Other text is set in the font of
+its script, character by character; Pillow's Raqm shapes each piece, and the Unicode bidirectional algorithm (UAX 9)
+orders the pieces.
 """
 
 import re
@@ -16,12 +17,12 @@ from PIL import ImageFont, features
 from components.settings.errors import UserError
 
 CJK = "CJK"
-# Tried in this order for each sign: an alphabet's letters, then symbols that several of them lack, then emoji.
+# In the order in which they are tried for each character: letters of scripts, then symbols, then emoji.
 SHAPED_SCRIPTS = (
     *("Arabic", "Hebrew", "Thai", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada"),
     *("Malayalam", "Oriya", "Sinhala", "Lao", "Khmer", "Myanmar"),
 )
-# Their letters join, change places or bear marks: without Raqm they would be drawn wrong.
+# Their letters join, change order or have marks, so without Raqm they would be drawn wrongly.
 SHAPED = tuple(f"NotoSans{script}" for script in SHAPED_SCRIPTS)
 FACES = (
     "NotoSans",
@@ -34,29 +35,29 @@ FACES = (
     "NotoEmoji",
 )
 MARK = "\u0300"
-JOINERS = "\u200c\u200d"  # they say how letters join, and have no shape of their own
-VARIANTS = "\ufe0e\ufe0f"  # ask for a picture or a plain sign, of which we have one
+JOINERS = "\u200c\u200d"  # determine how letters join, and have no shape
+VARIANTS = "\ufe0e\ufe0f"  # select the emoji or the plain form, of which the fonts have one
 BASIC, RAQM = ImageFont.Layout.BASIC, ImageFont.Layout.RAQM
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of one line in one font, read in one direction; `text` is in the order in which it is read."""
+    """A part of a line in one font and one reading direction; `text` is in reading order."""
 
     text: str
     face: str
     right_to_left: bool
 
     def font(self, size: int) -> ImageFont.FreeTypeFont:
-        """Its font at `size` pixels, with the layout that shapes it."""
+        """The font at `size` pixels, with the layout engine that shapes it."""
         return load(self.face, size, RAQM if has_raqm() else BASIC)
 
     def options(self) -> dict[str, str]:
-        """What Pillow has to know beside the font."""
+        """Further options for Pillow."""
         return {"direction": "rtl" if self.right_to_left else "ltr"} if has_raqm() else {}
 
     def width(self, size: int) -> float:
-        """Pixels that it takes at `size`."""
+        """Width in pixels at `size`."""
         return self.font(size).getlength(self.text, **self.options())
 
 
@@ -67,12 +68,12 @@ def load(face: str, size: int, layout: ImageFont.Layout = BASIC) -> ImageFont.Fr
 
 
 def is_cjk(text: str) -> bool:
-    """Whether Noto Sans CJK has all of the text, so that it is set in that font alone."""
+    """Whether Noto Sans CJK has all characters of the text, so that it is set in that font."""
     return all(has(CJK, sign) for sign in text)
 
 
 def undrawable(text: str) -> str | None:
-    """Why the text cannot be drawn, naming each sign that no font here has; None where it can."""
+    """Why the text cannot be drawn, with each character that no font has; None if it can be drawn."""
     unknown = dict.fromkeys(sign for sign in text if not sign.isspace() and _face(sign) is None)
     if unknown:
         named = ", ".join(f"{sign} (U+{ord(sign):04X} {unicodedata.name(sign, 'no name')})" for sign in unknown)
@@ -85,15 +86,15 @@ def undrawable(text: str) -> str | None:
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether the text is read from right to left: its first letter belongs to such a script."""
+    """Whether the text is read from right to left, by the script of its first letter."""
     return next((kind != "L" for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), False)
 
 
 @lru_cache(maxsize=4096)
 def pieces(line: str, right_to_left: bool) -> tuple[Piece, ...]:
-    """A line of a text that is read from right to left, or not -> its pieces from left to right.
+    """The pieces of a line from left to right; UserError if it cannot be drawn.
 
-    Raises UserError where it cannot be drawn.
+    right_to_left: the reading direction of the text.
     """
     reason = undrawable(line)
     if reason is not None:
@@ -107,13 +108,13 @@ def pieces(line: str, right_to_left: bool) -> tuple[Piece, ...]:
 
 
 def _visual_runs(line: str, right_to_left: bool) -> list[tuple[int, int, bool]]:
-    """Stretches [start, stop) of the line, from left to right, and whether each is read from right to left."""
+    """Parts [start, stop) of the line, from left to right, and whether each is read from right to left."""
     from bidi import algorithm
 
     storage = algorithm.get_empty_storage()
     storage["base_level"] = int(right_to_left)
     storage["base_dir"] = ("L", "R")[storage["base_level"]]
-    # the algorithm drops joiners; a mark keeps their place, for it goes with the letter before it
+    # the algorithm drops joiners, so they are replaced by marks, which stay with the letter before them
     algorithm.get_embedding_levels(re.sub(f"[{JOINERS}]", MARK, line), storage)
     for at, sign in enumerate(storage["chars"]):
         sign["at"] = at
@@ -133,7 +134,7 @@ def _visual_runs(line: str, right_to_left: bool) -> list[tuple[int, int, bool]]:
 
 
 def _faces(line: str) -> list[str]:
-    """The font of each sign: letters by their script; what several fonts have goes with the letters beside it."""
+    """The font of each character: of letters by script; of characters in several fonts, that of adjacent letters."""
     faces: list[str | None] = [None] * len(line)
     for at, sign in enumerate(line):
         if unicodedata.category(sign)[0] in "LM" or sign in JOINERS:
@@ -150,7 +151,7 @@ def _faces(line: str) -> list[str]:
 
 @lru_cache(maxsize=65536)
 def _face(sign: str) -> str | None:
-    """The first of FACES that has the sign; None where none has."""
+    """The first of FACES that has the character; None if none has it."""
     if sign in JOINERS:
         return FACES[0]
     return next((face for face in FACES if has(face, sign)), None)
@@ -158,16 +159,16 @@ def _face(sign: str) -> str | None:
 
 @lru_cache(maxsize=65536)
 def has(face: str, sign: str) -> bool:
-    """Whether the font has the sign: it draws it otherwise than what no font has."""
+    """Whether the font has the character, so that it is drawn differently from a missing one."""
     if sign.isspace():
         return True
-    drawn, missing = (load(face, 20).getmask(each) for each in (sign, "\U0010ffff"))
+    drawn, missing = (load(face, 20).getmask(character) for character in (sign, "\U0010ffff"))
     return drawn.size != missing.size or bytes(drawn) != bytes(missing)
 
 
 @cache
 def has_raqm() -> bool:
-    """Whether Pillow can shape letters here: its wheels have Raqm, and look for FriBiDi on the machine."""
+    """Whether Pillow can shape letters: its wheels include Raqm, which needs FriBiDi on the machine."""
     return features.check("raqm")
 
 

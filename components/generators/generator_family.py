@@ -1,4 +1,4 @@
-"""What a family of generators is: its settings, and how it is put into training and becomes a sampler."""
+"""The records that define a family of generators: its settings, its training and its sampler."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ Fitted = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """One generator on the bench: its recipe, what each photo adds to a batch, and its sampler once trained.
+class TrainingSetup:
+    """A generator ready for training: its recipe, further columns of its batches, and its sampler.
 
-    columns: name -> array [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions
-    to pictures, made from the weights as they are when it is called; fitted: name -> array, saved with the weights of
-    its networks, which mean nothing without them; further: () -> {name: keras.Model}, made like the sampler, what a
-    trained family leaves behind beside it.
+    columns: name -> array [n, ...], rows as in the photos; sampler: () -> keras.Model from noise and conditions to
+    images, with the weights at the time of the call; fitted: name -> array, saved with the weights of the networks,
+    because the weights mean nothing without them; further: () -> {name: keras.Model}, other networks of a trained
+    family, such as an encoder.
     """
 
     recipe: Recipe
@@ -34,29 +34,30 @@ class Bench:
 
 @dataclass(frozen=True)
 class GeneratorFamily:
-    """settings: of the section `creatives.<family>`, with the family's own defaults; width: of its hidden layers where
-    the settings leave it open; bench: photos, settings, seed, and the `fitted` of an earlier training, if any -> Bench.
+    """A family. settings: type of the section `creatives.<family>`, with defaults; width: default of the hidden layers.
+
+    setup: (photos, settings, seed, `fitted` of an earlier training or None) -> TrainingSetup.
     """
 
     settings: type[GeneratorConfig]
     width: int
-    bench: Callable[..., Bench]
+    setup: Callable[..., TrainingSetup]
 
     def width_of(self, config: GeneratorConfig) -> int:
-        """The width that the settings ask for, or the family's own."""
+        """The configured width, or the family's default."""
         return config.width or self.width
 
 
 def conditions_of(photos: Photos) -> Conditions:
-    """What a generator of these photos can be asked for."""
+    """The conditions of generators of these photos."""
     return Conditions(len(photos.categories), photos.segments)
 
 
 def trait_columns(photos: Photos) -> dict[str, np.ndarray]:
-    """The column of a batch that holds each photo's tone and build."""
+    """The column `traits` of batches: each photo's tone and build."""
     return {"traits": photos.traits}
 
 
 def falling_rate(config: GeneratorConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """From the configured rate to 0 along half a cosine (Loshchilov & Hutter 2017)."""
+    """A learning rate from the configured one to 0 along half a cosine (Loshchilov & Hutter 2017)."""
     return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)

@@ -1,4 +1,4 @@
-"""The families of generators, by name: a line adds one, and its settings stand in the section `creatives.<name>`."""
+"""The families of generators by name; one line adds a family, whose settings are in the section `creatives.<name>`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,19 +17,19 @@ FAMILIES: dict[str, GeneratorFamily] = {"vae": vae.FAMILY, "wgan": wgan.FAMILY, 
 
 
 def family(name: str) -> GeneratorFamily:
-    """The family called `name`; UserError where there is none."""
+    """The family called `name`; UserError lists the known ones."""
     if name not in FAMILIES:
         raise UserError(f"no family of generators is called {name!r}; there are {', '.join(FAMILIES)}")
     return FAMILIES[name]
 
 
 def generator_settings(config: CreativesConfig, name: str) -> GeneratorConfig:
-    """The section `creatives.<name>` in the family's own types and with its defaults; UserError for a wrong one."""
+    """The section `creatives.<name>`, typed and with the family's defaults; UserError names a wrong setting."""
     return kind_settings(config, "creatives", name, family(name).settings)
 
 
 def check_families(config: CreativesConfig) -> None:
-    """UserError unless every family that is to be trained, or has a section, is known and its section is right."""
+    """UserError if a family that is to be trained, or has a section, is unknown, or a section is wrong."""
     unknown = next((name for name in (*config.generators, *config.families) if name not in FAMILIES), None)
     if unknown is not None:
         place = "creatives.generators" if unknown in config.generators else f"creatives.{unknown}"
@@ -40,7 +40,7 @@ def check_families(config: CreativesConfig) -> None:
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Networks made in this context work in `policy`, float32 or mixed_bfloat16."""
+    """Within this context, networks are made with the precision `policy`, float32 or mixed_bfloat16."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -50,7 +50,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def architecture(name: str, photos: Photos, config: GeneratorConfig) -> dict[str, Any]:
-    """What two trainings of the family `name` must share for one to go on from the other's weights, as JSON values."""
+    """JSON values that must be equal in two trainings of family `name` for one to start from the other's weights."""
     return {
         "shape": list(photos.shape),
         "categories": list(photos.categories),

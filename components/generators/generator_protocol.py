@@ -1,4 +1,4 @@
-"""What every generator of pictures is, whatever made it."""
+"""The interface of every generator of images."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Generator(Protocol):
-    """Makes pictures for a category and a shopper segment.
+    """Makes images for a category and a shopper segment.
 
     name: family and version such as `vae-1`, the `origin` of its creatives; shape: (height, width, channels);
-    categories: what its category codes mean; segments: known segments (the code `segments` means unknown).
+    categories: names, by code; segments: number of known segments (the code `segments` means unknown).
     """
 
     name: str
@@ -20,14 +20,13 @@ class Generator(Protocol):
     def sample(
         self, category: np.ndarray, segment: np.ndarray, seed: int, traits: np.ndarray | None = None
     ) -> np.ndarray:
-        """int [n], int [n] -> uint8 [n, h, w, c]; the same seed gives the same pictures.
+        """Images uint8 [n, h, w, c] for category and segment, int [n]; the same seed gives the same images.
 
-        traits: int [n, 2], the tone and build that are wanted, ANY where neither matters (see `attributes`); None: ANY
-        throughout. Picture i depends on (category[i], segment[i], traits[i], seed, i) alone, not on how many are asked
-        for at once.
+        traits: int [n, 2], requested tone and build, ANY for no request (see photo_attributes); None: all ANY. Image i
+        depends only on (category[i], segment[i], traits[i], seed, i), not on n.
         """
         ...
 
     def files(self) -> dict[str, bytes]:
-        """The generator as named files, none of them a pickle."""
+        """File name -> bytes, without pickles."""
         ...

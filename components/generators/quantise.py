@@ -1,4 +1,4 @@
-"""A trained generator -> a compact one for serving: weights as 8-bit integers, a quarter of the bytes."""
+"""Quantise a trained generator for serving: weights as 8-bit integers, a quarter of the bytes."""
 
 import gc
 
@@ -8,13 +8,13 @@ from components.generators.keras_generator import NetworkGenerator
 
 
 def compact(generator: NetworkGenerator) -> NetworkGenerator:
-    """The same generator with its dense layers' weights rounded to int8, each output channel on its own scale.
+    """The generator with its dense layers' weights rounded to int8, with one scale per output channel.
 
-    Pictures move by a few grey levels. The original is left as it is.
+    Images change by a few grey levels. `generator` is not changed.
     """
     network = keras.models.clone_model(generator.network)
     network.set_weights(generator.network.get_weights())
-    gc.freeze()  # Keras collects garbage after every layer: a third of a second each time, if it looks through all
+    gc.freeze()  # Keras collects garbage after every layer, which would take a third of a second each
     try:
         network.quantize("int8")
     finally:

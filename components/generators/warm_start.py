@@ -1,7 +1,7 @@
-"""A trained recipe's weights as a file, and a later training that begins at them instead of at its seed's.
+"""Store the weights of a training, and start a later training from them (warm start) and not from its seed's.
 
-Kept are the networks that the losses move, and what was fitted to photos that these make sense with alone (a flow's
-plane). Optimisers begin anew, and slow averages at what they average: they forget their start within some ten steps.
+Stored are the trained networks and arrays fitted to photos (a flow's plane), because the weights mean nothing without
+them. Optimisers start again, and slow averages start at the loaded weights; both adapt within some ten steps.
 """
 
 import io
@@ -16,14 +16,14 @@ from components.contract.files.digests import digest_bytes
 from components.generators.training.recipe import Recipe
 from components.settings.errors import UserError
 
-NAME = "weights.npz"
+WEIGHTS_FILE = "weights.npz"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What a training left. source: the file they lie in; digest: SHA-256 of its bytes.
+    """The stored weights of a training. source: the file; digest: SHA-256 of its bytes.
 
-    architecture: what another training must share to begin here (families.architecture); fitted: name -> array;
+    architecture: values that must be equal in the new training (generator_kinds.architecture); fitted: name -> array;
     networks: name -> float32 arrays in the order of the network's variables.
     """
 
@@ -33,8 +33,8 @@ class Weights:
     fitted: Mapping[str, np.ndarray]
     networks: Mapping[str, list[np.ndarray]]
 
-    def unlike(self, architecture: Mapping[str, Any]) -> str | None:
-        """What keeps a training of `architecture` from beginning here, in words; None where nothing does."""
+    def difference_to(self, architecture: Mapping[str, Any]) -> str | None:
+        """The first value that differs from `architecture`, in words; None if a training of it can start here."""
         for name, value in architecture.items():
             if self.architecture.get(name) != value:
                 return f"{name} {json.dumps(self.architecture.get(name))} and not {json.dumps(value)}"
@@ -42,19 +42,19 @@ class Weights:
 
 
 def to_bytes(recipe: Recipe, architecture: Mapping[str, Any], fitted: Mapping[str, np.ndarray]) -> bytes:
-    """The learned networks of `recipe` and what goes with them -> npz bytes without pickles."""
+    """The npz file of the trained networks of `recipe`, their architecture and fitted arrays, without pickles."""
     networks = {name: network.get_weights() for name, network in recipe.learned().items()}
     counts = {name: len(arrays) for name, arrays in networks.items()}
     about = json.dumps({"architecture": architecture, "fitted": sorted(fitted), "networks": counts}, sort_keys=True)
     arrays = {f"fitted/{name}": array for name, array in fitted.items()}
-    arrays |= {f"{name}/{place}": array for name, found in networks.items() for place, array in enumerate(found)}
+    arrays |= {f"{name}/{place}": array for name, weights in networks.items() for place, array in enumerate(weights)}
     stream = io.BytesIO()
     np.savez(stream, about=np.frombuffer(about.encode(), np.uint8), **arrays)
     return stream.getvalue()
 
 
 def read(content: bytes, source: str) -> Weights:
-    """What `to_bytes` gave, from the file `source`; UserError where it is damaged or a number in it is not finite."""
+    """The weights in bytes of `to_bytes`, from the file `source`; UserError if damaged or not finite."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
@@ -63,18 +63,18 @@ def read(content: bytes, source: str) -> Weights:
                 name: [stored[f"{name}/{place}"] for place in range(count)] for name, count in about["networks"].items()
             }
             architecture = dict(about["architecture"])
-    except Exception as error:  # numpy, zipfile and json each raise their own on damaged bytes
+    except Exception as error:  # numpy, zipfile and json raise different exceptions for damaged bytes
         raise UserError(f"{source}: damaged weights ({error}); delete the folder, the next run fetches it") from None
     if not all(np.isfinite(array).all() for arrays in (fitted.values(), *networks.values()) for array in arrays):
         raise UserError(f"{source}: damaged weights (not all are finite); roll back, or set creatives.warm_start=false")
     return Weights(source, digest_bytes(content), architecture, fitted, networks)
 
 
-def begin(recipe: Recipe, weights: Weights) -> None:
-    """Put `weights` into `recipe`; UserError where they are not of its networks' number and shapes."""
+def load_weights(recipe: Recipe, weights: Weights) -> None:
+    """Set the networks of `recipe` to `weights`; UserError if their numbers or shapes differ."""
     learned = recipe.learned()
-    due = {name: [tuple(variable.shape) for variable in network.variables] for name, network in learned.items()}
-    if {name: [array.shape for array in arrays] for name, arrays in weights.networks.items()} != due:
+    expected = {name: [tuple(variable.shape) for variable in network.variables] for name, network in learned.items()}
+    if {name: [array.shape for array in arrays] for name, arrays in weights.networks.items()} != expected:
         raise UserError(f"{weights.source}: damaged weights (they do not fit the networks that the file says they do)")
     for name, network in learned.items():
         network.set_weights(weights.networks[name])

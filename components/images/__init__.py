@@ -1,4 +1,4 @@
-"""Images as arrays: decoding what users send, embedding it, finding near-duplicates."""
+"""Images as arrays: decoding of users' image files, embeddings, and near-duplicates."""
 
 from components.images.decoding import decode, decode_all, encode_png, fit_all, header
 from components.images.encoder_protocol import Encoder

@@ -1,4 +1,4 @@
-"""PNG and JPEG bytes <-> uint8 arrays. A picture's declared size is checked before a single pixel is decoded."""
+"""PNG and JPEG bytes <-> uint8 arrays. An image's declared size is checked before any pixel is decoded."""
 
 import io
 import warnings
@@ -14,15 +14,14 @@ GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """PNG or JPEG bytes -> uint8 [height, width, channels], one channel where the file is grey and three otherwise.
+    """Pixels uint8 [height, width, channels] of PNG or JPEG bytes: one channel if the file is grey, else three.
 
-    Transparency is laid on white, 16-bit greys are scaled to 8 bits and a camera's rotation mark is applied.
-    Raises UserError for bytes that are no such picture, are cut off, or declare more than `max_pixels` pixels.
+    Transparent pixels are blended with white, 16-bit greys are scaled to 8 bits and the EXIF rotation is applied.
+    Raises UserError for bytes that are no such image, are cut off, or declare more than `max_pixels` pixels.
     """
     image = _open(content, max_pixels)
     try:
-        # Image.open() has only read the header; load() decodes, and this is the first time that it may.
-        image.load()
+        image.load()  # decodes; until here only the header was read
         upright = ImageOps.exif_transpose(image)
     except NO_PICTURE as error:
         raise UserError(f"the picture is damaged: {error}") from None
@@ -30,7 +29,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def header(content: bytes) -> tuple[int, bool]:
-    """PNG or JPEG bytes -> the longer side in pixels and whether it is grey, by the header alone."""
+    """(longer side in pixels, whether it is grey) of PNG or JPEG bytes, from the header only."""
     image = _open(content, MAX_PIXELS)
     return max(image.size), image.mode in GREY_MODES
 
@@ -38,10 +37,10 @@ def header(content: bytes) -> tuple[int, bool]:
 def decode_all(
     images: pd.DataFrame, size: int | tuple[int, int], channels: int, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Rows of the `images` table -> uint8 [n, height, width, channels], in the table's order.
+    """Pixels uint8 [n, height, width, channels] of the rows of the `images` table, in the table's order.
 
-    Reads columns `image_id` and `image`. A picture of another size is fitted into `size` (height, width; one number: a
-    square) with its shape kept and its border colour around it. Raises UserError naming the image_id at fault.
+    Reads columns `image_id` and `image`. An image of another size is scaled to fit `size` (height, width; one number: a
+    square) at its aspect ratio and padded with its border colour. Raises UserError with the image_id at fault.
     """
     height, width = (size, size) if isinstance(size, int) else size
     pictures = np.empty((len(images), height, width, channels), dtype=np.uint8)
@@ -55,9 +54,10 @@ def decode_all(
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """uint8 [h, w] or [h, w, 1 or 3] -> PNG bytes, the same on every machine.
+    """PNG bytes of uint8 [h, w] or [h, w, 1 or 3], the same on every machine.
 
-    Level 0 stores the pixels uncompressed, for deflate's output differs between zlib builds. Parquet's zstd packs them.
+    Level 0 stores the pixels uncompressed, because deflate's output differs between zlib builds; the Parquet file is
+    compressed with zstd.
     """
     squeezed = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     stream = io.BytesIO()
@@ -66,7 +66,7 @@ def encode_png(picture: np.ndarray) -> bytes:
 
 
 def with_channels(picture: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [h, w, 1 or 3] -> uint8 [h, w, channels]; grey from colour by ITU-R 601 luma."""
+    """uint8 [h, w, channels] of uint8 [h, w, 1 or 3]; grey from colour by ITU-R 601 luma."""
     if picture.shape[2] == channels:
         return picture
     if channels == 3:
@@ -75,13 +75,13 @@ def with_channels(picture: np.ndarray, channels: int) -> np.ndarray:
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [h, w, c] -> uint8 [height, width, c]: scaled to fit, centred, filled around with its border's median."""
+    """uint8 [height, width, c] of uint8 [h, w, c]: scaled to fit, centred, padded with the median of its border."""
     if picture.shape[:2] == (height, width):
         return picture
     scale = min(height / picture.shape[0], width / picture.shape[1])
     inner = (max(1, round(picture.shape[0] * scale)), max(1, round(picture.shape[1] * scale)))
     squeezed = picture[..., 0] if picture.shape[2] == 1 else picture
-    # reducing_gap is left out: it trades exactness for speed and its result depends on the size ratio
+    # without reducing_gap, which trades exactness for speed and whose result depends on the size ratio
     resized = np.asarray(Image.fromarray(squeezed).resize((inner[1], inner[0]), Image.Resampling.LANCZOS))
     resized = resized.reshape(*inner, picture.shape[2])
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
@@ -93,7 +93,7 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def fit_all(pictures: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 [n, h, w, c] -> uint8 [n, *shape]: each in those channels and fitted as by `decode_all`."""
+    """uint8 [n, *shape] of uint8 [n, h, w, c]: channels converted and size fitted as `decode_all` does."""
     if pictures.shape[1:] == shape:
         return pictures
     height, width, channels = shape
@@ -106,14 +106,14 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
         raise UserError("the picture is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower bound follows
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` is checked below
             image = open_picture(content)
     except Image.DecompressionBombError as error:
         raise UserError(f"the picture is too large: {error}") from None
     except NO_PICTURE:
         name = other_format(content)
-        said = "neither PNG nor JPEG" if name is None else f"{name}; save it as PNG or JPEG"
-        raise UserError(f"the picture is {said}") from None
+        message = "neither PNG nor JPEG" if name is None else f"{name}; save it as PNG or JPEG"
+        raise UserError(f"the picture is {message}") from None
     if image.width * image.height > max_pixels:
         raise UserError(f"the picture declares {image.width} x {image.height} pixels, more than {max_pixels:,}")
     return image

@@ -1,4 +1,4 @@
-"""What every encoder of pictures is, whatever its vectors are made of."""
+"""The interface of image encoders."""
 
 from typing import Protocol
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class Encoder(Protocol):
-    """Pictures of one shape -> vectors, near each other where the pictures are alike.
+    """Maps images of one shape to vectors; similar images have near vectors.
 
-    Distances compare within one encoder alone: each has units of its own.
+    Distances are comparable only within one encoder: each encoder has its own units.
     """
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) that it takes."""
+        """(height, width, channels) of its input images."""
         ...
 
     @property
@@ -22,12 +22,12 @@ class Encoder(Protocol):
         ...
 
     def embed(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float32 [n, d], finite; a picture's vector does not depend on the others.
+        """Embeddings float32 [n, d], finite, of images uint8 [n, h, w, c]; none depends on the other images.
 
-        Raises UserError for pictures of another shape (`fit_all` makes them fit).
+        Raises UserError for images of another shape (`fit_all` fits them).
         """
         ...
 
     def to_bytes(self) -> bytes:
-        """The whole encoder, without a pickle and without a path; `from_bytes` of its class reads them."""
+        """The whole encoder as bytes, without pickles; `from_bytes` of its class reads them."""
         ...

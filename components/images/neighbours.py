@@ -1,4 +1,4 @@
-"""Nearest neighbours by Euclidean distance, in blocks that fit the cache; and near-duplicates by it."""
+"""Nearest neighbours and near-duplicates by Euclidean distance, computed in blocks that fit the cache."""
 
 import numpy as np
 
@@ -6,10 +6,11 @@ BLOCK = 2048
 
 
 def nearest(queries: np.ndarray, references: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """float [m, d], float [n, d] -> (int64 [m, count], float64 [m, count]): the nearest references, nearest first.
+    """(row numbers int64 [m, count], distances float64 [m, count]) of each query's nearest references, nearest first.
 
-    Distances are Euclidean, in the units of the inputs. Candidates are ranked by a float32 matrix product; distances of
-    the chosen ones are then computed in float64, for |a|^2 - 2ab + |b|^2 loses its digits where a is near b.
+    queries: float [m, d]; references: float [n, d]. Distances are Euclidean, in the units of the inputs. Candidates are
+    ranked by a float32 matrix product; the distances of the selected ones are computed in float64 from the differences,
+    because |a|^2 - 2ab + |b|^2 cancels where a is near b.
     """
     count = min(count, len(references))
     table = np.ascontiguousarray(references, dtype=np.float32)
@@ -42,22 +43,22 @@ def _smallest(scores: np.ndarray, count: int) -> np.ndarray:
 
 
 def first_duplicates(embeddings: np.ndarray, threshold: float) -> np.ndarray:
-    """float [n, d] -> int64 [n]: the first earlier kept row within `threshold` of each row, -1 for a row that is kept.
+    """int64 [n]: for each row of float [n, d], the first earlier unique row within `threshold`; -1: the row is unique.
 
-    Rows are taken in order and compared with kept rows alone, so a chain of small changes is not swallowed whole.
+    Rows are compared in order and with unique rows only, so a chain of small changes does not become one duplicate.
     """
-    found = np.full(len(embeddings), -1, dtype=np.int64)
+    duplicates = np.full(len(embeddings), -1, dtype=np.int64)
     points = np.asarray(embeddings, dtype=np.float64)
     squares = np.einsum("nd,nd->n", points, points)
-    kept = np.empty(len(points), dtype=np.int64)
+    unique = np.empty(len(points), dtype=np.int64)
     count = 0
     for row in range(len(points)):
-        others = kept[:count]
-        gaps = squares[others] + squares[row] - 2.0 * (points[others] @ points[row])
-        close = np.flatnonzero(gaps <= threshold**2)
+        earlier = unique[:count]
+        squared = squares[earlier] + squares[row] - 2.0 * (points[earlier] @ points[row])
+        close = np.flatnonzero(squared <= threshold**2)
         if close.size:
-            found[row] = others[close[0]]
+            duplicates[row] = earlier[close[0]]
         else:
-            kept[count] = row
+            unique[count] = row
             count += 1
-    return found
+    return duplicates

@@ -1,4 +1,4 @@
-"""Pictures -> vectors by a trained network, such as the encoder that a VAE leaves behind (`encoder.keras`)."""
+"""Embeds images with a trained network, such as a VAE's encoder (`encoder.keras`)."""
 
 import tempfile
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ import numpy as np
 from components.contract.files.decoded_size import check_network
 from components.settings.errors import UserError
 
-BLOCK = 256  # pictures per call; the last block is padded, so that all are computed alike
+BLOCK = 256  # images per call; the last block is padded, so that every image is computed in the same shape
 
 
 @dataclass(frozen=True)
 class NetworkEncoder:
-    """A network of embeddings, kept as its file: equal files are equal encoders.
+    """An embedding network, stored as its file's bytes: two encoders with equal files are equal.
 
-    content: a `.keras` file, read when it is first needed, of pictures (B, H, W, C) in [-1, 1] -> vectors (B, d).
+    content: a `.keras` file, loaded at first use; its network maps images (B, H, W, C) in [-1, 1] to vectors (B, d).
     """
 
     content: bytes = field(repr=False)
@@ -31,7 +31,7 @@ class NetworkEncoder:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) that it takes."""
+        """(height, width, channels) of its input images."""
         return tuple(self.network.inputs[0].shape[1:])
 
     @property
@@ -40,20 +40,20 @@ class NetworkEncoder:
         return self.network.outputs[0].shape[1]
 
     def embed(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float32 [n, d], in the network's own units."""
+        """Embeddings float32 [n, d] of images uint8 [n, h, w, c], in the network's units."""
         from keras import ops
 
         if pictures.shape[1:] != self.shape:
-            raise UserError(f"the encoder network takes pictures {self.shape}, got {pictures.shape[1:]}")
+            raise UserError(f"the encoder network takes images of shape {self.shape}, got {pictures.shape[1:]}")
         vectors = np.empty((len(pictures), self.dimensions), np.float32)
         for start in range(0, len(pictures), BLOCK):
             block = pictures[start : start + BLOCK]
             padded = np.zeros((BLOCK, *self.shape), np.float32)
             padded[: len(block)] = block / np.float32(127.5) - np.float32(1.0)
-            found = ops.convert_to_numpy(self.network(ops.convert_to_tensor(padded), training=False))
-            vectors[start : start + BLOCK] = found[: len(block)]
+            outputs = ops.convert_to_numpy(self.network(ops.convert_to_tensor(padded), training=False))
+            vectors[start : start + BLOCK] = outputs[: len(block)]
         if not np.isfinite(vectors).all():
-            raise UserError("the encoder network gives embeddings that are not finite")
+            raise UserError("the encoder network's embeddings are not finite")
         return vectors
 
     def to_bytes(self) -> bytes:
@@ -62,23 +62,25 @@ class NetworkEncoder:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "NetworkEncoder":
-        """A `.keras` file -> encoder. Raises UserError for what is no network from pictures to vectors."""
+        """The encoder in a `.keras` file. Raises UserError if its network does not map images to vectors."""
         encoder = cls(content)
-        ends = encoder.network.inputs, encoder.network.outputs
-        taken, given = ([tuple(end.shape) for end in each] for each in ends)
-        if not (_are_pictures(taken) and _are_vectors(given)):
+        inputs, outputs = (
+            [tuple(tensor.shape) for tensor in tensors] for tensors in (encoder.network.inputs, encoder.network.outputs)
+        )
+        if not (_are_images(inputs) and _are_vectors(outputs)):
             raise UserError(
-                f"this network is no encoder: it takes {_listed(taken)} and gives {_listed(given)}, where "
-                "pictures (None, height, width, 1 or 3) and vectors (None, dimensions) are due"
+                f"this network is not an image encoder: its inputs have the shapes {_listed(inputs)} and its outputs "
+                f"{_listed(outputs)}; expected images (None, height, width, 1 or 3) and vectors (None, dimensions)"
             )
-        encoder.embed(np.zeros((1, *encoder.shape), np.uint8))  # weights that are not finite show here
+        encoder.embed(np.zeros((1, *encoder.shape), np.uint8))  # raises where the weights are not finite
         return encoder
 
 
 def load_network(content: bytes, layers: Mapping[str, type] | None = None) -> Any:
-    """Bytes of a `.keras` file -> keras.Model, in Keras's safe mode; `layers`: name -> class of those not Keras's own.
+    """The keras.Model in the bytes of a `.keras` file, loaded in Keras's safe mode.
 
-    Raises UserError where the bytes are something else, or would take too much memory (decoded_size.py).
+    layers: name -> class of the layers that Keras does not define. Raises UserError if the bytes are not such a file or
+    would take too much memory (decoded_size.py).
     """
     import keras
 
@@ -92,7 +94,7 @@ def load_network(content: bytes, layers: Mapping[str, type] | None = None) -> An
             raise UserError(f"this is no Keras network: {(str(error) or repr(error)).splitlines()[0]}") from None
 
 
-def _are_pictures(shapes: list[tuple]) -> bool:
+def _are_images(shapes: list[tuple]) -> bool:
     return len(shapes) == 1 and len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
 
 

@@ -1,7 +1,7 @@
-"""Pictures -> vectors by principal components of their pixels (Pearson 1901; Turk & Pentland 1991, eigenfaces).
+"""Embeds images by the principal components of their pixels (Pearson 1901; Turk & Pentland 1991, eigenfaces).
 
-The encoder is the fixed measure that features, duplicates and admission share: it depends on no network's weights, so a
-retrained generator moves none of them. `network.NetworkEncoder` is the other one.
+Features, the duplicate filter and admission share this encoder. It depends on no network's weights, so a retrained
+generator changes none of them. `network_encoder.NetworkEncoder` is the alternative.
 """
 
 import io
@@ -13,17 +13,17 @@ import numpy as np
 from components.settings.errors import UserError
 
 MAX_INPUTS = 3072  # pixels x channels that the covariance is taken over
-SKETCHED = 8192  # pictures that components of more inputs are found from
-BLOCK = 4096
+SKETCH_IMAGES = 8192  # images that the components of more inputs than that are computed from
+BLOCK = 4096  # images per call
 
 
 @dataclass(frozen=True)
 class PictureEncoder:
-    """Principal components of pictures of one shape.
+    """Principal components of images of one shape.
 
-    shape: (height, width, channels) that it takes; shrink: box-averaging factor applied first, >= 1;
+    shape: (height, width, channels) of the input images; shrink: box-averaging factor applied first, >= 1;
     mean: float64 [p], in [0, 1]; components: float64 [p, d], orthonormal columns, largest variance first;
-    variances: float64 [d], of each coordinate over the fitted pictures.
+    variances: float64 [d], of each coordinate over the fitted images.
     """
 
     shape: tuple[int, int, int]
@@ -39,36 +39,36 @@ class PictureEncoder:
 
     @classmethod
     def fit(cls, pictures: np.ndarray, dimensions: int = 32, shrink: int | None = None) -> "PictureEncoder":
-        """uint8 [n, h, w, c] -> encoder of at most `dimensions` components (fewer where n or the pixels are fewer).
+        """The encoder of images uint8 [n, h, w, c]: `dimensions` components, or min(p, n - 1) where that is less.
 
-        shrink None: as far as it takes for at most MAX_INPUTS values, which is enough to tell pictures apart.
+        shrink None: the least factor that leaves at most MAX_INPUTS values, which are enough to distinguish images.
         """
         if len(pictures) < 2:
             raise UserError(f"the picture encoder needs at least 2 pictures, got {len(pictures)}")
         shape = tuple(int(side) for side in pictures.shape[1:])
         shrink = shrink or _shrink_factor(shape)
-        kept = min(dimensions, flatten(pictures[:1], shrink).shape[1], len(pictures) - 1)
-        mean, values, vectors = _principal(pictures, shrink, kept)
+        count = min(dimensions, flatten(pictures[:1], shrink).shape[1], len(pictures) - 1)
+        mean, values, vectors = _principal(pictures, shrink, count)
         # an eigenvector's sign is arbitrary and differs between LAPACK builds: make its largest entry positive
-        signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(kept)])
+        signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
         # LAPACK's last digits depend on where an array lies in memory: without rounding two fits could differ
         components = np.round(np.ascontiguousarray(vectors * signs), 7)
         return cls(shape, shrink, np.round(mean, 9), components, np.round(np.maximum(values, 0.0), 9))
 
     def embed(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float32 [n, d]: coordinates along the components, pixels counted in [0, 1]."""
+        """Coordinates float32 [n, d] along the components of images uint8 [n, h, w, c], with pixels in [0, 1]."""
         return self._project(pictures)[0].astype(np.float32)
 
     def residual(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float32 [n]: root mean square of what the components do not explain, in [0, 1].
+        """float32 [n], in [0, 1]: the root mean square of each image's part that the components do not explain.
 
-        Noise and pictures of another kind lie far from the components' plane: the off-manifold measure of admission.
+        It is large for noise and for images of another kind; admission uses it as its off-manifold measure.
         """
         return self._project(pictures)[1].astype(np.float32)
 
     def _project(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if pictures.shape[1:] != self.shape:
-            raise UserError(f"the picture encoder was fitted on pictures {self.shape}, got {pictures.shape[1:]}")
+            raise UserError(f"the image encoder was fitted on images of shape {self.shape}, got {pictures.shape[1:]}")
         coordinates = np.empty((len(pictures), self.dimensions))
         residuals = np.empty(len(pictures))
         for start in range(0, len(pictures), BLOCK):
@@ -94,18 +94,18 @@ class PictureEncoder:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "PictureEncoder":
-        """What `to_bytes` wrote -> encoder. Raises UserError where the bytes are something else."""
+        """The encoder that `to_bytes` wrote. Raises UserError if the bytes are something else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 shape = tuple(int(side) for side in stored["shape"])
                 arrays = (stored["mean"], stored["components"], stored["variances"])
                 return cls(shape, int(stored["shrink"]), *arrays)
         except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
-            raise UserError(f"this is no picture encoder: {error}") from None
+            raise UserError(f"this is not an image encoder: {error}") from None
 
 
 def flatten(pictures: np.ndarray, shrink: int) -> np.ndarray:
-    """uint8 [n, h, w, c] -> float64 [n, p] in [0, 1], averaged over boxes of `shrink` x `shrink` pixels."""
+    """Pixels float64 [n, p] in [0, 1] of images uint8 [n, h, w, c], averaged over boxes of shrink x shrink pixels."""
     count, height, width, channels = pictures.shape
     rows, columns = height // shrink, width // shrink
     cropped = pictures[:, : rows * shrink, : columns * shrink].astype(np.float64) / 255.0
@@ -121,29 +121,29 @@ def _shrink_factor(shape: tuple[int, ...]) -> int:
     return factor
 
 
-def _principal(pictures: np.ndarray, shrink: int, kept: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean [p], the `kept` largest variances and their directions [p, kept], largest first."""
+def _principal(pictures: np.ndarray, shrink: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [p], the `count` largest variances and their directions [p, count], largest first."""
     from scipy.linalg import eigh, svd
 
     mean = sum(flatten(block, shrink).sum(axis=0) for block in _blocks(pictures)) / len(pictures)
     if len(mean) > MAX_INPUTS:
-        return mean, *_sketched(flatten(pictures[:: -(-len(pictures) // SKETCHED)], shrink) - mean, kept)
-    if len(pictures) < len(mean):  # fewer pictures than pixels: the covariance would be the larger problem
+        return mean, *_sketched(flatten(pictures[:: -(-len(pictures) // SKETCH_IMAGES)], shrink) - mean, count)
+    if len(pictures) < len(mean):  # fewer images than pixels: the covariance would be the larger problem
         _, singular, rows = svd(flatten(pictures, shrink) - mean, full_matrices=False)
-        return mean, singular[:kept] ** 2 / len(pictures), rows[:kept].T
+        return mean, singular[:count] ** 2 / len(pictures), rows[:count].T
     covariance = np.zeros((len(mean), len(mean)))
     for block in _blocks(pictures):
         centred = flatten(block, shrink) - mean
         covariance += centred.T @ centred
-    values, vectors = eigh(covariance / len(pictures), subset_by_index=(len(mean) - kept, len(mean) - 1))
+    values, vectors = eigh(covariance / len(pictures), subset_by_index=(len(mean) - count, len(mean) - 1))
     return mean, values[::-1], vectors[:, ::-1]
 
 
-def _sketched(centred: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """[n, p] -> the `kept` largest variances and their directions [p, kept], by a random sketch (Halko et al. 2011)."""
+def _sketched(centred: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` largest variances of [n, p] and their directions [p, count], by a random sketch (Halko 2011)."""
     from sklearn.utils.extmath import randomized_svd
 
-    _, singular, rows = randomized_svd(centred, kept, n_iter=7, random_state=0)
+    _, singular, rows = randomized_svd(centred, count, n_iter=7, random_state=0)
     return singular**2 / len(centred), rows.T
 
 

@@ -77,10 +77,10 @@ def _log_network(network, name: str = "model") -> str:
 
 def log_generators(folder: UPath) -> str:
     """The URI of the best generator by about.json, after logging every generator in `folder` (a sub-folder each)."""
-    from components.generators.keras_generator import NETWORK, NetworkGenerator
+    from components.generators.keras_generator import GENERATOR_FILE, NetworkGenerator
 
     uris = {}
-    for name in sorted(path.name for path in folder.iterdir() if (path / NETWORK).exists()):
+    for name in sorted(path.name for path in folder.iterdir() if (path / GENERATOR_FILE).exists()):
         generator = NetworkGenerator.from_files(read_files(folder / name))
         uris[name] = _log_network(generator.network, name=name)
     return uris[json.loads((folder / "about.json").read_text(encoding="utf-8"))["best"]]

@@ -44,7 +44,7 @@ class Trained:
 
     def files(self) -> dict[str, bytes]:
         """What a version of the registry keeps of it."""
-        kept = {} if self.weights is None else {warm_start.NAME: self.weights}
+        kept = {} if self.weights is None else {warm_start.WEIGHTS_FILE: self.weights}
         return {**self.generator.files(), **self.further, **kept}
 
     def to_dict(self) -> dict[str, int | bool]:
@@ -90,14 +90,14 @@ def _earlier(
     """
     if not config.warm_start:
         return None, None
-    file = paths.champion_generators / origin(name) / warm_start.NAME
+    file = paths.champion_generators / origin(name) / warm_start.WEIGHTS_FILE
     if not paths.champion_generators.exists():
         reason = "there is no champion"
     elif not file.exists():
         reason = f"the champion has no weights of {origin(name)}"
     else:
         weights = warm_start.read(file.read_bytes(), str(file))
-        unlike = weights.unlike(architecture(name, photos, generator_settings(config, name)))
+        unlike = weights.difference_to(architecture(name, photos, generator_settings(config, name)))
         if unlike is None:
             kept = ", in that version's plane" if weights.fitted else ""
             share = f"{config.warm_share:g} of its steps"
@@ -124,7 +124,7 @@ def _trained(
     label = digest_json([digest_code(TRAINER), budget.model_dump(mode="json"), seed, shown, *begun])[:12]
     checkpoint = _checkpoints(paths) / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
-    training = start_training(name, photos, budget, seed, resume, earlier)
+    training = start_training(name, photos, budget, seed, resume=resume, earlier=earlier)
     if resume is not None:
         log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
     follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)

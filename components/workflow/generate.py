@@ -16,7 +16,7 @@ from components.contract.files.tables import read_json, write_bytes, write_json
 from components.settings.errors import UserError
 
 if TYPE_CHECKING:
-    from components.ads.copy_choice import Chooser
+    from components.ads.copy_choice import CopyChooser
     from components.ads.personalise import Personaliser
 
 
@@ -108,12 +108,14 @@ def generate(dataset: str, out: UPath, order: Order) -> Delivery:
 
 def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
     """Files of the best generator and of the words, and `about.json`: its name and the texts that people wrote."""
-    from components.generators.text_to_image.text_to_image import WORDS
-    from components.generators.warm_start import NAME as WEIGHTS
+    from components.generators.text_to_image.text_to_image import CAPTIONS_FOLDER
+    from components.generators.warm_start import WEIGHTS_FILE
 
     about = read_json(package / "about.json")
-    folders = [package / name for name in (about["best"], WORDS) if (package / name).exists()]
-    files = [path for folder in folders for path in folder.iterdir() if path.name != WEIGHTS]  # a training's, not ours
+    folders = [package / name for name in (about["best"], CAPTIONS_FOLDER) if (package / name).exists()]
+    files = [
+        path for folder in folders for path in folder.iterdir() if path.name != WEIGHTS_FILE
+    ]  # a training's, not ours
     return {path.name: path.read_bytes() for path in files}, about
 
 
@@ -136,14 +138,13 @@ def _scorer(client, dataset: str, about: Mapping, asked: str):
     return version
 
 
-def _interested(scorer, package: UPath, order: Order) -> tuple["Chooser", "Personaliser | None"]:
+def _interested(scorer, package: UPath, order: Order) -> tuple["CopyChooser", "Personaliser | None"]:
     """The scoring version and the package of generators, which keeps an audience -> what chooses and personalises."""
-    from components.ads.copy_choice import Chooser
+    from components.ads.copy_choice import CopyChooser
     from components.ads.personalise import Personaliser
     from components.contract.files.tables import read_frame
     from components.features import FeatureModel
-    from components.generators.quality.photo_manifold import FILE as BOUNDS
-    from components.generators.quality.photo_manifold import Bounds
+    from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
     from components.interest import CalibratedModel
     from components.registry.mlflow_store import fetch_package
     from components.workflow.stage_inputs import files_in
@@ -153,16 +154,16 @@ def _interested(scorer, package: UPath, order: Order) -> tuple["Chooser", "Perso
         model = UPath(scratch) / "model"
         fetch_package(scorer, Path(model))
         features = FeatureModel.from_files(files_in(model / "features"))
-        chooser = Chooser(CalibratedModel.from_files(files_in(model / "interest")), features, audience)
+        chooser = CopyChooser(CalibratedModel.from_files(files_in(model / "interest")), features, audience)
         if not order.personalise:
             return chooser, None
         folders = [model / "halves" / name for name in HALVES]
-        if not all(folder.exists() for folder in folders) or not (package / BOUNDS).exists():
+        if not all(folder.exists() for folder in folders) or not (package / BOUNDS_FILE).exists():
             raise UserError(
                 f"--personalise: {scorer.name} version {scorer.number} keeps no two models of disjoint shoppers: "
                 "its log had too few clicks for them, or it was made before pictures could be personalised"
             )
-        bounds = Bounds.from_bytes((package / BOUNDS).read_bytes())
+        bounds = Bounds.from_bytes((package / BOUNDS_FILE).read_bytes())
         halves = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
         return chooser, Personaliser(halves, features, audience, bounds)
 
@@ -171,7 +172,7 @@ def make(
     files: Mapping[str, bytes],
     about: Mapping,
     order: Order,
-    chooser: "Chooser | None" = None,
+    chooser: "CopyChooser | None" = None,
     personaliser: "Personaliser | None" = None,
 ) -> list[dict]:
     """A package's files and the order -> a row per picture, its PNGs among it.
@@ -250,7 +251,7 @@ def _searched(
         written = combinations(campaign, random)
         said = written.iloc[[random.integers(len(written))]]
         seed = int(np.random.default_rng((order.seed, 2, number)).integers(2**31))
-        found = personaliser.find(generator, int(category), int(segment), campaign, said, context, seed)
+        found = personaliser.find(generator, int(category), int(segment), campaign, said, context=context, seed=seed)
         pictures.append(found.picture)
         words.append({**texts(said.iloc[0]), "brand_color": campaign["brand_color"]})
         gains = {"claimed_gain": round(found.claimed_gain, 6), "watched_gain": round(found.watched_gain, 6)}
@@ -258,13 +259,13 @@ def _searched(
     return np.stack(pictures), words, notes
 
 
-def _chosen_words(order: Order, chooser: "Chooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
+def _chosen_words(order: Order, chooser: "CopyChooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
     """Per picture, category, segment and campaign: the context, what it is worth, and that campaign's best words."""
     from components.ads.copy_choice import Context
 
     context, random, around = Context(order.placement, order.hour), np.random.default_rng(order.seed), []
     for picture, category, segment, campaign in made:
-        choice = chooser.choose(picture, category, int(segment), campaign, context, random)
+        choice = chooser.choose(picture, category, int(segment), campaign, context, random=random)
         ctr = zip(WORTH, (choice.expected, choice.average, choice.unaware), strict=True)
         worth = {name: round(value, 6) for name, value in ctr}
         note = {"placement": order.placement, "hour": order.hour, "campaign": campaign["campaign"], **worth}
@@ -275,20 +276,20 @@ def _chosen_words(order: Order, chooser: "Chooser", made: Iterable[tuple]) -> li
 def _told(files: Mapping[str, bytes], about: Mapping, order: Order, segments: np.ndarray):
     """Pictures of the text, the category read in it for each, and notes: what was read, attempts, if it was met."""
     from components.generators.photos.photo_attributes import SPOKEN_BUILD, SPOKEN_TONE
-    from components.generators.text_to_image.caption_parser import LONGEST, READER
+    from components.generators.text_to_image.caption_parser import MAX_CHARACTERS, PARSER_FILE
     from components.generators.text_to_image.text_to_image import TextToImage
 
-    if READER not in files:
+    if PARSER_FILE not in files:
         raise UserError("--text: this champion reads no captions; run again with creatives.parser_steps above 0")
     maker = TextToImage.from_files(files)
-    wish = maker.reader.read(order.text)
-    granted = maker.draw([order.text] * order.count, segments, order.seed, about["max_attempts"])
-    read = {"text": order.text[:LONGEST], "tone": SPOKEN_TONE[wish.tone], "build": SPOKEN_BUILD[wish.build]}
+    parsed = maker.parser.parse(order.text)
+    result = maker.draw([order.text] * order.count, segments, order.seed, about["max_attempts"])
+    read = {"text": order.text[:MAX_CHARACTERS], "tone": SPOKEN_TONE[parsed.tone], "build": SPOKEN_BUILD[parsed.build]}
     notes = [
         {**read, "attempts": int(attempts), "met": bool(met)}
-        for attempts, met in zip(granted.attempts, granted.met, strict=True)
+        for attempts, met in zip(result.attempts, result.accepted, strict=True)
     ]
-    return granted.pictures, [maker.generator.categories[wish.category]] * order.count, notes
+    return result.pictures, [maker.generator.categories[parsed.category]] * order.count, notes
 
 
 def _codes(option: str, asked, known: tuple, count: int, every: int = 1) -> np.ndarray:

@@ -120,11 +120,11 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     """Photos -> trained generators, judged, and a pool of new creatives that the interest model ranks."""
-    from components.ads.new_creatives import Sources, Training, make_creatives
+    from components.ads.new_creatives import CreativesInputs, GeneratorSources, make_creatives
     from components.contract.files.digests import digest_package
     from components.generators.generator_kinds import check_families
     from components.generators.pretrained import adopt
-    from components.generators.text_to_image.text_encoders import encoder
+    from components.generators.text_to_image.text_encoders import text_encoder
     from components.workflow.caching.local_folders import remarks, taken
     from components.workflow.checkpointed_training import clear_checkpoints, train_all
     from components.workflow.stage_inputs import built_features, validated
@@ -133,12 +133,12 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     check_families(config)
     tables, _ = validated(paths)
     interest = interest_model(paths), digest_package(paths.stage("interest") / "model")
-    training = Training(
+    training = GeneratorSources(
         adopt=lambda photos: taken(config, "pretrained", lambda files: adopt(files, photos)),
         train=lambda photos: train_all(photos, config, paths),
-        words=taken(config, "text_encoder", encoder),
+        text_encoder=taken(config, "text_encoder", text_encoder),
     )
-    made = make_creatives(Sources(tables, *built_features(paths), *interest), training, config)
+    made = make_creatives(CreativesInputs(tables, *built_features(paths), *interest), training, config)
     for name, content in made.files.items():
         out.file(name, content)
     for name, table in made.tables.items():

@@ -1,4 +1,4 @@
-"""The harness of bad input: a reduced run without a failure, and failures of each kind are seen."""
+"""The benchmark of corrupted inputs: a small run has no failure, and failures of each kind are found."""
 
 import json
 import os
@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks import corruptions
-from benchmarks.corruptions import COMMANDS, KINDS, Figures, Result, Spoiled, forked, make_inputs, summary
+from benchmarks.corruption_inputs import make_inputs
+from benchmarks.corruption_kinds import KINDS, Corruption
+from benchmarks.corruptions import COMMANDS, Figures, Result, forked, summary
 from components.settings.errors import UserError
 from components.settings.paths import ROOT
 
@@ -24,7 +26,7 @@ def valid(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_spoiled_inputs_are_refused_or_told_of(tmp_path):
+def test_corrupted_inputs_are_refused_or_reported(tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -47,19 +49,19 @@ def test_spoiled_inputs_are_refused_or_told_of(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_changes_a_file_and_the_same_seed_does_the_same(kind, valid, tmp_path):
-    before, spoiled = corruptions._files(valid / "shop"), []
+    before, corrupted = corruptions._files(valid / "shop"), []
     for copy in range(2):
         for seed in range(3):
             folder = tmp_path / f"{copy}-{seed}"
             shutil.copytree(valid / "shop", folder)
             KINDS[kind](folder, np.random.default_rng(seed))
-            spoiled.append(corruptions._files(folder))
-    assert spoiled[:3] == spoiled[3:] and any(files != before for files in spoiled)
+            corrupted.append(corruptions._files(folder))
+    assert corrupted[:3] == corrupted[3:] and any(files != before for files in corrupted)
 
 
 def acting(monkeypatch, act):
     monkeypatch.setattr(corruptions, "figures_of", lambda command, inputs, project, form: act(inputs, project))
-    monkeypatch.setitem(KINDS, "plain", lambda folder, random: Spoiled("nowhere"))
+    monkeypatch.setitem(KINDS, "plain", lambda folder, random: Corruption("nowhere"))
 
 
 def outside(inputs, project):
@@ -80,24 +82,24 @@ def failing(inputs, project):
     raise KeyError("position")
 
 
-def speechless(inputs, project):
+def without_message(inputs, project):
     raise UserError("")
 
 
 ACTS = [
     (refusing, "refused"),
     (failing, "traceback"),
-    (speechless, "traceback"),
+    (without_message, "traceback"),
     (outside, "outside"),
     (losing, "lost"),
     (lambda inputs, project: Figures("1", "rows"), "same"),
     (lambda inputs, project: Figures("2", "rows"), "silent"),
-    (lambda inputs, project: Figures("2", "fewer rows"), "told"),
+    (lambda inputs, project: Figures("2", "fewer rows"), "reported"),
 ]
 
 
-@pytest.mark.parametrize(("act", "ended"), ACTS, ids=[ended for _, ended in ACTS])
-def test_every_ending_is_told_apart(act, ended, valid, monkeypatch):
+@pytest.mark.parametrize(("act", "outcome"), ACTS, ids=[outcome for _, outcome in ACTS])
+def test_every_outcome_is_distinguished(act, outcome, valid, monkeypatch):
     acting(monkeypatch, act)
     baselines = {f"{command} {form}": Figures("1", "rows") for command in COMMANDS for form in ("parquet", "csv")}
     here = Path.cwd()
@@ -105,14 +107,14 @@ def test_every_ending_is_told_apart(act, ended, valid, monkeypatch):
         found = corruptions.trial(2, 0, valid, baselines, "plain")
     finally:
         os.chdir(here)
-    assert (found.ended, found.command) == (ended, "run")
-    row = {"trial": 2, "command": "run", "kind": "plain", "where": "", "ended": ended}
-    assert summary([row])["failures"] == (ended in corruptions.FAILURES)
+    assert (found.outcome, found.command) == (outcome, "run")
+    row = {"trial": 2, "command": "run", "kind": "plain", "where": "", "outcome": outcome}
+    assert summary([row])["failures"] == (outcome in corruptions.FAILURES)
 
 
 def test_a_process_that_dies_is_a_result():
     def die():
         os._exit(7)
 
-    found = forked(die, lambda ended, said: Result(0, "run", "", "", ended, said))
-    assert (found.ended, found.said) == ("traceback", "the process ended with 7")
+    found = forked(die, lambda outcome, message: Result(0, "run", "", "", outcome, message))
+    assert (found.outcome, found.message) == ("traceback", "the process ended with 7")

@@ -82,7 +82,7 @@ def test_other_content_makes_the_features_anew_and_another_place_does_not(here, 
     [
         (None, "cannot be read: No such file or directory"),
         (b"not a network", "this is no Keras network"),
-        ("generator.keras", "this network is no encoder: it takes"),
+        ("generator.keras", "this network is not an image encoder: its inputs"),
     ],
     ids=["missing", "text", "generator"],
 )

@@ -67,7 +67,7 @@ def test_photos_that_teach_nothing_are_named(ready, built_shop, tmp_path, change
     spoil(paths, "images", change)
     record = creatives_of(paths, built_shop)
     (remark,) = record["remarks"]
-    assert remark.startswith("no new pictures were made: images: ") and reason in remark
+    assert remark.startswith("no new images were made: images: ") and reason in remark
     assert record["gate"] is None and record["pool"] == 0 and record["generators"] == {}
 
 
@@ -76,12 +76,10 @@ def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):
     unknown = "Sale \U0010fffd"  # a sign that no font has
     spoil(paths, "creatives", lambda creatives: creatives.assign(product_id=None, headline=unknown))
     record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.parser_steps=0")
-    said = "no new pictures were made: no campaign's creatives name a product of a category that the generators know"
+    said = "no new images were made: no campaign's creatives name a product of a category that the generators know"
     assert said in record["remarks"]
     assert record["gate"]["passed"] and record["pool"] == 0
-    assert any(
-        "stands in no new ad: no font here has" in remark and "U+10FFFD" in remark for remark in record["remarks"]
-    )
+    assert any("is in no new ad: no font here has" in remark and "U+10FFFD" in remark for remark in record["remarks"])
 
 
 def test_one_category_with_few_photos_is_left_out_alone(ready, built_shop, tmp_path):

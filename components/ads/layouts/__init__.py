@@ -1,6 +1,6 @@
-"""The templates of ads, laid out for each class of shapes: a line adds a class, and each class has every template.
+"""The layouts of ads by aspect and template: one line adds an aspect, which must have every template.
 
-A layout draws picture, headline and call to action; an empty text leaves its place empty.
+A layout draws image, headline and call to action; the place of an empty text stays empty.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,4 +17,4 @@ LAYOUTS: Mapping[Aspect, Mapping[str, Layout]] = {
     "tall": tall.LAYOUTS,
 }
 TEMPLATES = tuple(near_square.LAYOUTS)
-DEFAULT = "plain"  # for templates that are not known
+DEFAULT = "plain"  # for unknown templates

@@ -1,4 +1,4 @@
-"""Templates for ads about as wide as high, such as 300x250 and 336x280."""
+"""Templates for ads of about equal width and height, such as 300x250 and 336x280."""
 
 from components.ads.canvas import Box, Canvas, tone
 

@@ -1,4 +1,4 @@
-"""Templates for columns, such as 160x600 and 300x600: picture, headline and call to action stand one upon another."""
+"""Templates for columns, such as 160x600 and 300x600, with image, headline and call to action from top to bottom."""
 
 from components.ads.canvas import Box, Canvas, tone
 
@@ -9,7 +9,7 @@ LEFT, RIGHT = 80, 920  # of texts and buttons
 
 
 def _headline(canvas: Canvas, top: int, bottom: int, text: str, centred: bool = False) -> None:
-    canvas.write(Box(LEFT, top, RIGHT, bottom), text, canvas.palette.ink, HEADLINE, LINES, centred)
+    canvas.write(Box(LEFT, top, RIGHT, bottom), text, canvas.palette.ink, HEADLINE, lines=LINES, centred=centred)
 
 
 def _plain(canvas: Canvas, headline: str, call: str) -> None:
@@ -30,7 +30,7 @@ def _badge(canvas: Canvas, headline: str, call: str) -> None:
 
 
 def _within(disc: Box) -> Box:
-    """The square in a circle, in whose corners text stays on the circle's colour."""
+    """The square inscribed in a circle, in which text is on the circle's colour."""
     across, down = (disc.right - disc.left) * 147 // 1000, (disc.bottom - disc.top) * 147 // 1000  # (1 - 1/sqrt 2) / 2
     return Box(disc.left + across, disc.top + down, disc.right - across, disc.bottom - down)
 

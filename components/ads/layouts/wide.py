@@ -1,35 +1,35 @@
-"""Templates for strips, such as 728x90 and 320x50: picture, headline and call to action stand side by side."""
+"""Templates for strips, such as 728x90 and 320x50, with image, headline and call to action side by side."""
 
 from components.ads.canvas import Box, Canvas, tone
 
-CALL, TAG = 250, 290  # thousandths of the width that the call to action takes, and that a price tag takes
-WIDEST = 260  # thousandths of the width that the picture takes at most
+CALL, TAG = 250, 290  # widths of the call to action and of a price tag, in thousandths of the ad's
+WIDEST = 260  # largest width of the image, in thousandths of the ad's
 HEADLINE, ACTION = 300, 240  # largest type, in thousandths of the height
 LINES = 4
 EDGE = 20
 
 
 def _panel(canvas: Canvas, heights: float) -> int:
-    """Thousandths of the width for a picture so many heights wide, WIDEST at most."""
+    """The width of the image, `heights` times the ad's height but at most WIDEST, in thousandths of the ad's width."""
     wide, high = canvas.image.size
     return min(WIDEST, int(1000 * heights * high / wide))
 
 
 def _call(canvas: Canvas, left: int, height: int) -> Box:
-    """Where the call to action stands: `height` thousandths of the ad's, but no higher than 0.6 of its own width."""
+    """The box of the call to action: `height` thousandths of the ad's height, but at most 0.6 of the box's width."""
     wide, high = canvas.image.size
     half = min(height, int(0.6 * (CALL - EDGE) * wide / high)) // 2
     return Box(left, 500 - half, left + CALL - EDGE, 500 + half)
 
 
 def _action(canvas: Canvas) -> int:
-    """The largest type of a call to action, so that a short one stays on one line."""
+    """The largest type size of a call to action, so that a short one is on one line."""
     wide, high = canvas.image.size
     return min(ACTION, (CALL - EDGE) * wide // (5 * high))
 
 
 def _headline(canvas: Canvas, left: int, right: int, text: str) -> None:
-    canvas.write(Box(left, 80, right, 920), text, canvas.palette.ink, HEADLINE, LINES)
+    canvas.write(Box(left, 80, right, 920), text, canvas.palette.ink, HEADLINE, lines=LINES)
 
 
 def _plain(canvas: Canvas, headline: str, call: str) -> None:

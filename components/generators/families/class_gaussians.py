@@ -1,4 +1,4 @@
-"""One normal distribution per category, as a network that moves standard normal noise there."""
+"""One normal distribution per category, as a network that transforms standard normal noise to it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 
 @dataclass(frozen=True)
-class Normals:
+class CategoryGaussians:
     """point = centre + root @ noise. centre: float32 [categories, d]; root: float32 [categories, d, d], lower."""
 
     centre: np.ndarray
@@ -16,28 +16,28 @@ class Normals:
 
     @classmethod
     def fit(cls, points: np.ndarray, category: np.ndarray, categories: int, extra: np.ndarray | None = None):
-        """Points float [n, d] with categories int [n] -> mean and covariance of each category.
+        """Mean and covariance of each category of points float [n, d] with categories int [n].
 
-        extra: float [n, d], variances that each point has of its own. A category's covariance leans on that of all by
-        as many points as it has dimensions (Friedman 1989), so that twenty photos give one too.
+        extra: float [n, d], variances of each point. A category's covariance is shrunk towards that of all points with
+        the weight of d points (Friedman 1989), so that twenty photos suffice.
         """
         points, size = points.astype(np.float64), points.shape[1]
         groups = [category == code for code in range(categories)]
         centre = np.stack([points[group].mean(axis=0) for group in groups])
         inner = points - centre[category]
-        own = np.zeros(size) if extra is None else extra.mean(axis=0, dtype=np.float64)
-        pooled = inner.T @ inner / len(inner) + np.diag(own + 1e-6)
+        added = np.zeros(size) if extra is None else extra.mean(axis=0, dtype=np.float64)
+        pooled = inner.T @ inner / len(inner) + np.diag(added + 1e-6)
         roots = []
         for group in groups:
             scatter = inner[group].T @ inner[group]
             if extra is not None:
                 scatter = scatter + np.diag(extra[group].sum(axis=0, dtype=np.float64))
             roots.append(np.linalg.cholesky((scatter + size * pooled) / (group.sum() + size)))
-        # rounded, for matrix products differ in their last digits between runs
+        # rounded, since matrix products differ in their last digits between runs
         return cls(np.round(centre, 4).astype(np.float32), np.round(np.stack(roots), 4).astype(np.float32))
 
     def network(self) -> keras.Model:
-        """Noise (B, d), category int32 (B,) -> point (B, d), always in float32."""
+        """A network from noise (B, d) and category int32 (B,) to points (B, d), in float32."""
         categories, size = self.centre.shape
         noise, category = keras.Input((size,)), keras.Input((), dtype="int32")
         chosen = ops.one_hot(category, categories)  # (B, categories)

@@ -1,6 +1,6 @@
-"""The networks, layer by layer, for pictures of any size and 1 or 3 channels. B: batch, H, W: sides, C: channels.
+"""Building blocks of the networks, for images of any size with 1 or 3 channels. B: batch, H, W: sides, C: channels.
 
-Only stock Keras layers are used, so that these load without any code of ours; `midpoint.Midpoint` is the exception.
+They use only Keras's own layers, so that networks load without Adloom's code; only `ode_sampler.Midpoint` is custom.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,16 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a generator can be asked for: so many categories and known segments (one more code means unknown)."""
+    """The conditions of a generator: numbers of categories and of known segments (one more code means unknown)."""
 
     categories: int
     segments: int
 
 
-SPOKEN = Noise("spoken", (TRAITS,), uniform=True)
-UNSPOKEN_SHARE = 0.5  # of the photos' traits that are hidden in training, so that pictures can be had without them
+TRAIT_MASK = Noise("trait_mask", (TRAITS,), uniform=True)
+MASKED_SHARE = (
+    0.5  # of the photos' traits that are masked in training, so that images can be made without requested traits
+)
 
 
 def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
@@ -31,7 +33,7 @@ def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
     category = keras.Input((), dtype="int32", name="category")
     segment = keras.Input((), dtype="int32", name="segment")
     traits = keras.Input((TRAITS,), dtype="int32", name="traits")
-    # one-hot products, not lookups: a lookup's gradient is a scatter, whose order of summation varies between runs
+    # one-hot products, since the gradient of a lookup is a scatter, whose order of summation varies between runs
     embedded = layers.Concatenate()(
         [
             layers.Dense(24, use_bias=False)(ops.one_hot(category, conditions.categories)),
@@ -42,19 +44,19 @@ def condition(conditions: Conditions) -> tuple[list, keras.KerasTensor]:
     return [category, segment, traits], embedded
 
 
-def asked(batch) -> list:
-    """Category, segment and traits of a batch, the traits hidden at random (as in classifier-free guidance)."""
-    spoken = ops.cast(batch["spoken"] >= UNSPOKEN_SHARE, "int32")
-    return [batch["category"], batch["segment"], batch["traits"] * spoken]
+def masked_conditions(batch) -> list:
+    """Category, segment and traits of a batch, with the traits masked at random (as in classifier-free guidance)."""
+    shown = ops.cast(batch["trait_mask"] >= MASKED_SHARE, "int32")
+    return [batch["category"], batch["segment"], batch["traits"] * shown]
 
 
-def whole(outputs: keras.KerasTensor) -> keras.KerasTensor:
-    """A network's outputs in float32, whatever precision it works in: losses and pictures need the digits."""
+def in_float32(outputs: keras.KerasTensor) -> keras.KerasTensor:
+    """A network's outputs in float32, also if it computes in a lower precision, for losses and images."""
     return layers.Activation("linear", dtype="float32")(outputs)
 
 
 def halvings(shape: Shape) -> list[tuple[int, int]]:
-    """Sides after each halving, from the picture's own down to at most 8 pixels: (28, 28), (14, 14), (7, 7)."""
+    """Sides after each halving, from the image's down to at most 8 pixels: (28, 28), (14, 14), (7, 7)."""
     sides = [shape[:2]]
     while max(sides[-1]) > 8:
         sides.append(tuple((side + 1) // 2 for side in sides[-1]))
@@ -62,7 +64,7 @@ def halvings(shape: Shape) -> list[tuple[int, int]]:
 
 
 def convolve_down(pictures: keras.KerasTensor, width: int, slope: float = 0.2) -> keras.KerasTensor:
-    """(B, H, W, C) -> (B, features): strided 4x4 convolutions, twice the channels at each halving."""
+    """Features (B, features) of images (B, H, W, C), by strided 4x4 convolutions that double the channels."""
     hidden = pictures
     for level in range(1, len(halvings(pictures.shape[1:]))):
         hidden = layers.Conv2D(width * 2 ** (level - 1), 4, strides=2, padding="same")(hidden)
@@ -71,7 +73,7 @@ def convolve_down(pictures: keras.KerasTensor, width: int, slope: float = 0.2) -
 
 
 def convolve_up(features: keras.KerasTensor, shape: Shape, width: int, channels: int) -> keras.KerasTensor:
-    """(B, features) -> (B, H, W, channels), linear: the mirror image of `convolve_down`."""
+    """Images (B, H, W, channels) from features (B, features), without a final activation; reverses `convolve_down`."""
     sides = halvings(shape)
     deepest = width * 2 ** (len(sides) - 2) if len(sides) > 1 else width
     hidden = layers.Dense(sides[-1][0] * sides[-1][1] * deepest, activation="relu")(features)
@@ -86,6 +88,6 @@ def convolve_up(features: keras.KerasTensor, shape: Shape, width: int, channels:
 
 
 def _crop(pictures: keras.KerasTensor, sides: tuple[int, int]) -> keras.KerasTensor:
-    """An odd side was rounded up when it was halved: cut the surplus row or column off."""
+    """Images without the surplus row or column of an odd side, which was rounded up when halved."""
     surplus = (pictures.shape[1] - sides[0], pictures.shape[2] - sides[1])
     return layers.Cropping2D(((0, surplus[0]), (0, surplus[1])))(pictures) if any(surplus) else pictures

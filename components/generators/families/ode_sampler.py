@@ -1,22 +1,22 @@
-"""The way from a start to a picture's place in the plane, as one layer that follows a learned velocity."""
+"""The ODE sampler of flow matching: a layer that integrates a learned velocity by the midpoint rule."""
 
 import keras
 from keras import layers, ops
 
 STEPS = 8  # of the midpoint rule; the paths are nearly straight
-GUIDANCE = 2.0  # towards spoken traits; with more, first draws lose their category more often than they win a trait
+GUIDANCE = 2.0  # towards requested traits; with more, images lose their category more often than they gain a trait
 
 
 @keras.saving.register_keras_serializable("adloom")
 class Midpoint(layers.Layer):
     """[start x_0 (B, D), *conditions] -> x_1 (B, D), by `steps` steps of the midpoint rule from t = 0 to 1.
 
-    velocity: point x_t (B, D), time t (B, 1), conditions -> dx/dt (B, D). A loop in the graph: each step drawn out
-    would be a copy of the network to trace, to compile and to quantise.
+    velocity: point x_t (B, D), time t (B, 1), conditions -> dx/dt (B, D). The steps are a loop in the graph, since each
+    unrolled step would be a copy of the network to trace, compile and quantise.
 
-    The last condition is the traits, 0 where unspoken. With guidance g the velocity is (1 + g) v(traits) - g v(0)
-    (classifier-free guidance, Ho & Salimans 2022; for flows, Zheng et al. 2023): spoken traits count for more than
-    among photos, and where nothing is spoken it is v itself.
+    The last condition is the traits, 0 if not requested. With guidance g the velocity is (1 + g) v(traits) - g v(0)
+    (classifier-free guidance, Ho & Salimans 2022; for flows, Zheng et al. 2023), which strengthens requested traits;
+    without any it is v.
     """
 
     def __init__(self, velocity: keras.Model, steps: int = STEPS, guidance: float = GUIDANCE, **settings) -> None:
@@ -31,7 +31,7 @@ class Midpoint(layers.Layer):
         def speed(point, moment):
             now = ops.zeros_like(point[:, :1]) + moment
             asked = self.velocity([point, now, *named, traits])
-            # the second pass is half of the work, and the first one over again where nobody in the batch speaks
+            # the second pass is half of the work and not needed if no traits are requested in the batch
             plain = ops.cond(spoken, lambda: self.velocity([point, now, *named, unspoken]), lambda: asked)
             return asked + self.guidance * (asked - plain)
 
@@ -43,15 +43,15 @@ class Midpoint(layers.Layer):
         return ops.fori_loop(0, self.steps, step, start)
 
     def compute_output_shape(self, shapes: list) -> tuple:
-        """A start's own; said here, for Keras would trace the network to find it."""
+        """The shape of the start; without this method Keras would trace the network to compute it."""
         return tuple(shapes[0])
 
     def get_config(self) -> dict:
-        """The velocity network's description, as a `.keras` file keeps it."""
+        """The configuration stored in a `.keras` file, with the velocity network."""
         velocity = keras.saving.serialize_keras_object(self.velocity)
         return {**super().get_config(), "velocity": velocity, "steps": self.steps, "guidance": self.guidance}
 
     @classmethod
     def from_config(cls, config: dict) -> "Midpoint":
-        """What `get_config` gave -> layer; Keras fills in the weights."""
+        """The layer of a configuration of `get_config`; Keras then loads the weights."""
         return cls(keras.saving.deserialize_keras_object(config.pop("velocity")), **config)

@@ -4,80 +4,87 @@ import keras
 from keras import layers, ops
 
 from components.generators.families.networks import (
-    SPOKEN,
+    TRAIT_MASK,
     Conditions,
     Shape,
-    asked,
     condition,
     convolve_down,
     convolve_up,
-    whole,
+    in_float32,
+    masked_conditions,
 )
 from components.generators.families.vae import to_unit
-from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
+from components.generators.generator_family import Fitted, GeneratorFamily, TrainingSetup, conditions_of, trait_columns
 from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import input_gradient
-from components.generators.training.recipe import Average, Player, Recipe
+from components.generators.training.recipe import Average, Recipe, TrainableGroup
 from components.generators.training.training_batches import Noise
 from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
 WIDTH = 32  # channels after the first halving
 PENALTY = 10.0  # weight of the gradient penalty; the paper's value
-CRITIC_TURNS = 2  # critic updates per generator update; the paper's 5 costs more than it gains at this size
-DECAY = 0.995  # of the generator's average, which is what samples
+CRITIC_UPDATES = 2  # critic updates per generator update; at this size 5, as in the paper, costs more than it gains
+DECAY = 0.995  # of the generator's average, which is used for sampling
 
 
-def painter(shape: Shape, conditions: Conditions, latent: int, width: int, name: str) -> keras.Model:
-    """z (B, latent), category, segment, traits -> pictures (B, H, W, C) in (-1, 1)."""
+def generator_network(shape: Shape, conditions: Conditions, latent: int, width: int, name: str) -> keras.Model:
+    """A network from z (B, latent), category, segment and traits to images (B, H, W, C) in (-1, 1)."""
     code = keras.Input((latent,), name="z")
-    wished, embedded = condition(conditions)
+    condition_inputs, embedded = condition(conditions)
     hidden = layers.Dense(256, activation="relu")(layers.Concatenate()([code, embedded]))
     painted = layers.Activation("tanh", dtype="float32")(convolve_up(hidden, shape, width, shape[2]))
-    return keras.Model([code, *wished], painted, name=name)
+    return keras.Model([code, *condition_inputs], painted, name=name)
 
 
 def critic(shape: Shape, conditions: Conditions, width: int) -> keras.Model:
-    """Pictures (B, H, W, C), category, segment, traits -> score (B, 1), higher for what looks real and as asked."""
+    """A network from images (B, H, W, C), category, segment and traits to scores (B, 1), higher for real photos."""
     pictures = keras.Input(shape, name="pictures")
-    wished, embedded = condition(conditions)
+    condition_inputs, embedded = condition(conditions)
     features = layers.Dense(128)(convolve_down(pictures, width))
     features = layers.LeakyReLU(0.2)(features)
     match = layers.Dot(axes=1)([features, layers.Dense(128, use_bias=False)(embedded)])
-    return keras.Model([pictures, *wished], whole(layers.Add()([layers.Dense(1)(features), match])), name="critic")
+    return keras.Model(
+        [pictures, *condition_inputs], in_float32(layers.Add()([layers.Dense(1)(features), match])), name="critic"
+    )
 
 
-def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, seed: int) -> Recipe:
-    """The GAN in training: the critic's turns, then the painter's; the painter's slow average is kept for sampling."""
-    paint, judge = painter(shape, conditions, latent, width, "painter"), critic(shape, conditions, width)
-    slow = painter(shape, conditions, latent, width, "average")
+def recipe(shape: Shape, conditions: Conditions, latent: int, width: int, learning_rate, *, seed: int) -> Recipe:
+    """The training recipe of the GAN: updates of the critic, then of the generator, whose slow average samples.
+
+    The network names are part of files with weights, where the generator is called `painter`.
+    """
+    paint, judge = generator_network(shape, conditions, latent, width, "painter"), critic(shape, conditions, width)
+    slow = generator_network(shape, conditions, latent, width, "average")
     draw_initial_weights(seed, paint, judge)
     slow.set_weights(paint.get_weights())
 
     def critic_loss(batch):
-        wished = asked(batch)
-        real, made = to_unit(batch["pictures"]), paint([batch["z"], *wished])
-        gap = ops.mean(judge([made, *wished])) - ops.mean(judge([real, *wished]))
+        condition_inputs = masked_conditions(batch)
+        real, made = to_unit(batch["pictures"]), paint([batch["z"], *condition_inputs])
+        gap = ops.mean(judge([made, *condition_inputs])) - ops.mean(judge([real, *condition_inputs]))
         share = ops.reshape(batch["between"], (-1, 1, 1, 1))
-        slopes = input_gradient(lambda pictures: judge([pictures, *wished]), share * real + (1.0 - share) * made)
+        slopes = input_gradient(
+            lambda pictures: judge([pictures, *condition_inputs]), share * real + (1.0 - share) * made
+        )
         steepness = ops.sqrt(ops.sum(slopes**2, axis=(1, 2, 3)) + 1e-12)
         penalty = ops.mean((steepness - 1.0) ** 2)
         return gap + PENALTY * penalty, {"wasserstein": -gap, "penalty": penalty}
 
-    def painter_loss(batch):
-        wished = asked(batch)
-        return -ops.mean(judge([paint([batch["z"], *wished]), *wished])), {}
+    def generator_loss(batch):
+        condition_inputs = masked_conditions(batch)
+        return -ops.mean(judge([paint([batch["z"], *condition_inputs]), *condition_inputs])), {}
 
     judging, painting = (
-        Player(name, tuple(network.trainable_variables), _optimizer(network, learning_rate), loss)
-        for name, network, loss in (("critic_loss", judge, critic_loss), ("painter_loss", paint, painter_loss))
+        TrainableGroup(name, tuple(network.trainable_variables), _optimizer(network, learning_rate), loss)
+        for name, network, loss in (("critic_loss", judge, critic_loss), ("generator_loss", paint, generator_loss))
     )
     step = keras.Variable(0, dtype="int32", trainable=False, name="average_step")
     average = Average(tuple(paint.variables), tuple(slow.variables), DECAY, step)
     return Recipe(
         networks={"painter": paint, "average": slow, "critic": judge},
-        turns=(judging,) * CRITIC_TURNS + (painting,),
-        noises=(Noise("z", (latent,)), Noise("between", (), uniform=True), SPOKEN),
+        updates=(judging,) * CRITIC_UPDATES + (painting,),
+        noises=(Noise("z", (latent,)), Noise("between", (), uniform=True), TRAIT_MASK),
         averages=(average,),
     )
 
@@ -96,10 +103,10 @@ class WganConfig(GeneratorConfig):
     learning_rate: Rate = 3e-4
 
 
-def _bench(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
+def _setup(photos: Photos, config: GeneratorConfig, seed: int, _fitted: Fitted | None = None) -> TrainingSetup:
     width, rate = FAMILY.width_of(config), config.learning_rate
-    trained = recipe(photos.shape, conditions_of(photos), config.latent, width, rate, seed)
-    return Bench(trained, trait_columns(photos), lambda: trained.networks["average"])
+    trained = recipe(photos.shape, conditions_of(photos), config.latent, width, rate, seed=seed)
+    return TrainingSetup(trained, trait_columns(photos), lambda: trained.networks["average"])
 
 
-FAMILY = GeneratorFamily(WganConfig, WIDTH, _bench)
+FAMILY = GeneratorFamily(WganConfig, WIDTH, _setup)

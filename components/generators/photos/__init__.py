@@ -1,1 +1,1 @@
-"""Photos that generators learn from: read, measured, prepared."""
+"""Training photos of the generators: reading, attributes, preprocessing."""

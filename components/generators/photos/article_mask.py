@@ -1,23 +1,23 @@
-"""Which pixels of a product photo show the article, on a plain, shaded or vignetted studio ground.
+"""Segment the article of a product photo from a plain, shaded or vignetted background.
 
-The ground is fitted to the picture's border as a quadratic surface per channel, by iteratively reweighted least squares
-(Holland & Welsch 1977), so that an article that touches the border bends it little. What differs from the surface by
-more than the border's own noise, and by a third of the strongest differences, is the article; its holes are filled.
+The background is fitted to the image's border as a quadratic surface per channel, by iteratively reweighted least
+squares (Holland & Welsch 1977), so that an article at the border changes it little. Pixels that differ from the surface
+by more than the border's noise, and by a third of the strongest differences, are the article; its holes are filled.
 """
 
 import numpy as np
 from scipy import ndimage
 
 ROUNDS = 4  # of reweighting
-NOISE, LEAST, MOST = 3.0, 8.0, 40.0  # threshold: so many deviations of the border's noise, in grey levels within bounds
+NOISE, LEAST, MOST = 3.0, 8.0, 40.0  # threshold: deviations of the border's noise, with bounds in grey levels
 RELATIVE = 1 / 3  # of the strongest difference, below which shading and soft shadows lie
-SMALLEST = 0.005  # share of the picture; less is noise
+SMALLEST = 0.005  # share of the image; a smaller mask is noise
 BLOCK = 500  # pictures at once: some tens of megabytes
 IN_PLANE = np.stack([np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))]).astype(bool)
 
 
 def article(pictures: np.ndarray) -> np.ndarray:
-    """uint8 [n, h, w, c] -> bool [n, h, w]: the article's pixels; the picture's middle where nothing stands out."""
+    """bool [n, h, w], the article's pixels in images uint8 [n, h, w, c]; the middle if no article is found."""
     masks = np.empty(pictures.shape[:3], dtype=bool)
     for start in range(0, len(pictures), BLOCK):
         masks[start : start + BLOCK] = _masks(pictures[start : start + BLOCK].astype(np.float64))
@@ -41,9 +41,11 @@ def _masks(pictures: np.ndarray) -> np.ndarray:
 
 def _ground(terms: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """terms [b, 6], border [n, b, c] -> (coefficients [n, 6, c], the border's noise in grey levels [n])."""
-    corners = np.abs(terms[:, 1]) + np.abs(terms[:, 2]) > 1.5  # an article seldom lies there
+    corners = np.abs(terms[:, 1]) + np.abs(terms[:, 2]) > 1.5  # articles are rarely in corners
     weights = np.broadcast_to(np.where(corners, 1.0, 0.3), border.shape[:2])
-    steady = np.diag([0.0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2]) * len(terms)  # a border seen in part must not bend it far
+    steady = np.diag([0.0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2]) * len(
+        terms
+    )  # regularisation, for borders that are partly covered
     for _ in range(ROUNDS):
         weighted = weights[:, None, :] * terms.T  # [n, 6, b]
         surface = np.linalg.solve(weighted @ terms + steady, weighted @ border)
@@ -60,7 +62,7 @@ def _terms(height: int, width: int) -> np.ndarray:
 
 
 def _border(height: int, width: int) -> np.ndarray:
-    """bool [h * w]: the outermost pixels, two wide where there is room."""
+    """bool [h * w]: the border, two pixels wide, or one in small images."""
     wide = 2 if min(height, width) >= 16 else 1
     inside = np.zeros((height, width), dtype=bool)
     inside[wide:-wide, wide:-wide] = True

@@ -1,4 +1,4 @@
-"""What is done to photos before generators learn from them: noise taken away, more of them made from few."""
+"""Preprocessing of training photos: noise removal and augmentation."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -7,11 +7,11 @@ import numpy as np
 
 from components.generators.photos.training_photos import Photos
 
-Way = Callable[[np.ndarray], list[np.ndarray]]  # uint8 [n, h, w, c] -> further versions of all of them
+Augmentation = Callable[[np.ndarray], list[np.ndarray]]  # uint8 [n, h, w, c] -> further versions of all of them
 
 
 def denoise(photos: Photos, width: int) -> Photos:
-    """Each channel under a median filter of `width` x `width` pixels; 0 leaves the photos as they are."""
+    """The photos with a median filter of `width` x `width` pixels on each channel; 0: unchanged."""
     if width == 0:
         return photos
     from scipy.ndimage import median_filter
@@ -19,12 +19,12 @@ def denoise(photos: Photos, width: int) -> Photos:
     return replace(photos, pictures=median_filter(photos.pictures, size=(1, width, width, 1), mode="nearest"))
 
 
-def augment(photos: Photos, ways: Iterable[str]) -> Photos:
-    """The photos, then their further versions by each of `ways` (names in WAYS), each with its photo's conditions.
+def augment(photos: Photos, augmentations: Iterable[str]) -> Photos:
+    """The photos, followed by their versions by each of `augmentations` (names in AUGMENTATIONS).
 
-    Versions are photos to the generators, so they draw mirrored or shifted articles too.
+    Generators trained on the versions also make mirrored or shifted articles.
     """
-    versions = [photos.pictures, *(version for way in ways for version in WAYS[way](photos.pictures))]
+    versions = [photos.pictures, *(version for way in augmentations for version in AUGMENTATIONS[way](photos.pictures))]
     times = len(versions)
     return Photos(
         np.concatenate(versions),
@@ -45,4 +45,4 @@ def _shifted(pictures: np.ndarray) -> list[np.ndarray]:
     return [wide[:, y : y + height, x : x + width] for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
 
 
-WAYS: dict[str, Way] = {"mirror": _mirrored, "shift": _shifted}
+AUGMENTATIONS: dict[str, Augmentation] = {"mirror": _mirrored, "shift": _shifted}

@@ -1,4 +1,4 @@
-"""What the generators learn from: photos, their categories, and which shopper segments touched each."""
+"""The training photos of the generators, with their categories and weights of shopper segments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from components.generators.photos.photo_attributes import Scales, measure, trait
 from components.images import decode_all, header
 from components.settings.errors import UserError
 
-MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller holds no shape to learn, larger is beyond what two cores train
-MIN_PER_CATEGORY = 20  # photos; a category with fewer is left out, for a generator would copy them
-MIN_TEST = 20  # photos, halved to set the floor that generators are judged beside
-PLACEHOLDER = 5  # a picture that so many images share is a shop's "no photo yet"; the 70,000 of Fashion-MNIST differ
+MIN_SIDE, MAX_SIDE = 8, 64  # pixels; smaller images have no shape to learn, larger ones take too long on two cores
+MIN_PER_CATEGORY = 20  # photos; a category with fewer is left out, since a generator would copy them
+MIN_TEST = 20  # photos, of which half measure the quality of the other half
+PLACEHOLDER = 5  # an image that so many rows share is a shop's placeholder for a missing photo
 
 
 class NoNewPictures(UserError):
-    """Why no new pictures can be made of a data set; the rest of a run goes on without them."""
+    """No new images can be made from a data set, for the reason in the message; a run continues without them."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Photos:
     """Training photos of `n` products.
 
     pictures: uint8 [n, h, w, c]; category: int32 [n], codes into `categories`;
-    segment_weights: float32 [n, segments + 1], rows sum to 1: shares of the shopper segments among those who touched
-    the product, the last column for products that nobody touched ("unknown").
+    segment_weights: float32 [n, segments + 1], rows sum to 1: shares of the shopper segments in the product's events;
+    the last column ("unknown") is 1 for products without events.
     """
 
     pictures: np.ndarray
@@ -67,9 +67,9 @@ class Photos:
         return Photos(self.pictures[rows], self.category[rows], self.categories, self.segment_weights[rows])
 
     def some(self, count: int, seed: int = 0) -> "Photos":
-        """`count` of the photos by chance, or all where there are no more; of rare categories `MIN_PER_CATEGORY` first.
+        """`count` random photos, or all if there are fewer; if possible at least MIN_PER_CATEGORY of each category.
 
-        The first rows would not do: a table that is sorted by category has but a few of them there.
+        Random, since the first rows of a table sorted by category have few categories.
         """
         if count >= len(self.category):
             return self
@@ -83,48 +83,49 @@ def read_photos(
     segments: int,
     size: int | None = None,
     segment_shares: pd.DataFrame | None = None,
+    *,
     split: str | None = "train",
     categories: tuple[str, ...] | None = None,
 ) -> tuple[Photos, tuple[str, ...]]:
-    """The `images` table -> (photos, remarks in words on what was left out).
+    """The photos in the table `images`, and remarks on those that were left out.
 
-    segment_shares: indexed by image_id, one column per segment 0..segments-1, non-negative; images without a row
-    there, or with a row of zeros, are of unknown segment. size: side in pixels that every photo is fitted into (None:
-    the photos' median side, at most 64); channels follow the data, grey only where all photos are grey. split: None
-    takes all. `categories` fixes the codes, for a second split of the same data.
+    segment_shares: index image_id, one column per segment 0..segments-1, non-negative; images without a row, or with a
+    row of zeros, are of unknown segment. size: side in pixels to which photos are resized (None: their median side, at
+    most 64). Photos are grey only if all are grey. split: None: all. categories: fixes the codes, for a second split.
     """
     chosen = images if split is None or images["split"].isna().all() else images[images["split"] == split]
     labelled = chosen[chosen["category"].notna()]
     names = categories or _frequent(labelled)
     if chosen.empty or labelled.empty:
-        lacks = "has a category" if len(chosen) else f"is of split {split!r}"
-        raise NoNewPictures(f"images: no photo {lacks}: nothing to learn from")
-    kept, remarks = labelled[labelled["category"].isin(names)], []
-    if not kept.empty:
-        side, channels = _side_and_channels(kept)
-        pictures = decode_all(kept, size or side, channels)
-        tells, remarks = _telling(pictures)
-        names = categories or _frequent(kept[tells])
-        sound = tells & kept["category"].isin(names).to_numpy()
-        kept, pictures = kept[sound], pictures[sound]
-    if kept.empty:
-        lacks = f"no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from"
-        raise NoNewPictures("; ".join([f"images: {lacks}", *remarks]))
+        missing = "has a category" if len(chosen) else f"is of split {split!r}"
+        raise NoNewPictures(f"images: no photo {missing}: nothing to learn from")
+    usable, remarks = labelled[labelled["category"].isin(names)], []
+    if not usable.empty:
+        side, channels = _side_and_channels(usable)
+        pictures = decode_all(usable, size or side, channels)
+        has_article, remarks = _with_article(pictures)
+        names = categories or _frequent(usable[has_article])
+        chosen_rows = has_article & usable["category"].isin(names).to_numpy()
+        usable, pictures = usable[chosen_rows], pictures[chosen_rows]
+    if usable.empty:
+        missing = f"no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from"
+        raise NoNewPictures("; ".join([f"images: {missing}", *remarks]))
     remarks += [
         f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY} that can be learned from: left out"
         for name, count in labelled["category"].value_counts().items()
         if name not in names
     ]
-    codes = kept["category"].map({name: code for code, name in enumerate(names)}).to_numpy(np.int32)
-    return Photos(pictures, codes, names, _segment_weights(kept["image_id"], segments, segment_shares)), tuple(remarks)
+    codes = usable["category"].map({name: code for code, name in enumerate(names)}).to_numpy(np.int32)
+    weights = _segment_weights(usable["image_id"], segments, segment_shares)
+    return Photos(pictures, codes, names, weights), tuple(remarks)
 
 
 def training_photos(
     tables: Mapping[str, pd.DataFrame], built: Features, side: int | None
 ) -> tuple[Photos, Photos | None, tuple[str, ...]]:
-    """A data set's training photos, test photos (None where it has no such split) and remarks on what was left out.
+    """A data set's training photos, test photos (None without such a split) and remarks on photos that were left out.
 
-    NoNewPictures where there are too few photos to learn from, or to judge by.
+    NoNewPictures if there are too few training or test photos.
     """
     images = photos_of(tables)
     if images is None:
@@ -140,29 +141,29 @@ def training_photos(
     if (count := int(tested.sum())) < MIN_TEST:
         raise NoNewPictures(
             f"images: {count} photos of split 'test' in the categories learned, fewer than {MIN_TEST}: generators "
-            "cannot be judged by so few; add some, or leave split empty, and a part of the photos stands in for them"
+            "cannot be judged by so few; add some, or leave split empty, and a part of the photos is used for testing"
         )
     test, _ = read_photos(images, segments, train.shape[0], shares, split="test", categories=train.categories)
     return train, test, remarks
 
 
-def _telling(pictures: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """uint8 [n, h, w, c] -> (which show an article of their own, bool [n]; remarks on the others)."""
+def _with_article(pictures: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Which images uint8 [n, h, w, c] show an article, bool [n], and remarks on the others."""
     blank = pictures.reshape(len(pictures), -1).std(axis=1) == 0
     same = pd.Series([picture.tobytes() for picture in pictures])
     repeated = (same.map(same.value_counts()) >= PLACEHOLDER).to_numpy() & ~blank
     counts = ((blank, "photos of one single colour"), (repeated, f"photos that {PLACEHOLDER} images or more share"))
-    return ~(blank | repeated), [f"{int(found.sum())} {what}: left out" for found, what in counts if found.any()]
+    return ~(blank | repeated), [f"{int(rows.sum())} {what}: left out" for rows, what in counts if rows.any()]
 
 
 def _frequent(labelled: pd.DataFrame) -> tuple[str, ...]:
-    """The categories with photos enough to learn from, in order of their names."""
+    """The categories with enough photos, sorted by name."""
     counts = labelled["category"].value_counts()
     return tuple(sorted(counts.index[counts >= MIN_PER_CATEGORY]))
 
 
 def _side_and_channels(images: pd.DataFrame) -> tuple[int, int]:
-    """By the photos' headers: their median longer side, within 8 to 64 pixels; 1 channel where all are grey, else 3."""
+    """From the photos' headers: their median longer side, within 8 to 64 pixels; 1 channel if all are grey, else 3."""
     sides, greys = zip(*map(header, images["image"]), strict=True)
     return min(max(int(np.median(sides)), MIN_SIDE), MAX_SIDE), 1 if all(greys) else 3
 

@@ -1,1 +1,1 @@
-"""How good the images of a generator are, beside real photos."""
+"""The quality review of generators: metrics of their images, relative to real photos."""

@@ -1,4 +1,4 @@
-"""How far two sets of feature vectors are apart: the measures that generators are compared by. Pure NumPy, float64."""
+"""Distances between two sets of feature vectors, the metrics of generators, in NumPy and float64."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from components.images import nearest
 
 NEIGHBOURS = 5  # Naeem et al. use 5 for density and coverage, Kynkaanniemi et al. 3 for precision and recall
 SUBSETS, SUBSET = 20, 500
-TELLING = 20  # members whose spread tells a collapse: that of two or three may be anything, and of one is 0
+MIN_MEMBERS = 20  # of a group whose spread is compared; the spread of two or three is noise, that of one is 0
 
 
 def frechet(real: np.ndarray, made: np.ndarray) -> float:
-    """Float [n, d], float [m, d] -> squared Frechet distance of their normal fits (Heusel et al. 2017, eq. 6), >= 0."""
+    """Squared Frechet distance >= 0 of normal fits to float [n, d] and float [m, d] (Heusel et al. 2017, eq. 6)."""
     gap = real.mean(axis=0, dtype=np.float64) - made.mean(axis=0, dtype=np.float64)
     one, other = (np.cov(values.astype(np.float64), rowvar=False) for values in (real, made))
-    # trace of sqrt(one @ other) from the symmetric root of `one`: the product itself has no stable square root
+    # trace of sqrt(one @ other) by the symmetric root of `one`, since the square root of the product is not stable
     values, vectors = np.linalg.eigh(one)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     middle = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ other @ root), 0.0)).sum()
@@ -21,7 +21,7 @@ def frechet(real: np.ndarray, made: np.ndarray) -> float:
 
 
 def kernel_distance(real: np.ndarray, made: np.ndarray, seed: int = 0) -> float:
-    """Float [n, d], float [m, d] -> KID (Binkowski et al. 2018): unbiased, so it may be slightly below 0.
+    """KID of float [n, d] and float [m, d] (Binkowski et al. 2018); unbiased, so it may be slightly below 0.
 
     The mean over random subsets of the squared discrepancy under the cubic kernel (x.y / d + 1)^3.
     """
@@ -37,7 +37,7 @@ def kernel_distance(real: np.ndarray, made: np.ndarray, seed: int = 0) -> float:
 
 
 def density_coverage(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Float [n, d], float [m, d] -> (density >= 0, coverage in [0, 1]) (Naeem et al. 2020, eqs. 3 and 5)."""
+    """(density >= 0, coverage in [0, 1]) of float [m, d] given real float [n, d] (Naeem et al. 2020, eqs. 3 and 5)."""
     radii = nearest(real, real, k + 1)[1][:, -1]
     distances = _pairwise(real, made)  # (n, m)
     inside = distances <= radii[:, None]
@@ -45,7 +45,7 @@ def density_coverage(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) ->
 
 
 def precision_recall(real: np.ndarray, made: np.ndarray, k: int = 3) -> tuple[float, float]:
-    """Float [n, d], float [m, d] -> (precision, recall), each in [0, 1] (Kynkaanniemi et al. 2019, eq. 1)."""
+    """(precision, recall) in [0, 1] of float [m, d] given real float [n, d] (Kynkaanniemi et al. 2019, eq. 1)."""
     distances = _pairwise(real, made)
     real_radii = nearest(real, real, k + 1)[1][:, -1]
     made_radii = nearest(made, made, k + 1)[1][:, -1]
@@ -54,7 +54,7 @@ def precision_recall(real: np.ndarray, made: np.ndarray, k: int = 3) -> tuple[fl
 
 
 def spread(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Float [n, d], int [n] -> float64 [groups]: mean distance between two members of each group, by group code."""
+    """float64 [groups], the mean distance between two members of each group, by group code."""
     means = []
     for group in np.unique(groups):
         members = features[groups == group][:300].astype(np.float64)
@@ -64,16 +64,17 @@ def spread(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def relative_spread(made: np.ndarray, made_groups: np.ndarray, real: np.ndarray, real_groups: np.ndarray) -> float:
-    """Spread of the least diverse group that both have, over that of the real ones: about 1 where all is well.
+    """Smallest ratio of the spread of a common group to that of its real members, about 1 without mode collapse.
 
-    Groups of fewer than `TELLING` members on either side are passed over, where there are others.
+    Groups of fewer than MIN_MEMBERS on either side are left out, unless there are no others.
     """
     known, counts = zip(*(np.unique(groups, return_counts=True) for groups in (made_groups, real_groups)), strict=True)
     shared = np.intersect1d(*known)
-    telling = np.intersect1d(*(codes[count >= TELLING] for codes, count in zip(known, counts, strict=True)))
-    shared = telling if len(telling) else shared
-    ours, theirs = np.isin(made_groups, shared), np.isin(real_groups, shared)
-    ratio = spread(made[ours], made_groups[ours]) / np.maximum(spread(real[theirs], real_groups[theirs]), 1e-9)
+    large = np.intersect1d(*(codes[count >= MIN_MEMBERS] for codes, count in zip(known, counts, strict=True)))
+    shared = large if len(large) else shared
+    in_made, in_real = np.isin(made_groups, shared), np.isin(real_groups, shared)
+    real_spread = np.maximum(spread(real[in_real], real_groups[in_real]), 1e-9)
+    ratio = spread(made[in_made], made_groups[in_made]) / real_spread
     return float(ratio.min())
 
 

@@ -1,7 +1,8 @@
-"""The fixed classifier of product photos: its features measure generators, its training on their pictures gives CAS.
+"""The fixed classifier of product photos: generators are measured on its features, and CAS is its accuracy when trained
+on their images.
 
-It is trained here, on real photos of the data set at hand. Distances on its features are therefore comparable between
-generators of one data set, and with nothing measured on Inception features.
+It is trained on real photos of the data set. So distances on its features are comparable between generators of one data
+set, but not with distances on Inception features.
 """
 
 from dataclasses import dataclass
@@ -13,39 +14,39 @@ from keras import layers, ops
 
 from components.generators.photos.training_photos import Photos
 from components.generators.training.gradient_step import compile_call
-from components.generators.training.recipe import Player, Recipe
+from components.generators.training.recipe import Recipe, TrainableGroup
 from components.generators.training.training_batches import Batches
 from components.generators.training.training_loop import Training
 from components.interest.models.keras_init import draw_initial_weights
 
 BATCH, EPOCHS, LEARNING_RATE = 256, 5, 2e-3
 FEATURES = 128
-BLOCK = 500  # pictures per call; the last block is padded
+BLOCK = 500  # images per call; the last block is padded
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """network: pictures (B, H, W, C) in [-1, 1] -> features (B, 128) and log-odds (B, categories), side by side."""
+    """network: images (B, H, W, C) in [-1, 1] -> features (B, 128) and log-odds (B, categories), concatenated."""
 
     network: keras.Model
     categories: tuple[str, ...]
 
     def features(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float32 [n, 128], the last hidden layer, >= 0."""
+        """float32 [n, 128] >= 0, the last hidden layer for images uint8 [n, h, w, c]."""
         return self._both(pictures)[:, :FEATURES]
 
     def predict(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> int64 [n]: codes into `categories`."""
+        """int64 [n], codes into `categories` of images uint8 [n, h, w, c]."""
         return self._both(pictures)[:, FEATURES:].argmax(axis=1)
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 [n, h, w, c] -> float64 [n, categories], rows sum to 1."""
+        """float64 [n, categories], rows sum to 1, of images uint8 [n, h, w, c]."""
         odds = self._both(pictures)[:, FEATURES:].astype(np.float64)
         shares = np.exp(odds - odds.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 
     def accuracy(self, photos: Photos) -> float:
-        """Share of the photos whose category it names."""
+        """Share of the photos whose category it predicts."""
         return float(np.mean(self.predict(photos.pictures) == photos.category))
 
     def _both(self, pictures: np.ndarray) -> np.ndarray:
@@ -62,7 +63,7 @@ class Classifier:
 
 
 def train_classifier(photos: Photos, seed: int = 0, epochs: int = EPOCHS) -> Classifier:
-    """Photos, real or made, -> the classifier after `epochs` passes; the same architecture and rates always."""
+    """The classifier trained on `photos`, real or generated, for `epochs` passes; its architecture is fixed."""
     network = _network(photos.shape, len(photos.categories))
     draw_initial_weights(seed, network)
     steps = max(1, epochs * len(photos.category) // BATCH)
@@ -74,7 +75,9 @@ def train_classifier(photos: Photos, seed: int = 0, epochs: int = EPOCHS) -> Cla
         losses = keras.losses.sparse_categorical_crossentropy(batch["category"], logits, from_logits=True)
         return ops.mean(losses), {}
 
-    recipe = Recipe({"classifier": network}, (Player("loss", tuple(network.trainable_variables), optimizer, loss),), ())
+    recipe = Recipe(
+        {"classifier": network}, (TrainableGroup("loss", tuple(network.trainable_variables), optimizer, loss),), ()
+    )
     training = Training("classifier", recipe, Batches(photos, BATCH, 1, (), seed), steps, max_seconds=3600.0)
     for _ in training.run():
         pass

@@ -1,4 +1,4 @@
-"""The quality report of a generator, the floor that real photos set, and the gate of the registry."""
+"""The quality metrics of a generator, those of real photos, and the verdict for the registry's gate."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -16,18 +16,18 @@ from components.generators.quality.distances import (
 from components.generators.quality.photo_classifier import Classifier, train_classifier
 from components.generators.quality.photo_manifold import Manifold
 
-NEIGHBOURHOOD = 3000  # pictures that precision, recall, density and coverage look at: they take the square of it
+NEIGHBOURHOOD = 3000  # images for precision, recall, density and coverage, whose cost is quadratic
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How good `samples` pictures are, on features of the fixed classifier (not Inception's).
+    """Quality metrics of `samples` images, on features of the fixed classifier (not Inception's).
 
     frechet, kid: distances to real test photos, lower is better; precision, recall, coverage: in [0, 1]; density: about
-    1 for real photos; cas: accuracy on real test photos of a classifier trained on the pictures alone (Ravuri & Vinyals
-    2019); reverse_cas: share of the pictures that the fixed classifier takes for what was asked; diversity: spread
-    within the least diverse category over that of real photos, of those with pictures enough to tell; memorised: share
-    that copy a training photo; off_manifold: share outside the bounds of real photos.
+    1 for real photos; cas: accuracy on real test photos of a classifier trained on the images alone (Ravuri & Vinyals
+    2019); reverse_cas: share of the images that the fixed classifier assigns to the requested category; diversity:
+    spread within the least diverse category over that of real photos, of categories with enough images; memorised:
+    share that copy a training photo; off_manifold: share outside the bounds of real photos.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Quality:
     off_manifold: float
 
     def metrics(self) -> dict[str, float]:
-        """The figures alone, by name."""
+        """Name of each metric -> its value."""
         return {name: float(value) for name, value in asdict(self).items() if name != "name"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a generator must reach to be registered, relative to what real photos of the data set reach.
+    """The limits for registering a generator, relative to real photos of the data set.
 
-    min_cas, min_reverse_cas: in [0, 1], how far on the way from guessing (0) to real photos (1).
+    min_cas, min_reverse_cas: in [0, 1]; 0 is guessing, 1 is what real photos reach.
     """
 
     min_cas: float = 0.5
@@ -65,35 +65,35 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a generator may be registered, and why, in words."""
+    """Whether a generator may be registered, and the reasons."""
 
     passed: bool
     reasons: tuple[str, ...]
 
 
-def assess(
+def assess_generator(
     generator: Generator,
     train: Photos,
     test: Photos,
     classifier: Classifier,
     manifold: Manifold,
+    *,
     samples: int,
     seed: int,
 ) -> Quality:
-    """`samples` pictures in the training photos' shares of categories and segments -> their quality."""
-    return assess_pictures(generator.name, draw(generator, train, samples, seed), train, test, classifier, manifold)
+    """The quality of `samples` images, with categories and segments in the proportions of the training photos."""
+    return assess_pictures(generator.name, draw_samples(generator, train, samples, seed), test, classifier, manifold)
 
 
-def floor(train: Photos, test: Photos, classifier: Classifier, manifold: Manifold) -> Quality:
-    """What real photos score: half of the test photos stand in for a generator, the other half for the test.
+def real_photo_quality(test: Photos, classifier: Classifier, manifold: Manifold) -> Quality:
+    """The quality of real photos: half of the test photos are assessed like a generator's, against the other half.
 
     `cas` is the accuracy of the classifier that was trained on real photos.
     """
-    # every other photo, for a table sorted by category would leave its halves no category in common
+    # every other photo, since halves of a table sorted by category would have no category in common
     measured = assess_pictures(
         "real photos",
         test.take(slice(0, None, 2)),
-        train,
         test.take(slice(1, None, 2)),
         classifier,
         manifold,
@@ -102,8 +102,8 @@ def floor(train: Photos, test: Photos, classifier: Classifier, manifold: Manifol
     return replace(measured, cas=classifier.accuracy(test))
 
 
-def draw(generator: Generator, train: Photos, samples: int, seed: int) -> Photos:
-    """Made pictures with the conditions that they were made for, as many of each category as among the photos."""
+def draw_samples(generator: Generator, train: Photos, samples: int, seed: int) -> Photos:
+    """Generated images with their conditions, in the categories' proportions of the photos."""
     random = np.random.default_rng(seed)
     rows = random.choice(len(train.category), samples, replace=samples > len(train.category))
     cumulative = np.cumsum(train.segment_weights[rows], axis=1, dtype=np.float64)
@@ -113,9 +113,15 @@ def draw(generator: Generator, train: Photos, samples: int, seed: int) -> Photos
 
 
 def assess_pictures(
-    name: str, made: Photos, train: Photos, test: Photos, classifier: Classifier, manifold: Manifold, cas: bool = True
+    name: str,
+    made: Photos,
+    test: Photos,
+    classifier: Classifier,
+    manifold: Manifold,
+    *,
+    cas: bool = True,
 ) -> Quality:
-    """Pictures with the conditions they were made for -> their quality; cas=False spares its training and leaves 0."""
+    """The quality of the images `made`, with their conditions; cas=False skips the training for CAS and gives 0."""
     real, fake = classifier.features(test.pictures), classifier.features(made.pictures)
     near_real, near_fake = _some(real), _some(fake)
     precision, recall = precision_recall(near_real, near_fake)
@@ -138,47 +144,43 @@ def assess_pictures(
 
 
 def _some(features: np.ndarray) -> np.ndarray:
-    """float [n, d] -> at most `NEIGHBOURHOOD` of its rows, by chance: photos may come sorted by category."""
+    """At most NEIGHBOURHOOD random rows of float [n, d]; random, since photos may be sorted by category."""
     return np.random.default_rng(0).permutation(features)[:NEIGHBOURHOOD]
 
 
-def guessing(photos: Photos) -> float:
-    """The accuracy of naming always the most frequent category."""
+def guessing_accuracy(photos: Photos) -> float:
+    """The accuracy of always predicting the most frequent category."""
     return float(np.bincount(photos.category).max() / len(photos.category))
 
 
-def judge(quality: Quality, ground: Quality, limits: Limits, chance: float) -> Verdict:
-    """A generator's quality, the floor, and what guessing reaches -> whether it may be registered. Pure."""
-    cas, asked = (
-        chance + share * max(real - chance, 0.0)
-        for share, real in ((limits.min_cas, ground.cas), (limits.min_reverse_cas, ground.reverse_cas))
+def verdict_of(quality: Quality, real: Quality, limits: Limits, chance: float) -> Verdict:
+    """Whether a generator of this `quality` may be registered. real: quality of real photos; chance: of guessing."""
+    cas, requested = (
+        chance + share * max(reached - chance, 0.0)
+        for share, reached in ((limits.min_cas, real.cas), (limits.min_reverse_cas, real.reverse_cas))
     )
     faults = []
-    if max(limits.min_cas, limits.min_reverse_cas) > 0 and not _tells(ground, chance):
+    if max(limits.min_cas, limits.min_reverse_cas) > 0 and not _classifier_beats_guessing(real, chance):
         faults.append(
-            f"real photos are told apart in {ground.cas:.1%} of cases, and guessing is right in {chance:.1%}: by so "
-            "little no generator of this data set can be judged"
+            f"the classifier is right on {real.cas:.1%} of real photos and guessing on {chance:.1%}, too small a "
+            "difference to judge generators of this data set"
         )
     if quality.cas < cas and limits.min_cas > 0:
+        faults.append(f"CAS {quality.cas:.3f} is below {cas:.3f} (real photos: {real.cas:.3f}, guessing: {chance:.3f})")
+    if quality.reverse_cas < requested and limits.min_reverse_cas > 0:
         faults.append(
-            f"CAS {quality.cas:.3f} is below {cas:.3f} (real photos: {ground.cas:.3f}, guessing: {chance:.3f})"
-        )
-    if quality.reverse_cas < asked and limits.min_reverse_cas > 0:
-        faults.append(
-            f"{quality.reverse_cas:.1%} of its pictures show what was asked, below {asked:.1%} (real photos: "
-            f"{ground.reverse_cas:.1%})"
+            f"{quality.reverse_cas:.1%} of its images show the requested category, below {requested:.1%} (real photos: "
+            f"{real.reverse_cas:.1%})"
         )
     if quality.diversity < limits.min_diversity:
         faults.append(
             f"mode collapse: its least diverse category spreads {quality.diversity:.2f} as far as real photos, "
             f"below {limits.min_diversity:g}"
         )
-    if quality.memorised > ground.memorised + limits.max_memorised_over_floor:
-        faults.append(
-            f"{quality.memorised:.2%} of its pictures copy a photo (real test photos: {ground.memorised:.2%})"
-        )
-    if quality.frechet > ground.frechet + limits.max_frechet_over_floor:
-        faults.append(f"Frechet distance {quality.frechet:.1f} (real photos: {ground.frechet:.1f})")
+    if quality.memorised > real.memorised + limits.max_memorised_over_floor:
+        faults.append(f"{quality.memorised:.2%} of its images copy a photo (real test photos: {real.memorised:.2%})")
+    if quality.frechet > real.frechet + limits.max_frechet_over_floor:
+        faults.append(f"Frechet distance {quality.frechet:.1f} (real photos: {real.frechet:.1f})")
     if faults:
         return Verdict(False, tuple(faults))
     return Verdict(
@@ -186,6 +188,6 @@ def judge(quality: Quality, ground: Quality, limits: Limits, chance: float) -> V
     )
 
 
-def _tells(ground: Quality, chance: float) -> bool:
-    """Whether the judge of real photos is surely better than guessing, by two standard errors; or has one category."""
-    return chance == 1 or ground.cas > chance + 2 * np.sqrt(chance * (1 - chance) / max(ground.samples, 1))
+def _classifier_beats_guessing(real: Quality, chance: float) -> bool:
+    """Whether the classifier beats guessing by two standard errors on real photos, or there is only one category."""
+    return chance == 1 or real.cas > chance + 2 * np.sqrt(chance * (1 - chance) / max(real.samples, 1))

@@ -1,1 +1,1 @@
-"""Captions -> images: encoders of text, a parser of captions, and draws until the caption holds."""
+"""Text to image: text encoders, a caption parser, and sampling until an image agrees with its caption."""

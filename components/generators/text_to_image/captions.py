@@ -1,7 +1,7 @@
-"""Captions of product photos in English and Chinese, derived from the label and from measured attributes.
+"""Captions of product photos in English and Chinese, derived from the category and from measured attributes.
 
-They are derived, not written by people: a caption says the category in one of its words and, where the photo is in an
-outer third of its category, its tone or build. "Dark" and "light" are grey levels of the photo as it is stored.
+They are derived, not written by people: a caption has a word for the category and, if the photo is in an outer third of
+its category, words for its tone or build. "Dark" and "light" are grey levels of the stored photo.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from components.generators.photos.photo_attributes import ANY, HIGH, LOW
 
-# What people call the categories of a fashion shop; a category that is not here is called by its own name.
+# Words for the categories of a fashion shop, English and Chinese; the word for another category is its name.
 NAMES = {
     "t-shirt": (("t-shirt", "tee", "top"), ("T恤", "短袖", "上衣")),
     "trouser": (("trousers", "pants", "chinos"), ("长裤", "裤子", "休闲裤")),
@@ -34,7 +34,7 @@ FRAMES = (
 
 @dataclass(frozen=True)
 class Caption:
-    """A text and what it asks for: codes of category, tone and build (see `attributes`)."""
+    """A text and the codes of the category, tone and build that it requests (see photo_attributes)."""
 
     text: str
     category: int
@@ -43,7 +43,7 @@ class Caption:
 
 
 def all_captions(categories: tuple[str, ...]) -> tuple[Caption, ...]:
-    """Every caption that the words above make for `categories`, in a fixed order."""
+    """Every combination of the words above for `categories`, in a fixed order."""
     captions = []
     for (code, name), language in product(enumerate(categories), (0, 1)):
         nouns = NAMES.get(name, ((name.replace("-", " "),) * 1, (name,)))[language]
@@ -56,7 +56,7 @@ def all_captions(categories: tuple[str, ...]) -> tuple[Caption, ...]:
 
 
 def examples(categories: tuple[str, ...]) -> tuple[Caption, ...]:
-    """One caption per category, English and Chinese in turn, each with a tone: what a board of captions shows."""
+    """One caption per category, English and Chinese in update, each with a tone: what a board of captions shows."""
     shown = []
     for code, name in enumerate(categories):
         language, tone = code % 2, (LOW, HIGH)[code // 2 % 2]
@@ -67,7 +67,7 @@ def examples(categories: tuple[str, ...]) -> tuple[Caption, ...]:
 
 
 def split_captions(captions: tuple[Caption, ...], seed: int, held_out: float = 0.2) -> tuple[tuple, tuple]:
-    """(captions to learn from, captions never seen): a random share of the wordings is held out."""
+    """(training captions, held-out captions): a random share `held_out` is held out."""
     hidden = np.random.default_rng(seed).random(len(captions)) < held_out
     return (
         tuple(caption for caption, out in zip(captions, hidden, strict=True) if not out),

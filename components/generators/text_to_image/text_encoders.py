@@ -1,4 +1,4 @@
-"""What turns captions into numbers that a network can learn to read: Adloom's own hashing, or a pretrained encoder."""
+"""The interface of text encoders for the caption parser; there are hashed words and a pretrained encoder."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -9,36 +9,36 @@ from components.generators.text_to_image.hashed_encoder import HashedWords
 from components.generators.text_to_image.sentence_encoder import MODEL, TOKENIZER, SentenceEncoder
 
 
-class Encoder(Protocol):
-    """Encodes texts, and says how a network is taught to read them. width: numbers per text."""
+class TextEncoder(Protocol):
+    """Encodes texts, and defines the network on the codes and its training batches. width: numbers per text."""
 
     width: int
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """n texts -> [n, width], each by its text alone."""
+        """[n, width], the codes of n texts; each depends on its text only."""
         ...
 
     def network(self, outputs: int) -> Any:
-        """A keras.Model yet to be trained, from what `encode` gives (B, width) to log-odds (B, outputs)."""
+        """An untrained keras.Model from codes (B, width) to log-odds (B, outputs)."""
         ...
 
-    def lessons(
+    def training_batches(
         self, texts: Sequence[str], asked: np.ndarray, nothing: np.ndarray, seed: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """n texts and int32 [n, k], what each asks for -> batches without end: [b, width] and int32 [b, k].
+        """Endless batches of codes [b, width] and labels int32 [b, k], from n texts with labels `asked` int32 [n, k].
 
-        nothing: int32 [k], what a text asks for that means nothing; some of the batches' are of that kind.
+        nothing: int32 [k], the labels of meaningless texts, which are a part of each batch.
         """
         ...
 
     def files(self) -> dict[str, bytes]:
-        """What `encoder` needs to make it again."""
+        """File name -> bytes, from which `text_encoder` makes the encoder again."""
         ...
 
 
 HASHED = HashedWords()
 
 
-def encoder(files: Mapping[str, bytes]) -> Encoder:
-    """The pretrained encoder in `files`, or the hashing where they hold none. UserError where it is not whole."""
+def text_encoder(files: Mapping[str, bytes]) -> TextEncoder:
+    """The pretrained encoder in `files`, or hashed words without one; UserError if a file is missing or damaged."""
     return SentenceEncoder.from_files(files) if {TOKENIZER, MODEL} & set(files) else HASHED

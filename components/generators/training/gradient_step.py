@@ -1,4 +1,4 @@
-"""The gradient step of the running Keras backend: the only thing in training that differs between backends."""
+"""The gradient step of the Keras backend in use, the only part of training that differs between backends."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The gradient step in TensorFlow: tapes inside one compiled function."""
+"""The gradient step in TensorFlow: gradient tapes in one compiled function."""
 
 import logging
 import math
@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.generators.training.recipe import Average, Player, Recipe
+from components.generators.training.recipe import Average, Recipe, TrainableGroup
 
 log = logging.getLogger("adloom")
 
-# Weights from which XLA compiles an update: TensorFlow's own operations each read and write all of them, a tenth to a
-# third of a step; compiling takes two seconds.
+# Number of weights from which updates are compiled with XLA. TensorFlow's separate operations each read and write all
+# weights, which takes a tenth to a third of a step; compiling takes two seconds.
 FUSED_FROM = 1_000_000
 
 
 def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
-    """d sum(function(inputs)) / d inputs, itself differentiable: for gradient penalties."""
+    """d sum(function(inputs)) / d inputs, which is itself differentiable, for gradient penalties."""
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         total = tf.reduce_sum(function(inputs))
@@ -25,7 +25,7 @@ def input_gradient(function: Callable, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
-    """A function {name: [steps, turns, b, ...]} -> {metric: float32 [steps]}: trains `steps` steps in one dispatch."""
+    """Function {name: [steps, updates, b, ...]} -> {metric: float32 [steps]} that trains `steps` steps at once."""
     gpus = len(tf.config.list_logical_devices("GPU"))
     if gpus > 1:
         log.warning("TensorFlow's step trains on one of the %d GPUs; KERAS_BACKEND=jax trains on all", gpus)
@@ -35,7 +35,7 @@ def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[s
         first = _one_step(recipe, {name: values[0] for name, values in batches.items()})
         if next(iter(batches.values())).shape[0] == 1:
             return {name: value[None] for name, value in first.items()}
-        # a loop in the graph: unrolled steps would take their number times as long to compile
+        # a loop in the graph, since the compile time of unrolled steps grows with their number
         rest = tf.map_fn(
             lambda batch: _one_step(recipe, batch),
             {name: values[1:] for name, values in batches.items()},
@@ -52,7 +52,7 @@ def compile_steps(recipe: Recipe) -> Callable[[Mapping[str, np.ndarray]], dict[s
 
 
 def compile_call(function: Callable, models: tuple) -> Callable:
-    """`function` of arrays, which calls `models`, compiled; their weights are read anew at each call."""
+    """`function` of arrays, which calls `models`, compiled; each call uses their present weights."""
     del models  # a tf.function captures variables by reference
     compiled = tf.function(function, reduce_retracing=True, autograph=False)
     return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays)).numpy()
@@ -60,20 +60,20 @@ def compile_call(function: Callable, models: tuple) -> Callable:
 
 def _one_step(recipe: Recipe, batches: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     reported = {}
-    for turn, player in enumerate(recipe.turns):
-        weights = [variable.value for variable in player.variables]
+    for update, group in enumerate(recipe.updates):
+        weights = [variable.value for variable in group.variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            loss, metrics = player.loss({name: values[turn] for name, values in batches.items()})
-        _move(player, tape.gradient(loss, weights))
-        reported.update({player.name: loss, **metrics})
+            loss, metrics = group.loss({name: values[update] for name, values in batches.items()})
+        _move(group, tape.gradient(loss, weights))
+        reported.update({group.name: loss, **metrics})
     for average in recipe.averages:
         _average(average)
     return {name: tf.cast(value, tf.float32) for name, value in reported.items()}
 
 
-def _move(player: Player, gradients: Sequence) -> None:
-    _fused(player.variables, lambda given: player.optimizer.apply(given, player.variables))(gradients)
+def _move(group: TrainableGroup, gradients: Sequence) -> None:
+    _fused(group.variables, lambda given: group.optimizer.apply(given, group.variables))(gradients)
 
 
 def _average(average: Average) -> None:
@@ -88,7 +88,7 @@ def _average(average: Average) -> None:
 
 
 def _fused(weights: Sequence, update: Callable) -> Callable:
-    """`update`, which takes each weight by itself, as one pass over memory where there are many of them."""
+    """`update`, compiled as one pass over memory if there are many weights."""
     if sum(math.prod(weight.shape) for weight in weights) < FUSED_FROM:
         return update
     return tf.function(update, jit_compile=True, autograph=False)

@@ -1,4 +1,4 @@
-"""What a training step is made of: players who take turns, and slow averages of their weights."""
+"""The parts of a training step: groups of weights, each updated to lower its loss, and slow averages of weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ Loss = Callable[[Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
-class Player:
-    """Weights that one optimiser moves to lower one loss.
+class TrainableGroup:
+    """Weights that one optimiser updates to lower one loss.
 
-    loss: batch {name: [b, ...]} -> (scalar to lower, {name: scalar} to report). It calls networks as ordinary
-    functions; both backends differentiate it as it stands.
+    loss: batch {name: [b, ...]} -> (scalar to lower, {name: scalar} to report). It calls networks as functions, and
+    both backends differentiate it.
     """
 
     name: str
@@ -28,36 +28,36 @@ class Player:
 class Average:
     """shadow <- decay * shadow + (1 - decay) * source after each step (Polyak averaging of the generator's weights).
 
-    The first steps use the smaller decay (1 + step) / (10 + step), so that the random start is soon forgotten.
+    The first steps use the smaller decay (1 + step) / (10 + step), so that the initial weights soon have no weight.
     """
 
     source: tuple[Any, ...]
     shadow: tuple[Any, ...]
     decay: float
-    step: Any  # keras.Variable, int: how many times it was applied
+    step: Any  # keras.Variable, int: number of applications
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One generator in training: `turns` are played in order within one step, each on a batch of its own.
+    """One generator in training: in each step the groups in `updates` are updated in order, each on its own batch.
 
-    networks: name -> keras.Model, everything that a checkpoint keeps; noises: random inputs of the losses;
-    xla: whether to compile with XLA (measured slower on CPUs for small convolutions, so off by default there).
+    networks: name -> keras.Model, stored in checkpoints; noises: random inputs of the losses; xla: whether to compile
+    with XLA (off by default, since it is slower on CPUs for small convolutions).
     """
 
     networks: Mapping[str, Any]
-    turns: tuple[Player, ...]
+    updates: tuple[TrainableGroup, ...]
     noises: tuple[Noise, ...]
     averages: tuple[Average, ...] = ()
     xla: bool = False
 
     def learned(self) -> dict[str, Any]:
-        """Name -> network, for those that a player moves; the others are averages of them."""
-        moved = {id(variable) for player in self.turns for variable in player.variables}
+        """Name -> network, for those that a group trains; the others are averages of them."""
+        trained = {id(variable) for group in self.updates for variable in group.variables}
         return {
             name: network
             for name, network in self.networks.items()
-            if moved & {id(variable) for variable in network.variables}
+            if trained & {id(variable) for variable in network.variables}
         }
 
     def state(self) -> tuple[Any, ...]:
@@ -65,7 +65,7 @@ class Recipe:
         variables: dict[int, Any] = {}
         for network in self.networks.values():
             variables.update({id(variable): variable for variable in network.variables})
-        for player in self.turns:
-            variables.update({id(variable): variable for variable in player.optimizer.variables})
+        for group in self.updates:
+            variables.update({id(variable): variable for variable in group.optimizer.variables})
         variables.update({id(average.step): average.step for average in self.averages})
         return tuple(variables.values())

@@ -1,4 +1,4 @@
-"""Training batches as a pure function of (seed, step): a resumed run sees what an uninterrupted one would have seen."""
+"""Training batches as a function of (seed, step), so that a resumed run gets the same batches."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ import numpy as np
 
 from components.generators.photos.training_photos import Photos
 
-Batch = dict[str, np.ndarray]  # name -> [turns, batch, ...]
+Batch = dict[str, np.ndarray]  # name -> [updates, batch, ...]
 
-ORDER, SEGMENT, NOISE = 0, 1, 2  # streams of random numbers, kept apart
+ORDER, SEGMENT, NOISE = 0, 1, 2  # independent streams of random numbers
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A random input of a network: `name` and the shape of one row; normal, or uniform in [0, 1)."""
+    """A random input of a network: `name` and the shape of one row; standard normal, or uniform in [0, 1)."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,22 +30,22 @@ class Noise:
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches for the `turns` updates that make one step, with the noise that the losses need.
+    """Batches for steps of `updates` updates, with the noise for the losses.
 
-    Yields `pictures` uint8 [turns, b, h, w, c], `category` and `segment` int32 [turns, b], and each Noise by its name.
-    Photos come in a new order each epoch; a photo's segment is drawn anew from its weights each time.
+    `pictures`: uint8 [updates, b, h, w, c]; `category`, `segment`: int32 [updates, b]; each Noise by its name. Photos
+    have a new random order in each epoch; a photo's segment is drawn from its weights each time.
     """
 
     photos: Photos
     batch_size: int
-    turns: int
+    updates: int
     noises: tuple[Noise, ...]
     seed: int
-    extra: Batch = field(default_factory=dict)  # further columns, [n, ...], taken in the same order as the photos
+    extra: Batch = field(default_factory=dict)  # further columns, [n, ...], in the order of the photos
 
     def at(self, step: int) -> Batch:
         """The batch of `step`, counted from 0."""
-        count = self.turns * self.batch_size
+        count = self.updates * self.batch_size
         rows = self._rows(step * count, count)
         batch = {
             "pictures": self.photos.pictures[rows],
@@ -55,10 +55,12 @@ class Batches:
         batch.update({name: values[rows] for name, values in self.extra.items()})
         for stream, noise in enumerate(self.noises, start=NOISE):
             batch[noise.name] = noise.draw(np.random.default_rng((self.seed, stream, step)), count)
-        return {name: values.reshape(self.turns, self.batch_size, *values.shape[1:]) for name, values in batch.items()}
+        return {
+            name: values.reshape(self.updates, self.batch_size, *values.shape[1:]) for name, values in batch.items()
+        }
 
     def dispatches(self, first: int, last: int, width: int) -> Iterator[tuple[int, Batch]]:
-        """(steps, batches stacked to [steps, turns, b, ...]) from `first` to `last`, made one ahead in a thread."""
+        """(steps, batches stacked to [steps, updates, b, ...]) from `first` to `last`; a thread makes the next one."""
         starts = range(first, last, width)
         with ThreadPoolExecutor(max_workers=1) as pool:
             ahead = [pool.submit(self._stack, start, min(start + width, last)) for start in starts[:1]]
@@ -78,8 +80,8 @@ class Batches:
         epochs, within = np.divmod(places, total)
         rows = np.empty(count, dtype=np.int64)
         for epoch in np.unique(epochs):
-            mine = epochs == epoch
-            rows[mine] = _order(self.seed, int(epoch), total)[within[mine]]
+            in_epoch = epochs == epoch
+            rows[in_epoch] = _order(self.seed, int(epoch), total)[within[in_epoch]]
         return rows
 
     def _segments(self, rows: np.ndarray, step: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Train any recipe: a generator yields a frozen record per step; the caller logs, draws progress and keeps files."""
+"""Train any recipe, as an iterator with a frozen record per step; the caller logs and stores checkpoints."""
 
 import math
 import time
@@ -25,7 +25,7 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. capped: `max_seconds` ended it before its steps were done. Seconds count all its parts."""
+    """The result of a run. capped: `max_seconds` ended it before all steps; seconds include those before a resume."""
 
     steps: int
     planned: int
@@ -34,12 +34,12 @@ class Summary:
     capped: bool
 
     def to_dict(self) -> dict[str, int | bool]:
-        """What a rerun repeats, as JSON values; seconds are not among it."""
+        """JSON values that are equal in a rerun, so without seconds."""
         return {"steps": self.steps, "planned": self.planned, "capped": self.capped}
 
 
 class TrainingDiverged(UserError):
-    """A loss was not finite. Keeps the step at which, and every step until then."""
+    """A loss is not finite. step: at which; history: every step until then."""
 
     def __init__(self, label: str, history: tuple[TrainStep, ...]) -> None:
         """`history` ends with the step whose loss was not finite."""
@@ -50,12 +50,12 @@ class TrainingDiverged(UserError):
 
 
 class Training:
-    """A run of `recipe` on `batches`, resumable at any point between records.
+    """A run of `recipe` on `batches`, which can be resumed from a checkpoint after any record.
 
     for record in training.run():
         log(record)
-        if due(record):
-            keep(training.checkpoint())
+        if record.step % 100 == 0:
+            store(training.checkpoint())
     training.summary()
     """
 
@@ -66,10 +66,11 @@ class Training:
         batches: Batches,
         steps: int,
         max_seconds: float,
+        *,
         steps_per_dispatch: int = 1,
         resume: bytes | None = None,
     ) -> None:
-        """label: name of this run (a checkpoint of another label is refused); resume: bytes of `checkpoint()`."""
+        """label: identifies the run; resume: bytes of `checkpoint()`, a UserError if its label differs."""
         self.label, self.recipe, self.batches = label, recipe, batches
         self._planned, self._max_seconds, self._width = steps, max_seconds, steps_per_dispatch
         self._done, self._seconds, self._cpu_seconds = 0, 0.0, 0.0
@@ -81,10 +82,10 @@ class Training:
             self._names, self._losses = progress.names, list(progress.losses)
 
     def run(self) -> Iterator[TrainStep]:
-        """Train on, one record per step, until the steps are done or the clock has run out."""
+        """Continue training, one record per step, until all steps are done or `max_seconds` have passed."""
         clock, processor = time.perf_counter() - self._seconds, time.process_time() - self._cpu_seconds
         train = compile_steps(self.recipe)
-        longest = 0.0  # seconds of the slowest dispatch so far but the first, which compiles
+        longest = 0.0  # seconds of the slowest dispatch so far, without the first, which compiles
         for count, batch in self.batches.dispatches(self._done, self._planned, self._width):
             before = time.perf_counter()
             if before - clock + longest > self._max_seconds:
@@ -107,11 +108,11 @@ class Training:
         return training_state.to_bytes(self.recipe, self.label, progress)
 
     def history(self) -> tuple[TrainStep, ...]:
-        """Every step so far. Seconds within the run are not kept by a checkpoint: all carry the latest."""
+        """Every step so far, each with the latest seconds, since a checkpoint does not store those of each step."""
         return tuple(self._record(step) for step in range(self._done))
 
     def summary(self) -> Summary:
-        """How far the run came and at what cost."""
+        """The steps and seconds so far."""
         capped = self._done < self._planned
         return Summary(self._done, self._planned, self._seconds, self._cpu_seconds, capped)
 

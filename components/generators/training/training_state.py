@@ -1,4 +1,4 @@
-"""A training run's whole state as bytes: every variable, how far it is, and what it lost on the way."""
+"""Store and restore the state of a training run: all variables, its progress and losses."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from components.settings.errors import UserError
 
 @dataclass(frozen=True)
 class Progress:
-    """Steps done, seconds spent on them (all runs together) and the losses of each: float32 [steps, losses]."""
+    """Steps done, seconds spent on them (over all runs) and the losses of each step: float32 [steps, losses]."""
 
     steps: int
     seconds: float
@@ -22,7 +22,7 @@ class Progress:
 
 
 def to_bytes(recipe: Recipe, label: str, progress: Progress) -> bytes:
-    """Variables of `recipe` and `progress` -> npz bytes without pickles. label: which run this is a state of."""
+    """The npz file of the variables of `recipe` and `progress`, without pickles. label: identifies the run."""
     about = {
         "label": label,
         "steps": progress.steps,
@@ -38,16 +38,16 @@ def to_bytes(recipe: Recipe, label: str, progress: Progress) -> bytes:
 
 
 def restore(recipe: Recipe, label: str, content: bytes) -> Progress:
-    """Put the variables in `content` into `recipe` and return how far that run was.
+    """The progress in `content`; sets the variables of `recipe` to the stored ones.
 
-    Raises UserError, with `recipe` untouched, where the bytes are damaged, of another run or of another architecture.
+    UserError, before any variable is set, if the bytes are damaged, of another run or of another architecture.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
             losses = stored["losses"]
             arrays = [stored[f"v{place}"] for place in range(len(about["shapes"]))]
-    except Exception as error:  # numpy, zipfile and json each raise their own on damaged bytes
+    except Exception as error:  # numpy, zipfile and json raise different exceptions for damaged bytes
         raise UserError(f"the checkpoint is damaged ({error}); delete it to train from the start") from None
     if about["label"] != label:
         raise UserError(f"the checkpoint is of {about['label']}, not of {label}; delete it to train from the start")

@@ -4,7 +4,7 @@ import pytest
 from components.ads.admission import Standards, admit
 from components.generators.photos.training_photos import Photos
 from components.generators.quality import photo_manifold
-from components.generators.quality.photo_manifold import MANY, Bounds, Manifold
+from components.generators.quality.photo_manifold import PHOTOS_PER_COMPONENT, Bounds, Manifold
 from components.generators.quality.quality_review import DIMENSIONS, review
 from components.images import PictureEncoder
 from components.settings.sections import CreativesConfig
@@ -31,9 +31,11 @@ def test_few_photos_give_bounds_that_other_photos_lie_within(few_photos, count):
 
 def test_many_photos_need_no_folds(few_photos, monkeypatch):
     seen, others = parted(few_photos)
-    encoder = PictureEncoder.fit(seen, len(seen) // MANY)
+    encoder = PictureEncoder.fit(seen, len(seen) // PHOTOS_PER_COMPONENT)
     plain = Bounds.fit(seen, encoder)
-    monkeypatch.setattr(photo_manifold, "MANY", MANY + 1)  # one photo per component more than there are
+    monkeypatch.setattr(
+        photo_manifold, "PHOTOS_PER_COMPONENT", PHOTOS_PER_COMPONENT + 1
+    )  # one photo per component more than there are
     folded = Bounds.fit(seen, encoder)
     np.testing.assert_allclose(folded.low, plain.low, atol=0.1)
     np.testing.assert_allclose(folded.high, plain.high, atol=0.1)
@@ -43,9 +45,9 @@ def test_many_photos_need_no_folds(few_photos, monkeypatch):
 def test_photos_listed_twice_are_copied_no_less(few_photos):
     seen, others = parted(few_photos)
     once, twice = (Manifold.fit(each, PictureEncoder.fit(seen, 32)) for each in (seen, np.concatenate([seen, seen])))
-    assert twice.copies(seen).all() and twice.gap == once.gap > 0
+    assert twice.copies(seen).all() and twice.duplicate_spacing == once.duplicate_spacing > 0
     assert np.array_equal(twice.copies(others), once.copies(others))
-    assert twice.repeats(np.concatenate([others[:20], others[:20]]), 0.5)[20:].all()
+    assert twice.near_duplicates(np.concatenate([others[:20], others[:20]]), 0.5)[20:].all()
 
 
 def test_a_photo_saved_anew_is_no_neighbour_of_its_own(few_photos):
@@ -58,11 +60,11 @@ def test_a_photo_saved_anew_is_no_neighbour_of_its_own(few_photos):
 def test_without_a_test_split_no_photo_that_taught_is_admitted(photos):
     judged = review({"fresh-1": Fresh(photos)}, photos, None, CreativesConfig(quality_samples=300))
     assert set(admit(pictured(photos.pictures), Standards(judged.manifold))) <= {"copies a product photo"}
-    assert judged.ground.memorised < 0.5  # while what is judged by is not what was held out
+    assert judged.real_photos.memorised < 0.5  # while what is judged by is not what was held out
 
 
 def test_twenty_photos_are_enough_to_be_judged_by(photos):
     few = Photos(photos.pictures[:63:3], photos.category[:63:3], ("top",), photos.segment_weights[:63:3])
     generator = Fresh(photos)
     judged = review({"fresh-1": generator}, few, None, CreativesConfig(quality_samples=60))
-    assert np.isfinite(judged.ground.frechet) and np.isfinite(judged.quality["fresh-1"].frechet)
+    assert np.isfinite(judged.real_photos.frechet) and np.isfinite(judged.quality["fresh-1"].frechet)

@@ -59,7 +59,9 @@ def test_a_rule_gives_each_candidate_one_reason_or_none(rule, candidates, standa
         assert rule.reasons(candidates.only(order), standards).tolist() == reasons[order].tolist()
 
 
-@pytest.mark.parametrize("rule", [rule for rule in ADMISSION_RULES if rule.sees == "texts"], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in ADMISSION_RULES if rule.reads == "texts"], ids=lambda rule: rule.name
+)
 def test_a_rule_on_texts_needs_no_picture(rule, candidates, standards):
     alone = rule.reasons(Candidates(candidates.words), dataclasses.replace(standards, manifold=None))
     assert alone.tolist() == rule.reasons(candidates, standards).tolist()
@@ -71,8 +73,8 @@ def test_the_first_rule_that_refuses_gives_the_reason(candidates, standards):
     assert reasons[2].startswith("no font here has")
     assert reasons[-3:].tolist() == [
         "copies a product photo",
-        "looks like no product photo",
-        "repeats another made picture",
+        "does not look like a product photo",
+        "is a near-duplicate of another generated image",
     ]
     assert reasons[[0, 4, 5]].tolist() == [""] * 3
 
@@ -83,7 +85,7 @@ def test_the_first_rule_that_refuses_gives_the_reason(candidates, standards):
         ("A MIRACLE cure", "en", "miracle"),
         ("A Mïráclé", "en-US", "miracle"),
         ("Ｍｉｒａｃｌｅ", "en", "miracle"),  # in full width
-        ("mi\u00adra\u200bcle", "en", "miracle"),  # with signs that nobody sees
+        ("mi\u00adra\u200bcle", "en", "miracle"),  # with signs that nobody reads
         ("miracles", "en", None),
         ("premiracle", "en", None),
         ("A miracle cure", "fr", None),
@@ -145,7 +147,7 @@ def test_a_banned_word_is_said_nowhere_in_its_market(photos, standards):
     assert texts == {"Warm coats", "A miracle", "Go", "买"}
     assert ("a", "A miracle") not in said and ("b", "A miracle") in said  # its market speaks Chinese
     reason = "has the word 'miracle', which ads.banned_words.en bans"
-    assert f"headline 'A miracle' stands in no new ad: {reason}" in remarks
+    assert f"headline 'A miracle' is in no new ad: {reason}" in remarks
     (counted,) = [remark for remark in remarks if remark.startswith("pool: ")]
     assert f"{reason} (1)" in counted and "ads.banned_words.zh-CN bans (1)" in counted and "shipping" in counted
     assert admitted_texts(TABLES, Standards())[1] == ()
@@ -163,7 +165,7 @@ def test_a_rule_takes_one_line(photos, standards, monkeypatch):
     monkeypatch.setattr(admission, "ADMISSION_RULES", rules)
     plain = dataclasses.replace(standards, banned_words={})
     written, remarks = admitted_texts(TABLES, plain)
-    assert remarks[0] == "headline 'Warm coats' stands in no new ad: coats are no discs"
+    assert remarks[0] == "headline 'Warm coats' is in no new ad: coats are no discs"
     assert "Warm coats" not in {text for _, text in said_in(photos, written, plain)}
     # as a candidate, too: what people wrote of another category may be drawn for this one
     elsewhere = {**TABLES, "creatives": TABLES["creatives"].assign(headline="Warm coats", product_id=["p1", "p2"] * 2)}

@@ -13,7 +13,7 @@ from components.settings.errors import UserError
 
 LONG = "You will not believe this trick that everybody wears now, tomorrow and the day after that as well"
 CHINESE = "看完你绝对不敢相信，所有人都在偷偷穿的神物，商家不会告诉你的秘密，最后机会今晚截止！"
-TEXTS = [
+TEXT_COLUMNS = [
     "",
     "Shop",
     LONG,
@@ -59,7 +59,7 @@ def overlap(one, other) -> bool:
 MARGIN = 2 * SCALE  # pixels of the canvas that no text comes nearer to the edge
 # as a shop writes them, and as nobody should
 ADS = [
-    *((text, text) for text in TEXTS),
+    *((text, text) for text in TEXT_COLUMNS),
     ("Warm coats for long winters", "Shop now"),
     (None, "مرحبا"),
     ("ग्राहक सेवा", None),
@@ -87,7 +87,7 @@ def test_texts_stay_in_their_places_and_can_be_read_at_every_size(size, template
             assert not under or (under[-1].kind == "shape" and within(mark.area, under[-1].area))
         areas = [canvas.marks[place].area for place in texts]
         assert not any(overlap(one, other) for place, one in enumerate(areas) for other in areas[:place])
-    ad, same = (compose(picture, "Warm coats", CHINESE, "cool", template, size) for _ in range(2))
+    ad, same = (compose(picture, "Warm coats", CHINESE, "cool", template, size=size) for _ in range(2))
     assert ad.shape == (size.height, size.width, 3) and ad.tobytes() == same.tobytes()
 
 
@@ -113,10 +113,10 @@ def test_an_added_size_takes_one_line(picture, monkeypatch):
     square = AdSize(250, 250)
     monkeypatch.setitem(AD_SIZES, square.name, square)
     (size,) = ad_sizes(("250x250",))
-    assert compose(picture, "Shop", "Buy", "warm", "badge", size).shape == (250, 250, 3)
+    assert compose(picture, "Shop", "Buy", "warm", "badge", size=size).shape == (250, 250, 3)
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", TEXT_COLUMNS)
 @pytest.mark.parametrize("box", [(300, 90), (120, 40), (60, 200)])
 def test_text_never_overflows_its_box(text, box):
     lettering = fit_text(text, *box, largest=40, smallest=9, most_lines=3)
@@ -146,7 +146,7 @@ def test_control_characters_become_spaces():
 def test_text_ends_up_inside_the_ad(picture):
     """The outermost pixels are paper or panel alone: nothing was drawn across the edge."""
     blank = compose(picture, "", "", "mono", "plain")
-    for text in TEXTS[1:]:
+    for text in TEXT_COLUMNS[1:]:
         drawn = compose(picture, text, text, "mono", "plain")
         edges = [np.concatenate([ad[0], ad[-1], ad[:, 0], ad[:, -1]]) for ad in (blank, drawn)]
         assert np.array_equal(*edges)

@@ -9,7 +9,7 @@ from PIL import Image
 from upath import UPath
 
 from components.ads.ad_sizes import AD_SIZES
-from components.ads.contact_sheets import ad_names, ads, ads_board
+from components.ads.contact_sheets import ad_names, ads, ads_sheet
 from components.ads.pool import Pool
 from components.images import encode_png
 from components.settings.paths import ROOT
@@ -68,7 +68,7 @@ def test_every_ad_lies_in_its_folder_and_leads_back_to_its_creative(pool, tmp_pa
         creatives = [ad["creative_id"] for ad in named.values() if ad["size"] == size.name]
         assert sorted(creatives) == sorted(pool.creatives["creative_id"])
         assert all(Image.open(BytesIO(png)).size == (size.width, size.height) for png in made[size].values())
-        assert len(ads_board(made[size])) > 0
+        assert len(ads_sheet(made[size])) > 0
 
 
 def test_an_older_package_names_its_ads_after_their_ids(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.ads import copy_choice
-from components.ads.copy_choice import Chooser, Context, combinations, wordings
+from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
 from components.features import build_features, fit_features
 from components.features.products.creative_features import COPY_COLUMNS
 from components.images import decode
@@ -37,7 +37,7 @@ class Shop:
 
     config: SimulatorConfig
     tables: dict
-    chooser: Chooser
+    chooser: CopyChooser
     later: pd.DataFrame
 
     def truth_of(self, words: pd.DataFrame, campaign: str, at: Context, segment: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def shop(tmp_path_factory, few_photos):
     interest = train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion
     late = built.impressions.loc[built.impressions["split"] == "judge", ["impression_id", "segment"]]
     later = tables["impressions"].merge(late, on="impression_id")
-    return Shop(config, tables, Chooser(interest, model, draw_audience(built, SEGMENTS, 60, seed=0)), later)
+    return Shop(config, tables, CopyChooser(interest, model, draw_audience(built, SEGMENTS, 60, seed=0)), later)
 
 
 AT = {
@@ -100,7 +100,8 @@ def test_what_is_chosen_for_a_context_truly_earns_more_there(shop, name, segment
     picture, random = decode(shop.tables["images"]["image"].iloc[0]), np.random.default_rng(1)
     campaign = wordings(shop.tables)[0]
     chosen, unaware = (
-        shop.chooser.choose(picture, "bag", segment, campaign, at, random) for at in (AT[name], Context(None, None))
+        shop.chooser.choose(picture, "bag", segment, campaign, at, random=random)
+        for at in (AT[name], Context(None, None))
     )
     every = combinations(campaign, random).sample(100, random_state=0)
     words = pd.concat([pd.DataFrame([chosen.words, unaware.words]), every], ignore_index=True)
@@ -118,7 +119,7 @@ def test_every_combination_of_a_campaigns_words_is_compared_once():
 
 
 def test_of_too_many_combinations_some_are_drawn(monkeypatch):
-    monkeypatch.setattr(copy_choice, "MOST", 4)
+    monkeypatch.setattr(copy_choice, "MAX_COMBINATIONS", 4)
     one, same, other = (combinations(CAMPAIGN, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert len(one) == 4 and not one.duplicated().any()
     assert one.equals(same) and not one.equals(other)

@@ -17,7 +17,7 @@ class Lamps:
 
     latent, segments, categories = 2, 2, ("top", "left", "disc")
 
-    def paint(self, noise, category, segment):
+    def from_noise(self, noise, category, segment):
         disc = (np.hypot(*(np.mgrid[:12, :12] - 5.5)) < 4).astype(float)[None, :, :, None]
         light = 170 + 18 * noise[:, 0][:, None, None, None]
         ground = 4 * np.abs(noise[:, 1])[:, None, None, None]
@@ -39,7 +39,7 @@ def ground(pictures):
 
 
 def test_it_climbs_what_both_models_see_and_stays_on_the_manifold(manifold):
-    rounds = list(search(Lamps(), 2, 0, light, light, manifold, steps=6, population=60, seed=0))
+    rounds = list(search(Lamps(), 2, 0, light, light, bounds=manifold, steps=6, population=60, seed=0))
     found = personalise(iter(rounds))
     assert found.claimed_gain > 0.001 and found.watched_gain == pytest.approx(found.claimed_gain)
     assert found.steps == 6 and "still agree" in found.reason
@@ -49,9 +49,13 @@ def test_it_climbs_what_both_models_see_and_stays_on_the_manifold(manifold):
 
 def test_a_gamed_score_is_noticed_and_the_search_abstains(manifold):
     """The climbed model likes a bright ground, which the watching one knows to be worth nothing, or less."""
-    found = personalise(search(Lamps(), 2, 0, ground, lambda pictures: -ground(pictures), manifold, 6, 60, seed=0))
+    found = personalise(
+        search(
+            Lamps(), 2, 0, ground, lambda pictures: -ground(pictures), bounds=manifold, steps=6, population=60, seed=0
+        )
+    )
     assert found.steps == 0 and found.claimed_gain == found.watched_gain == 0.0
-    assert found.reason.startswith("round 1: the models part")
+    assert found.reason.startswith("round 1: the models disagree")
     assert manifold.excess(found.picture[None])[0] == 0
 
 
@@ -60,8 +64,8 @@ def test_a_model_that_sees_no_difference_has_nothing_to_personalise_by(manifold)
         return np.full(len(pictures), 0.02)
 
     for watch in (blind, light):
-        found = personalise(search(Lamps(), 2, 0, blind, watch, manifold, 6, 60, seed=0))
-        assert found.steps == 0 and found.reason == "round 1: the model of interest sees no better picture"
+        found = personalise(search(Lamps(), 2, 0, blind, watch, bounds=manifold, steps=6, population=60, seed=0))
+        assert found.steps == 0 and found.reason == "round 1: the interest model finds no better image"
 
 
 def test_parting_later_keeps_the_last_agreed_picture(manifold):
@@ -71,12 +75,15 @@ def test_parting_later_keeps_the_last_agreed_picture(manifold):
         calls.append(1)
         return light(pictures) if len(calls) <= 3 else light(pictures) * 0
 
-    found = personalise(search(Lamps(), 2, 0, light, forgetful, manifold, 6, 60, seed=0))
-    assert found.steps == 2 and found.reason.startswith("round 3: the models part")
+    found = personalise(search(Lamps(), 2, 0, light, forgetful, bounds=manifold, steps=6, population=60, seed=0))
+    assert found.steps == 2 and found.reason.startswith("round 3: the models disagree")
 
 
 def test_the_seed_decides(manifold):
-    one, same = (personalise(search(Lamps(), 2, 0, light, light, manifold, 3, 40, seed=4)) for _ in range(2))
+    one, same = (
+        personalise(search(Lamps(), 2, 0, light, light, bounds=manifold, steps=3, population=40, seed=4))
+        for _ in range(2)
+    )
     assert np.array_equal(one.noise, same.noise)
 
 
@@ -106,14 +113,14 @@ def test_a_picture_is_personalised_where_the_context_makes_both_models_like_it(s
     campaign = wordings(tables)[0]
     words = combinations(campaign, np.random.default_rng(0)).iloc[[0]]
     personaliser = Personaliser((Fond(), Fond(watching)), model, audience, manifold)
-    found = personaliser.find(Lamps(), 2, 1, campaign, words, Context(None, hour), seed=0)
+    found = personaliser.find(Lamps(), 2, 1, campaign, words, context=Context(None, hour), seed=0)
     assert (found.steps > 0) == climbs and (found.claimed_gain > 0) == climbs
-    assert ("sees no better" in found.reason) == (hour == 18)
+    assert ("finds no better" in found.reason) == (hour == 18)
 
 
 def test_bounds_come_back_from_their_bytes_and_other_bytes_are_refused(photos, manifold):
     same = Bounds.from_bytes(manifold.to_bytes())
     assert np.array_equal(same.excess(photos.pictures), manifold.excess(photos.pictures))
     assert same.to_bytes() == manifold.to_bytes()
-    with pytest.raises(UserError, match="no bounds of photos"):
+    with pytest.raises(UserError, match="not bounds of photos"):
         Bounds.from_bytes(b"something else")

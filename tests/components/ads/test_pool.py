@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from components.ads.admission import Standards, admit
-from components.ads.contact_sheets import ADS, GAP, ads_board, picture_png
+from components.ads.contact_sheets import ADS, GAP, ads_sheet, picture_png
 from components.ads.pool import fill_pool
 from components.contract.schema import TABLES
 from components.generators.quality.photo_manifold import Manifold
@@ -115,7 +115,7 @@ def test_an_id_names_one_creative_whatever_run_made_it(tables, photos, manifold)
         assert ids.is_unique and len(ids) == 12
     served = {**tables, "creatives": pd.concat([tables["creatives"], night.creatives], ignore_index=True)}
     later = fill_pool(served, *fill, seed=1)
-    assert len(later.creatives) == 6 and later.refused["stands in the catalogue already"] == 6
+    assert len(later.creatives) == 6 and later.refused["is in the catalogue already"] == 6
     assert not set(later.creatives["creative_id"]) & set(night.creatives["creative_id"])
     words = tables["creatives"].assign(headline=["Best", "Best", None])
     anew = fill_pool({**tables, "creatives": words}, *fill, seed=1)
@@ -143,11 +143,11 @@ def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
 def test_the_board_of_ads_shows_some_of_every_part_of_the_pool():
     colours = {f"ad-{number:02d}.png": (number, 0, 0) for number in range(40)}
     made = {name: picture_png(np.full((50, 60, 3), colour, np.uint8)) for name, colour in colours.items()}
-    sheet = np.asarray(Image.open(BytesIO(ads_board(made))))
+    sheet = np.asarray(Image.open(BytesIO(ads_sheet(made))))
     shown = set(np.unique(sheet[..., 0][sheet[..., 1] == 0]).tolist())
     assert len(shown) == ADS and {0, 39} <= shown
     assert sheet.shape == (4 * 50 + 3 * GAP, 3 * 60 + 2 * GAP, 3)
-    one = np.asarray(Image.open(BytesIO(ads_board(dict([next(iter(made.items()))])))))
+    one = np.asarray(Image.open(BytesIO(ads_sheet(dict([next(iter(made.items()))])))))
     assert one.shape[0] == 50
 
 
@@ -174,9 +174,9 @@ def test_admission_refuses_copies_noise_blanks_and_repeats(photos, manifold):
         "",
         "",
         "copies a product photo",
-        "looks like no product photo",
-        "looks like no product photo",
-        "repeats another made picture",
+        "does not look like a product photo",
+        "does not look like a product photo",
+        "is a near-duplicate of another generated image",
     ]
 
 
@@ -186,6 +186,6 @@ def test_a_network_can_tell_repeats_whatever_its_units_and_the_shape_it_takes(ph
     manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8), likeness)
     fresh = Sketcher(photos).sample(np.arange(30) % 3, None, seed=9)
     near = np.clip(fresh[:5].astype(int) + 1, 0, 255).astype(np.uint8)
-    repeats = manifold.repeats(np.concatenate([fresh, near]), 0.25)
+    repeats = manifold.near_duplicates(np.concatenate([fresh, near]), 0.25)
     assert repeats[30:].all() and repeats[:30].mean() < 0.2
-    assert not manifold.repeats(fresh[:0], 0.25).size
+    assert not manifold.near_duplicates(fresh[:0], 0.25).size

@@ -128,7 +128,7 @@ def test_texts_that_cannot_be_drawn_stand_in_no_new_ad():
     assert kept["creatives"]["headline"].dropna().tolist() == ["Sale"]
     assert kept["creatives"]["call_to_action"].dropna().tolist() == ["Go", "Go"]
     *remarks, counted = remarks
-    assert len(remarks) == 2 and all("stands in no new ad: no font here has" in remark for remark in remarks)
+    assert len(remarks) == 2 and all("is in no new ad: no font here has" in remark for remark in remarks)
     assert counted.startswith("pool: texts of people not admitted: no font here has") and counted.endswith("(2)")
     assert creatives["headline"].notna().sum() == 2, "the tables themselves stay as they are"
 

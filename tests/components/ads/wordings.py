@@ -1,13 +1,13 @@
-"""How much of what captions ask for a reader gets."""
+"""The accuracy of a caption parser on captions whose attributes are known."""
 
 import numpy as np
 
 
-def share_right(reader, captions) -> float:
-    """Share of the captions that are read right in category, tone and build."""
-    wishes = reader.read_all([caption.text for caption in captions])
-    right = [
-        (wish.category, wish.tone, wish.build) == (caption.category, caption.tone, caption.build)
-        for wish, caption in zip(wishes, captions, strict=True)
+def exact_matches(parser, captions) -> float:
+    """The fraction of captions whose category, tone and build are all parsed correctly."""
+    parsed = parser.parse_all([caption.text for caption in captions])
+    correct = [
+        (result.category, result.tone, result.build) == (caption.category, caption.tone, caption.build)
+        for result, caption in zip(parsed, captions, strict=True)
     ]
-    return float(np.mean(right))
+    return float(np.mean(correct))

@@ -8,11 +8,11 @@ from keras import layers, ops
 from pydantic import Field
 
 from components.generators.families.flow import plane
-from components.generators.families.networks import SPOKEN, asked, condition
+from components.generators.families.networks import TRAIT_MASK, condition, masked_conditions
 from components.generators.families.vae import to_unit
-from components.generators.generator_family import Bench, Fitted, GeneratorFamily, conditions_of, trait_columns
+from components.generators.generator_family import Fitted, GeneratorFamily, TrainingSetup, conditions_of, trait_columns
 from components.generators.photos.training_photos import Photos
-from components.generators.training.recipe import Player, Recipe
+from components.generators.training.recipe import Recipe, TrainableGroup
 from components.interest.models.keras_init import draw_initial_weights
 from components.settings.sections import Count, GeneratorConfig, Rate, Seconds
 
@@ -27,7 +27,7 @@ class MeansConfig(GeneratorConfig):
     spread: Annotated[float, Field(ge=0)] = 0.5  # of the noise; 1: as all photos differ from their mean
 
 
-def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | None = None) -> Bench:
+def _setup(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | None = None) -> TrainingSetup:
     conditions, pixels = conditions_of(photos), int(np.prod(photos.shape))
     inputs, embedded = condition(conditions)
     known = layers.Concatenate()([ops.one_hot(inputs[0], conditions.categories), embedded])
@@ -37,10 +37,10 @@ def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | Non
     optimizer.build(means.trainable_variables)
 
     def loss(batch):
-        return ops.mean((means(asked(batch)) - to_unit(batch["pictures"])) ** 2), {}
+        return ops.mean((means(masked_conditions(batch)) - to_unit(batch["pictures"])) ** 2), {}
 
-    player = Player("loss", tuple(means.trainable_variables), optimizer, loss)
-    recipe = Recipe({"means": means}, (player,), (SPOKEN,))
+    group = TrainableGroup("loss", tuple(means.trainable_variables), optimizer, loss)
+    recipe = Recipe({"means": means}, (group,), (TRAIT_MASK,))
 
     def sampler() -> keras.Model:
         noise = keras.Input((config.latent,), name="noise")
@@ -53,7 +53,7 @@ def _bench(photos: Photos, config: MeansConfig, seed: int, _fitted: Fitted | Non
         grain.set_weights([config.spread * (flat.components * spread).T])
         return network
 
-    return Bench(recipe, trait_columns(photos), sampler)
+    return TrainingSetup(recipe, trait_columns(photos), sampler)
 
 
-FAMILY = GeneratorFamily(MeansConfig, width=1, bench=_bench)
+FAMILY = GeneratorFamily(MeansConfig, width=1, setup=_setup)

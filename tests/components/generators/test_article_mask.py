@@ -26,10 +26,10 @@ def studio(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     pictures, tones, shares = [], [], []
     for number in range(count):
         ground = random.uniform(185, 250, 3) if random.random() < 0.7 else random.uniform(20, 110, 3)
-        turn, depth = random.uniform(0, 2 * np.pi), random.uniform(20, 60)
+        update, depth = random.uniform(0, 2 * np.pi), random.uniform(20, 60)
         shading = (
             np.zeros_like(X),
-            depth * (np.cos(turn) * X + np.sin(turn) * Y) / 1.4,
+            depth * (np.cos(update) * X + np.sin(update) * Y) / 1.4,
             -depth * (X**2 + Y**2) / 2,
             depth * (1 - ((X - 0.3) ** 2 + (Y + 0.2) ** 2)) / 2,
         )[number % 4]

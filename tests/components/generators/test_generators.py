@@ -41,7 +41,7 @@ def test_the_seed_decides_and_the_number_asked_for_does_not(generator):
 
 def test_conditions_change_the_picture(generator):
     noise = np.repeat(generator.noise(1, 0), 3, axis=0)
-    by_category = generator.paint(noise, np.array([0, 1, 2]), np.zeros(3, int))
+    by_category = generator.from_noise(noise, np.array([0, 1, 2]), np.zeros(3, int))
     assert len(np.unique(by_category.reshape(3, -1), axis=0)) == 3
 
 

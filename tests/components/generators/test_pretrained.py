@@ -53,11 +53,11 @@ def test_without_a_folder_there_is_none(photos):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"categories": ["left", "top", "disc"]}, r"categories: \['left', 'top', 'disc'\], and not \['top', 'left'"),
-        ({"categories": ["top", "left"]}, r"categories: \['top', 'left'\], and not"),
-        ({"segments": 3}, "number of segments: 3, and not 2 as in this data set"),
+        ({"categories": ["left", "top", "disc"]}, r"categories: \['left', 'top', 'disc'\], expected \['top', 'left'"),
+        ({"categories": ["top", "left"]}, r"categories: \['top', 'left'\], expected"),
+        ({"segments": 3}, "number of segments: 3, expected 2 as in this data set"),
         ({"segments": "some"}, r"generator\.json has a field of another kind"),
-        ({"name": "../words"}, r"generator\.json: the name '\.\./words' should be of letters"),
+        ({"name": "../words"}, r"generator\.json: the name '\.\./words' may have letters"),
         ({"name": 5}, r"generator\.json: the name 5"),
     ],
 )
@@ -68,7 +68,7 @@ def test_a_card_that_does_not_fit_is_named_with_what_is_due(files, photos, field
 
 def test_pictures_of_another_shape_are_named_with_what_is_due(files, photos):
     colour = Photos(photos.pictures.repeat(3, axis=3), photos.category, photos.categories, photos.segment_weights)
-    with pytest.raises(UserError, match=r"pictures .*: \(12, 12, 1\), and not \(12, 12, 3\) as in this data set"):
+    with pytest.raises(UserError, match=r"images .*: \(12, 12, 1\), expected \(12, 12, 3\) as in this data set"):
         adopt(files, colour)
 
 
@@ -89,7 +89,7 @@ def test_damaged_files_are_named(files, photos, name, content, words):
 def test_a_network_of_another_form_is_named(files, photos):
     pictures = keras.Input((12, 12, 1))
     classifier = network([pictures], lambda given: keras.layers.Flatten()(given))
-    with pytest.raises(UserError, match=r"generator\.keras makes \[\(144,\)\] of \[\(12, 12, 1\)\]; due is a picture"):
+    with pytest.raises(UserError, match=r"generator\.keras makes \[\(144,\)\] of \[\(12, 12, 1\)\]; expected an image"):
         adopt({**files, "generator.keras": classifier}, photos)
 
 
@@ -108,7 +108,7 @@ def test_one_that_takes_no_traits_is_adopted(files, photos):
 
 def test_a_network_that_cannot_draw_every_category_is_refused(files, photos):
     small = painter(keras.layers.Embedding(2, 144))
-    with pytest.raises(UserError, match=r"generator\.keras cannot draw"):
+    with pytest.raises(UserError, match=r"generator\.keras cannot make images"):
         adopt({**files, "generator.keras": small}, photos)
 
 

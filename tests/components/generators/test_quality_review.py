@@ -5,7 +5,7 @@ import pytest
 
 from components.generators.photos.training_photos import Photos
 from components.generators.quality.photo_classifier import train_classifier
-from components.generators.quality.quality_report import Limits, Quality, judge
+from components.generators.quality.quality_report import Limits, Quality, verdict_of
 from components.generators.quality.quality_review import review
 from components.settings.sections import CreativesConfig
 
@@ -17,19 +17,19 @@ GROUND = replace(GOOD, name="real photos", frechet=1.0, memorised=0.001, cas=0.9
     ("fault", "words"),
     [
         ({"cas": 0.2}, "CAS"),
-        ({"reverse_cas": 0.2}, "show what was asked"),
+        ({"reverse_cas": 0.2}, "show the requested category"),
         ({"diversity": 0.1}, "mode collapse"),
         ({"memorised": 0.2}, "copy a photo"),
         ({"frechet": 500.0}, "Frechet"),
     ],
 )
 def test_the_gate_refuses_each_fault_by_name(fault, words):
-    verdict = judge(replace(GOOD, **fault), GROUND, Limits(), chance=0.1)
+    verdict = verdict_of(replace(GOOD, **fault), GROUND, Limits(), chance=0.1)
     assert not verdict.passed and len(verdict.reasons) == 1 and words in verdict.reasons[0]
 
 
 def test_the_gate_passes_what_has_none():
-    assert judge(GOOD, GROUND, Limits(), chance=0.1).passed
+    assert verdict_of(GOOD, GROUND, Limits(), chance=0.1).passed
 
 
 class Fresh:
@@ -95,7 +95,7 @@ def test_limits_follow_what_real_photos_of_the_data_set_reach():
     verdicts = {}
     for name, (cas, asked, diversity) in CASE.items():
         made = replace(GOOD, name=name, cas=cas, reverse_cas=asked, diversity=diversity)
-        verdicts[name] = judge(made, ground, Limits(), chance=0.11)
+        verdicts[name] = verdict_of(made, ground, Limits(), chance=0.11)
     assert verdicts["flow-3"].passed
     assert not verdicts["wgan-3"].passed
     assert "CAS 0.204 is below 0.270 (real photos: 0.430, guessing: 0.110)" in verdicts["wgan-3"].reasons
@@ -105,20 +105,20 @@ def test_limits_follow_what_real_photos_of_the_data_set_reach():
 def test_the_marketplaces_generators_pass_as_they_did(cas, asked):
     """The table in docs/measured-generators.md; the VAE that was sampled from its prior is refused as it was."""
     ground = replace(GROUND, cas=0.866, reverse_cas=0.868, samples=5000)
-    assert judge(replace(GOOD, cas=cas, reverse_cas=asked), ground, Limits(), chance=0.1).passed
-    assert not judge(replace(GOOD, cas=0.695, reverse_cas=0.39), ground, Limits(), chance=0.1).passed
+    assert verdict_of(replace(GOOD, cas=cas, reverse_cas=asked), ground, Limits(), chance=0.1).passed
+    assert not verdict_of(replace(GOOD, cas=0.695, reverse_cas=0.39), ground, Limits(), chance=0.1).passed
 
 
 def test_photos_that_nothing_tells_apart_judge_no_generator():
     ground = replace(GROUND, cas=0.36, reverse_cas=0.35, samples=60)
-    verdict = judge(replace(GOOD, cas=0.36, reverse_cas=0.36), ground, Limits(), chance=0.34)
-    assert not verdict.passed and "no generator of this data set can be judged" in verdict.reasons[0]
+    verdict = verdict_of(replace(GOOD, cas=0.36, reverse_cas=0.36), ground, Limits(), chance=0.34)
+    assert not verdict.passed and "too small a difference to judge generators of this data set" in verdict.reasons[0]
 
 
 def test_photos_of_one_category_leave_nothing_to_tell_apart():
     ground = replace(GROUND, cas=1.0, reverse_cas=1.0)
-    assert judge(replace(GOOD, cas=1.0, reverse_cas=1.0), ground, Limits(), chance=1.0).passed
-    assert not judge(replace(GOOD, cas=1.0, reverse_cas=1.0, diversity=0.1), ground, Limits(), chance=1.0).passed
+    assert verdict_of(replace(GOOD, cas=1.0, reverse_cas=1.0), ground, Limits(), chance=1.0).passed
+    assert not verdict_of(replace(GOOD, cas=1.0, reverse_cas=1.0, diversity=0.1), ground, Limits(), chance=1.0).passed
 
 
 def mislabelled(share):
@@ -145,7 +145,7 @@ def test_real_photos_pass_for_a_generator_and_a_collapsed_one_does_not(photos, s
     train, test = drawn(900, 101), drawn(300, 102)
     config = CreativesConfig(quality_photos=900, quality_samples=1500)
     judged = review({"collapsed-1": collapsed, "fresh-1": fresh}, train, test, config)
-    real = judged.ground
+    real = judged.real_photos
     assert (real.cas > 0.9) == (share == 0.0) and real.cas > 0.45
     assert judged.verdicts["fresh-1"].passed, judged.verdicts
     assert not judged.verdicts["collapsed-1"].passed

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from components.generators.build_training import start_training
-from components.generators.keras_generator import NETWORK, NetworkGenerator
+from components.generators.keras_generator import GENERATOR_FILE, NetworkGenerator
 from components.generators.quantise import compact
 from components.settings.sections import GeneratorConfig
 
@@ -16,7 +16,7 @@ def test_a_compact_generator_is_smaller_and_draws_nearly_the_same(photos):
         pass
     whole = training.generator()
     small = compact(whole)
-    assert len(small.files()[NETWORK]) < 0.4 * len(whole.files()[NETWORK])
+    assert len(small.files()[GENERATOR_FILE]) < 0.4 * len(whole.files()[GENERATOR_FILE])
     kernels = [variable.dtype for variable in small.network.variables if variable.name == "kernel"]
     assert len(kernels) == 24 and set(kernels) == {"int8"}  # those of the nested networks too
     category, segment = np.arange(64) % 3, np.arange(64) % 3

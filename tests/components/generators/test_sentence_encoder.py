@@ -1,4 +1,4 @@
-"""A pretrained text encoder behind the reader: captions are learned from its vectors, and packages hold it whole."""
+"""A pretrained text encoder behind the parser: captions are learned from its vectors, and packages hold it whole."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ from onnx import TensorProto
 from components.generators.build_training import start_training
 from components.generators.photos.photo_attributes import ANY, LOW
 from components.generators.quality.photo_classifier import train_classifier
-from components.generators.text_to_image.caption_parser import Reader, read_right, train_reader
+from components.generators.text_to_image.caption_parser import CaptionParser, parsing_accuracy, train_parser
 from components.generators.text_to_image.captions import NAMES
-from components.generators.text_to_image.text_encoders import encoder
-from components.generators.text_to_image.text_to_image import TextToImage, teach
+from components.generators.text_to_image.text_encoders import text_encoder
+from components.generators.text_to_image.text_to_image import TextToImage, train_text_to_image
 from components.settings.errors import UserError
 from components.settings.sections import GeneratorConfig
-from tests.components.ads.wordings import share_right
+from tests.components.ads.wordings import exact_matches
 from tests.components.generators import tiny
 
 CATEGORIES = tuple(NAMES)
@@ -31,56 +31,61 @@ def files() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def reading(files):
-    return train_reader(CATEGORIES, seed=0, encoder=encoder(files))
+    return train_parser(CATEGORIES, seed=0, encoder=text_encoder(files))
 
 
 @pytest.mark.parametrize("english", [True, False])
 def test_wordings_never_seen_are_read(reading, english):
-    reader, held_out = reading
+    parser, held_out = reading
     fresh = [caption for caption in held_out if caption.text.isascii() == english]
     assert len(fresh) > 300
-    assert share_right(reader, fresh) > 0.9
+    assert exact_matches(parser, fresh) > 0.9
 
 
 def test_a_run_can_tell_which_language_is_not_read(reading):
-    reader, held_out = reading
-    whole = read_right(reader, held_out)
+    parser, held_out = reading
+    whole = parsing_accuracy(parser, held_out)
     assert set(whole) == {"English", "Chinese"} and min(whole.values()) > 0.9
     other = [replace(each, tone=each.tone ^ 1) if each.text.isascii() else each for each in held_out]
-    assert read_right(reader, other) == {"English": pytest.approx(0, abs=0.1), "Chinese": whole["Chinese"]}
+    assert parsing_accuracy(parser, other) == {"English": pytest.approx(0, abs=0.1), "Chinese": whole["Chinese"]}
 
 
 def test_what_is_read_depends_on_what_the_encoder_makes_of_words(reading, files):
     """The head alone knows nothing: on the vectors of another encoder its answers are luck."""
-    reader, held_out = reading
+    parser, held_out = reading
     words = tiny.vocabulary(CATEGORIES)
-    other = encoder({**files, "model.onnx": tiny.model(tiny.table(words, seed=1)).SerializeToString()})
-    wishes = Reader(reader.network, CATEGORIES, other).read_all([caption.text for caption in held_out])
-    assert np.mean([wish.category == caption.category for wish, caption in zip(wishes, held_out, strict=True)]) < 0.4
+    other = text_encoder({**files, "model.onnx": tiny.model(tiny.table(words, seed=1)).SerializeToString()})
+    parsed_captions = CaptionParser(parser.network, CATEGORIES, other).parse_all([caption.text for caption in held_out])
+    assert (
+        np.mean(
+            [parsed.category == caption.category for parsed, caption in zip(parsed_captions, held_out, strict=True)]
+        )
+        < 0.4
+    )
 
 
 @pytest.mark.parametrize("text", ["a dark ankle boot", "深色短靴", "DARK   ankle boots!!!", "我想要一双暗色的短靴"])
 def test_both_languages_mean_the_same(reading, text):
-    wish = reading[0].read(text)
-    assert (CATEGORIES[wish.category], wish.tone, wish.build) == ("ankle-boot", LOW, ANY)
+    parsed = reading[0].parse(text)
+    assert (CATEGORIES[parsed.category], parsed.tone, parsed.build) == ("ankle-boot", LOW, ANY)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "xqzv wkjh pfft", "?!", "\U0001f600", "word3 word17 word200"])
 def test_what_is_not_understood_is_refused(reading, text):
     with pytest.raises(UserError, match=r"empty|understood"):
-        reading[0].read(text)
+        reading[0].parse(text)
 
 
 def test_only_the_beginning_of_a_long_text_is_read(reading):
     long = "light coat " * 1000
-    assert CATEGORIES[reading[0].read(long).category] == "coat"
+    assert CATEGORIES[reading[0].parse(long).category] == "coat"
     ids = reading[0].encoder.tokenizer.encode(long).ids
     assert len(ids) == 64, "tokens beyond what every encoder takes are cut off"
 
 
 def test_vectors_are_means_over_tokens_of_length_1(files):
     words = tiny.vocabulary(CATEGORIES)
-    vectors = encoder(files).encode(["dark bag", "", "dark bag 包"])
+    vectors = text_encoder(files).encode(["dark bag", "", "dark bag 包"])
     table = tiny.table(words)
     mean = table[[words["dark"], words["bag"]]].mean(axis=0)
     assert np.allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-6)
@@ -88,7 +93,7 @@ def test_vectors_are_means_over_tokens_of_length_1(files):
 
 
 def test_a_vector_depends_on_its_own_text_alone(files):
-    read, texts = encoder(files), ["dark bag", "包", "a wide coat for every day", "bag"]
+    read, texts = text_encoder(files), ["dark bag", "包", "a wide coat for every day", "bag"]
     assert np.array_equal(read.encode(texts), np.concatenate([read.encode([text]) for text in texts]))
 
 
@@ -105,24 +110,26 @@ def test_a_vector_depends_on_its_own_text_alone(files):
 def test_models_of_every_known_form_give_the_same_vectors(files, form):
     made = tiny.model(tiny.table(tiny.vocabulary(CATEGORIES)), **form).SerializeToString()
     texts = ["dark bag", "浅色连衣裙"]
-    assert np.allclose(encoder({**files, "model.onnx": made}).encode(texts), encoder(files).encode(texts), atol=1e-6)
+    assert np.allclose(
+        text_encoder({**files, "model.onnx": made}).encode(texts), text_encoder(files).encode(texts), atol=1e-6
+    )
 
 
 def test_a_text_in_which_the_tokenizer_finds_nothing_is_refused_too(reading):
     invisible = "\u200b\u200b"
     assert (reading[0].encoder.encode([invisible]) == 0).all()
     with pytest.raises(UserError, match="no category is understood"):
-        reading[0].read(invisible)
+        reading[0].parse(invisible)
 
 
 def test_a_tokenizer_that_fails_on_unknown_words_is_named(files):
     words = tiny.vocabulary(CATEGORIES)
-    with pytest.raises(UserError, match=r"tokenizer\.json cannot cut a text into tokens: .*Missing"):
-        encoder({**files, "tokenizer.json": tiny.tokenizer_json(words, unknown="[ABSENT]")})
+    with pytest.raises(UserError, match=r"tokenizer\.json cannot split a text into tokens: .*Missing"):
+        text_encoder({**files, "tokenizer.json": tiny.tokenizer_json(words, unknown="[ABSENT]")})
 
 
 def test_the_seed_decides_what_is_learned(files):
-    readers = (train_reader(("bag", "coat"), seed, 5, encoder(files))[0] for seed in (0, 0, 1))
+    readers = (train_parser(("bag", "coat"), seed, 5, text_encoder(files))[0] for seed in (0, 0, 1))
     one, same, other = (np.concatenate([each.ravel() for each in it.network.get_weights()]) for it in readers)
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
@@ -135,18 +142,18 @@ def test_files_give_the_same_text_to_image_back(photos):
     for _ in training.run():
         pass
     judge = train_classifier(photos, epochs=1)
-    maker = teach(training.generator(), photos, judge, seed=0, encoder=encoder(files))
+    maker = train_text_to_image(training.generator(), photos, judge, seed=0, encoder=text_encoder(files))
     assert {name: maker.words()[name] for name in files} == files, "a package holds the encoder itself"
     again = TextToImage.from_files(maker.files())
     texts = ["a dark disc", "left", "浅色left"]
-    assert again.reader.read_all(texts) == maker.reader.read_all(texts)
+    assert again.parser.parse_all(texts) == maker.parser.parse_all(texts)
     drawn, redrawn = (each.draw(texts, np.array([0, 2, 1]), 3, 4) for each in (maker, again))
     assert np.array_equal(drawn.pictures, redrawn.pictures) and np.array_equal(drawn.attempts, redrawn.attempts)
     for name in files:
         with pytest.raises(UserError, match=f"{name}' is missing"):
             TextToImage.from_files({file: content for file, content in maker.files().items() if file != name})
     alone = {file: content for file, content in maker.files().items() if file not in files}
-    with pytest.raises(UserError, match=r"reader\.keras takes 48 numbers of a text, its encoder has 96"):
+    with pytest.raises(UserError, match=r"parser\.keras takes 48 numbers of a text, its encoder has 96"):
         TextToImage.from_files(alone)
 
 
@@ -179,9 +186,9 @@ def two_unknown_outputs() -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lambda: b"damaged", "is no ONNX model that is whole in one file"),
-        (lambda: b"", "is no ONNX model that is whole in one file"),
-        (lambda: remade()[:5000], "is no ONNX model that is whole in one file"),
+        (lambda: b"damaged", "is not an ONNX model with its weights in one file"),
+        (lambda: b"", "is not an ONNX model with its weights in one file"),
+        (lambda: remade()[:5000], "is not an ONNX model with its weights in one file"),
         (lambda: remade(inputs=("pixel_values",)), "asks for pixel_values"),
         (
             lambda: remade(inputs=("input_ids", "position_ids")),
@@ -190,21 +197,24 @@ def two_unknown_outputs() -> bytes:
         (two_unknown_outputs, "has the outputs first, second; known are sentence_embedding"),
         (lambda: with_shape([tiny.TEXTS], "ReduceMean", axes=[1, 2], keepdims=0), "its output made is neither"),
         (lambda: with_shape([tiny.TEXTS, tiny.TOKENS], "ReduceMean", axes=[2], keepdims=0), "made is neither"),
-        (lambda: with_shape([tiny.TEXTS], "NoSuchOperator"), "is no ONNX model that is whole in one file"),
+        (lambda: with_shape([tiny.TEXTS], "NoSuchOperator"), "is not an ONNX model with its weights in one file"),
         (not_finite, "its output last_hidden_state is not finite"),
-        (lambda: tiny.model(np.zeros((2, tiny.WIDTH), np.float32)).SerializeToString(), "does not run on any number"),
+        (
+            lambda: tiny.model(np.zeros((2, tiny.WIDTH), np.float32)).SerializeToString(),
+            "does not run on texts of any number",
+        ),
     ],
 )
 def test_a_model_that_is_none_is_named_in_one_line(files, content, words):
     with pytest.raises(UserError, match=rf"model\.onnx.*{words}") as told:
-        encoder({**files, "model.onnx": content()})
+        text_encoder({**files, "model.onnx": content()})
     assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("content", [b"damaged", b"", b"{}", b"\xff\xfe"])
 def test_a_tokenizer_that_is_none_is_named(files, content):
-    with pytest.raises(UserError, match=r"tokenizer\.json is no tokenizer"):
-        encoder({**files, "tokenizer.json": content})
+    with pytest.raises(UserError, match=r"tokenizer\.json is not a tokenizer"):
+        text_encoder({**files, "tokenizer.json": content})
 
 
 def test_a_model_with_weights_in_another_file_is_refused_even_where_that_file_lies(files, tmp_path, monkeypatch):
@@ -213,13 +223,13 @@ def test_a_model_with_weights_in_another_file_is_refused_even_where_that_file_li
     onnx.save(whole, tmp_path / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0)
     monkeypatch.chdir(tmp_path)
     assert os.path.exists("weights")
-    with pytest.raises(UserError, match="whole in one file, weights included"):
-        encoder({**files, "model.onnx": (tmp_path / "model.onnx").read_bytes()})
+    with pytest.raises(UserError, match="not an ONNX model with its weights in one file"):
+        text_encoder({**files, "model.onnx": (tmp_path / "model.onnx").read_bytes()})
 
 
 @pytest.mark.parametrize("package", ["tokenizers", "onnxruntime"])
 def test_without_its_packages_the_extra_is_named(files, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=f"needs the package {package}: install the extra `pretrained`"):
-        encoder(files)
-    assert encoder({}).encode(["a bag"]).shape == (1, 96), "Adloom's own reader needs none of them"
+        text_encoder(files)
+    assert text_encoder({}).encode(["a bag"]).shape == (1, 96), "Adloom's own parser needs none of them"

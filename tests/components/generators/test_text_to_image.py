@@ -4,43 +4,43 @@ import pytest
 from components.generators.build_training import start_training
 from components.generators.photos.photo_attributes import ANY, HIGH, LOW, Scales, measure
 from components.generators.quality.photo_classifier import train_classifier
-from components.generators.text_to_image.caption_parser import train_reader
+from components.generators.text_to_image.caption_parser import train_parser
 from components.generators.text_to_image.captions import NAMES, all_captions, split_captions
-from components.generators.text_to_image.text_to_image import TextToImage, teach
+from components.generators.text_to_image.text_to_image import TextToImage, train_text_to_image
 from components.settings.errors import UserError
 from components.settings.sections import GeneratorConfig
-from tests.components.ads.wordings import share_right
+from tests.components.ads.wordings import exact_matches
 
 CATEGORIES = tuple(NAMES)
 
 
 @pytest.fixture(scope="module")
 def reading():
-    return train_reader(CATEGORIES, seed=0)
+    return train_parser(CATEGORIES, seed=0)
 
 
 def test_wordings_never_seen_are_read(reading):
-    reader, held_out = reading
+    parser, held_out = reading
     seen = {caption.text for caption in all_captions(CATEGORIES)} - {caption.text for caption in held_out}
     fresh = [caption for caption in held_out if caption.text not in seen]
     assert len(fresh) > 300
-    assert share_right(reader, fresh) > 0.95
+    assert exact_matches(parser, fresh) > 0.95
 
 
 @pytest.mark.parametrize("text", ["a dark ankle boot", "深色短靴", "DARK   ankle boots!!!", "我想要一双暗色的短靴"])
 def test_both_languages_mean_the_same(reading, text):
-    wish = reading[0].read(text)
-    assert (CATEGORIES[wish.category], wish.tone, wish.build) == ("ankle-boot", LOW, ANY)
+    parsed = reading[0].parse(text)
+    assert (CATEGORIES[parsed.category], parsed.tone, parsed.build) == ("ankle-boot", LOW, ANY)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "xqzv wkjh pfft", "?!", "\U0001f600"])
 def test_what_is_not_understood_is_refused(reading, text):
     with pytest.raises(UserError, match=r"empty|understood"):
-        reading[0].read(text)
+        reading[0].parse(text)
 
 
 def test_only_the_beginning_of_a_long_text_is_read(reading):
-    assert CATEGORIES[reading[0].read("light coat " + "and so on " * 1000).category] == "coat"
+    assert CATEGORIES[reading[0].parse("light coat " + "and so on " * 1000).category] == "coat"
 
 
 def test_captions_split_without_overlap():
@@ -82,13 +82,13 @@ def test_pictures_are_drawn_again_until_they_are_as_asked(reading):
     scales = Scales.fit(photos, np.arange(300) % len(CATEGORIES), len(CATEGORIES))
     boot = CATEGORIES.index("ankle-boot")
     maker = TextToImage(reading[0], Bulbs(), Agreeing(boot), scales)
-    granted = maker.draw(["a dark ankle boot"] * 20, np.zeros(20, int), seed=0)
-    assert granted.met.all() and granted.attempts.max() > 1
-    assert measure(granted.pictures)[0].max() < measure(photos)[0].mean()
+    result = maker.draw(["a dark ankle boot"] * 20, np.zeros(20, int), seed=0)
+    assert result.accepted.all() and result.attempts.max() > 1
+    assert measure(result.pictures)[0].max() < measure(photos)[0].mean()
     bright = maker.draw(["light boots"] * 5, np.zeros(5, int), seed=0)
     assert (scales.codes(bright.pictures, np.full(5, boot))[0] == HIGH).all()
     never = maker.draw(["a dark coat"], np.zeros(1, int), seed=0, max_attempts=4)
-    assert never.attempts.tolist() == [4] and not never.met.any()
+    assert never.attempts.tolist() == [4] and not never.accepted.any()
 
 
 def test_the_next_seed_draws_none_of_the_same_pictures(reading):
@@ -111,9 +111,9 @@ def test_what_is_never_met_keeps_its_best_draw(reading):
     """The classifier never agrees, so a draw is the better the more of the tone it shows; most are too light."""
     scales = Scales(np.tile([80.0, 230.0], (len(CATEGORIES), 1)), np.tile([0.0, 0.1], (len(CATEGORIES), 1)))
     maker = TextToImage(reading[0], Bulbs(), Agreeing(CATEGORIES.index("bag")), scales)
-    granted = maker.draw(["a dark ankle boot"] * 12, np.zeros(12, int), seed=0, max_attempts=40)
-    assert not granted.met.any() and (granted.attempts == 40).all()
-    assert measure(granted.pictures)[0].max() <= 80
+    result = maker.draw(["a dark ankle boot"] * 12, np.zeros(12, int), seed=0, max_attempts=40)
+    assert not result.accepted.any() and (result.attempts == 40).all()
+    assert measure(result.pictures)[0].max() <= 80
 
 
 def test_files_give_the_same_text_to_image_back(photos):
@@ -121,7 +121,7 @@ def test_files_give_the_same_text_to_image_back(photos):
     training = start_training("vae", photos, config, seed=0)
     for _ in training.run():
         pass
-    maker = teach(training.generator(), photos, train_classifier(photos, epochs=1), seed=0)
+    maker = train_text_to_image(training.generator(), photos, train_classifier(photos, epochs=1), seed=0)
     again = TextToImage.from_files(maker.files())
     drawn, redrawn = (each.draw(["a dark disc", "left"], np.array([0, 2]), 3, 4) for each in (maker, again))
     assert np.array_equal(drawn.pictures, redrawn.pictures) and np.array_equal(drawn.attempts, redrawn.attempts)

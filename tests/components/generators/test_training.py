@@ -149,7 +149,7 @@ photos = Photos(pictures, np.arange(64, dtype=np.int32) % 2, ("a", "b"), np.ones
 path, steps = sys.argv[1], int(sys.argv[2])
 resume = open(path, "rb").read() if os.path.exists(path) else None
 config = GeneratorConfig(steps=12, max_seconds=300.0, batch_size=8, latent=4)
-training = start_training("vae", photos, config, 1, resume)
+training = start_training("vae", photos, config, 1, resume=resume)
 for record in training.run():
     with open(path + ".part", "wb") as file:
         file.write(training.checkpoint())

@@ -17,7 +17,7 @@ SHORT = CONFIG.model_copy(update={"steps": 3})
 
 
 def trained(name, photos, config=CONFIG, earlier=None):
-    training = start_training(name, photos, config, 3, None, earlier)
+    training = start_training(name, photos, config, 3, earlier=earlier)
     losses = [record.losses for record in training.run()]
     return training, losses
 
@@ -44,7 +44,7 @@ def test_it_begins_at_the_loss_that_the_earlier_one_ended_at(name, photos, earli
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_network_begins_at_the_earlier_weights_and_its_average_too(name, photos, earlier):
     _, weights = earlier[name]
-    networks = start_training(name, photos, SHORT, 3, None, weights).networks
+    networks = start_training(name, photos, SHORT, 3, earlier=weights).networks
     averaged = {"average": {"flow": "velocity", "wgan": "painter"}.get(name)}
     assert set(networks) - set(averaged) == set(weights.networks)
     for each, network in networks.items():
@@ -57,14 +57,14 @@ def test_a_rerun_gives_equal_bytes(name, photos, earlier):
     found = []
     for _ in range(2):
         training = trained(name, photos, SHORT, earlier[name][1])[0]
-        found.append({**training.generator().files(), warm_start.NAME: training.weights()})
+        found.append({**training.generator().files(), warm_start.WEIGHTS_FILE: training.weights()})
     assert found[0] == found[1]
 
 
 def test_a_flow_keeps_the_plane_of_its_weights_on_other_photos(photos, earlier):
     some = photos.take(np.arange(60, 240))
     kept, fresh = (
-        start_training("flow", some, SHORT, 3, None, weights).bench.fitted for weights in (earlier["flow"][1], None)
+        start_training("flow", some, SHORT, 3, earlier=weights).setup.fitted for weights in (earlier["flow"][1], None)
     )
     assert all(np.array_equal(kept[name], array) for name, array in earlier["flow"][1].fitted.items())
     assert set(kept) == set(fresh) == {"mean", "components", "scale"}
@@ -73,9 +73,9 @@ def test_a_flow_keeps_the_plane_of_its_weights_on_other_photos(photos, earlier):
 
 def test_a_resumed_warm_start_ends_with_the_weights_of_an_uninterrupted_one(photos, earlier):
     whole = trained("flow", photos, SHORT, earlier["flow"][1])[0]
-    broken = start_training("flow", photos, SHORT, 3, None, earlier["flow"][1])
+    broken = start_training("flow", photos, SHORT, 3, earlier=earlier["flow"][1])
     next(broken.run())
-    resumed = start_training("flow", photos, SHORT, 3, broken.checkpoint(), earlier["flow"][1])
+    resumed = start_training("flow", photos, SHORT, 3, resume=broken.checkpoint(), earlier=earlier["flow"][1])
     assert [record.step for record in resumed.run()] == [2, 3]
     assert resumed.weights() == whole.weights()
 
@@ -94,8 +94,8 @@ def test_another_architecture_is_named(photos, earlier, config, changed, words):
     import re
 
     due = architecture("vae", replace(photos, **changed), CONFIG.model_copy(update=config))
-    assert re.match(words, earlier["vae"][1].unlike(due))
-    assert earlier["vae"][1].unlike(architecture("vae", photos, CONFIG)) is None
+    assert re.match(words, earlier["vae"][1].difference_to(due))
+    assert earlier["vae"][1].difference_to(architecture("vae", photos, CONFIG)) is None
 
 
 def test_damaged_weights_are_named(photos, earlier):
@@ -111,4 +111,4 @@ def test_damaged_weights_are_named(photos, earlier):
         stream = io.BytesIO()
         np.savez(stream, **{**arrays, **changed})
         with pytest.raises(UserError, match=r"w\.npz: damaged weights \((not all are finite|they do not fit)"):
-            start_training("vae", photos, SHORT, 3, None, warm_start.read(stream.getvalue(), "w.npz"))
+            start_training("vae", photos, SHORT, 3, earlier=warm_start.read(stream.getvalue(), "w.npz"))

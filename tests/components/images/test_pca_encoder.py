@@ -41,7 +41,7 @@ def test_bytes_give_the_same_encoder_back(pictures):
 
 def test_wrong_bytes_and_wrong_shapes_are_named(pictures):
     encoder = PictureEncoder.fit(pictures, 4)
-    with pytest.raises(UserError, match="no picture encoder"):
+    with pytest.raises(UserError, match="not an image encoder"):
         PictureEncoder.from_bytes(b"something else")
     with pytest.raises(UserError, match="28, 28"):
         encoder.embed(np.zeros((1, 28, 28, 1), np.uint8))

@@ -183,7 +183,7 @@ def warm_night(tmp_path, monkeypatch):
         if content is not None:
             folder = paths.champion_generators / origin("vae")
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / warm_start.NAME).write_bytes(content)
+            (folder / warm_start.WEIGHTS_FILE).write_bytes(content)
         return checkpointed_training.train("vae", photos, config, paths), starts
 
     night.paths = paths

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from components.ads.copy_choice import Chooser, wordings
+from components.ads.copy_choice import CopyChooser, wordings
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import write_bytes, write_json, write_table
 from components.features import build_features, fit_features
@@ -17,9 +17,8 @@ from components.generators.keras_generator import NetworkGenerator
 from components.generators.photos.photo_attributes import Scales
 from components.generators.photos.training_photos import Photos
 from components.generators.quality.photo_classifier import train_classifier
-from components.generators.quality.photo_manifold import FILE as BOUNDS
-from components.generators.quality.photo_manifold import Bounds
-from components.generators.text_to_image.caption_parser import train_reader
+from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
+from components.generators.text_to_image.caption_parser import train_parser
 from components.generators.text_to_image.text_to_image import TextToImage
 from components.images import PictureEncoder
 from components.interest import train_disjoint_models, train_interest
@@ -48,9 +47,9 @@ def files():
     training = start_training("vae", photos, config, seed=0)
     for _ in training.run():
         pass
-    reader, _ = train_reader(CATEGORIES, seed=0, steps=150)
+    parser, _ = train_parser(CATEGORIES, seed=0, steps=150)
     scales = Scales.fit(pictures, photos.category, 2)
-    return TextToImage(reader, training.generator(), train_classifier(photos, epochs=1), scales).files()
+    return TextToImage(parser, training.generator(), train_classifier(photos, epochs=1), scales).files()
 
 
 def order(text, count=2, category=None, segment=None):
@@ -140,7 +139,11 @@ def wear():
     built = build_features(model, tables, settings)
     config = InterestConfig(models=("logistic",), bootstrap=20)
     interest = train_interest(built, config).champion
-    return tables, Chooser(interest, model, draw_audience(built, 2, 20, seed=0)), train_disjoint_models(built, config)
+    return (
+        tables,
+        CopyChooser(interest, model, draw_audience(built, 2, 20, seed=0)),
+        train_disjoint_models(built, config),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +167,7 @@ def published(wear, files, tmp_path_factory):
         for name, content in files.items():
             write_bytes(content, generators / "vae-3" / name)
         photos = np.random.default_rng(2).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
-        write_bytes(Bounds.fit(photos, PictureEncoder.fit(photos, 4)).to_bytes(), generators / BOUNDS)
+        write_bytes(Bounds.fit(photos, PictureEncoder.fit(photos, 4)).to_bytes(), generators / BOUNDS_FILE)
         write_table(chooser.audience, generators / "audience.parquet")
         known = {} if interest == "older" else {"interest": digest_package(scorer), "campaigns": wordings(tables)}
         write_json({**ABOUT, "data set": dataset, **known}, generators / "about.json")
