@@ -64,10 +64,12 @@ def add(name: str, folder: str) -> None:
     from upath import UPath
 
     from components import datasets
+    from components.cli.progress import show_progress
 
     data = UPath("data")
     try:
-        target = datasets.add(name, UPath(folder), data)
+        with show_progress():
+            target = datasets.add(name, UPath(folder), data)
     except datasets.AlreadyAdded:
         target = data / name
         if not _dvc_add(target):  # it was under data.dvc too: nothing was left to do

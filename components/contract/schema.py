@@ -35,13 +35,15 @@ ARROW: dict[Kind, pa.DataType] = {
 class Column:
     """One column: its kind, whether values may be null, and the table that its values refer to.
 
-    A column that may be null may also be absent, which counts as all null.
+    A column that may be null may also be absent, which counts as all null. null_throughout: no value may be null,
+    unless all are.
     """
 
     name: str
     kind: Kind = "text"
     nullable: bool = False
     references: str | None = None
+    null_throughout: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ _IMPRESSIONS = Table(
         Column("campaign", references="campaigns"),
         Column("position", "whole"),
         Column("creative_id", references="creatives"),
-        Column("propensity", "number"),
+        Column("propensity", "number", null_throughout=True),  # without any, evaluation abstains
         Column("logging_policy"),
         Column("click", "whole"),
         _null("request_id"),

@@ -10,6 +10,7 @@ from components.contract.files.atomic_files import clear_leftovers, replace_fold
 from components.contract.files.digests import digest_file
 from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
+from components.contract.validation.validate import without_extra_columns
 from components.datasets.shipped_digests import SHIPPED
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
@@ -81,7 +82,7 @@ def _check_tables(source: UPath) -> tuple[str, ...]:
     """The names of the tables in `source`; each is read once, so that a fault shows now and not in a run."""
     present = tuple(name for name in TABLES if has_table(source, name) or TABLES[name].needed)
     for name in present:
-        read_table(source, name)
+        without_extra_columns(read_table(source, name), name)
     return present
 
 

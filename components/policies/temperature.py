@@ -45,10 +45,11 @@ class LiftForecast:
 class LoggedOutcomes:
     """Scores and rewards of n logged impressions on the select split, pairs grouped by impression.
 
-    score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity, reward: float64
-    [n]. logging: float64 [n_pairs], or None: only the shown propensity is known. baseline: float64 [n_pairs], or None:
-    the logging policy. unlogged_share: float64 [n], share of each impression that goes to creatives absent from the log
-    and counts as earning nothing. judged: number of impressions that will judge the policy.
+    score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity: float64 [n]; if
+    NaN, not logged. reward: float64 [n]. logging: float64 [n_pairs]; None: only the shown propensity is known.
+    baseline: float64 [n_pairs]; None: the logging policy. unlogged_share: float64 [n], share of each impression that goes to
+    creatives absent from the log and counts as earning nothing. judged: number of impressions that will judge the
+    policy.
     """
 
     score: np.ndarray
@@ -98,9 +99,11 @@ def _forecast_lift(
     temperature: float, policy: np.ndarray, outcomes: LoggedOutcomes, slope: float, slope_error: float
 ) -> LiftForecast:
     shown = outcomes.score[outcomes.logged]
-    policy_weight = policy[outcomes.logged] / outcomes.propensity * (1 - outcomes.unlogged_share)
+    # a log without propensities judges no policy; to choose a temperature all the same, it counts as uniform
+    propensity = np.where(np.isnan(outcomes.propensity), 1.0 / np.diff(outcomes.offsets), outcomes.propensity)
+    policy_weight = policy[outcomes.logged] / propensity * (1 - outcomes.unlogged_share)
     baseline_weight = (
-        np.ones(len(shown)) if outcomes.baseline is None else outcomes.baseline[outcomes.logged] / outcomes.propensity
+        np.ones(len(shown)) if outcomes.baseline is None else outcomes.baseline[outcomes.logged] / propensity
     )
     policy_reward = row_sums(policy * outcomes.score, outcomes.offsets)
     baseline_reward = (

@@ -23,6 +23,7 @@ from components.contract.conform import conform, to_pandas
 from components.contract.files.atomic_files import PARTIAL_FILE, hidden_name, sync_folder, try_lock
 from components.contract.files.decoded_size import check_parquet
 from components.contract.files.late_rows import available_at
+from components.contract.files.lenient_types import ADVICE, unambiguous
 from components.contract.files.settlements import SETTLEMENT_COLUMNS, apply_settlement, is_settlement
 from components.contract.schema import TABLES
 from components.settings.errors import UserError, first_line
@@ -48,7 +49,7 @@ def read_table(
     timed = declared.column("timestamp") is not None
     extra = [*(SETTLEMENT_COLUMNS if settlements else ()), *(("timestamp",) if timed else ())]
     needed = None if selected is None else list(dict.fromkeys([*selected, *extra]))
-    pieces = [conform(read_parquet(file, name, needed), declared, str(file), needed) for file in files]
+    pieces = [_piece(file, name, needed) for file in files]
     table = _joined(pieces, files, name)
     if table.num_rows == 0:
         raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave out an optional table")
@@ -60,6 +61,15 @@ def read_table(
     if timed and not frame["timestamp"].is_monotonic_increasing:
         frame = frame.sort_values("timestamp", kind="stable", ignore_index=True)
     return frame if selected is None else frame[selected]
+
+
+def _piece(file: UPath, name: str, needed: list[str] | None) -> pa.Table:
+    """The rows of one file in the contract's types; UserError, with advice, if a type could mean two things."""
+    table = unambiguous(read_parquet(file, name, needed), TABLES[name])
+    try:
+        return conform(table, TABLES[name], str(file), needed)
+    except UserError as error:
+        raise UserError(f"{error}; {ADVICE}") from None
 
 
 def read_frame(path: UPath, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -190,7 +200,7 @@ def _table_files(folder: UPath, name: str) -> list[UPath]:
         return _partition_files(parts, name)
     foreign = sorted(path for path in (folder.glob(f"{name}.*") if folder.is_dir() else ()) if path != single)
     if foreign:
-        raise UserError(f"{name}: found {foreign[0]}; expected Parquet ({single})")
+        raise UserError(f"{name}: found {foreign[0]}; expected Parquet ({single}); {ADVICE}")
     needed = "every data set needs this table" if TABLES[name].needed else "the table is optional"
     raise UserError(f"{name}: no file {single} and no folder {parts}/; {needed}")
 
@@ -201,7 +211,7 @@ def _partition_files(parts: UPath, name: str) -> list[UPath]:
     )
     for file in files:
         if not file.name.endswith(".parquet"):
-            raise UserError(f"{name}: found {file}; expected Parquet")
+            raise UserError(f"{name}: found {file}; expected Parquet; {ADVICE}")
         if file.parent.parent != parts or not _is_day(file.parent.name):
             raise UserError(f"{name}: {file} is not in a folder {parts}/day=YYYY-MM-DD/")
     if not any(not is_settlement(file.name, name) for file in files):
@@ -271,7 +281,7 @@ def _check_whole(file: BinaryIO, path: UPath, name: str) -> None:
     if size == 0:
         raise UserError(f"{name}: {path} is empty (0 bytes)")
     if head != MAGIC:
-        raise UserError(f"{name}: {path} is not a Parquet file (it begins with {head!r})")
+        raise UserError(f"{name}: {path} is not a Parquet file (it begins with {head!r}); {ADVICE}")
     file.seek(-min(size, len(MAGIC)), os.SEEK_END)
     if size < 12 or file.read(len(MAGIC)) != MAGIC:
         raise UserError(f"{name}: {path} is truncated ({size} bytes, no Parquet footer)")

@@ -63,7 +63,7 @@ def derive(name: str, state: ValidationState, deferred: bool = False) -> Derived
     if name == "images":
         parts.append(Derived(photo_facts(state.tables["images"]["image"]), {}))
     if name == "impressions":
-        parts += [_campaign_and_creative(state), _eligibility(state), _conversions(state)]
+        parts += [_campaign_and_creative(state), _propensity_given(state), _eligibility(state), _conversions(state)]
     columns = pd.concat([part.columns for part in parts], axis=1)
     return Derived(columns, {column: why for part in parts for column, why in part.unchecked.items()})
 
@@ -109,6 +109,12 @@ def _campaign_and_creative(state: ValidationState) -> Derived:
 def _look_up(values: pd.Series, rows: np.ndarray, index: pd.Index) -> pd.Series:
     """`values` at the positions `rows`, null at position -1."""
     return pd.Series(values.array.take(rows, allow_fill=True), index=index)
+
+
+def _propensity_given(state: ValidationState) -> Derived:
+    """`propensity_given`: not null, or null in the whole table. A log without propensities can train, not evaluate."""
+    propensity = state.tables["impressions"]["propensity"]
+    return Derived(pd.DataFrame({"propensity_given": propensity.notna() | propensity.isna().all()}), {})
 
 
 def _eligibility(state: ValidationState) -> Derived:

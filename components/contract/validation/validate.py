@@ -6,6 +6,7 @@ run. Impressions are checked after their candidates, because one bad candidate m
 incomplete. Candidates of quarantined impressions are quarantined, too.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,8 @@ from components.settings.sections import ValidationConfig
 # Parents before children; candidates before impressions, whose validity depends on them.
 ORDER = ("campaigns", "images", "products", "shoppers", "creatives", "candidates", "impressions", "events")
 
+log = logging.getLogger("adloom")
+
 
 @dataclass(frozen=True)
 class Validated:
@@ -55,7 +58,8 @@ class Validated:
 def load_dataset(folder: UPath, as_of: datetime | None = None) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """The tables and the card of the data set in `folder`, without rows that became known after `as_of` (late_rows.py).
 
-    UserError if the card does not list exactly the tables in the folder.
+    Columns that the contract does not have are left out, with a notice. UserError if the card does not list exactly
+    the tables in the folder.
     """
     folder = UPath(folder)
     if not folder.is_dir():
@@ -68,7 +72,24 @@ def load_dataset(folder: UPath, as_of: datetime | None = None) -> tuple[dict[str
         if present and not listed:
             raise UserError(f"{name}: {folder / CARD_FILE} must list it under real or under simulated")
     _require_needed(card.tables, f" (looked in {folder})")
-    return {name: read_table(folder, name, as_of=as_of) for name in TABLES if name in card.tables}, card
+    tables = {name: read_table(folder, name, as_of=as_of) for name in TABLES if name in card.tables}
+    return {name: without_extra_columns(table, name) for name, table in tables.items()}, card
+
+
+def without_extra_columns(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """`table` without columns that table `name` of the contract does not have, and a notice of those."""
+    declared = TABLES[name]
+    extra = [column for column in table if declared.column(column) is None and not declared.is_open(column)]
+    if not extra:
+        return table
+    advice = f"; to use one, call it {' or '.join(f'{prefix}NAME' for prefix in declared.open_prefixes)}"
+    log.warning(
+        "%s: left out, for the contract has no such columns: %s%s",
+        name,
+        ", ".join(extra),
+        advice if declared.open_prefixes else "",
+    )
+    return table.drop(columns=extra)
 
 
 def validate(tables: Mapping[str, pd.DataFrame], card: DatasetCard, config: ValidationConfig) -> Validated:

@@ -71,6 +71,8 @@ def _union(tables: ContractTables, name: str, parts: Sequence[Converted]) -> Non
         for column in declared.columns
     ]
     shown += [f'"{column}"' for column in there if declared.column(column) is None and declared.is_open(column)]
+    if name == "impressions" and "product_id" in there:
+        shown.append("product_id AS _product")
     timed = declared.column("timestamp") is not None
     where = ' WHERE "timestamp" IS NOT NULL' if timed else ""
     if name == "impressions" and any(part.role == "views_and_clicks" for part in parts):
@@ -111,7 +113,7 @@ def _only_once(tables: ContractTables, name: str, parts: Sequence[Converted]) ->
     key = ", ".join(f'"{column}"' for column in TABLES[name].key)
     filled = " AND ".join(f'"{column}" IS NOT NULL' for column in TABLES[name].key)
     view = tables.current(name)
-    columns = [column for column in tables.columns(name) if column not in ("_file", ROW)]
+    columns = tables.columns(name)
     listed = ", ".join(f'"{column}"' for column in columns)
     repeated = tables.connection.execute(
         f"SELECT {key}, count(*) AS n, min(hash({listed})) <> max(hash({listed})) AS differ FROM {view} WHERE {filled} "

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+# Columns of the views that no table has: the file and the row that a row comes from, and the advertised product.
+BESIDE = ("_file", "_row", "_product")
+
 
 @dataclass
 class ContractTables:
@@ -32,7 +35,8 @@ class ContractTables:
 
     def columns(self, name: str) -> list[str]:
         """The columns of a table: the declared ones, then open ones."""
-        return [row[0] for row in self.connection.execute(f"DESCRIBE {self.view(name)}").fetchall()]
+        described = self.connection.execute(f"DESCRIBE {self.view(name)}").fetchall()
+        return [row[0] for row in described if row[0] not in BESIDE]
 
     def one(self, query: str) -> tuple | None:
         """The first row of a query."""

@@ -111,11 +111,7 @@ def _hold(tables: ContractTables, table: str, fresh: UPath) -> None:
 
 def _refuse_contradictions(tables: ContractTables, table: str, key: str, fresh: UPath) -> None:
     there = {row[0] for row in tables.connection.execute(f"DESCRIBE held_{table}").fetchall()}
-    columns = [
-        column
-        for column in tables.columns(table)
-        if column in there and column not in (*CONVERSION_COLUMNS, "_file", "_row")
-    ]
+    columns = [column for column in tables.columns(table) if column in there and column not in CONVERSION_COLUMNS]
     for column in columns:
         differing = tables.connection.execute(
             f'SELECT n."{key}", o."{column}", n."{column}" FROM {tables.view(table)} n '
@@ -134,7 +130,7 @@ def _write_days(
 ) -> dict[date, int]:
     """Day -> how many new rows of it were written."""
     connection = tables.connection
-    names = [column for column in tables.columns(table) if column not in ("_file", "_row")]
+    names = tables.columns(table)
     shown = ", ".join(f'"{name}"' for name in names)
     there = f'SELECT 1 FROM held_{table} o WHERE o."{key}" = n."{key}"'
     new = f"(SELECT * FROM {tables.view(table)} n WHERE NOT EXISTS ({there}))"
@@ -224,7 +220,7 @@ def _raw_batches(connection, query: str) -> Iterator[pa.Table]:
 
 def _write_small(tables: ContractTables, table: str, fresh: UPath) -> int:
     """The table whole: a file's rows in the place of those of their ids, others as they are."""
-    names = [column for column in tables.columns(table) if column not in ("_file", "_row")]
+    names = tables.columns(table)
     (key,) = TABLES[table].key
     target = fresh / f"{table}.parquet"
     view = tables.view(table)

@@ -69,6 +69,7 @@ def _check_one_campaign(tables: ContractTables, place: str) -> None:
 def fill_propensities(tables: ContractTables, mapping: Mapping, place: str) -> None:
     """Propensities of a stated randomisation; without any, a note that evaluation is off."""
     view = tables.view("impressions")
+    _take_propensities_of_candidates(tables)
     known, rows = tables.connection.execute(f"SELECT count(propensity), count(*) FROM {view}").fetchone()
     if mapping.randomisation is not None:
         if known:
@@ -95,6 +96,18 @@ def fill_propensities(tables: ContractTables, mapping: Mapping, place: str) -> N
         tables.notes.append(f"{rows - known:,} of {rows:,} impressions have no propensity and go to quarantine")
 
 
+def _take_propensities_of_candidates(tables: ContractTables) -> None:
+    """Where the impressions say none: the propensity of the shown creative among its candidates."""
+    if "candidates" in tables.present and tables.one(f"SELECT count(propensity) FROM {tables.view('impressions')}") == (
+        0,
+    ):
+        tables.replace(
+            "impressions",
+            f"SELECT i.* REPLACE (c.propensity AS propensity) FROM {tables.current('impressions')} i LEFT JOIN "
+            f"{tables.view('candidates')} c USING (impression_id, creative_id)",
+        )
+
+
 def derive_creatives(tables: ContractTables) -> None:
     """Creatives from the impressions, where there are no others."""
     if "creatives" in tables.present:
@@ -102,6 +115,9 @@ def derive_creatives(tables: ContractTables) -> None:
     _check_one_campaign(tables, "impressions")
     declared = TABLES["creatives"]
     known = {"creative_id": "creative_id", "campaign": "any_value(campaign)", "origin": "'people'"}
+    described = tables.connection.execute(f"DESCRIBE {tables.view('impressions')}").fetchall()
+    if any(row[0] == "_product" for row in described):  # a creative that advertises several has none
+        known["product_id"] = "CASE WHEN min(_product) = max(_product) THEN min(_product) END"
     shown = [f'{known.get(c.name, f"CAST(NULL AS {SQL_TYPE[c.kind]})")} AS "{c.name}"' for c in declared.columns]
     tables.replace(
         "creatives",
@@ -110,7 +126,7 @@ def derive_creatives(tables: ContractTables) -> None:
     )
     tables.present.append("creatives")
     tables.derived.add("creatives")
-    tables.notes.append("no file of creatives: those that were shown are taken, without texts, products and photos")
+    tables.notes.append("no file of creatives: those that were shown are taken, without texts and photos")
 
 
 def check_creatives(tables: ContractTables) -> None:

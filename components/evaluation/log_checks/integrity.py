@@ -89,6 +89,12 @@ def check_weights(log: LoggedDecisions, target: np.ndarray) -> tuple[Finding, ..
 
 
 def _in_range(log: LoggedDecisions) -> Finding:
+    if len(log.propensity) and np.isnan(log.propensity).all():
+        message = (
+            "the log has no propensities: without the probability of what was shown nobody can tell what another "
+            "choice would have earned"
+        )
+        return Finding("propensity_range", "critical", message, 1.0)
     wrong = ~(np.isfinite(log.propensity) & (log.propensity > 0) & (log.propensity <= 1 + SUM_TOLERANCE))
     return _rows("propensity_range", wrong, log, "have a propensity that is not in (0, 1]")
 

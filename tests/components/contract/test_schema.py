@@ -52,6 +52,7 @@ def test_suite_and_schema_agree_on_columns_keys_and_nulls(name):
     never_null = {
         rule.columns[0] for rule in suite.rules if rule.type.endswith("not_be_null") and rule.columns[0] in declared
     }
+    never_null |= {name for name in declared if any(rule.columns == (f"{name}_given",) for rule in suite.rules)}
     assert never_null == {column.name for column in table.columns if not column.nullable}
 
 

@@ -241,7 +241,12 @@ def test_the_limit_is_a_share_of_a_tables_rows():
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [(name, column.name) for name in TABLES for column in TABLES[name].columns if not column.nullable],
+    [
+        (name, column.name)
+        for name in TABLES
+        for column in TABLES[name].columns
+        if not column.nullable and not column.null_throughout
+    ],
 )
 def test_a_column_that_is_null_throughout_does_not_pass(name, column):
     tables = changed(sample(), name, lambda frame: frame.assign(**{column: frame[column].where(frame[column].isna())}))
@@ -249,6 +254,19 @@ def test_a_column_that_is_null_throughout_does_not_pass(name, column):
     stop_at_bad_table(found, name)
     with pytest.raises(DataRefused, match=rf"{name}.*{column} is null.*no row is left"):
         stop_at_bad_share(found, max_quarantined=1.0)
+
+
+def test_propensities_may_be_null_throughout_and_not_in_some_rows():
+    """Such a log trains models, and evaluation says why it abstains; with candidates it contradicts them."""
+    alone = without(sample(), "candidates")
+    none = changed(alone, "impressions", lambda frame: frame.assign(propensity=np.nan))
+    found = _look(none, "impressions")
+    stop_at_bad_share(found, max_quarantined=0.0)
+    some = changed(
+        alone, "impressions", lambda frame: frame.assign(propensity=frame["propensity"].where(frame.index > 0))
+    )
+    with pytest.raises(DataRefused, match="propensity is null"):
+        stop_at_bad_share(_look(some, "impressions"), max_quarantined=0.0)
 
 
 def test_a_quarantined_picture_takes_along_what_shows_it():
