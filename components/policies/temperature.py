@@ -45,11 +45,11 @@ class LiftForecast:
 class LoggedOutcomes:
     """Scores and rewards of n logged impressions on the select split, pairs grouped by impression.
 
-    score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity: float64 [n]; if
-    NaN, not logged. reward: float64 [n]. logging: float64 [n_pairs]; None: only the shown propensity is known.
-    baseline: float64 [n_pairs]; None: the logging policy. unlogged_share: float64 [n], share of each impression that goes to
-    creatives absent from the log and counts as earning nothing. judged: number of impressions that will judge the
-    policy.
+    score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity: float64 [n]; NaN
+    if it was not logged. reward: float64 [n]. logging: float64 [n_pairs]; None: only the shown propensity is known.
+    baseline: float64 [n_pairs]; None: the logging policy. unlogged_share: float64 [n], share of each impression that
+    goes to creatives absent from the log and counts as earning nothing. judged: number of impressions that will judge
+    the policy.
     """
 
     score: np.ndarray
