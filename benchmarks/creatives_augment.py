@@ -1,10 +1,11 @@
-"""What augmentation is worth where photos are few: a generator taught on 10 % of them, by each way of making more.
+"""The effect of augmentation on a generator trained on 10 % of the photos, for each plan of augmentations.
 
     python -m benchmarks.creatives_augment [--family flow] [--share 0.1] [--steps 900] [--seeds 3]
 
-Every training has as many steps and the same batch, so as many CPU-seconds. Judged on real test photos by a classifier
-taught on all training photos (not Inception's features): Frechet distance, coverage, CAS of --samples pictures, and the
-share that copies one of the few photos, mirrored or shifted as they may be. Ends with one line of JSON.
+All trainings have the same number of steps and batch size, so about the same CPU-seconds. Frechet distance (in the
+features of a classifier trained on all training photos, not Inception's), coverage and CAS of --samples images are
+measured on test photos; so is the fraction of images that copy a training photo or its mirrored or shifted version.
+Prints one line of JSON at the end.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from components.settings.environment import prepare
 PLANS = ((), ("mirror",), ("shift",), ("mirror", "shift"))
 
 
-def measure(course, few, family: str, ways: tuple[str, ...], steps: int, seed: int) -> dict:
-    """One training on `few` photos and their versions -> its figures."""
+def measure(course, few, family: str, plan: tuple[str, ...], *, steps: int, seed: int) -> dict:
+    """The figures of one training on the photos `few` and their versions augmented by `plan`."""
     from components.generators.build_training import start_training
     from components.generators.photos.preprocessing import augment
     from components.generators.quality.photo_manifold import Manifold
@@ -27,18 +28,17 @@ def measure(course, few, family: str, ways: tuple[str, ...], steps: int, seed: i
     from components.images import PictureEncoder
     from components.settings.sections import CreativesConfig
 
-    lessons = augment(few, ways)
+    augmented = augment(few, plan)
     config = getattr(CreativesConfig(), family).model_copy(update={"steps": steps, "max_seconds": 1e6})
-    training = start_training(family, lessons, config, seed)
+    training = start_training(family, augmented, config, seed)
     for _ in training.run():
         pass
-    manifold = Manifold.fit(lessons.pictures, PictureEncoder.fit(lessons.pictures, DIMENSIONS))
-    quality = assess_generator(
-        training.generator(), few, course.test, course.classifier, manifold, course.samples, seed
-    )
-    taken = ("frechet", "coverage", "cas", "reverse_cas", "diversity", "memorised")
-    figures = {name: quality.metrics()[name] for name in taken}
-    row = {"augment": list(ways), "seed": seed, "cpu_seconds": round(training.summary().cpu_seconds), **figures}
+    manifold = Manifold.fit(augmented.pictures, PictureEncoder.fit(augmented.pictures, DIMENSIONS))
+    generator, classifier = training.generator(), course.classifier
+    quality = assess_generator(generator, few, course.test, classifier, manifold, samples=course.samples, seed=seed)
+    names = ("frechet", "coverage", "cas", "reverse_cas", "diversity", "memorised")
+    figures = {name: quality.metrics()[name] for name in names}
+    row = {"augment": list(plan), "seed": seed, "cpu_seconds": round(training.summary().cpu_seconds), **figures}
     print(row, flush=True)
     return row
 
@@ -62,7 +62,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         order = np.random.default_rng(seed).permutation(len(course.photos.category))
         few = course.photos.take(np.sort(order[: int(arguments.share * len(order))]))
-        rows += [measure(course, few, arguments.family, ways, arguments.steps, seed) for ways in PLANS]
+        rows += [measure(course, few, arguments.family, plan, steps=arguments.steps, seed=seed) for plan in PLANS]
     print(json.dumps({"family": arguments.family, "photos": len(few.category), "rows": rows}, sort_keys=True))
 
 

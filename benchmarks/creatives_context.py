@@ -1,11 +1,11 @@
-"""What creatives chosen for a context truly earn in it, beside the average one and the one chosen without the context.
+"""The true gain of ad texts chosen for a context, over average texts and over texts chosen without the context.
 
     python -m benchmarks.creatives_context [--workdir artifacts]
 
-Reads a marketplace's features and its model of interest. For four hours and every placement, each campaign and segment,
-the words around the picture of one of the campaign's ads are chosen as `adloom generate` chooses them. The world's law,
-which the model never sees, then says what they earn on later impressions of that segment, moved to that hour. Gains are
-relative, in clicks; intervals are Student's over campaigns and segments. Ends with one line of JSON.
+Reads the features and the interest model of a finished marketplace run. For four hours and every placement, campaign
+and segment, the texts of one ad are chosen as `adloom generate` chooses them. The simulator's click probabilities,
+which the model never sees, give their value on later impressions of that segment, moved to that hour. Gains are
+relative, in clicks; intervals are Student's over campaigns and segments. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -18,14 +18,15 @@ import pandas as pd
 from benchmarks.creatives_personalised import interval
 from components.settings.environment import prepare
 
-HOURS = (3, 9, 15, 21)  # one in each of the law's four bins
-AVERAGE = 30  # combinations drawn, whose mean stands for the average
-AUDIENCE, JUDGES = 60, 200  # impressions of a segment that words are chosen on, and judged on
+HOURS = (3, 9, 15, 21)  # one in each of the simulator's four bins
+AVERAGE = 30  # combinations drawn; the mean of their values is the average
+AUDIENCE, JUDGES = 60, 200  # impressions of a segment on which texts are chosen, and on which they are judged
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A choice: for which campaign, segment and context; rows of the creatives to judge: chosen, unaware, average."""
+    """A choice for a campaign, segment and context; names: ids of the creatives chosen, chosen without context, and
+    average."""
 
     campaign: str
     segment: int
@@ -36,7 +37,7 @@ class Cell:
 
 
 def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
-    """A run's artifacts -> all cells, the creatives that they name, and the impressions' features."""
+    """(all cells, the creatives that they name, features of the judged impressions) of a finished run."""
     from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
     from components.images import decode
     from components.interest import CalibratedModel
@@ -49,7 +50,7 @@ def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     chooser = CopyChooser(interest, model, draw_audience(built, segments, AUDIENCE, seed=0))
     sold = tables["products"].set_index("product_id")
     photos = tables["images"].set_index("image_id")["image"]
-    asked = [Context(None, hour) for hour in HOURS] + [Context(name, None) for name in chooser.placements]
+    contexts = [Context(None, hour) for hour in HOURS] + [Context(name, None) for name in chooser.placements]
     random, cells, made = np.random.default_rng(0), [], []
 
     def add(base: pd.DataFrame, words: pd.DataFrame) -> tuple[str, ...]:
@@ -64,30 +65,30 @@ def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
         picture = decode(photos[goods["image_id"]])
         average = add(base, combinations(campaign, random).sample(AVERAGE, random_state=0))
         for segment in range(segments):
-            who = picture, goods["category"], segment, campaign
-            unaware = add(base, pd.DataFrame([chooser.choose(*who, Context(None, None), random=random).words]))
-            for at in asked:
-                choice = chooser.choose(*who, at, random=random)
+            arguments = picture, goods["category"], segment, campaign
+            unaware = add(base, pd.DataFrame([chooser.choose(*arguments, Context(None, None), random=random).words]))
+            for context in contexts:
+                choice = chooser.choose(*arguments, context, random=random)
                 names = (*add(base, pd.DataFrame([choice.words])), *unaware, *average)
                 claimed = choice.expected / choice.average - 1
-                cells.append(Cell(campaign["campaign"], segment, at.placement, at.hour, names, claimed))
+                cells.append(Cell(campaign["campaign"], segment, context.placement, context.hour, names, claimed))
     return cells, pd.concat(made, ignore_index=True), built.judged()
 
 
 def judge(cells: list[Cell], made: pd.DataFrame, later: pd.DataFrame, tables, world) -> pd.DataFrame:
-    """True relative gain of every cell's choice over the average and over the unaware choice: a row per cell."""
+    """The true relative gain of each cell's choice over the average and over the choice without context."""
     from components.simulator import truth
 
     everything = {**tables, "creatives": pd.concat([tables["creatives"], made], ignore_index=True)}
-    log, laws, rows = tables["impressions"], {}, []
+    log, truths, rows = tables["impressions"], {}, []
     for hour in (None, *HOURS):
         moved = log if hour is None else log.assign(context_local_hour=hour)
-        laws[hour] = truth(world, {**everything, "impressions": moved})
+        truths[hour] = truth(world, {**everything, "impressions": moved})
     for cell in cells:
-        own = later.loc[later["segment"] == cell.segment, "impression_id"].sample(JUDGES, random_state=0).to_numpy()
+        judged = later.loc[later["segment"] == cell.segment, "impression_id"].sample(JUDGES, random_state=0).to_numpy()
         ids = np.array(cell.names)
-        pairs = pd.DataFrame({"impression_id": np.tile(own, len(ids)), "creative_id": np.repeat(ids, len(own))})
-        best, unaware, *others = laws[cell.hour](pairs).reshape(len(ids), len(own)).mean(axis=1)
+        pairs = pd.DataFrame({"impression_id": np.tile(judged, len(ids)), "creative_id": np.repeat(ids, len(judged))})
+        best, unaware, *others = truths[cell.hour](pairs).reshape(len(ids), len(judged)).mean(axis=1)
         name = f"hour {cell.hour}" if cell.placement is None else cell.placement
         gains = {"over_average": best / np.mean(others) - 1, "over_unaware": best / unaware - 1}
         rows.append({"context": name, "claimed_over_average": cell.claimed, **gains})
@@ -97,7 +98,7 @@ def judge(cells: list[Cell], made: pd.DataFrame, later: pd.DataFrame, tables, wo
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", default="artifacts", help="where a run of marketplace lies")
+    parser.add_argument("--workdir", default="artifacts", help="folder of a finished run of marketplace")
     arguments = parser.parse_args()
     prepare()
     from components.settings.paths import Paths
@@ -105,9 +106,11 @@ def main() -> None:
 
     paths = Paths.of("marketplace", workdir=arguments.workdir)
     tables, card = validated(paths)
-    found = judge(*choose_all(paths, tables), tables, card.simulator)
-    gains = found.groupby("context", sort=False)
-    print(json.dumps({name: {key: interval(own[key].to_numpy()) for key in own.columns[1:]} for name, own in gains}))
+    gains = judge(*choose_all(paths, tables), tables, card.simulator)
+    groups = gains.groupby("context", sort=False)
+    print(
+        json.dumps({name: {key: interval(rows[key].to_numpy()) for key in gains.columns[1:]} for name, rows in groups})
+    )
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ def scene_of(tables, model, built, generator, photos) -> Scene:
     return Scene(tables, built, model, climbed, watching, generator, bounds)
 
 
-def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, rounds: int, seed: int) -> Search:
-    """All rounds of one search, and where the guard would have ended it."""
+def search_one(scene: Scene, segment: int, category: str, base: pd.DataFrame, *, rounds: int, seed: int) -> Search:
+    """All rounds of one search, and the round at which the guard would have stopped it."""
     from components.ads.personalise import personalise, search
 
     climbed, watching = (scene.score(model, base, segment) for model in (scene.climbed, scene.watching))
@@ -267,7 +267,8 @@ def main() -> None:
     for segment in range(scene.generator.segments):
         for category in random.permutation(known)[: arguments.categories]:
             seed = int(random.integers(2**31))
-            searches.append(search_one(scene, segment, str(category), bases[str(category)], arguments.rounds, seed))
+            base, rounds = bases[str(category)], arguments.rounds
+            searches.append(search_one(scene, segment, str(category), base, rounds=rounds, seed=seed))
             print(f"segment {segment}, {category}: stop {searches[-1].stop}, {searches[-1].reason}", flush=True)
     found = report(searches, judge(scene, card, searches, bases))
     if arguments.plot:

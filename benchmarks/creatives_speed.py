@@ -1,11 +1,11 @@
-"""Pictures per second: training of each family, by precision, and sampling.
+"""Images per second: training of each generator family by precision, and sampling.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.creatives_speed [--steps 30] [--families flow,vae,wgan]
 
-Runs on the backend and device that Keras finds; run it once per backend. Training counts photos that a step takes in,
-after the first steps, which compile. Rates are per second of wall clock and per CPU-second. On JAX each step's floating
-point operations are counted; where an accelerator is at hand they are set against the seconds it was busy by its own
-events, and against its peak. Ends with one line of JSON.
+Runs on the backend and device that Keras finds; run it once per backend. Training rates count the photos of each step
+after the first steps, which compile, per second of wall clock and per CPU-second. On JAX the floating-point operations
+of a step are counted; with an accelerator they are divided by the seconds that it was busy by its own events, and
+compared with its peak. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SETTINGS = {"flow": (512, 128), "vae": (128, 32), "wgan": (128, 32)}  # batch, l
 
 
 def training_rate(family: str, photos, precision: str, steps: int, batch: int | None) -> dict:
-    """Photos per second that training takes in; `batch` None: the family's own."""
+    """Photos per second of training. batch: photos per step, None for the family's default."""
     from components.generators.build_training import start_training
     from components.settings.sections import GeneratorConfig
 
@@ -46,7 +46,7 @@ def training_rate(family: str, photos, precision: str, steps: int, batch: int | 
 
 
 def on_device(run: Callable[[], object]) -> float | None:
-    """Run it -> seconds that an accelerator was busy by its own events; None where there is none, or none of JAX."""
+    """Call `run`; the seconds that an accelerator was busy by its own events, None without one or without JAX."""
     import keras
 
     from benchmarks.creatives.device import busy_seconds
@@ -61,7 +61,7 @@ def on_device(run: Callable[[], object]) -> float | None:
 
 
 def device_rates(training, steps: int, seen: int, busy: float | None, precision: str) -> dict:
-    """Operations of a step (JAX alone); by an accelerator's own events, photos per second and share of its peak."""
+    """Operations of a step (JAX only); with an accelerator, photos per busy second and the fraction of its peak."""
     import keras
 
     from benchmarks.creatives.device import peak, step_operations
@@ -83,7 +83,7 @@ def device_rates(training, steps: int, seen: int, busy: float | None, precision:
 
 
 def sampling(generator) -> dict:
-    """Milliseconds for 64 pictures in one call, and bytes of the network's file."""
+    """Milliseconds for 64 images in one call, and bytes of the network's file."""
     category, segment = np.arange(64) % len(generator.categories), np.full(64, generator.segments)
     generator.sample(category, segment, 0)
     begun = time.perf_counter()
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--families", default="flow,vae,wgan")
-    parser.add_argument("--batch", type=int, help="photos per step, instead of each family's own")
+    parser.add_argument("--batch", type=int, help="photos per step, instead of each family's default")
     parser.add_argument("--precisions", default="float32,mixed_bfloat16")
     arguments = parser.parse_args()
     prepare()

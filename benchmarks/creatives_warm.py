@@ -1,11 +1,11 @@
-"""What a warm start is worth: a flow on all photos, from its seed and from a version that knew 80 % of them.
+"""The effect of a warm start: a flow trained on all photos, from its seed and from a version trained on 80 % of them.
 
     python -m benchmarks.creatives_warm [--earlier 300] [--steps 100] [--seed 0]
 
-Both train for as many steps, so for as many CPU-seconds (process time; setting up and compilation in, sampling out).
-Frechet distance of 2,000 pictures to real test photos, by a classifier taught on 15,000 photos here (not Inception's
-features). The earlier version itself stands beside them: what a night without any training would show. Ends with one
-line of JSON.
+Both are trained for the same number of steps, so about the same CPU-seconds (process time, including set-up and
+compilation, excluding sampling). The Frechet distance of 2,000 images to real test photos uses the features of a
+classifier trained here on 15,000 photos (not Inception's). The earlier version is measured too. Prints one line of JSON
+at the end.
 """
 
 import argparse
@@ -21,7 +21,7 @@ JUDGE_PHOTOS, SAMPLES = 15_000, 2_000
 
 
 def train(photos, steps: int, seed: int, earlier=None):
-    """A trained flow -> (training, its first and last losses, CPU-seconds)."""
+    """(training, (first loss, mean of the last ten losses), CPU-seconds) of a flow trained for `steps`."""
     from components.generators.build_training import start_training
     from components.generators.generator_kinds import generator_settings
     from components.settings.sections import CreativesConfig
@@ -64,9 +64,9 @@ def main() -> None:
         return training
 
     known = photos.take(np.sort(order[: int(KNOWN * len(order))]))
-    kept = warm_start.read(measure("earlier", known, arguments.earlier).weights(), "earlier")
+    earlier = warm_start.read(measure("earlier", known, arguments.earlier).weights(), "earlier")
     measure("cold", photos, arguments.steps)
-    measure("warm", photos, arguments.steps, kept)
+    measure("warm", photos, arguments.steps, earlier)
     print(json.dumps({"seed": arguments.seed, "rows": rows}, sort_keys=True))
 
 

@@ -1,6 +1,6 @@
-"""What the kill harness kills: each operation as a user types it, the state that it begins in, and what it must leave.
+"""The operations that `benchmarks.kills` kills: the command, its initial state, and the outputs that are compared.
 
-One small project folder goes through all states in order: a data set is built, each stage runs, a version is
+One small project folder passes through all states in order: a data set is built, each stage runs, a version is
 published, promoted, displaced by a second one, and rolled back.
 """
 
@@ -15,7 +15,7 @@ import yaml
 from upath import UPath
 
 NAME = "marketplace"
-OWN = "shop"  # the name that the data set is added under
+ADDED = "shop"  # the name of the data set that `data add` adds
 PULLED = "bakery"  # the name of the data set that comes from a database
 SOURCE = "ADLOOM_KILLS_SOURCE"  # environment variable with the database's URL, which its operation needs
 TINY = {
@@ -42,20 +42,25 @@ TINY = {
     "evaluation": {"bootstrap": 20, "clones": 2, "clone_impressions": 200},
 }
 PHOTOS = (40, 20)  # of each category: train, test
-SECOND = ("evaluation.policy.temperatures=[0.05]",)  # settings of the version that displaces the first
-LIGHT = ("pandas", "pyarrow.compute", "components.cli.data", "components.datasets")
-VALIDATES = (*LIGHT, "great_expectations", "components.workflow.stages", "components.contract.validation.validate")
-LEARNS = (*VALIDATES, "sklearn.linear_model", "components.features", "components.interest")
-DRAWS = (
-    *LEARNS,
+SECOND_SETTINGS = ("evaluation.policy.temperatures=[0.05]",)  # settings of the version that displaces the first
+DATA_MODULES = ("pandas", "pyarrow.compute", "components.cli.data", "components.datasets")
+VALIDATION_MODULES = (
+    *DATA_MODULES,
+    "great_expectations",
+    "components.workflow.stages",
+    "components.contract.validation.validate",
+)
+INTEREST_MODULES = (*VALIDATION_MODULES, "sklearn.linear_model", "components.features", "components.interest")
+CREATIVES_MODULES = (
+    *INTEREST_MODULES,
     "tensorflow",
     "keras",
     "components.generators.build_training",
     "components.generators.quality.quality_review",
     "matplotlib.pyplot",
 )
-REGISTERS = (
-    *DRAWS,
+REGISTRY_MODULES = (
+    *CREATIVES_MODULES,
     "mlflow",
     "mlflow.pyfunc",
     "sqlalchemy",
@@ -67,26 +72,25 @@ REGISTERS = (
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, in the project folder that is the working directory.
+    """One operation, run with the project folder as the working directory.
 
-    begins: the state that it starts in. run: what a user types, and types again after a kill; again: what is typed then
-    where that is something else. look: what it leaves, by name; equal to an unkilled run's once it has been run again.
-    once: not run again where it was complete already. modules: what is imported before the fork. by_day: it commits day
-    by day, so a kill may leave some of the days.
+    initial_state: a name in STATES. run: the command; rerun: the command after a kill, if it is another one. observe:
+    the outputs by name, which must equal those of an uninterrupted run. once: not run again if it was complete.
+    modules: imported before the fork. by_day: it commits day by day, so some days may exist after a kill.
     """
 
     name: str
-    begins: str
+    initial_state: str
     run: Callable[[], None]
-    look: Callable[[], dict]
+    observe: Callable[[], dict]
     once: bool = False
-    modules: tuple[str, ...] = LIGHT
+    modules: tuple[str, ...] = DATA_MODULES
     by_day: bool = False
-    again: Callable[[], None] | None = None
+    rerun: Callable[[], None] | None = None
 
 
 def adloom(*arguments: str) -> None:
-    """Run the command line in this process; its errors are raised."""
+    """Run `adloom` in this process; its errors are raised."""
     from components import cli
 
     cli._collect()
@@ -104,7 +108,7 @@ def settings(overrides: tuple[str, ...] = ()):
 
 
 def build() -> None:
-    """A project folder as after `dvc init` and `adloom data build`, its world sized down."""
+    """Create a project folder as `dvc init` and `adloom data build` do, with a small simulated shop."""
     import subprocess
     import sys
 
@@ -135,37 +139,37 @@ def build() -> None:
         tuple(photos.ids[row] for row in rows), photos.pictures[rows], photos.category[rows], photos.split[rows]
     )
     tables, card = build_tables(settings()[0].simulator, few)
-    for place in (f"data/{NAME}", "mine"):
-        write_dataset(tables, card, UPath(place))
+    for folder in (f"data/{NAME}", "mine"):
+        write_dataset(tables, card, UPath(folder))
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
 
 
-def learn(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None:
-    """The pipeline's steps up to the decision, without Prefect."""
+def run_stages(overrides: tuple[str, ...] = (), stages: tuple[str, ...] = ()) -> None:
+    """Run the pipeline's stages up to the decision, without Prefect."""
     from components.settings.paths import STAGES
     from components.workflow.publishing import publication
     from components.workflow.run_stage import run
 
-    chosen, paths = settings(overrides)
-    publication.snapshot(NAME, chosen, paths)
+    loaded, paths = settings(overrides)
+    publication.snapshot(NAME, loaded, paths)
     for name in stages or STAGES:
         if name == "evaluation":
-            publication.charge(NAME, chosen, paths)
-        run(name, chosen, paths)
+            publication.charge(NAME, loaded, paths)
+        run(name, loaded, paths)
 
 
 def publish(overrides: tuple[str, ...] = ()) -> None:
-    """The whole pipeline, without Prefect: stages that are done are not run again."""
+    """Run the whole pipeline without Prefect; finished stages are not run again."""
     from components.workflow.publishing import publication
     from components.workflow.publishing.export import export
 
-    learn(overrides)
-    chosen, paths = settings(overrides)
-    export(publication.publish(NAME, chosen, paths, "a run"), paths)
+    run_stages(overrides)
+    loaded, paths = settings(overrides)
+    export(publication.publish(NAME, loaded, paths, "a run"), paths)
 
 
 def promote() -> None:
-    """The gate refuses so small a shop's policies; a person overrules it."""
+    """`adloom promote --force`: the gate refuses the policies of so small a shop."""
     adloom("promote", NAME, "--force", "--reason", "a trial", "--by", "tester")
 
 
@@ -184,29 +188,29 @@ def _champion() -> int | None:
 
 
 def _unless_moved(move: Callable[[], None], champion: int) -> Callable[[], None]:
-    """`move` again; where the champion has moved already, what the next run does first, and the export."""
+    """A function that repeats `move`, or if the champion has moved, does the first step of the next run and exports."""
 
-    def again() -> None:
+    def rerun() -> None:
         if _champion() != champion:
             move()
             return
         from components.workflow.publishing import publication
 
         publication.snapshot(NAME, *settings())
-        renew()
+        renew_export_files()
 
-    return again
+    return rerun
 
 
-def second() -> None:
-    """Another version, promoted over the first."""
-    publish(SECOND)
+def publish_second() -> None:
+    """Publish another version and promote it over the first."""
+    publish(SECOND_SETTINGS)
     promote()
-    renew()
+    renew_export_files()
 
 
-def moved() -> None:
-    """Rolled back in the registry, and the export still to follow."""
+def move_alias() -> None:
+    """Roll back in the registry without renewing the export."""
     from components.registry.mlflow_store import open_store
     from components.registry.promotion import rollback as move
 
@@ -214,8 +218,8 @@ def moved() -> None:
     move(open_store(), f"{NAME}-policy", "a trial", "tester")
 
 
-def renew() -> None:
-    """The export follows the registry's champion."""
+def renew_export_files() -> None:
+    """Renew the export from the registry's champion."""
     from components.workflow.publishing.export import renew_export
 
     renew_export(NAME, settings()[1])
@@ -223,7 +227,7 @@ def renew() -> None:
 
 @contextmanager
 def database() -> Iterator[str | None]:
-    """Run a PostgreSQL with a shop of some days, known to the environment; why there is none where there is none."""
+    """Run PostgreSQL with some days of data and set SOURCE; yields None, or the reason that it cannot run."""
     from tests.components.datasets.servers import READER, create, missing
     from tests.components.datasets.shop import SAMPLE, Shop, declared
 
@@ -256,22 +260,22 @@ def _stage(name: str) -> Callable[[], None]:
     return lambda: adloom("stage", name, "--dataset", NAME)
 
 
-def look_at_data(name: str) -> Callable[[], dict]:
-    """The files of a data set, and what DVC says of them."""
+def observe_data(name: str) -> Callable[[], dict]:
+    """A function that returns the digests of a data set's files, and DVC's record."""
 
-    def look() -> dict:
+    def observe() -> dict:
         from components.contract.files.digests import digest_tree
 
         record = Path("data.dvc")
         return {"files": digest_tree(UPath("data") / name, skip=()), "dvc": record.exists() and record.read_text()}
 
-    return look
+    return observe
 
 
-def look_at_stage(name: str) -> Callable[[], dict]:
-    """The files of a stage and its manifest; whether its page is there."""
+def observe_stage(name: str) -> Callable[[], dict]:
+    """A function that returns the digests of a stage's files, and whether its page exists."""
 
-    def look() -> dict:
+    def observe() -> dict:
         from components.contract.files.digests import digest_tree
         from components.settings.paths import Paths
 
@@ -279,11 +283,11 @@ def look_at_stage(name: str) -> Callable[[], dict]:
         page = (paths.docs / f"{name}.md").exists()
         return {"files": digest_tree(paths.stage(name), skip=()), "page": page}
 
-    return look
+    return observe
 
 
-def look_at_registry() -> dict:
-    """Every version with its digest, aliases and tags that a rerun repeats; the ledger; the export."""
+def observe_registry() -> dict:
+    """Every version with its aliases and the tags that a rerun repeats; the ledger; the export."""
     from components.contract.files.digests import digest_tree
     from components.contract.files.tables import read_json
     from components.registry.mlflow_store import open_store
@@ -294,11 +298,11 @@ def look_at_registry() -> dict:
     policy = f"{NAME}-policy"
     models = {model.name: dict(model.aliases) for model in client.search_registered_models()}
     versions = {
-        f"{found.name} {found.version}": {
-            key: value for key, value in found.tags.items() if key not in ("git_commit", "flow_run_id")
+        f"{version.name} {version.version}": {
+            key: value for key, value in version.tags.items() if key not in ("git_commit", "flow_run_id")
         }
         for name in models
-        for found in client.search_model_versions(f"name = '{name}'")
+        for version in client.search_model_versions(f"name = '{name}'")
     }
     exported = paths.export / "manifest.json"
     return {
@@ -312,78 +316,78 @@ def look_at_registry() -> dict:
 
 STATES: dict[str, tuple[str | None, Callable[[], None]]] = {
     "built": (None, build),
-    "validated": ("built", lambda: learn(stages=("validation",))),
+    "validated": ("built", lambda: run_stages(stages=("validation",))),
     "with features": ("validated", _stage("features")),
     "with interest": ("with features", _stage("interest")),
-    "with creatives": ("with interest", lambda: learn(stages=("creatives",))),
-    "evaluated": ("with creatives", lambda: learn(stages=("evaluation",))),
+    "with creatives": ("with interest", lambda: run_stages(stages=("creatives",))),
+    "evaluated": ("with creatives", lambda: run_stages(stages=("evaluation",))),
     "decided": ("evaluated", _stage("promotion")),
     "published": ("decided", publish),
     "promoted": ("published", promote),
-    "displaced": ("promoted", second),
-    "moved": ("displaced", moved),
+    "displaced": ("promoted", publish_second),
+    "moved": ("displaced", move_alias),
 }
 STAGE_STATES = {
-    "validation": ("built", VALIDATES),
-    "features": ("validated", LEARNS),
-    "interest": ("with features", LEARNS),
-    "creatives": ("with interest", DRAWS),
-    "promotion": ("evaluated", DRAWS),
+    "validation": ("built", VALIDATION_MODULES),
+    "features": ("validated", INTEREST_MODULES),
+    "interest": ("with features", INTEREST_MODULES),
+    "creatives": ("with interest", CREATIVES_MODULES),
+    "promotion": ("evaluated", CREATIVES_MODULES),
 }
 OPERATIONS = {
     each.name: each
     for each in (
-        Operation("data add", "built", lambda: adloom("data", "add", OWN, "mine"), look_at_data(OWN), once=True),
+        Operation("data add", "built", lambda: adloom("data", "add", ADDED, "mine"), observe_data(ADDED), once=True),
         Operation(
             "data advance",
             "built",
             lambda: adloom("data", "advance", NAME, "--days", "2"),
-            look_at_data(NAME),
+            observe_data(NAME),
             once=True,
         ),
         Operation(
             "data pull",
             "built",
             lambda: adloom("data", "pull", PULLED),
-            look_at_data(PULLED),
-            modules=(*LIGHT, "sqlalchemy", "psycopg"),
+            observe_data(PULLED),
+            modules=(*DATA_MODULES, "sqlalchemy", "psycopg"),
             by_day=True,
         ),
         *(
-            Operation(name, begins, _stage(name), look_at_stage(name), modules=modules)
+            Operation(name, begins, _stage(name), observe_stage(name), modules=modules)
             for name, (begins, modules) in STAGE_STATES.items()
         ),
         Operation(
             "evaluation",
             "with creatives",
-            lambda: learn(stages=("evaluation",)),
-            look_at_stage("evaluation"),
-            modules=REGISTERS,
+            lambda: run_stages(stages=("evaluation",)),
+            observe_stage("evaluation"),
+            modules=REGISTRY_MODULES,
         ),
-        Operation("publish", "decided", publish, look_at_registry, modules=REGISTERS),
+        Operation("publish", "decided", publish, observe_registry, modules=REGISTRY_MODULES),
         Operation(
             "promote",
             "published",
             promote,
-            look_at_registry,
+            observe_registry,
             once=True,
-            modules=REGISTERS,
-            again=_unless_moved(promote, 1),
+            modules=REGISTRY_MODULES,
+            rerun=_unless_moved(promote, 1),
         ),
         Operation(
             "rollback",
             "displaced",
             rollback,
-            look_at_registry,
+            observe_registry,
             once=True,
-            modules=REGISTERS,
-            again=_unless_moved(rollback, 1),
+            modules=REGISTRY_MODULES,
+            rerun=_unless_moved(rollback, 1),
         ),
-        Operation("export", "moved", renew, look_at_registry, modules=REGISTERS),
+        Operation("export", "moved", renew_export_files, observe_registry, modules=REGISTRY_MODULES),
     )
 }
 
 
-def stated(value: dict) -> str:
-    """`value` as JSON, by which two looks are compared."""
+def as_json(value: dict) -> str:
+    """`value` as JSON with sorted keys, for comparison."""
     return json.dumps(value, sort_keys=True)

@@ -1,9 +1,10 @@
-"""Kills every command that writes at seeded moments, then runs it again: nothing may be lost, and nothing left over.
+"""Kills every command that writes at seeded moments and runs it again: nothing may be lost, no leftovers may remain.
 
 Each kill is SIGKILL to the operation's whole process group: before its n-th change of a file's name or content or
-its n-th commit of the registry's database (n drawn evenly), or after a share of its time. Right after it, every data
-set and stage must be old, new or known to be unfinished, the ledger must have lost nothing, and each model has the
-champion of before or after. Then the operation runs again and must leave what an unkilled run leaves, and no leftovers.
+its n-th commit to the registry's database (n uniform), or after a fraction of its duration. Right after the kill, every
+data set and stage must be the old one, the new one or marked unfinished, the ledger must have lost no entry, and each
+model's champion must be that of before or after. Then the operation runs again; its outputs must equal those of an
+uninterrupted run, without leftovers.
 
 Operations run in forks of one process that has imported everything, each in a copy of a small project folder.
 
@@ -30,27 +31,27 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.kill_operations import (
+    ADDED,
     NAME,
     OPERATIONS,
-    OWN,
     PULLED,
     STATES,
     Operation,
+    as_json,
     database,
-    look_at_registry,
-    stated,
+    observe_registry,
 )
 from benchmarks.ope_parallel import resumed
 from components.settings.environment import apply, defaults
 
 RESULTS = Path("benchmarks/results/kills.jsonl")
-BY_EVENT = 0.75  # share of kills at a counted event; the others come after a share of the time
+BY_EVENT = 0.75  # fraction of kills at a counted event; the others come after a fraction of the duration
 PULL = "data pull"
 CARD = "dataset.yaml"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "ctypes.dlsym"}
-TRIES = 6  # a delay that came too late is halved; so many times at most
-PATIENCE = 600.0  # seconds that one operation may take
+MAX_TRIES = 6  # a delay longer than the operation is halved and tried again
+TIMEOUT = 600.0  # seconds of one operation
 
 
 @dataclass(frozen=True)
@@ -65,41 +66,41 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Unkilled:
-    """What an operation leaves, how many changes it makes and how many seconds it takes."""
+class Uninterrupted:
+    """An uninterrupted run of an operation: its outputs (JSON of `observe`), number of changes, and duration."""
 
-    look: str
+    outputs: str
     changes: int
     seconds: float
 
 
 class Lab:
-    """One project folder, always at the same place (MLflow keeps absolute paths), and the states it can begin in."""
+    """A project folder, always at the same path (MLflow stores absolute paths), and copies of its initial states."""
 
     def __init__(self, root: Path) -> None:
         self.project = root / "project"
         self.states = root / "states"
         self.log = root / "log"
-        self.found: dict[str, Unkilled] = {}
+        self.uninterrupted_runs: dict[str, Uninterrupted] = {}
 
     def enter(self, state: str) -> None:
-        """Bring the project folder to `state`."""
+        """Set the project folder to `state`."""
         shutil.rmtree(self.project, ignore_errors=True)
-        kept = self.states / state.replace(" ", "-")
-        if kept.exists():
-            shutil.copytree(kept, self.project)
+        stored = self.states / state.replace(" ", "-")
+        if stored.exists():
+            shutil.copytree(stored, self.project)
             return
         before, work = STATES[state]
         if before is None:
             self.project.mkdir(parents=True)
         else:
             self.enter(before)
-        self.done(work)
-        shutil.copytree(self.project, kept.with_suffix(".new"))
-        kept.with_suffix(".new").rename(kept)
+        self.run_to_end(work)
+        shutil.copytree(self.project, stored.with_suffix(".new"))
+        stored.with_suffix(".new").rename(stored)
 
     def child(self, work: Callable[[], object], moment: Moment | None = None) -> tuple[int, int]:
-        """Run `work` in a fork in the project folder; its wait status, and how many changes it made."""
+        """(wait status, number of changes) of `work`, run in a fork in the project folder and killed at `moment`."""
         counted, written = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -107,13 +108,13 @@ class Lab:
         if pid == 0:
             self._act(work, moment, written)
         os.close(written)
-        status = _waited(pid, moment.seconds if moment else None)
+        status = _wait(pid, moment.seconds if moment else None)
         with os.fdopen(counted, "rb") as pipe:
-            told = pipe.read()
-        return status, int(told or b"0")
+            content = pipe.read()
+        return status, int(content or b"0")
 
     def _act(self, work: Callable[[], object], moment: Moment | None, written: int) -> None:
-        """The forked child: never returns."""
+        """Run `work` as the forked child; never returns."""
         code = 1
         try:
             os.setsid()
@@ -132,33 +133,34 @@ class Lab:
             sys.stderr.flush()
             os._exit(code)
 
-    def done(self, work: Callable[[], object]) -> int:
-        """Run `work` to its end; how many changes it made. RuntimeError with its log where it fails."""
+    def run_to_end(self, work: Callable[[], object]) -> int:
+        """The number of changes that `work` makes. Raises RuntimeError with its log if it fails."""
         status, changes = self.child(work)
         if status != 0:
             raise RuntimeError(f"exit status {status}:\n{self.log.read_text()[-3000:]}")
         return changes
 
-    def seen(self, look: Callable[[], dict]) -> dict:
-        """What `look` sees in the project folder, from a child of its own."""
+    def observe(self, function: Callable[[], dict]) -> dict:
+        """The result of `function`, called in a fork in the project folder."""
         answer = self.project.parent / "answer.json"
-        self.done(lambda: answer.write_text(json.dumps(look(), sort_keys=True)))
+        self.run_to_end(lambda: answer.write_text(json.dumps(function(), sort_keys=True)))
         return json.loads(answer.read_text())
 
-    def unkilled(self, operation: Operation) -> Unkilled:
-        """What `operation` does when nobody kills it."""
-        if operation.name not in self.found:
-            self.enter(operation.begins)
-            begun = time.monotonic()
-            changes = self.done(operation.run)
-            seconds = time.monotonic() - begun
-            self.found[operation.name] = Unkilled(stated(self.seen(operation.look)), changes, seconds)
-        return self.found[operation.name]
+    def uninterrupted(self, operation: Operation) -> Uninterrupted:
+        """The uninterrupted run of `operation`, which runs at the first call."""
+        if operation.name not in self.uninterrupted_runs:
+            self.enter(operation.initial_state)
+            start = time.monotonic()
+            changes = self.run_to_end(operation.run)
+            seconds = time.monotonic() - start
+            outputs = as_json(self.observe(operation.observe))
+            self.uninterrupted_runs[operation.name] = Uninterrupted(outputs, changes, seconds)
+        return self.uninterrupted_runs[operation.name]
 
 
-def _waited(pid: int, seconds: float | None) -> int:
-    """The child's status once it has ended; its whole group is killed after `seconds`, or where it hangs."""
-    end = time.monotonic() + (PATIENCE if seconds is None else seconds)
+def _wait(pid: int, seconds: float | None) -> int:
+    """The child's wait status; its whole process group is killed after `seconds` or TIMEOUT."""
+    end = time.monotonic() + (TIMEOUT if seconds is None else seconds)
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -172,12 +174,12 @@ def _waited(pid: int, seconds: float | None) -> int:
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:  # it has not begun a group of its own yet
+    except ProcessLookupError:  # it has not created its process group yet
         os.kill(pid, signal.SIGKILL)
 
 
 def _count(last: int | None) -> list[int]:
-    """Count the changes that this process makes from now on; it kills its group before the one with number `last`."""
+    """A list with the count of this process's changes from now on; its group is killed before change `last`."""
     count = [0]
 
     def change() -> None:
@@ -198,135 +200,136 @@ def _count(last: int | None) -> list[int]:
 
 
 @contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
-    if kept is None:
+def _folder(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
         with tempfile.TemporaryDirectory(prefix="adloom-kills-") as scratch:
             yield Path(scratch).resolve()
     else:
-        kept.mkdir(parents=True, exist_ok=True)
-        yield kept.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.resolve()
 
 
 @cache
 def _lab(root: str) -> Lab:
-    """The lab of this process: its folder is its own."""
+    """The lab of this process, in a folder that no other process uses."""
     return Lab(Path(root) / current_process().name)
 
 
 def kill(task: tuple[int, str, int, str]) -> dict:
-    """One kill: (seed, operation, number, folder) -> when it came, and all that was wrong afterwards."""
+    """The row of one kill (seed, operation, number, folder): its moment and the faults found afterwards."""
     seed, name, number, root = task
     operation, lab = OPERATIONS[name], _lab(root)
     apply(defaults(lab.project / ".adloom"))  # before TensorFlow is imported
     for module in operation.modules:
         importlib.import_module(module)
-    due = lab.unkilled(operation)
+    expected = lab.uninterrupted(operation)
     generator = np.random.default_rng([seed, number])
     by_event = generator.random() < BY_EVENT
     share = generator.random()
-    moment = Moment(event=1 + int(share * due.changes)) if by_event else Moment(seconds=share * due.seconds)
-    for _ in range(TRIES):
-        lab.enter(operation.begins)
-        before = lab.seen(operation.look)
+    moment = Moment(event=1 + int(share * expected.changes)) if by_event else Moment(seconds=share * expected.seconds)
+    for _ in range(MAX_TRIES):
+        lab.enter(operation.initial_state)
+        before = lab.observe(operation.observe)
         status, _ = lab.child(operation.run, moment)
         if os.WIFSIGNALED(status):
             break
-        moment = Moment(seconds=(moment.seconds or due.seconds) / 2)
+        moment = Moment(seconds=(moment.seconds or expected.seconds) / 2)
     killed = os.WIFSIGNALED(status)
     faults = [] if killed else ["it was not killed"]
     faults += _after_kill(lab, operation, before)
-    faults += _after_rerun(lab, operation, due)
+    faults += _after_rerun(lab, operation, expected)
     return {"number": number, "operation": name, "moment": str(moment), "killed": killed, "faults": faults}
 
 
 def _after_kill(lab: Lab, operation: Operation, before: dict) -> list[str]:
-    """What is broken right after the kill, before anything ran again."""
+    """Faults right after the kill."""
     try:
-        now = lab.seen(operation.look)
+        now = lab.observe(operation.observe)
     except RuntimeError as error:
         return [f"after the kill: {error}"]
-    due = json.loads(lab.found[operation.name].look)
-    if operation.look is look_at_registry:
-        return _registry_faults(now, before, due)
+    expected = json.loads(lab.uninterrupted_runs[operation.name].outputs)
+    if operation.observe is observe_registry:
+        return _registry_faults(now, before, expected)
     if operation.by_day:
-        return _day_faults(now["files"], due["files"])
-    if operation.name.startswith("data") and now["files"] not in (before["files"], due["files"]):
+        return _day_faults(now["files"], expected["files"])
+    if operation.name.startswith("data") and now["files"] not in (before["files"], expected["files"]):
         return ["after the kill: the data set is neither the old nor the new one"]
-    if "manifest.json" in now["files"] and now["files"] != due["files"]:
-        return ["after the kill: a manifest stands beside files of another run"]
+    if "manifest.json" in now["files"] and now["files"] != expected["files"]:
+        return ["after the kill: there is a manifest with files of another run"]
     return []
 
 
-def _day_faults(files: dict[str, str], due: dict[str, str]) -> list[str]:
-    """Days that are there must be whole and final; the card alone moves on with each of them."""
-    other = [name for name, digest in files.items() if name != CARD and due.get(name) != digest]
+def _day_faults(files: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """Faults of the days of a pull: each file must equal the final one; only the card changes with each day."""
+    other = [name for name, digest in files.items() if name != CARD and expected.get(name) != digest]
     if other or (files and CARD not in files):
-        return [f"after the kill: days are not those of an unkilled pull: {other[:3]}"]
+        return [f"after the kill: days are not those of an uninterrupted pull: {other[:3]}"]
     return []
 
 
-def _registry_faults(now: dict, before: dict, due: dict) -> list[str]:
+def _registry_faults(now: dict, before: dict, expected: dict) -> list[str]:
     faults = []
     if now["ledger"][: len(before["ledger"])] != before["ledger"]:
         faults.append("after the kill: the ledger lost an entry")
     for model, aliases in now["aliases"].items():
-        allowed = {state["aliases"].get(model, {}).get("champion") for state in (before, due)}
+        allowed = {state["aliases"].get(model, {}).get("champion") for state in (before, expected)}
         if aliases.get("champion") not in allowed:
             faults.append(f"after the kill: the champion of {model} is {aliases.get('champion')}")
-    if now["export"] not in (before["export"], due["export"]):
+    if now["export"] not in (before["export"], expected["export"]):
         faults.append("after the kill: the export is neither the old nor the new one")
     return faults
 
 
-def _after_rerun(lab: Lab, operation: Operation, due: Unkilled) -> list[str]:
-    """What differs from an unkilled run once the operation has run again."""
+def _after_rerun(lab: Lab, operation: Operation, expected: Uninterrupted) -> list[str]:
+    """Differences from an uninterrupted run after the operation has run again."""
     try:
-        complete = operation.once and stated(lab.seen(operation.look)) == due.look
-        lab.done(_next_start if complete else operation.again or operation.run)
-        now = stated(lab.seen(operation.look))
+        complete = operation.once and as_json(lab.observe(operation.observe)) == expected.outputs
+        lab.run_to_end(_next_start if complete else operation.rerun or operation.run)
+        now = as_json(lab.observe(operation.observe))
     except RuntimeError as error:
         return [f"the rerun failed: {error}"]
-    faults = [] if now == due.look else [f"the rerun left something else: {_difference(json.loads(now), due)}"]
+    difference = _difference(json.loads(now), expected)
+    faults = [] if now == expected.outputs else [f"the outputs of the rerun differ: {difference}"]
     hidden = [
         path.relative_to(lab.project).as_posix()
         for folder in ("data", "artifacts")
         for path in (lab.project / folder).rglob(".*")
-        if path.suffix != ".lock"  # a lock ends with its process; its file stays
+        if path.suffix != ".lock"  # the file of a lock remains after its process has ended
     ]
     return faults + ([f"leftovers: {hidden[:3]}"] if hidden else [])
 
 
 def _next_start() -> None:
-    """What any next command does first, where the killed one was complete already."""
+    """The first step of the next command, which follows if the killed one was already complete."""
     from upath import UPath
 
     from components.contract.files.atomic_files import clear_leftovers, recover_folder
 
-    for name in (NAME, OWN, PULLED):
+    for name in (NAME, ADDED, PULLED):
         recover_folder(UPath("data") / name)
     clear_leftovers(UPath("artifacts") / NAME)
 
 
-def _difference(now: dict, due: Unkilled) -> str:
-    told = json.loads(due.look)
-    return "; ".join(f"{key}: {now[key]} for {told[key]}" for key in told if now[key] != told[key])[:1500]
+def _difference(now: dict, expected: Uninterrupted) -> str:
+    wanted = json.loads(expected.outputs)
+    return "; ".join(f"{key}: {now[key]} instead of {wanted[key]}" for key in wanted if now[key] != wanted[key])[:1500]
 
 
-def run_kills(kills: int, names: tuple[str, ...], seed: int, root: Path, file: Path, processes: int) -> list[dict]:
-    """The rows of `kills` kills, the operations in turn; those that are in `file` already are not done again."""
+def run_kills(kills: int, names: tuple[str, ...], seed: int, *, root: Path, file: Path, processes: int) -> list[dict]:
+    """The rows of `kills` kills of the operations `names` in turn; kills whose rows are in `file` are not repeated."""
     tasks = {number: (seed, names[number % len(names)], number, str(root)) for number in range(kills)}
     return resumed(kill, tasks, lambda row: row["number"], file, processes)
 
 
 @contextmanager
 def _database(names: tuple[str, ...]) -> Iterator[bool]:
-    """A database to pull from, where one of `names` needs it; whether it is there."""
+    """Start a database if one of `names` needs it; yields whether all of `names` can run."""
     if PULL not in names:
         yield True
         return
     with database() as missing:
         if missing:
-            print(f"{PULL} is left out: {missing}", file=sys.stderr)
+            print(f"{PULL} is skipped: {missing}", file=sys.stderr)
         yield missing is None
 
 
@@ -339,16 +342,16 @@ def measure(
     seed: int = 20261,
     processes: int = 1,
 ) -> dict:
-    """Kill, run again, print a line per operation and every fault; how many of how many operations came through."""
-    with _folder(folder) as root, _database(names) as there:
-        names = names if there else tuple(name for name in names if name != PULL)
-        rows = run_kills(kills, names, seed, root, file, processes)
+    """Counts of kills and of kills without a fault, in all and by operation; prints them and every fault."""
+    with _folder(folder) as root, _database(names) as available:
+        names = names if available else tuple(name for name in names if name != PULL)
+        rows = run_kills(kills, names, seed, root=root, file=file, processes=processes)
     sound = {}
     for name in names:
-        own = [row for row in rows if row["operation"] == name]
-        sound[name] = [sum(not row["faults"] for row in own), len(own)]
+        group = [row for row in rows if row["operation"] == name]
+        sound[name] = [sum(not row["faults"] for row in group), len(group)]
         print(f"{name:<14}{sound[name][0]:>4} of {sound[name][1]}")
-        for row in own:
+        for row in group:
             for fault in row["faults"]:
                 print(f"  kill {row['number']} at {row['moment']}: {fault}")
     return {"kills": len(rows), "recovered": sum(not row["faults"] for row in rows), "operations": sound}
@@ -361,11 +364,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=20261)
     parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
-    parser.add_argument("--folder", type=Path, help="where the project folders lie; kept, and used again")
-    parser.add_argument("--rows", type=Path, default=RESULTS, help="a JSON line per kill; done ones are kept")
+    parser.add_argument("--folder", type=Path, help="of the project folders, which are kept and used again")
+    parser.add_argument(
+        "--rows", type=Path, default=RESULTS, help="file with a JSON line per kill; kills in it are not repeated"
+    )
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
-    found = measure(
+    figures = measure(
         options.kills,
         tuple(options.operations),
         options.folder,
@@ -373,7 +378,7 @@ def main() -> None:
         seed=options.seed,
         processes=options.processes,
     )
-    line = json.dumps({"benchmark": "kills", **found})
+    line = json.dumps({"benchmark": "kills", **figures})
     if options.out:
         options.out.write_text(line + "\n")
     print(line)

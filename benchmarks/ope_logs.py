@@ -139,7 +139,7 @@ def _rows(market: Market, drawn: list[DayDecisions], day: np.ndarray, shown: Exp
         reward=np.concatenate([it.click for it in drawn]).astype(float),
         cluster=np.unique(shown.shopper, return_inverse=True)[1],
         action_names=market.catalogue.creatives["creative_id"].to_numpy(dtype=object),
-        context=_context(market, shown.shopper, age, mobile, hour, position),
+        context=_context(market, shown.shopper, age=age, mobile=mobile, hour=hour, position=position),
         logging=millionths[listed] / MILLION,
         action_features=_action_features(market),
     )
@@ -148,9 +148,9 @@ def _rows(market: Market, drawn: list[DayDecisions], day: np.ndarray, shown: Exp
 
 
 def _context(
-    market: Market, shopper: np.ndarray, age: np.ndarray, mobile: np.ndarray, hour: np.ndarray, position: np.ndarray
+    market: Market, shopper: np.ndarray, *, age: np.ndarray, mobile: np.ndarray, hour: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
-    """What is logged about an impression: position, device, hour, age band, membership, language: float64 [n, d]."""
+    """The logged context float64 [n, d] of n impressions: device, membership, language, position, age band, hour."""
     people, part_of_day = market.law.shoppers, hour // HOUR_BIN
     codes = [mobile, people.member[shopper], people.locale[shopper], np.log(position)]
     codes += [age == band for band in range(1, len(vocabulary.AGE_BANDS))]

@@ -40,67 +40,61 @@ class Contest:
 
     @property
     def sound(self) -> bool:
-        """Exactly one winner each, everybody else told why, no entry lost."""
+        """Each round has one winner, every other promoter is refused because the champion changed, no entry is lost."""
         alone = all(winners == 1 for winners in self.winners)
         return alone and not self.other_refusals and not self.lost_questions
 
 
 def contest(promoters: int, rounds: int, folder: Path) -> Contest:
-    """Let the promoters run against each other on one SQLite in `folder`."""
+    """The result of `promoters` processes that promote concurrently in one SQLite registry in `folder`."""
     context = multiprocessing.get_context("spawn")
-    shared = {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/shared/mlflow.db",
-        "ADLOOM_ARTIFACT_ROOT": f"{folder}/shared/artifacts",
-        "ADLOOM_SIGNING_KEY": "",
-    }
     (folder / "shared").mkdir(parents=True)
     barrier, results = context.Barrier(promoters), context.Queue()
     processes = [
-        context.Process(
-            target=_reporting,
-            args=(
-                number,
-                rounds,
-                folder,
-                {**shared, "ADLOOM_STATE": str(folder / f"clone{number % 2}")},
-                barrier,
-                results,
-            ),
-        )
+        context.Process(target=_reporting, args=(number, rounds, folder, barrier, results))
         for number in range(promoters)
     ]
     for process in processes:
         process.start()
-    told = [results.get() for _ in processes]
+    reports = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    broken = [each for each in told if isinstance(each, str)]
-    if broken:
-        raise RuntimeError(f"{len(broken)} of {promoters} promoters broke off: {broken[0]}")
-    won = [[each["won"][place] for each in told] for place in range(rounds)]
-    asked = {question for each in told for question in each["asked"]}
-    kept = max((each["kept"] for each in told), key=len)
+    errors = [report for report in reports if isinstance(report, str)]
+    if errors:
+        raise RuntimeError(f"{len(errors)} of {promoters} promoters failed: {errors[0]}")
+    won = [[report["won"][index] for report in reports] for index in range(rounds)]
+    asked = {question for report in reports for question in report["asked"]}
+    ledger = max((report["ledger"] for report in reports), key=len)
     return Contest(
         tuple(sum(round_) for round_ in won),
-        tuple(reason for each in told for reason in each["refused"]),
-        len(asked - set(kept)),
-        max(each["history"] for each in told),
+        tuple(reason for report in reports for reason in report["refused"]),
+        len(asked - set(ledger)),
+        max(report["history"] for report in reports),
     )
 
 
-def _reporting(number: int, rounds: int, folder: Path, variables: dict, barrier, results) -> None:
-    """`_promoter`; one that breaks off says why, and the others do not wait for it."""
+def _variables(number: int, folder: Path) -> dict[str, str]:
+    """Environment of promoter `number`: one registry for all, two clones of the project, and one signing key."""
+    return {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/shared/mlflow.db",
+        "ADLOOM_ARTIFACT_ROOT": f"{folder}/shared/artifacts",
+        "ADLOOM_SIGNING_KEY": str(folder / "clone0" / "signing.key") if number else "",
+        "ADLOOM_STATE": str(folder / f"clone{number % 2}"),
+    }
+
+
+def _reporting(number: int, rounds: int, folder: Path, barrier, results) -> None:
+    """Put the report of `_promoter` into `results`; if it raises, put its error and release the waiting processes."""
     try:
-        _promoter(number, rounds, folder, variables, barrier, results)
+        results.put(_promoter(number, rounds, folder, barrier))
     except Exception as error:
         barrier.abort()
         results.put(f"promoter {number}: {type(error).__name__}: {error}")
 
 
-def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, results) -> None:
-    """One process with two versions of its own; every round it puts one forward that is not the champion."""
-    key = folder / "clone0" / "signing.key"  # both clones sign with one key
-    with environment(**{**variables, "ADLOOM_SIGNING_KEY": str(key) if number else ""}):
+def _promoter(number: int, rounds: int, folder: Path, barrier) -> dict:
+    """Report of one process that enters two versions and in each round tries to promote one that is not champion."""
+    with environment(**_variables(number, folder)):
         from components.registry.alias_moves import history
         from components.registry.mlflow_store import open_store, version_of
         from components.registry.promotion import CHAMPION, apply, questions
@@ -109,12 +103,14 @@ def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, 
             _first(folder)
         barrier.wait()
         client = open_store()
-        own = [enter(client, NAME, folder / f"{number}-{which}", 0.5 + number / 50 + which / 200) for which in (0, 1)]
+        entered = [
+            enter(client, NAME, folder / f"{number}-{which}", 0.5 + number / 50 + which / 200) for which in (0, 1)
+        ]
         won, refused, asked = [], [], []
         for _ in range(rounds):
             barrier.wait()
             champion = version_of(client, NAME, CHAMPION)
-            candidate = own[1] if champion is not None and champion.number == own[0].number else own[0]
+            candidate = entered[1] if champion is not None and champion.number == entered[0].number else entered[0]
             decision = judge(client, candidate, champion and champion.tags["package_digest"], passes=True)
             asked.append(decision.evidence.question)
             barrier.wait()  # all have judged against the same champion
@@ -124,13 +120,13 @@ def _promoter(number: int, rounds: int, folder: Path, variables: dict, barrier, 
                 won.append(False)
                 refused += [] if CHANGED in str(error) else [str(error)]
         barrier.wait()
-        kept, now = questions(client, NAME), version_of(client, NAME, CHAMPION)
-        past = len(history(client, NAME, now))
-        results.put({"won": won, "refused": refused, "asked": asked, "kept": list(kept), "history": past})
+        ledger = list(questions(client, NAME))
+        past = len(history(client, NAME, version_of(client, NAME, CHAMPION)))
+        return {"won": won, "refused": refused, "asked": asked, "ledger": ledger, "history": past}
 
 
 def _first(folder: Path) -> None:
-    """Make the database and the key, before the others begin."""
+    """Create the database and the signing key, before the other processes start."""
     from components.registry.mlflow_store import open_store
     from components.registry.signing import sign
 
@@ -170,7 +166,8 @@ def main() -> None:
         folder = args.out or Path(scratch)
         tried = tamper(args.kinds, folder / "tampering")
         for each in tried:
-            print(f"{'refused' if each.refused else 'NOT REFUSED'}: {each.kind}: {each.said} {' '.join(each.loaded)}")
+            state = "refused" if each.refused else "NOT REFUSED"
+            print(f"{state}: {each.kind}: {each.message} {' '.join(each.loaded)}")
         found = contest(args.promoters, args.rounds, folder / "contest")
     survived = measure(args.kills, tuple(OPERATIONS))
     print(

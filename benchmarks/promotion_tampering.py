@@ -1,8 +1,8 @@
 """Fifty kinds of tampering with packages, signatures, tags, decisions, the ledger and local copies, each tried alone.
 
-Each kind has a data set of its own: version 1 was champion, version 2 is the champion or the challenger. One thing is
-altered; then what a user would do next is done. It has to end in a UserError, with no file of a package deserialised
-and the champion where it was.
+Each kind uses a new data set (promotion_scene.py): version 1 was champion, version 2 is the champion or the challenger.
+One thing is altered, then a user's next command runs. It must raise a UserError; no file of a package may be
+deserialised and the champion must not change.
 """
 
 import base64
@@ -15,20 +15,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.promotion_shop import enter, environment, judge
+from benchmarks.promotion_scene import (
+    IS_CHAMPION,
+    REFUSED,
+    WAITS,
+    Scene,
+    evaluate,
+    export,
+    force,
+    make_scene,
+    promote,
+    roll_back,
+    run,
+)
+from benchmarks.promotion_shop import environment, judge
 from components.contract.files.digests import digest_package
 from components.registry.decision_records import log_decision, tags_of
-from components.registry.mlflow_store import Version, open_store, version_of
-from components.registry.promotion import CHALLENGER, CHAMPION, QUESTION, apply, promote, rollback
+from components.registry.mlflow_store import Version
+from components.registry.promotion import CHALLENGER, CHAMPION, QUESTION, apply
 from components.registry.signing import sign
 from components.settings.errors import UserError
-from components.settings.paths import Paths
-from components.settings.sections import Settings
-from components.workflow.publishing.deployed_policy import read_champion
-from components.workflow.publishing.export import renew_export
-from components.workflow.publishing.publication import snapshot
 
-LOADERS = (  # whatever makes objects of a package's bytes
+LOADERS = (  # functions that deserialise a package's bytes
     "components.policies.policy_package.PolicyPackage.from_files",
     "components.interest.CalibratedModel.from_files",
     "components.features.FeatureModel.from_files",
@@ -42,84 +50,16 @@ LOADERS = (  # whatever makes objects of a package's bytes
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A data set's registry and artifacts. first, second: its versions; other: a version of another data set."""
-
-    client: object
-    paths: Paths
-    first: Version
-    second: Version
-    other: Version
-
-    @property
-    def name(self) -> str:
-        """The registered policy."""
-        return self.second.name
-
-    def run_folder(self, version: Version | None = None) -> Path:
-        """Where MLflow keeps the artifacts of the version (the second's)."""
-        uri = self.client.get_run((version or self.second).run_id).info.artifact_uri
-        return Path(uri.removeprefix("file://"))
-
-    def package(self, version: Version | None = None) -> Path:
-        """The registered files of the version (the second's)."""
-        return self.run_folder(version) / "package"
-
-    def signature(self, version: Version | None = None) -> Path:
-        """The signature of those files."""
-        return self.run_folder(version) / "package.sig"
-
-    def decisions(self, version: Version | None = None) -> list[Path]:
-        """Folders of the kept decisions, the last one last."""
-        return sorted(path for path in (self.run_folder(version) / "decisions").iterdir() if path.is_dir())
-
-    def tag(self, key: str, value: str, version: Version | None = None) -> None:
-        """Set a tag of the version (the second's)."""
-        self.client.set_model_version_tag(self.name, str((version or self.second).number), key, value)
-
-    def champion(self) -> int:
-        """The number of the version that bears the alias."""
-        return int(self.client.get_model_version_by_alias(self.name, CHAMPION).version)
-
-
-def _run(scene: Scene) -> None:
-    """The start of `adloom run`: fetch the champion; then evaluation reads it."""
-    snapshot(scene.name.removesuffix("-policy"), Settings(), scene.paths)
-    read_champion(scene.paths)
-
-
-def _evaluate(scene: Scene) -> None:
-    read_champion(scene.paths)
-
-
-def _export(scene: Scene) -> None:
-    renew_export(scene.name.removesuffix("-policy"), scene.paths)
-
-
-def _promote(scene: Scene) -> None:
-    promote(scene.client, scene.name, False, None, "ann")
-
-
-def _force(scene: Scene) -> None:
-    promote(scene.client, scene.name, True, "now", "ann")
-
-
-def _rollback(scene: Scene) -> None:
-    rollback(scene.client, scene.name, None, "ann")
-
-
-# What version 2 is: champion; challenger that waits for a person; challenger that was refused.
-CHAMPION_NOW, WAITS, REFUSED = "champion", "waits", "refused"
-
-
-@dataclass(frozen=True)
 class Kind:
-    """do: alters one thing. then: what a user does next. second: what version 2 is. fetched: there is a snapshot."""
+    """`tamper` alters one thing, `command` is what a user runs next.
+
+    second_state: of version 2; fetched: whether the champion's local copy exists before.
+    """
 
     name: str
-    do: Callable[[Scene], object]
-    then: Callable[[Scene], None] = _run
-    second: str = CHAMPION_NOW
+    tamper: Callable[[Scene], object]
+    command: Callable[[Scene], None] = run
+    second_state: str = IS_CHAMPION
     fetched: bool = False
 
 
@@ -130,9 +70,9 @@ def _flip(file: Path) -> None:
 
 
 def _swap(one: Path, other: Path) -> None:
-    held = one.read_bytes()
+    content = one.read_bytes()
     one.write_bytes(other.read_bytes())
-    other.write_bytes(held)
+    other.write_bytes(content)
 
 
 def _link(file: Path) -> None:
@@ -149,7 +89,7 @@ def _replace(folder: Path, by: Path) -> None:
 
 
 def _other_version(scene: Scene, *parts: str, source: Version | None = None) -> None:
-    """Put parts of another version (the first; or `source`) in the place of the second's."""
+    """Replace parts of the second version by those of `source` (default: the first version)."""
     source = source or scene.first
     if "package" in parts:
         _replace(scene.package(), scene.package(source))
@@ -164,8 +104,8 @@ def _write(scene: Scene, name: str, content: str = "") -> None:
     (scene.package() / name).write_text(content)
 
 
-def _evil(scene: Scene) -> None:
-    """Another policy with the digest that it has, as a careful attacker enters it."""
+def _matching_digest(scene: Scene) -> None:
+    """Alter the policy and set the tag to its new digest."""
     _flip(scene.package() / "decisions.parquet")
     scene.tag("package_digest", digest_package(scene.package()))
 
@@ -192,8 +132,8 @@ def _claim_our_key(scene: Scene) -> None:
 
 
 def _edit_payload(scene: Scene) -> None:
-    """The signed list of digests, made to fit altered files."""
-    _evil(scene)
+    """Alter files and replace the signed list of digests by one that matches them."""
+    _matching_digest(scene)
     with _another_key(), tempfile.TemporaryDirectory() as scratch:
         sign(scene.package(), scene.name, Path(scratch) / "sig")
         payload = json.loads((Path(scratch) / "sig").read_text())["dsseEnvelope"]["payload"]
@@ -233,7 +173,7 @@ def _remove(decision: Path) -> None:
 
 
 def _borrow_decision(scene: Scene) -> None:
-    """The first version's passed decision, in the place of the second's."""
+    """Replace the second version's decisions by the first version's passed decision."""
     for decision in scene.decisions():
         _remove(decision)
     passed = scene.decisions(scene.first)[-1]
@@ -241,7 +181,7 @@ def _borrow_decision(scene: Scene) -> None:
 
 
 def _judge_again(scene: Scene, passes: bool) -> None:
-    """Another decision about the second version, on a longer log."""
+    """Record another decision about the second version, on a longer log."""
     champion = scene.first.tags["package_digest"]
     apply(
         scene.client, scene.name, scene.second, judge(scene.client, scene.second, champion, passes, "longer "), "manual"
@@ -249,21 +189,21 @@ def _judge_again(scene: Scene, passes: bool) -> None:
 
 
 def _renumber(scene: Scene) -> None:
-    """It passed, then was refused; the passed decision is entered as the last one."""
+    """The version passed, then was refused; enter the passed decision again as the last one."""
     _judge_again(scene, passes=False)
     passed = scene.decisions()[0]
     _move_decision(passed, passed.with_name(passed.name.replace("0001", "0003")))
     scene.tag("decision", "promote")
 
 
-def _reveal(scene: Scene) -> None:
-    """It passed, then was refused; the refusal is removed, and the tags still tell of it."""
+def _remove_refusal(scene: Scene) -> None:
+    """The version passed, then was refused; remove the refusal, which the tags still record."""
     _judge_again(scene, passes=False)
     _remove(scene.decisions()[-1])
 
 
 def _forge(scene: Scene, ours: bool) -> None:
-    """A whole decision that it passed, with tags that agree: signed by another key, or by ours."""
+    """Enter a complete passed decision and matching tags, signed with our key or with another one."""
     champion = scene.first.tags["package_digest"]
     refused = judge(scene.client, scene.second, champion, passes=False)
     forged = replace(refused, action="promote", forms=tuple(replace(form, verdict="passed") for form in refused.forms))
@@ -274,7 +214,7 @@ def _forge(scene: Scene, ours: bool) -> None:
 
 
 def _strip_ledger(scene: Scene, last: bool) -> None:
-    """The last question is taken out; or all before it, so that it has the largest share of the error probability."""
+    """Remove the last question, or all before it, so that it has the largest share of the error probability."""
     tags = scene.client.search_registered_models(f"name = '{scene.name}'")[0].tags
     keys = sorted(key for key in tags if key.startswith(QUESTION))
     for key in keys[-1:] if last else keys[:-1]:
@@ -282,7 +222,7 @@ def _strip_ledger(scene: Scene, last: bool) -> None:
 
 
 def _foreign(scene: Scene, alias: str) -> None:
-    """An alias is moved in MLflow's pages to a version that Adloom did not register."""
+    """Move an alias to a version that Adloom did not register, as MLflow's pages allow."""
     made = scene.client.create_model_version(scene.name, str(scene.package()), scene.second.run_id)
     scene.client.set_registered_model_alias(scene.name, alias, made.version)
 
@@ -311,93 +251,76 @@ KINDS = (
     Kind("another version's files and signature", lambda s: _other_version(s, "package", "signature")),
     Kind("another version's all", lambda s: _other_version(s, "package", "signature", "digest")),
     Kind("another data set's all", lambda s: _other_version(s, "package", "signature", "digest", source=s.other)),
-    Kind("other files and their digest", _evil),
-    Kind("other files, to be exported", lambda s: _flip(s.package() / "decisions.parquet"), then=_export),
-    Kind("other files, to be promoted", lambda s: _flip(s.package() / "decisions.parquet"), _promote, WAITS),
-    Kind("other files, to be promoted by force", lambda s: _evil(s), _force, REFUSED),
-    Kind("other files, to come back", lambda s: _flip(s.package(s.first) / "policy.json"), _rollback),
+    Kind("other files and their digest", _matching_digest),
+    Kind("other files, to be exported", lambda s: _flip(s.package() / "decisions.parquet"), command=export),
+    Kind("other files, to be promoted", lambda s: _flip(s.package() / "decisions.parquet"), promote, WAITS),
+    Kind("other files, to be promoted by force", _matching_digest, force, REFUSED),
+    Kind("other files, to come back", lambda s: _flip(s.package(s.first) / "policy.json"), roll_back),
     # signatures
     Kind("no signature", lambda s: s.signature().unlink()),
     Kind("an empty signature", lambda s: s.signature().write_text("")),
-    Kind("a signature that is none", lambda s: s.signature().write_text('{"dsseEnvelope": {}}')),
+    Kind("an invalid signature", lambda s: s.signature().write_text('{"dsseEnvelope": {}}')),
     Kind("another version's signature", lambda s: _other_version(s, "signature")),
     Kind("the signature of a decision", lambda s: shutil.copy(_signature_of(s.decisions()[-1]), s.signature())),
     Kind("another key's signature", _sign_with_another_key),
     Kind("another key's signature under our key's name", _claim_our_key),
     Kind("a signed list made to fit other files", _edit_payload),
     Kind("a bit of the signature", _flip_signature),
-    Kind("other files, digest and key", lambda s: (_evil(s), _sign_with_another_key(s))),
+    Kind("other files, digest and key", lambda s: (_matching_digest(s), _sign_with_another_key(s))),
     # tags and aliases
     Kind("no digest", lambda s: s.client.delete_model_version_tag(s.name, "2", "package_digest")),
     Kind("another digest", lambda s: s.tag("package_digest", "0" * 64)),
     Kind("another form that acts", lambda s: s.tag("acts", "per_shopper")),
-    Kind("more forms", lambda s: s.tag("forms", "table,per_shopper"), then=_export),
-    Kind("a refusal called a pass", lambda s: s.tag("decision", "promote"), _promote, REFUSED),
-    Kind("another champion to be judged against", lambda s: s.tag("against", "none"), _promote, WAITS),
-    Kind("champion of nobody's", lambda s: _foreign(s, CHAMPION)),
-    Kind("challenger of nobody's", lambda s: _foreign(s, CHALLENGER), _promote, WAITS),
+    Kind("more forms", lambda s: s.tag("forms", "table,per_shopper"), command=export),
+    Kind("a refusal called a pass", lambda s: s.tag("decision", "promote"), promote, REFUSED),
+    Kind("another champion to be judged against", lambda s: s.tag("against", "none"), promote, WAITS),
+    Kind("a champion that Adloom did not register", lambda s: _foreign(s, CHAMPION)),
+    Kind("a challenger that Adloom did not register", lambda s: _foreign(s, CHALLENGER), promote, WAITS),
     # decisions and the ledger
-    Kind("a word of a decision", lambda s: _edit_decision(s, '"refuse"', '"promote"'), _promote, REFUSED),
-    Kind("a number of its evidence", lambda s: _edit_decision(s, "20000", "20001"), _promote, WAITS),
-    Kind("another version's decision", _borrow_decision, _promote, REFUSED),
-    Kind("an earlier decision as the last", _renumber, _promote, WAITS),
-    Kind("the last decision gone", _reveal, _promote, WAITS),
-    Kind("a forged decision, another key's", lambda s: _forge(s, ours=False), _promote, REFUSED),
-    Kind("a forged decision, our key's", lambda s: _forge(s, ours=True), _promote, REFUSED),
-    Kind("a question out of the ledger", lambda s: _strip_ledger(s, last=True), _promote, WAITS),
+    Kind("a word of a decision", lambda s: _edit_decision(s, '"refuse"', '"promote"'), promote, REFUSED),
+    Kind("a number of its evidence", lambda s: _edit_decision(s, "20000", "20001"), promote, WAITS),
+    Kind("another version's decision", _borrow_decision, promote, REFUSED),
+    Kind("an earlier decision as the last", _renumber, promote, WAITS),
+    Kind("the last decision gone", _remove_refusal, promote, WAITS),
+    Kind("a forged decision, another key's", lambda s: _forge(s, ours=False), promote, REFUSED),
+    Kind("a forged decision, our key's", lambda s: _forge(s, ours=True), promote, REFUSED),
+    Kind("a question out of the ledger", lambda s: _strip_ledger(s, last=True), promote, WAITS),
     # local copies
-    Kind("the snapshot's files", lambda s: _flip(_local(s) / "decisions.parquet"), _evaluate, fetched=True),
+    Kind("the snapshot's files", lambda s: _flip(_local(s) / "decisions.parquet"), evaluate, fetched=True),
 )
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What came of one kind. said: the refusal (None: none). stayed: whether the champion is the one that it was."""
+class Attempt:
+    """The outcome of one kind. message: the refusal, None without one; loaded: the LOADERS that were called."""
 
     kind: str
-    said: str | None
+    message: str | None
     loaded: tuple[str, ...]
-    stayed: bool
+    same_champion: bool
 
     @property
     def refused(self) -> bool:
-        """Whether it was refused in words, unread, and moved nothing."""
-        return self.said is not None and not self.loaded and self.stayed
+        """Whether the command was refused with a message, deserialised nothing and left the champion unchanged."""
+        return self.message is not None and not self.loaded and self.same_champion
 
 
-def try_kind(kind: Kind, number: int, folder: Path) -> Tried:
-    """Set the scene, alter one thing, go on, and see what happens."""
-    scene = _scene(kind, f"shop{number:02d}", folder / f"{number:02d}")
-    kind.do(scene)
-    before, loaded, said = scene.champion(), [], None
-    with _watched(loaded):
+def try_kind(kind: Kind, number: int, folder: Path) -> Attempt:
+    """Create the data set, tamper with it, run the command, and report the outcome."""
+    scene = make_scene(f"shop{number:02d}", folder / f"{number:02d}", kind.second_state, kind.fetched)
+    kind.tamper(scene)
+    before, loaded, message = scene.champion(), [], None
+    with _recorded_loads(loaded):
         try:
-            kind.then(scene)
+            kind.command(scene)
         except UserError as error:
-            said = str(error)
-    return Tried(kind.name, said, tuple(loaded), scene.champion() == before)
-
-
-def _scene(kind: Kind, dataset: str, folder: Path) -> Scene:
-    client, name = open_store(), f"{dataset}-policy"
-    first = enter(client, name, folder / "first", 0.6)
-    second = enter(client, name, folder / "second", 0.7)
-    other = enter(client, f"{dataset}-other-policy", folder / "other", 0.8)
-    apply(client, name, first, judge(client, first, None, passes=True))
-    decision = judge(client, second, first.tags["package_digest"], passes=kind.second != REFUSED)
-    apply(client, name, second, decision, "manual" if kind.second == WAITS else "auto")
-    paths = Paths.of(dataset, workdir=str(folder / "artifacts"))
-    (Path(paths.stage("promotion")) / "policy").mkdir(parents=True)  # runs of this data set are made here
-    if kind.fetched:
-        snapshot(dataset, Settings(), paths)
-    return Scene(
-        client, paths, first, version_of(client, name, CHAMPION if kind.second == CHAMPION_NOW else CHALLENGER), other
-    )
+            message = str(error)
+    return Attempt(kind.name, message, tuple(loaded), scene.champion() == before)
 
 
 @contextmanager
-def _watched(loaded: list[str]) -> Iterator[None]:
-    """Every loader of a package's bytes writes its name into `loaded` when it is called."""
+def _recorded_loads(loaded: list[str]) -> Iterator[None]:
+    """Replace every function of LOADERS by one that appends its name to `loaded`."""
     with ExitStack() as stack:
         for name in LOADERS:
             stack.enter_context(patch(name, side_effect=lambda *_, name=name, **__: loaded.append(name)))

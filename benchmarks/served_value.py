@@ -1,12 +1,13 @@
-"""Is what is judged what acts, and is it worth something? The default shop, several worlds, by the law's own truth.
+"""Compares the policy that was evaluated with the policy that is served, and their true values, in simulated shops.
 
     python -m benchmarks.served_value [--seeds 1,2,3,4,5] [--set section.key=value] [--workdir DIR] [--out FILE]
 
-For each seed the shop is built, the stages run (but for the generators: a stand-in pool of 12 copies of people's
-creatives per campaign takes their place), the ledger is charged for one question, and what was promoted is exported.
-Then each form of the policy is applied again to the judged impressions as a server would, from the exported or packaged
-files alone, and both are valued by the law. Last comes a toy case in which a policy that passes has a table that harms:
-the gate must refuse the table. A run that was cut off goes on where it stopped. Ends with one line of JSON.
+For each seed the default shop is simulated and the stages run; instead of generated images, the pool holds 12 copies of
+photographed creatives per campaign. The ledger is charged for one question, and the promoted package is exported. Each
+form of the policy is then applied to the held-out impressions as a server does, from the exported or packaged files
+only, and both the evaluated and the served probabilities are valued by the simulator's click probabilities. Last, a toy
+case has a policy that passes and a table that harms; the gate must refuse the table. An interrupted run continues where
+it stopped. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -27,7 +28,7 @@ NEW_PER_CAMPAIGN = 12
 
 
 def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
-    """One seed: every form as judged and as served."""
+    """The row of one seed: every form of the policy, as evaluated and as served."""
     from components.contract.files.tables import read_json, write_json
     from components.settings.params_file import load_settings
     from components.settings.paths import Paths
@@ -64,7 +65,7 @@ def _build(settings, paths) -> None:
 
 
 def _stand_in_pool(settings, paths) -> None:
-    """What the stage creatives leaves behind: a gate that passed, and a pool."""
+    """Write the outputs of the stage `creatives`: a gate that passed, and a pool of copied creatives."""
     from components.workflow import run_stage
     from components.workflow.stage_inputs import validated
     from components.workflow.stage_outputs import Outputs
@@ -80,16 +81,12 @@ def _stand_in_pool(settings, paths) -> None:
     out.finish(run_stage.expected("creatives", settings, paths))
 
 
-def _values(paths, decision: dict) -> dict:
-    """Per form: probabilities as judged and as served, and what the law says of both."""
-    from components.contract.files.digests import digest_package
+def _held_out_rows(paths) -> tuple:
+    """(the validated tables, the held-out rows, the true click probability of each pair)."""
     from components.contract.files.tables import read_frame
     from components.evaluation.held_out import JUDGE, held_out
-    from components.policies.policy_package import FORMS, PolicyPackage
-    from components.policies.ragged_rows import row_maxima, row_sums, spread
     from components.simulator import truth
-    from components.workflow.publishing.export import export
-    from components.workflow.stage_inputs import built_features, files_in, validated
+    from components.workflow.stage_inputs import built_features, validated
 
     tables, card = validated(paths)
     _, built = built_features(paths)
@@ -97,7 +94,17 @@ def _values(paths, decision: dict) -> dict:
     clicks = tables["impressions"]["click"].astype(float)
     rewarded = {**tables, "impressions": tables["impressions"].assign(reward=clicks)}
     rows = held_out(rewarded, built, pairs, JUDGE, None)
-    rate = truth(card.simulator, tables)(rows.pairs)
+    return tables, rows, truth(card.simulator, tables)(rows.pairs)
+
+
+def _values(paths, decision: dict) -> dict:
+    """True values of the uniform, the logging and the best policy, and of each form as evaluated and as served."""
+    from components.contract.files.digests import digest_package
+    from components.policies.policy_package import FORMS
+    from components.policies.ragged_rows import row_maxima, row_sums, spread
+    from components.workflow.publishing.export import export
+
+    tables, rows, rate = _held_out_rows(paths)
 
     def value(policy: np.ndarray) -> float:
         return float(row_sums(policy * rate, rows.offsets).mean())
@@ -107,17 +114,17 @@ def _values(paths, decision: dict) -> dict:
     best = (rate == spread(row_maxima(rate, rows.offsets), rows.offsets)).astype(float)
     oracle = value(best / spread(row_sums(best, rows.offsets), rows.offsets))
     package = paths.stage("promotion") / "policy"
-    own = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
+    policy = _policy_in(package)
     outcome = {"dataset": NAME, "champion": 1, "candidate": 1, "package": digest_package(package)}
     export({**outcome, "acting": {"acts": "table", "forms": list(FORMS)}}, paths)
     served = {"table": _served_table(paths, rows), "per_shopper": _served_per_shopper(package, tables, rows)}
     forms = {}
     for record in decision["evidence"]["forms"]:
         form = record["form"]
-        judged, charge = own.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
+        judged, charge = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
         forms[form] = {
-            "temperature": own.parameters.temperatures[form],
-            "verdict": next(it["verdict"] for it in decision["forms"] if it["form"] == form),
+            "temperature": policy.parameters.temperatures[form],
+            "verdict": next(each["verdict"] for each in decision["forms"] if each["form"] == form),
             "bound_per_1000": _bound(record, decision["evidence"]["alpha"]),
             "estimated_per_1000": _lift(record),
             "true_per_1000": 1000 * (value(judged) - logged),
@@ -130,30 +137,37 @@ def _values(paths, decision: dict) -> dict:
     return {"uniform": even, "logging": logged, "oracle": oracle, "forms": forms}
 
 
+def _policy_in(package):
+    """The PolicyPackage in the folder `package`."""
+    from components.policies.policy_package import PolicyPackage
+    from components.workflow.stage_inputs import files_in
+
+    return PolicyPackage.from_files({name: file for name, file in files_in(package).items() if "/" not in name})
+
+
 def _served_table(paths, rows) -> np.ndarray:
-    """From the export alone, as the simulated shop does it: float64 [n_pairs]."""
+    """Probabilities float64 [n_pairs] of the exported table, as the simulated shop applies it."""
     from components.workflow.publishing.export import exported_policy
 
-    asked = rows.impressions[["shopper_id", "placement", "campaign"]]
-    return exported_policy(paths).decide(asked, rows.pairs[["creative_id"]], rows.offsets)
+    requests = rows.impressions[["shopper_id", "placement", "campaign"]]
+    return exported_policy(paths).decide(requests, rows.pairs[["creative_id"]], rows.offsets)
 
 
 def _served_per_shopper(package, tables, rows) -> np.ndarray:
-    """From the package alone: its features, its model, its policy: float64 [n_pairs]."""
+    """Probabilities float64 [n_pairs] of the per-shopper form, from the features, model and policy in the package."""
     from components.features import FeatureModel, build_features
     from components.interest import CalibratedModel, predict_pairs
-    from components.policies.policy_package import PER_SHOPPER, PolicyPackage
+    from components.policies.policy_package import PER_SHOPPER
     from components.settings.sections import FeaturesConfig
     from components.workflow.stage_inputs import files_in
 
-    policy = PolicyPackage.from_files({name: it for name, it in files_in(package).items() if "/" not in name})
     features = build_features(
         FeatureModel.from_files(files_in(package / "model" / "features")), tables, FeaturesConfig()
     )
     model = CalibratedModel.from_files(files_in(package / "model" / "interest"))
-    asked = rows.pairs[["impression_id", "creative_id"]]
-    scored = asked.assign(p_click=predict_pairs(model, features, asked))
-    return policy.probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
+    pairs = rows.pairs[["impression_id", "creative_id"]]
+    scored = pairs.assign(p_click=predict_pairs(model, features, pairs))
+    return _policy_in(package).probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
 
 
 def _bound(record: dict, alpha: float) -> float | None:
@@ -168,10 +182,12 @@ def _lift(record: dict) -> list[float] | None:
 
 
 def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
-    """Two creatives, and a context that the table's cells do not tell apart: each is four times as good in one of two.
+    """The gate's decision on both forms of a policy whose table is harmful.
 
-    The shop's own policy shows the better one to 70 %; the new one, which sees the context, to 90 %. Averaged over a
-    cell it shows both alike, which is worse than what the shop does. Both forms, and what the gate says of them.
+    Of two creatives each has four times the other's click probability in one of two contexts, which the table's cells
+    do not distinguish. The logging policy shows the better creative with probability 0.7; the new policy, which knows
+    the context, with 0.9. Averaged over a cell, the new policy shows both with 0.5, which is worse than the logging
+    policy.
     """
     from components.evaluation.gate.evidence import gate_evidence
     from components.evaluation.logged_decisions import LoggedDecisions, cover
@@ -198,23 +214,22 @@ def toy_case(impressions: int = 200_000, seed: int = 0) -> dict:
         logging=logging.ravel(),
     )
     targets = {"per_shopper": np.where(better, 0.9, 0.1), "table": np.full((impressions, 2), 0.5)}
-    records, found = [], {}
+    records, forms = [], {}
     for form in ("table", "per_shopper"):
         evidence = gate_evidence(cover(log, targets[form].ravel(), None), (), 0.0, 0.1)
         true = float((targets[form] * rate).sum() / (logging * rate).sum() - 1)
-        found[form] = {"true_relative": true, "bound_per_1000": 1000 * evidence.lower_bound(0.025)}
-        interval = {"value": true, "ci_low": true, "ci_high": true}
-        evaluation = {"verdict": "trust", "lift": interval, "reasons": []}
-        logs = [{"evaluation": evaluation, "sample_sizes": None}]
+        forms[form] = {"true_relative": true, "bound_per_1000": 1000 * evidence.lower_bound(0.025)}
+        lift = {"value": true, "ci_low": true, "ci_high": true}
+        logs = [{"evaluation": {"verdict": "trust", "lift": lift, "reasons": []}, "sample_sizes": None}]
         records.append({"form": form, "logs": logs, "gate": evidence.to_dict(), "critical_findings": []})
     passed = Gate(True, ("a toy",))
     evidence = Evidence(passed, None, False, tuple(records), "toy", 0.025, "new", None, REWARDS["click"])
     decision = decide(evidence, PromotionConfig())
-    return {"forms": found, "action": decision.action, "passed": list(decision.passed)}
+    return {"forms": forms, "action": decision.action, "passed": list(decision.passed)}
 
 
 def main() -> None:
-    """Run, print a line per form and the line of JSON."""
+    """Run the benchmark; print a line per seed and form, and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1,2,3,4,5", help="of the worlds")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
@@ -226,12 +241,12 @@ def main() -> None:
     tasks = {seed: (seed, str(options.workdir), tuple(options.overrides)) for seed in seeds}
     rows = resumed(run, tasks, lambda row: row["seed"], options.rows, 1)
     for row in rows:
-        for form, it in row["forms"].items():
-            told = {name: f"{it[f'{name}_per_1000'] or 0:+.3f}" for name in ("true", "served", "bound")}
+        for form, figures in row["forms"].items():
+            lifts = {name: f"{figures[f'{name}_per_1000'] or 0:+.3f}" for name in ("true", "served", "bound")}
             print(
-                f"seed {row['seed']} {form:<12} {it['verdict']:<9} true lift {it['true_relative']:+.1%}; per 1000: "
-                f"judged {told['true']}, served {told['served']}, bound {told['bound']}; "
-                f"{it['share_of_oracle']:.0%} of the oracle's lift at temperature {it['temperature']:g}"
+                f"seed {row['seed']} {form:<12} {figures['verdict']:<9} true lift {figures['true_relative']:+.1%}; "
+                f"per 1000: evaluated {lifts['true']}, served {lifts['served']}, bound {lifts['bound']}; "
+                f"{figures['share_of_oracle']:.0%} of the oracle's lift at temperature {figures['temperature']:g}"
             )
     toy = toy_case()
     print(f"toy case: {toy}")

@@ -1,1 +1,1 @@
-"""Baselines that generators are compared with, reimplemented from their descriptions; and the photos of the race."""
+"""Baseline generators, reimplemented from their descriptions, and the photos and figures of the comparison."""

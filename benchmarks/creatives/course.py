@@ -1,4 +1,4 @@
-"""What generators are raced on: real photos, the fixed classifier, the manifold, and the figures that are taken."""
+"""The set-up of the generator benchmarks: real photos, one classifier and manifold for all models, and the figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ CLASSIFIER = "classifier.keras"
 
 @dataclass(frozen=True)
 class Course:
-    """photos, test: real; classifier: learned from all of `photos`; samples: pictures judged at the end."""
+    """photos, test: real; classifier: trained on all of `photos`; samples: images assessed at the end."""
 
     photos: object
     test: object
@@ -18,7 +18,7 @@ class Course:
     samples: int
 
     def distance(self, generator, seed: int) -> dict[str, float]:
-        """Frechet, KID and coverage of a few pictures: a point of the curve."""
+        """Frechet distance, KID and coverage of CURVE_SAMPLES images: a point of the curve."""
         from components.generators.quality.distances import density_coverage, frechet, kernel_distance
         from components.generators.quality.quality_report import draw_samples
 
@@ -28,23 +28,22 @@ class Course:
         return {"frechet": frechet(real, made), "kid": kernel_distance(real, made), "coverage": coverage}
 
     def judge(self, generator, seed: int) -> dict[str, float]:
-        """The whole quality report, CAS among it."""
+        """All figures of the quality report, including CAS."""
         from components.generators.quality.quality_report import assess_generator
 
-        quality = assess_generator(
-            generator, self.photos, self.test, self.classifier, self.manifold, self.samples, seed
-        )
+        photos = self.photos, self.test
+        quality = assess_generator(generator, *photos, self.classifier, self.manifold, samples=self.samples, seed=seed)
         return quality.metrics()
 
     def real_photo_quality(self) -> dict[str, float]:
-        """What real photos score."""
+        """The figures of real photos."""
         from components.generators.quality.quality_report import real_photo_quality
 
-        return real_photo_quality(self.photos, self.test, self.classifier, self.manifold).metrics()
+        return real_photo_quality(self.test, self.classifier, self.manifold).metrics()
 
 
 def lay_out(samples: int, folder: Path) -> Course:
-    """The course; its classifier is kept in `folder`, so that models raced one by one are judged by the same one."""
+    """The course; its classifier is stored in `folder`, so that models measured in separate calls share it."""
     from benchmarks.creatives.shelf import shelf
     from components.generators.keras_generator import network_bytes, network_from_bytes
     from components.generators.quality.photo_classifier import Classifier, train_classifier
@@ -53,12 +52,12 @@ def lay_out(samples: int, folder: Path) -> Course:
     from components.images import PictureEncoder
 
     photos, test = shelf()
-    kept = folder / CLASSIFIER
-    if kept.exists():
-        classifier = Classifier(network_from_bytes(kept.read_bytes()), photos.categories)
+    file = folder / CLASSIFIER
+    if file.exists():
+        classifier = Classifier(network_from_bytes(file.read_bytes()), photos.categories)
     else:
         classifier = train_classifier(photos)
         folder.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(network_bytes(classifier.network))
+        file.write_bytes(network_bytes(classifier.network))
     manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, DIMENSIONS))
     return Course(photos, test, classifier, manifold, samples)

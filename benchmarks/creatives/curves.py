@@ -1,10 +1,10 @@
-"""Curves of the race -> one picture: Frechet distance against CPU-seconds, real photos as the floor."""
+"""Plots Frechet distance over CPU-seconds of training, with the distance of real photos as the lower limit."""
 
 from pathlib import Path
 
 
 def draw(rows: list[dict], floor: dict, path: Path) -> None:
-    """Rows of `creatives_quality` -> PNG at `path`."""
+    """Plot the rows of `creatives_quality` to the PNG file `path`."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")

@@ -1,10 +1,10 @@
-"""What an accelerator did, by its own events, and what a training step asks of it. JAX alone."""
+"""The busy time of an accelerator by its own events, and the operations of a training step. For JAX only."""
 
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-# Dense products of matrices, 10^12 operations per second, by the makers' data sheets; float32 is TF32, as JAX has it.
+# Dense matrix products, 10^12 operations per second, from the makers' data sheets; float32 is TF32, as JAX computes it.
 PEAKS = {
     "H200": {"float32": 494.7, "mixed_bfloat16": 989.4},
     "H100": {"float32": 494.7, "mixed_bfloat16": 989.4},
@@ -13,7 +13,7 @@ PEAKS = {
 
 
 def busy_seconds(run: Callable[[], object]) -> float | None:
-    """Seconds in which a kernel or copy ran on a device during `run`, mean of the devices; None where none is there."""
+    """Seconds in which a kernel or copy ran on a device during `run`, mean of the devices; None without a device."""
     import jax
 
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +35,7 @@ def busy_seconds(run: Callable[[], object]) -> float | None:
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """(start, end) of each -> how long at least one of them lasted."""
+    """The length of the union of the intervals (start, end)."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))
@@ -44,24 +44,24 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def step_operations(training) -> float:
-    """Floating-point operations of one step of a GeneratorTraining, as XLA counts them in the program it is given.
+    """Floating-point operations of one step of a GeneratorTraining, as XLA counts them.
 
-    Lowered for the processor, whatever trains: XLA's plug-ins for accelerators count nothing before they compile.
+    The step is lowered for the CPU on every device: XLA's accelerator plug-ins count nothing before they compile.
     """
     import jax
     import numpy as np
 
     from components.generators.training.gradient_step_jax import dispatch_of
 
-    recipe = training.inner.recipe
-    batch = {name: np.asarray(values)[None] for name, values in training.inner.batches.at(0).items()}
+    recipe = training.loop.recipe
+    batch = {name: np.asarray(values)[None] for name, values in training.loop.batches.at(0).items()}
     with jax.default_device(jax.devices("cpu")[0]):
         values = [np.asarray(variable.value) for variable in recipe.state()]
         return float(jax.jit(dispatch_of(recipe)).lower(values, batch).cost_analysis()["flops"])
 
 
 def peak(precision: str) -> float | None:
-    """Operations per second of one device at its best; None for a chip that is not in PEAKS."""
+    """Peak operations per second of one device; None for a device that is not in PEAKS."""
     import jax
 
     kind = jax.devices()[0].device_kind

@@ -1,4 +1,4 @@
-"""A normal distribution per category on 100 principal components: what any trained network must clearly beat."""
+"""A normal distribution per category on 100 principal components, the simplest baseline."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,12 @@ class Gaussians:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of its pictures."""
+        """(height, width, channels) of its images."""
         return self.encoder.shape
 
     @classmethod
     def fit(cls, photos: Photos) -> "Gaussians":
-        """Photos -> mean and covariance of each category's coordinates."""
+        """The mean and covariance of each category's coordinates in the photos."""
         encoder = PictureEncoder.fit(photos.pictures, COMPONENTS)
         groups = [encoder.embed(photos.pictures[photos.category == code]) for code in range(len(photos.categories))]
         means = np.stack([group.mean(axis=0, dtype=np.float64) for group in groups])
@@ -36,15 +36,15 @@ class Gaussians:
         return cls(encoder, means, roots, photos.categories, photos.segments)
 
     def sample(self, category: np.ndarray, segment: np.ndarray, seed: int, traits=None) -> np.ndarray:
-        """int [n] (segments and traits it does not know) -> uint8 [n, h, w, c]."""
+        """Images uint8 [n, h, w, c] of the categories int [n]; segments and traits are ignored."""
         noise = np.random.default_rng(seed).standard_normal((len(category), self.means.shape[1]))
         coordinates = np.empty_like(noise)
         for code in np.unique(category):
-            mine = category == code
-            coordinates[mine] = self.means[code] + noise[mine] @ self.roots[code].T
+            rows = category == code
+            coordinates[rows] = self.means[code] + noise[rows] @ self.roots[code].T
         pixels = self.encoder.mean + coordinates @ self.encoder.components.T
         return np.clip(np.rint(pixels * 255.0), 0, 255).astype(np.uint8).reshape(-1, *self.shape)
 
     def files(self) -> dict[str, bytes]:
-        """Not kept: it is fitted in seconds."""
+        """No files: the model is fitted in seconds."""
         return {}

@@ -1,15 +1,15 @@
-"""A grid of made pictures, one row per category, as a small PNG for the documentation."""
+"""Draws a grid of generated images, one row per category, as a PNG for the documentation."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-COLUMNS, ENLARGED = 16, 2
+COLUMNS, SCALE = 16, 2
 
 
 def write_grid(generator, path: Path) -> None:
-    """A row of `COLUMNS` pictures per category of `generator` -> PNG at `path`."""
+    """Write a row of COLUMNS images per category of `generator` to the PNG file `path`."""
     count = len(generator.categories)
     category = np.repeat(np.arange(count), COLUMNS)
     pictures = generator.sample(category, np.full(len(category), generator.segments), seed=0)
@@ -17,9 +17,9 @@ def write_grid(generator, path: Path) -> None:
 
 
 def save_rows(pictures: np.ndarray, path: Path) -> None:
-    """uint8 [rows, columns, h, w, c] -> PNG at `path`, enlarged twice."""
+    """Write images uint8 [rows, columns, h, w, c], enlarged by SCALE, to the PNG file `path`."""
     rows, columns, height, width, channels = pictures.shape
     sheet = pictures.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
     image = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.resize((image.width * ENLARGED, image.height * ENLARGED), Image.Resampling.BICUBIC).save(path, optimize=True)
+    image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.BICUBIC).save(path, optimize=True)

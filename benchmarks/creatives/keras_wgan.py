@@ -1,7 +1,8 @@
-"""The WGAN-GP of the Keras examples (A. K. Nain 2020, "WGAN-GP overriding Model.train_step"), given a condition.
+"""The WGAN-GP of the Keras examples (A. K. Nain 2020, "WGAN-GP overriding Model.train_step"), made conditional.
 
-Networks, rates, three critic steps and a batch of 512 are the example's. It is unconditional there; here the category
-enters as one-hot channels of the critic's input and beside the painter's noise, for CAS needs labelled pictures.
+Networks, learning rates, three critic steps and a batch of 512 are the example's. It is unconditional there; here the
+category enters as one-hot channels of the critic's input and with the generator's noise, since CAS needs labelled
+images.
 """
 
 import keras
@@ -18,7 +19,7 @@ LATENT, CRITIC_UPDATES, PENALTY = 128, 3, 10.0
 
 
 def setup(photos: Photos, config: GeneratorConfig, seed: int) -> TrainingSetup:
-    """28x28 grey photos -> the example in training."""
+    """The training set-up of the example for 28x28 grey photos."""
     keras.utils.set_random_seed(seed)
     paint, judge = _painter(len(photos.categories)), _critic(len(photos.categories))
 

@@ -13,7 +13,7 @@ LATENT = 16
 
 
 def setup(photos: Photos, config: GeneratorConfig, seed: int) -> TrainingSetup:
-    """28x28 grey photos -> the VAE in training."""
+    """The training set-up of the VAE for 28x28 grey photos."""
     keras.utils.set_random_seed(seed)
     categories = len(photos.categories)
     encode, decode = _encoder(categories), _decoder(categories)
@@ -55,6 +55,6 @@ def _decoder(categories: int) -> keras.Model:
     hidden = layers.Reshape((7, 7, 64))(layers.Dense(7 * 7 * 64, activation="relu")(hidden))
     hidden = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(hidden)
     hidden = layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu")(hidden)
-    # tanh is the sigmoid in [-1, 1]: every sampler here speaks that range
+    # tanh is the sigmoid scaled to [-1, 1], the range of every sampler
     painted = layers.Conv2DTranspose(1, 3, padding="same", activation="tanh")(hidden)
     return keras.Model([code, category, segment], painted)

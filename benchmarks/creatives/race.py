@@ -1,4 +1,4 @@
-"""Who races, and how a generator is trained until its CPU-seconds are spent."""
+"""The models of `benchmarks.creatives_quality`, and their training for a budget of CPU-seconds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from components.settings.sections import GeneratorConfig
 
-MARKS = (0.1, 0.2, 0.35, 0.5, 0.75)  # shares of the budget at which the curve is taken
-PROBE = (5, 25)  # steps between which a model's speed is taken,
-PROBED = 0.1  # of the budget at most, for a step may take a minute
+MARKS = (0.1, 0.2, 0.35, 0.5, 0.75)  # fractions of the budget at which the curve is measured
+PROBE = (5, 25)  # steps between which a model's speed is measured,
+MAX_PROBE = 0.1  # in at most this fraction of the budget, since a step may take a minute
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model in the race: `start` sets it up as a family does; the settings are its batch, noise and rate."""
+    """A model: `start` sets it up as a generator family does; the settings are its batch, noise and learning rate."""
 
     start: Callable
     settings: GeneratorConfig
 
 
 def contenders(precision: str) -> dict[str, Contender]:
-    """Name -> model: ours first, which work in `precision`, then the baselines, which work in float32."""
+    """Name -> model: Adloom's models, in `precision`, then the baselines, in float32."""
     from benchmarks.creatives import keras_wgan, plain_vae
     from components.generators.generator_kinds import FAMILIES
 
@@ -43,7 +43,7 @@ def _settings(batch: int, latent: int, rate: float, **further) -> GeneratorConfi
 def generators(
     name: str, photos, budget: float, seed: int, precision: str = "float32"
 ) -> Iterator[tuple[float, object]]:
-    """(CPU-seconds spent, the generator as it is) at each mark and at the end of the budget."""
+    """(CPU-seconds spent, the generator at that time) at each of MARKS and at the end of the budget."""
     if name == "gaussian":
         from benchmarks.creatives.gaussian import Gaussians
 
@@ -74,12 +74,12 @@ def _train(name: str, contender: Contender, photos, budget: float, seed: int) ->
 
 
 def _affordable(contender: Contender, photos, budget: float, seed: int) -> int:
-    """Steps that fit the budget, by the speed of the first ones: a falling rate needs to know its end."""
+    """The number of steps that fit the budget, by the speed of the first ones; the learning-rate schedule needs it."""
     _, training = _set_up(contender, photos, PROBE[1], seed)
     for record in training.run():
         if record.step == PROBE[0]:
             begun = time.process_time()
-        elif record.step > PROBE[0] and time.process_time() - begun > PROBED * budget:
+        elif record.step > PROBE[0] and time.process_time() - begun > MAX_PROBE * budget:
             break
     each = (time.process_time() - begun) / (record.step - PROBE[0])
     return max(PROBE[1], int(0.95 * budget / each))

@@ -1,4 +1,4 @@
-"""Photos for the generator benchmarks: all of Fashion-MNIST, its two splits kept apart, segments unknown."""
+"""Photos for the generator benchmarks: the training and test splits of Fashion-MNIST, with unknown segments."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from components.simulator.vocabulary import CATEGORIES
 
 
 def shelf(categories: tuple[str, ...] = CATEGORIES) -> tuple[Photos, Photos]:
-    """(60,000 training photos, 10,000 test photos), uint8 [n, 28, 28, 1]; codes are places in `categories`."""
+    """(60,000 training photos, 10,000 test photos), uint8 [n, 28, 28, 1]; codes are indices of `categories`."""
     loaded = load_photos()
     code_of = np.array([categories.index(name) for name in CATEGORIES], dtype=np.int32)
 

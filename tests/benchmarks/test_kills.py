@@ -1,4 +1,4 @@
-"""The kill harness: kills come when they are due, lost things are seen, and some kills of the real commands."""
+"""The kill harness: kills come at the chosen moment, lost things are seen, and some kills of the real commands."""
 
 import os
 import time
@@ -35,8 +35,8 @@ def test_a_kill_comes_before_the_change_with_its_number(lab, event, left):
 
 
 def test_changes_are_counted_and_reading_is_none(lab):
-    assert lab.done(three_files) == 6
-    assert lab.done(lambda: open("a.done").close()) == 0
+    assert lab.run_to_end(three_files) == 6
+    assert lab.run_to_end(lambda: open("a.done").close()) == 0
 
 
 def test_a_kill_by_time_takes_the_whole_group(lab):
@@ -62,15 +62,16 @@ def test_a_kill_by_time_takes_the_whole_group(lab):
 
 def test_work_that_fails_tells_its_log(lab):
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        lab.done(lambda: 1 / 0)
+        lab.run_to_end(lambda: 1 / 0)
 
 
-def test_days_that_are_not_those_of_an_unkilled_pull_are_seen():
-    due = {"dataset.yaml": "3 days", "impressions/day=1/part-0.parquet": "a", "impressions/day=2/part-0.parquet": "b"}
+def test_days_that_differ_from_an_uninterrupted_pull_are_faults():
+    first_day, second_day = "impressions/day=1/part-0.parquet", "impressions/day=2/part-0.parquet"
+    expected = {"dataset.yaml": "3 days", first_day: "a", second_day: "b"}
     first = {"dataset.yaml": "1 day", "impressions/day=1/part-0.parquet": "a"}
-    assert _day_faults({}, due) == [] and _day_faults(first, due) == [] and _day_faults(due, due) == []
-    assert _day_faults({**first, "impressions/day=1/part-0.parquet": "half"}, due)
-    assert _day_faults({"impressions/day=1/part-0.parquet": "a"}, due), "without its card it is no data set"
+    assert [_day_faults(files, expected) for files in ({}, first, expected)] == [[], [], []]
+    assert _day_faults({**first, "impressions/day=1/part-0.parquet": "half"}, expected)
+    assert _day_faults({"impressions/day=1/part-0.parquet": "a"}, expected), "without its card it is no data set"
 
 
 def registry(champion: str, ledger: tuple[str, ...], export: str) -> dict:
@@ -78,23 +79,23 @@ def registry(champion: str, ledger: tuple[str, ...], export: str) -> dict:
 
 
 def test_a_lost_champion_entry_or_export_is_seen():
-    before, due = registry("1", ("a",), "old"), registry("2", ("a", "b"), "new")
-    for now in (before, due, registry("2", ("a", "b"), "old"), registry("1", ("a", "b"), "old")):
-        assert _registry_faults(now, before, due) == []
+    before, expected = registry("1", ("a",), "old"), registry("2", ("a", "b"), "new")
+    for now in (before, expected, registry("2", ("a", "b"), "old"), registry("1", ("a", "b"), "old")):
+        assert _registry_faults(now, before, expected) == []
     for now, named in (
         (registry("3", ("a",), "old"), "champion of shop-policy is 3"),
         ({**before, "aliases": {"shop-policy": {}}}, "champion of shop-policy is None"),
         (registry("1", ("b",), "old"), "ledger lost an entry"),
         (registry("1", ("a",), "half"), "export is neither"),
     ):
-        (fault,) = _registry_faults(now, before, due)
+        (fault,) = _registry_faults(now, before, expected)
         assert named in fault
 
 
 @pytest.mark.slow
 def test_kills_of_a_data_command_and_of_stages_lose_nothing(tmp_path):
     """The benchmark does 200, of every command."""
-    rows = run_kills(10, ("data advance", "features"), 3, tmp_path, tmp_path / "rows.jsonl", processes=1)
+    rows = run_kills(10, ("data advance", "features"), 3, root=tmp_path, file=tmp_path / "rows.jsonl", processes=1)
     assert [row["number"] for row in rows] == list(range(10))
     assert all(row["killed"] for row in rows)
     assert [row["faults"] for row in rows] == [[]] * 10

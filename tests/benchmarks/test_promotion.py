@@ -1,4 +1,4 @@
-"""The benchmark of promotion at a small size: a few rounds, some kinds, and a watch that would see a load."""
+"""The promotion benchmark at a small size: a few rounds, some kinds of tampering, and the detection of loads."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_tampering_is_refused_before_anything_is_read(tmp_path):
         assert tried.refused, tried
 
 
-def test_what_was_not_tampered_with_is_read_and_the_watch_sees_it(tmp_path):
+def test_what_was_not_tampered_with_is_loaded_and_the_load_is_recorded(tmp_path):
     from benchmarks.promotion_tampering import KINDS, Kind, try_kind
 
     assert len(KINDS) == 50 and len({kind.name for kind in KINDS}) == 50
@@ -29,5 +29,5 @@ def test_what_was_not_tampered_with_is_read_and_the_watch_sees_it(tmp_path):
     }
     with environment(ADLOOM_STATE=str(tmp_path), **variables):
         tried = try_kind(Kind("nothing", lambda scene: None), 0, tmp_path)
-    assert tried.said is None and tried.stayed
+    assert tried.message is None and tried.same_champion
     assert "components.policies.policy_package.PolicyPackage.from_files" in tried.loaded
