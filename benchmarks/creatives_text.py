@@ -77,9 +77,9 @@ def measure(arguments) -> dict:
     from components.generators.text_to_image.text_encoders import text_encoder
     from components.generators.text_to_image.text_to_image import TextToImage
     from components.settings.sections import CreativesConfig
-    from components.workflow.caching.local_folders import taken
+    from components.workflow.caching.local_folders import read_local_folder
 
-    words = taken(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", text_encoder)
+    words = read_local_folder(CreativesConfig(text_encoder=arguments.text_encoder), "text_encoder", text_encoder)
     generator, photos, test = trained_generator(arguments)
     order = np.random.default_rng(arguments.seed).permutation(len(photos.category))
     drawing, judge = (train_classifier(photos.take(half), arguments.seed) for half in np.array_split(order, 2))

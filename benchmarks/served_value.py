@@ -78,7 +78,7 @@ def _stand_in_pool(settings, paths) -> None:
     out.json("metrics.json", {"generators": {}, "gate": {"passed": True, "reasons": ["a stand-in"]}, "remarks": []})
     out.table("pool/creatives.parquet", pool)
     out.table("pool/images.parquet", tables["images"][tables["images"]["image_id"].isin(pool["image_id"])])
-    out.finish(run_stage.expected("creatives", settings, paths))
+    out.finish(run_stage.stage_manifest("creatives", settings, paths))
 
 
 def _held_out_rows(paths) -> tuple:

@@ -1,4 +1,4 @@
-"""The generator stage as a flow of its own, so that a GPU work pool can run it."""
+"""The stage creatives as a separate flow, which a GPU work pool can run."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from prefect.states import Completed
 
 from components.registry.locks import folder_lock
 from components.workflow.remote import remote_stage
-from flows.notices import tell_failure
+from flows.notifications import notify_failure
 from flows.tasks import locate, run_and_show
 
 
@@ -16,8 +16,8 @@ from flows.tasks import locate, run_and_show
     name="creatives",
     flow_run_name="{dataset}",
     timeout_seconds=6 * 3600,
-    on_failure=[tell_failure],
-    on_crashed=[tell_failure],
+    on_failure=[notify_failure],
+    on_crashed=[notify_failure],
 )
 def creatives(
     dataset: str,
@@ -25,15 +25,16 @@ def creatives(
     data: str | None = None,
     workdir: str = "artifacts",
     overrides: tuple[str, ...] = (),
-    order: remote_stage.Order | None = None,
+    *,
+    order: remote_stage.StageOrder | None = None,
 ) -> State | None:
     """Train the generators of `dataset` and fill its pool of new creatives.
 
-    `order`: work that a pipeline on another machine left in the store. The state in which this run then ends has, as
-    its message, the digest by which that pipeline finds the outputs: results of a flow stay on the worker's own disk.
+    `order`: from a pipeline on another machine. The message of this run's final state is then the digest by which that
+    pipeline finds the outputs, because the results of a flow stay on the worker's disk.
     """
     settings, paths = locate(dataset, params, data, workdir, overrides)
-    with folder_lock(Path(paths.artifacts), "the flow `creatives`"):  # a pipeline's own process has it already
+    with folder_lock(Path(paths.artifacts), "the flow `creatives`"):  # within a pipeline the process holds it already
         if order is None:
             run_and_show("creatives", dataset, settings, paths)
             return None

@@ -1,4 +1,4 @@
-"""The pipeline's side of the GPU pool: order the generators there, wait, take over what was made."""
+"""The pipeline's side of the GPU pool: order the stage creatives there, wait, take over its outputs."""
 
 import time
 
@@ -16,7 +16,7 @@ from components.workflow.remote import remote_stage
 from flows.tasks import RETRIED
 
 DEPLOYMENT = "creatives/gpu"
-ATTEMPTS = 3  # a worker that dies is no reason to give the night up; one that dies each time is
+ATTEMPTS = 3  # runs that crash before the pipeline fails
 POLL_SECONDS = 2.0
 
 hand_over = task(remote_stage.hand_over, name="hand-over", **RETRIED)
@@ -24,23 +24,23 @@ take_over = task(remote_stage.take_over, name="take-over", **RETRIED)
 
 
 def creatives_on_gpu(dataset: str, settings: Settings, paths: Paths, params: str, overrides: tuple[str, ...]) -> None:
-    """Have a worker of the GPU pool run the creatives stage, unless nothing that it depends on has changed.
+    """Run the stage creatives on a worker of the GPU pool, unless nothing that it depends on has changed.
 
-    A run there that crashes is ordered again; its checkpoints let the worker go on where it was.
+    A run that crashes is ordered again; checkpoints let the worker continue.
     """
     if not remote_stage.is_due(settings, paths):
         return
     order = hand_over(settings, paths)
-    given = {"dataset": dataset, "params": params, "overrides": list(overrides), "order": order.model_dump()}
+    parameters = {"dataset": dataset, "params": params, "overrides": list(overrides), "order": order.model_dump()}
     for attempt in range(1, ATTEMPTS + 1):
-        done = _finished(_ordered(given), settings.creatives.worker_seconds)
-        if done.state.is_completed():
-            take_over(done.state.message, order, settings, paths)
+        run = _finished(_ordered(parameters), settings.creatives.worker_seconds)
+        if run.state.is_completed():
+            take_over(run.state.message, order, settings, paths)
             return
-        if not done.state.is_crashed():
+        if not run.state.is_crashed():
             break
-        get_run_logger().warning("%s: crashed (attempt %d of %d): %s", done.name, attempt, ATTEMPTS, done.state.message)
-    raise UserError(f"{DEPLOYMENT}, run {done.name}: {done.state.name}: {done.state.message}")
+        get_run_logger().warning("%s: crashed (attempt %d of %d): %s", run.name, attempt, ATTEMPTS, run.state.message)
+    raise UserError(f"{DEPLOYMENT}, run {run.name}: {run.state.name}: {run.state.message}")
 
 
 def _ordered(parameters: dict) -> FlowRun:
@@ -48,22 +48,22 @@ def _ordered(parameters: dict) -> FlowRun:
         return run_deployment(DEPLOYMENT, parameters=parameters, timeout=0)
     except ObjectNotFound:
         raise UserError(
-            f"creatives.pool is gpu, but the Prefect server knows no deployment {DEPLOYMENT}: set PREFECT_API_URL to a "
-            "server of your own and `prefect --no-prompt deploy --all` there"
+            f"creatives.pool is gpu, but the Prefect server has no deployment {DEPLOYMENT}: set PREFECT_API_URL to a "
+            "server of your own and run `prefect --no-prompt deploy --all` there"
         ) from None
 
 
-def _finished(ordered: FlowRun, patience: float) -> FlowRun:
-    """The run once it has ended; UserError, with the run cancelled, where no worker takes it in `patience` seconds."""
-    begun = time.monotonic()
+def _finished(ordered: FlowRun, worker_seconds: float) -> FlowRun:
+    """The run after its end; UserError, with the run cancelled, if no worker takes it within `worker_seconds`."""
+    start = time.monotonic()
     with get_client(sync_client=True) as client:
         while True:
             run = client.read_flow_run(ordered.id)
             if run.state.is_final():
                 return run
-            queued = run.state.name == "AwaitingConcurrencySlot"  # behind another run, which a worker has taken
-            if run.state.is_scheduled() and not queued and time.monotonic() - begun > patience:
-                message = f"no worker of the work pool gpu took it within {patience:g} s"
+            queued = run.state.name == "AwaitingConcurrencySlot"  # a worker is busy with another run
+            if run.state.is_scheduled() and not queued and time.monotonic() - start > worker_seconds:
+                message = f"no worker of the work pool gpu took it within {worker_seconds:g} s"
                 client.set_flow_run_state(run.id, Cancelled(message=message))
                 raise UserError(
                     f"{DEPLOYMENT}, run {run.name}: {message}; start one with `prefect worker start --pool gpu`"

@@ -1,4 +1,4 @@
-"""The whole chain: registry snapshot, six stages, publication. Each run ends in a decision with its reason."""
+"""The pipeline: registry snapshot, six stages, publication. Each run ends in a decision with its reasons."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from components.workflow.publishing import export as exporting
 from components.workflow.publishing import publication
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
-from flows.notices import tell_failure, tell_outcome
+from flows.notifications import notify_failure, notify_outcome
 from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
@@ -28,10 +28,10 @@ export = task(exporting.export, name="export", cache_policy=NO_CACHE)
 @flow(
     name="pipeline",
     flow_run_name="{dataset}",
-    timeout_seconds=8 * 3600,  # a night that hangs ends before the next one begins
-    on_failure=[tell_failure],
-    on_crashed=[tell_failure],
-    on_completion=[tell_outcome],
+    timeout_seconds=8 * 3600,  # a nightly run that hangs ends before the next one begins
+    on_failure=[notify_failure],
+    on_crashed=[notify_failure],
+    on_completion=[notify_outcome],
 )
 def pipeline(
     dataset: str,
@@ -39,17 +39,18 @@ def pipeline(
     data: str | None = None,
     workdir: str = "artifacts",
     overrides: tuple[str, ...] = (),
+    *,
     as_of: str | None = None,
     window_days: int | None = None,
     attribution_days: int | None = None,
     publish_as_of: bool = False,
 ) -> dict:
-    """Take `dataset` from raw tables to a decision about its policy; the record of that decision comes back.
+    """The outcome of `dataset`, from raw tables to a decision about its policy.
 
     `data`: the folder of the raw tables (default data/<dataset>). `overrides`: section.key=value, as in `adloom run`.
     `as_of` (a date or time in UTC), `window_days`, `attribution_days`: the settings of these names in `validation`. A
-    run as of an earlier time looks at no judged rows that the ledger was not charged for, registers and exports
-    nothing, unless `publish_as_of`. No other process may work in the data set's artifacts meanwhile.
+    run as of an earlier time does not charge the ledger, and registers and exports nothing, unless `publish_as_of`.
+    Meanwhile no other process may work in the data set's artifacts.
     """
     overrides = dated(overrides, as_of, window_days, attribution_days)
     settings, paths = locate(dataset, params, data, workdir, overrides)
@@ -57,20 +58,20 @@ def pipeline(
         return _run(dataset, settings, paths, (params, data, workdir, overrides), publish_as_of)
 
 
-def _run(dataset: str, settings: Settings, paths: Paths, given: tuple, publish_as_of: bool) -> dict:
-    """The chain; `given`: params, data, workdir and overrides, as the flow got them."""
-    params, _, _, overrides = given
+def _run(dataset: str, settings: Settings, paths: Paths, parameters: tuple, publish_as_of: bool) -> dict:
+    """The outcome of the pipeline; parameters: params, data, workdir and overrides of the flow."""
+    params, _, _, overrides = parameters
     publishing = settings.validation.as_of is None or publish_as_of
     snapshot(dataset, settings, paths)
     for name in STAGES:
-        if name == "evaluation" and publishing:  # a look at the judged rows is paid for before it is taken
+        if name == "evaluation" and publishing:  # before the look at the judged rows
             charge(dataset, settings, paths)
         on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
         if on_gpu:
             creatives_on_gpu(dataset, settings, paths, params, overrides)
         if name == "creatives" and not on_gpu:
-            creatives(dataset, *given)
-        else:  # what came from the GPU pool is found unchanged, and shown
+            creatives(dataset, *parameters)
+        else:  # outputs from the GPU pool are unchanged, so the stage only shows its page
             run_and_show(name, dataset, settings, paths)
     if publishing:
         outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
@@ -87,10 +88,11 @@ def run_all(
     data: str | None,
     workdir: str,
     overrides: tuple[str, ...],
+    *,
     publish_as_of: bool = False,
 ) -> list[dict]:
-    """Run the pipeline on each data set in turn, under one Prefect server; their outcomes in the same order."""
-    if PREFECT_API_URL.value():  # without one, a temporary server starts of itself
+    """The outcomes of the pipeline on each data set in turn, under one Prefect server."""
+    if PREFECT_API_URL.value():  # without one, Prefect starts a temporary server
         with get_client(sync_client=True) as client:
             fault = client.api_healthcheck()
         if fault is not None:

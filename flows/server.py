@@ -1,8 +1,8 @@
-"""`python -m flows.server`: Prefect's server for this machine, closed to the pages of other sites.
+"""`python -m flows.server`: Prefect's server for this machine, which refuses requests from pages of other sites.
 
-A browser lets any page send requests to a server on loopback, and a deployment that is made there may run a command. So
-a request is refused (403) that names another host, as after a rebinding of its name, or that another site's page sent,
-by WebSocket, too. Prefect's own CORS and CSRF settings stand behind that.
+A browser lets any page send requests to a server on loopback, and a deployment created there may run a command. So a
+request is refused (403) if it names another host (as with DNS rebinding) or comes from a page of another site, by
+WebSocket too. Prefect's CORS and CSRF settings are a second defence.
 """
 
 import os
@@ -15,7 +15,7 @@ LOCAL = ("127.0.0.1", "localhost")
 
 
 class OwnPagesOnly:
-    """ASGI: passes to `app` what a program or one of its own pages asks of one of `hosts` (`name:port`)."""
+    """ASGI middleware: passes to `app` requests to one of `hosts` (`name:port`) by programs or by its own pages."""
 
     def __init__(self, app, hosts: tuple[str, ...]) -> None:
         self.app = app
@@ -23,7 +23,7 @@ class OwnPagesOnly:
         self.origins = frozenset(f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts)
 
     async def __call__(self, scope, receive, send) -> None:
-        """One connection, as ASGI has it."""
+        """Pass one ASGI connection on, or refuse it."""
         if scope["type"] in ("http", "websocket") and not self._is_own(scope["headers"]):
             await _refuse(scope["type"], receive, send)
         else:
@@ -31,8 +31,8 @@ class OwnPagesOnly:
 
     def _is_own(self, headers: list[tuple[bytes, bytes]]) -> bool:
         hosts, origins = (
-            [value.decode("latin-1").lower() for name, value in headers if name == asked]
-            for asked in (b"host", b"origin")
+            [value.decode("latin-1").lower() for name, value in headers if name == header]
+            for header in (b"host", b"origin")
         )
         return hosts != [] and set(hosts) <= self.hosts and set(origins) <= self.origins
 
@@ -43,11 +43,11 @@ async def _refuse(kind: str, receive, send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"asked for another host, or by another site's page\n"})
+    await send({"type": "http.response.body", "body": b"the request names another host or is from another site\n"})
 
 
 def protection(hosts: tuple[str, ...]) -> dict[str, str]:
-    """Prefect's settings, as environment variables, that keep pages of other origins than `hosts` out."""
+    """Prefect's settings, as environment variables, that refuse pages of other origins than `hosts`."""
     return {
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts),
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
@@ -56,13 +56,15 @@ def protection(hosts: tuple[str, ...]) -> dict[str, str]:
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True)
-@click.option("--allow", multiple=True, metavar="HOST[:PORT]", help="Also asked for as this, such as by a proxy.")
+@click.option(
+    "--allow", multiple=True, metavar="HOST[:PORT]", help="Another host that requests may name, such as a proxy's."
+)
 def serve(port: int, allow: tuple[str, ...]) -> None:
     """Serve Prefect's pages and API on loopback."""
     prepare()
     hosts = (*(f"{name}:{port}" for name in LOCAL), *(name.lower() for name in allow))
     apply(protection(hosts))
-    os.environ["PREFECT_SERVER_API_PORT"] = str(port)  # for what the server tells its pages
+    os.environ["PREFECT_SERVER_API_PORT"] = str(port)  # the server's pages read it
     import uvicorn
     from prefect.server.api.server import create_app
 

@@ -1,4 +1,4 @@
-"""One Prefect task per stage, and the pages that a flow run shows of it."""
+"""One Prefect task per stage, and the stage's pages on the flow run."""
 
 import base64
 import re
@@ -16,22 +16,22 @@ from components.settings.sections import Settings
 from components.workflow import run_stage
 from components.workflow.run_stage import checked
 
-IN_STAGE = "in stage {}"  # the note that an error of a stage bears
+IN_STAGE = "in stage {}"  # the note on an error of a stage
 
 
 def _worth_retrying(task, task_run, state) -> bool:
-    """Files and networks recover; a user's mistake and a bug do not."""
+    """Whether the task failed with an error of files or networks, which may pass."""
     return isinstance(_error_of(state), OSError)
 
 
 def not_a_mistake(task, task_run, state) -> bool:
-    """Registries, stores and networks come back; a user's mistake does not mend itself."""
+    """Whether the task failed with an error that may pass: any but a user's mistake."""
     error = _error_of(state)
     return isinstance(error, Unavailable) or (isinstance(error, Exception) and not isinstance(error, UserError))
 
 
 def _error_of(state):
-    """What a task that failed ended in; of one that did not, its result, which is no error."""
+    """The error of a failed task, or the result of a completed one."""
     return state.result(raise_on_failure=False)
 
 
@@ -46,11 +46,11 @@ RETRIED = {
 def _stage_task(name: str):
     @task(name=name, cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_worth_retrying)
     def stage(settings: Settings, paths: Paths) -> bool:
-        """Run the stage unless its manifest shows that nothing it depends on has changed; say whether it ran."""
+        """Run the stage unless nothing that it depends on has changed; whether it ran."""
         try:
             return run_stage.run(name, settings, paths)
         except Exception as error:
-            error.add_note(IN_STAGE.format(name))  # for those who are told of it
+            error.add_note(IN_STAGE.format(name))  # the notification reads it
             raise
 
     return stage
@@ -60,7 +60,7 @@ TASKS = {name: _stage_task(name) for name in STAGES}
 
 
 def locate(dataset: str, params: str, data: str | None, workdir: str, overrides: tuple[str, ...]):
-    """Settings and folders of `dataset`, from a flow's parameters; a worker has no other place to prepare for them."""
+    """The settings and folders of `dataset`, from a flow's parameters, after preparing the worker's environment."""
     prepare()
     return checked(load_settings(params, dataset, tuple(overrides))), Paths.of(dataset, data, workdir)
 
@@ -68,9 +68,9 @@ def locate(dataset: str, params: str, data: str | None, workdir: str, overrides:
 def dated(
     overrides: tuple[str, ...], as_of: str | None, window_days: int | None, attribution_days: int | None
 ) -> tuple[str, ...]:
-    """`overrides` with those of a run's own dates and windows that are given."""
-    given = {"as_of": as_of, "window_days": window_days, "attribution_days": attribution_days}
-    return (*overrides, *(f"validation.{name}={value}" for name, value in given.items() if value is not None))
+    """`overrides` with the run's dates and windows that are not None."""
+    values = {"as_of": as_of, "window_days": window_days, "attribution_days": attribution_days}
+    return (*overrides, *(f"validation.{name}={value}" for name, value in values.items() if value is not None))
 
 
 def run_and_show(name: str, dataset: str, settings: Settings, paths: Paths) -> None:
@@ -79,7 +79,7 @@ def run_and_show(name: str, dataset: str, settings: Settings, paths: Paths) -> N
     page = paths.docs / f"{name}.md"
     if not page.exists():
         again = f"adloom stage {name} --dataset {dataset} --force"
-        raise UserError(f"{page}: the page of stage {name} is gone; run `{again}`")
+        raise UserError(f"{page}: the page of stage {name} is missing; run `{again}`")
     create_markdown_artifact(key=artifact_key(dataset, name), markdown=page.read_text(encoding="utf-8"))
     for chart in sorted((paths.stage(name) / "charts").glob("*.png")):
         create_image_artifact(
@@ -93,9 +93,9 @@ def run_and_show(name: str, dataset: str, settings: Settings, paths: Paths) -> N
 
 
 def artifact_key(*parts: str) -> str:
-    """A key as Prefect takes it (lower-case letters, digits and dashes), another one for each name.
+    """A valid key for Prefect (lower-case letters, digits and dashes), different for each name.
 
-    A name that Prefect would not take loses its other characters and gains a digest.
+    A name with other characters is shortened to the valid ones, and a digest is added.
     """
     name = "-".join(parts)
     if re.fullmatch("[a-z0-9-]{1,200}", name):
@@ -105,5 +105,5 @@ def artifact_key(*parts: str) -> str:
 
 
 def _data_url(png: bytes) -> str:
-    """A picture as an address that holds it, for the server has no access to the run's folders."""
+    """The image as a data URL, because the server has no access to the run's folders."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -18,7 +18,7 @@ ORDER = list(PACKAGES)
 MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "cli"}
 SURROUNDING = {"simulator", "ads", "source", "notify"}  # sections of settings that are no stage's
 CLOCK_READERS = {
-    "components.workflow.notices",  # a notice's signature has a time, against replay
+    "components.workflow.webhook",  # a notice's signature has a time, against replay
     "components.datasets.pull",  # a day that is not over is not pulled
 }
 WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "date.today", "pd.Timestamp.now", "pd.Timestamp.utcnow"}

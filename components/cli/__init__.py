@@ -1,4 +1,4 @@
-"""The command line: `adloom`. Heavy imports stay inside the commands that need them: `--help` answers at once."""
+"""The command line `adloom`. Heavy imports are inside the commands that need them, so that `--help` is fast."""
 
 import sys
 
@@ -10,7 +10,7 @@ from components.settings.errors import UserError
 
 
 class _Plain(click.Group):
-    """A group whose commands end a user's mistake with one sentence and exit code 1, never a traceback."""
+    """A group whose commands end with one sentence and exit code 1 after a user's mistake, never with a traceback."""
 
     def invoke(self, ctx: click.Context):
         """Run the command; a UserError becomes its message on standard error."""

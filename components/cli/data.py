@@ -33,10 +33,10 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
         raise UserError("--scenario goes with marketplace: `adloom data build marketplace --scenario FILE`")
     cache = prepare() / "cache"
     with show_progress():
-        for each in (name,) if name else SHIPPED:
+        for dataset in (name,) if name else SHIPPED:
             overrides = (f"simulator.scenario={scenario}",) if scenario else ()
-            config = load_settings(params, each, overrides).simulator
-            built = datasets.build(each, UPath("data"), config, cache)
+            config = load_settings(params, dataset, overrides).simulator
+            built = datasets.build(dataset, UPath("data"), config, cache)
             click.echo(f"{built.name}: {'built in' if built.fresh else 'is already in'} {built.folder}")
 
 
@@ -48,9 +48,9 @@ def verify(name: str | None) -> None:
 
     from components import datasets
 
-    for each in (name,) if name else SHIPPED:
-        count = datasets.verify(UPath("data"), each)
-        click.echo(f"{each}: {count} files as they should be")
+    for dataset in (name,) if name else SHIPPED:
+        count = datasets.verify(UPath("data"), dataset)
+        click.echo(f"{dataset}: {count} files as they should be")
 
 
 @data.command()

@@ -20,7 +20,7 @@ from components.settings.errors import UserError
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Number of images.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the images.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the images, ads and manifest.json.")
-def generate(dataset, text, category, segment, placement, hour, personalise, count, seed, out) -> None:
+def generate(dataset: str, out: str, **request) -> None:
     """Generate images and ads with the champion generator of DATASET, and a manifest that describes them."""
     if Path(out).is_file():
         raise UserError(f"--out {out}: is a file, not a folder")
@@ -29,23 +29,23 @@ def generate(dataset, text, category, segment, placement, hour, personalise, cou
     prepare()
     from upath import UPath
 
-    from components.workflow.generate import Order
+    from components.workflow.generate import GenerateRequest
     from components.workflow.generate import generate as make
 
-    made = make(dataset, UPath(out), Order(count, category, segment, text, seed, placement, hour, personalise))
-    click.echo(f"{out}: {made.written} images, their ads and manifest.json")
-    if made.ctr:
-        expected, average, unaware = made.ctr
+    result = make(dataset, UPath(out), GenerateRequest(**request))
+    click.echo(f"{out}: {result.written} images, their ads and manifest.json")
+    if result.ctr:
+        expected, average, unaware = result.ctr
         click.echo(
             f"expected click-through in that context: {expected:.4f}; {average:.4f} with average copy, "
             f"{unaware:.4f} with the copy chosen without the context"
         )
-    if made.ordinary is not None:
-        click.echo(f"{made.written - sum(made.ordinary.values())} of {made.written} images are personalised")
-        for reason, count in made.ordinary.items():
-            click.echo(terminal(f"{count} are ordinary ones; {reason}"))
-    if made.unmet:
+    if result.ordinary is not None:
+        click.echo(f"{result.written - sum(result.ordinary.values())} of {result.written} images are personalised")
+        for reason, images in result.ordinary.items():
+            click.echo(terminal(f"{images} are not personalised; {reason}"))
+    if result.unmet:
         click.echo(
-            f"{made.unmet} of them still do not show what the text says after {made.attempts} attempts; "
-            "they are kept, with met: false in manifest.json"
+            f"{result.unmet} of them still do not show what the text says after {result.attempts} attempts; "
+            "they are written too, with met: false in manifest.json"
         )

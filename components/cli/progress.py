@@ -1,4 +1,4 @@
-"""Progress of long work: what the stages log, one line each, on standard error."""
+"""Progress of long commands: the log of the stages on standard error."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from components.contract.escaping import terminal
 
 @contextmanager
 def show_progress() -> Iterator[None]:
-    """Print what the logger `adloom` says, with the seconds since the command began."""
+    """Print the messages of the logger `adloom`, with the seconds since the command began."""
     logger = logging.getLogger("adloom")
     handler = logging.StreamHandler()
     handler.setFormatter(_SinceStart("%(elapsed)7.1f s  %(message)s"))

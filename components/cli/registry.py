@@ -1,4 +1,4 @@
-"""`adloom status`, `promote`, `reject`, `rollback` and `sign`: the registry as the command line sees it."""
+"""`adloom status`, `promote`, `reject`, `rollback` and `sign`: the commands on the registry."""
 
 import json
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ def _login() -> str:
 
     try:
         return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have a number and no name
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
         raise click.UsageError("this user has no login name, so say who decides: --by NAME") from None
 
 
-because = click.option("--reason", metavar="TEXT", help="Reason, recorded with the version.")
-by_whom = click.option(
+reason_option = click.option("--reason", metavar="TEXT", help="Reason, recorded with the version.")
+by_option = click.option(
     "--by",
     metavar="NAME",
     default=_login,
@@ -69,11 +69,11 @@ def status(dataset: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("dataset", type=DATASET)
 @click.option("--force", is_flag=True, help="Promote although the gate refused; needs --reason.")
-@because
-@by_whom
+@reason_option
+@by_option
 @workdir
 @click.pass_obj
-def promote(params: str | None, dataset: str, force: bool, reason: str | None, by: str, workdir: str) -> None:
+def promote(params: str | None, dataset: str, *, force: bool, reason: str | None, by: str, workdir: str) -> None:
     """Make the challenger policy of DATASET its champion, if it passed the gate.
 
     The command verifies the challenger's files and repeats its decision from the recorded evidence. It then updates
@@ -89,8 +89,8 @@ def promote(params: str | None, dataset: str, force: bool, reason: str | None, b
 
 @click.command()
 @click.argument("dataset")
-@because
-@by_whom
+@reason_option
+@by_option
 @click.pass_obj
 def reject(params: str | None, dataset: str, reason: str | None, by: str) -> None:
     """Reject the challenger policy of DATASET: it stops waiting, and no run proposes this version again."""
@@ -102,8 +102,8 @@ def reject(params: str | None, dataset: str, reason: str | None, by: str) -> Non
 
 @click.command()
 @click.argument("dataset", type=DATASET)
-@because
-@by_whom
+@reason_option
+@by_option
 @workdir
 @click.pass_obj
 def rollback(params: str | None, dataset: str, reason: str | None, by: str, workdir: str) -> None:
@@ -123,7 +123,7 @@ def rollback(params: str | None, dataset: str, reason: str | None, by: str, work
 @click.command()
 @click.argument("dataset")
 @click.option("--reason", metavar="TEXT", required=True, help="Why you trust the files; recorded with the versions.")
-@by_whom
+@by_option
 @click.pass_obj
 def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
     """Sign the champions of DATASET that were registered before packages were signed.
@@ -143,7 +143,7 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
 
 @contextmanager
 def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
-    """The folders of `dataset`, with nobody else at work in its artifacts."""
+    """The folders of `dataset`, with the lock of its artifacts."""
     from components.registry.locks import folder_lock
     from components.settings.paths import Paths
 
@@ -156,6 +156,6 @@ def _renew(dataset: str, paths: "Paths", version: int) -> None:
     from components.workflow.publishing.export import renew_export
 
     if renew_export(dataset, paths):
-        click.echo(f"{paths.export}: holds version {version} now")
+        click.echo(f"{paths.export}: is now version {version}")
     else:
-        click.echo(f"{paths.export}: nothing is exported here; an export elsewhere follows with `adloom run {dataset}`")
+        click.echo(f"{paths.export}: there is no export here; `adloom run {dataset}` updates one elsewhere")

@@ -11,12 +11,12 @@ SHIPPED = ("marketplace", "openbandit")
 
 
 class DatasetName(click.ParamType):
-    """A data set's name; any other text is refused before a folder, a model or a query is made of it."""
+    """A data set's name; any other text is refused before it is used in a path, a model's name or a query."""
 
     name = "DATASET"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """`value` itself; a UserError says what is wrong with it."""
+        """`value`; UserError if it is not a data set's name."""
         return check_dataset_name(value)
 
 
@@ -40,7 +40,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Report as on
 @workdir
 @json_option
 @click.pass_obj
-def run(params: str, datasets, folder, as_of, publish, overrides, workdir, as_json) -> None:
+def run(params: str, *, datasets, folder, as_of, publish, overrides, workdir, as_json) -> None:
     """Run all six stages: validation, features, interest, creatives, evaluation, promotion.
 
     Without a name: marketplace, then openbandit. Stages whose inputs, settings and code have not changed are skipped.
@@ -58,7 +58,7 @@ def run(params: str, datasets, folder, as_of, publish, overrides, workdir, as_js
     from flows.pipeline import run_all
 
     with show_progress():
-        outcomes = run_all(names, params, folder, workdir, tuple(overrides), publish)
+        outcomes = run_all(names, params, folder, workdir, tuple(overrides), publish_as_of=publish)
     print_summary(outcomes, as_json)
 
 
@@ -99,7 +99,7 @@ def _settings(params: str, name: str, folder: str | None, overrides: tuple[str, 
 @setting
 @workdir
 @click.pass_obj
-def stage(params: str, name, dataset, force, overrides, workdir) -> None:
+def stage(params: str, *, name, dataset, force, overrides, workdir) -> None:
     """Run one STAGE on a data set, as dvc.yaml does. Registers nothing.
 
     Stages, in order: validation, features, interest, creatives, evaluation, promotion.

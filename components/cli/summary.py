@@ -1,4 +1,4 @@
-"""Outcomes of runs and the registry's standing, as tables that fit 80 columns."""
+"""Outcomes of runs and the state of the registry, as tables that fit 80 columns."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ Next:
   adloom ui                                     the runs, and the registry
   adloom generate marketplace -n 8 --out ads    new ads from the champion
   artifacts/DATASET/docs/                       the reports"""
-NARROW = 78  # columns; below it a table's cells would break letter by letter
+MIN_TABLE_WIDTH = 78  # columns; in a narrower terminal the cells of a table would break within words
 
 
 def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
-    """Print what each data set's run ended in: `outcomes` are the records that the flow returns."""
+    """Print the outcome of each data set's run; outcomes: the records that the flow returns."""
     if as_json:
         click.echo(json.dumps(list(outcomes), allow_nan=False))
         return
@@ -45,7 +45,7 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
 
 
 def print_status(rows: Sequence[dict]) -> None:
-    """Print the registry's standing, one line per model, and the reason of the last decision below it."""
+    """Print the state of the registry, one line per model, and the reasons of the last decisions."""
     console = _console()
     lifts = _lifts(rows)
     headings = ("model", "champion", "challenger", "decision", lifts.heading)
@@ -66,18 +66,18 @@ def print_status(rows: Sequence[dict]) -> None:
 
 
 def _console():
-    """A console that takes nothing in a text for markup, an emoji or a colour: reasons quote data."""
+    """A console without markup, emoji and colours, because reasons quote data."""
     from rich.console import Console
 
     return Console(width=min(80, Console().width), markup=False, emoji=False, highlight=False)
 
 
 def _print_rows(console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; in a terminal too narrow for one, the rows one below the other."""
+    """Print a table, or in a narrow terminal the rows one below the other."""
     from rich.box import SIMPLE
     from rich.table import Table
 
-    if console.width < NARROW:
+    if console.width < MIN_TABLE_WIDTH:
         for first, *rest in rows:
             console.print(f"\n{terminal(first)}")
             for heading, cell in zip(headings[1:], rest, strict=True):
@@ -111,7 +111,7 @@ class _Lifts:
         return f"lift, {self.unit}/1000" if self.unit else "lift per 1,000"
 
     def cell(self, row: dict) -> str:
-        """The lift of `row` with its interval; versions from before units were recorded have no unit."""
+        """The lift of `row` with its interval; versions registered before units were recorded have no unit."""
         lift, unit = row["lift"], row["unit"]
         if lift is None:
             return "not known"

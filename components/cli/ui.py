@@ -1,4 +1,4 @@
-"""`adloom ui`: Prefect's and MLflow's own pages, on loopback; `adloom databases`: what both keep their state in."""
+"""`adloom ui` serves Prefect's and MLflow's pages on loopback; `adloom databases` creates their databases."""
 
 import os
 import signal
@@ -25,13 +25,13 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
         _check_free(port)
     prepare()
     _bring_up_to_date()
-    # by the environment: a database's password in a command line is there for everybody to read
+    # by the environment, because everybody can read a password in a command line
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"]}
     prefect = [sys.executable, "-m", "flows.server", "--port", str(prefect_port)]
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
     mlflow += ["--workers", "1", *_own_pages_only(mlflow_port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
-    # a service manager's stop ends both too; and a shell's background job would ignore SIGINT
+    # SIGTERM too: a service manager sends it, and a background job ignores SIGINT
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     servers = [subprocess.Popen(prefect, **quiet), subprocess.Popen(mlflow, **quiet)]
@@ -51,7 +51,7 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
 
 
 def _own_pages_only(port: int) -> list[str]:
-    """MLflow's options against pages of other sites; its own defaults let in those of every port of this machine."""
+    """MLflow's options against pages of other sites; its defaults allow pages of every port of this machine."""
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
     origins = [f"http://{host}" for host in hosts]
     return ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
@@ -76,14 +76,14 @@ def _bring_up_to_date() -> None:
     from components.registry.mlflow_store import open_store
 
     open_store()
-    own = f"sqlite:///{os.environ['PREFECT_HOME']}/prefect.db"
-    with migration_lock(os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or own):
+    default = f"sqlite:///{os.environ['PREFECT_HOME']}/prefect.db"
+    with migration_lock(os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or default):
         upgrade = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-        done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
-        why = hidden(said[-1] if said else done.stderr)
-        raise UserError(f"Prefect's database could not be brought up to date: {why}")
+        process = subprocess.run(upgrade, capture_output=True, text=True, check=False)
+    if process.returncode:
+        errors = [line for line in (process.stdout + process.stderr).splitlines() if "Error" in line]
+        reason = hidden(errors[-1] if errors else process.stderr)
+        raise UserError(f"Prefect's database could not be brought up to date: {reason}")
 
 
 def _check_free(port: int) -> None:

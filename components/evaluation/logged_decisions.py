@@ -170,8 +170,7 @@ def logged_decisions(
     _check_rewards(reward, reward_range, impressions["impression_id"])
     consent = None if consent is None else np.asarray(consent, dtype=bool)
     names = impressions["impression_id"].to_numpy(dtype=object)
-    action = rows_of(pairs["creative_id"], creatives["creative_id"])
-    shown = rows_of(impressions["creative_id"], creatives["creative_id"])
+    action, shown = (rows_of(table["creative_id"], creatives["creative_id"]) for table in (pairs, impressions))
     return LoggedDecisions(
         impression=names,
         offsets=offsets,

@@ -1,1 +1,1 @@
-"""The six stages, their caching, and what runs around them: publication, other machines, new days."""
+"""The six stages, their caching, publication, stages on other machines, and new days of a simulated shop."""

@@ -1,7 +1,7 @@
-"""A marketplace on disk -> the same one some days on: new partitions, late conversions, a later end of the log.
+"""More days of a simulated marketplace on disk: new partitions, late conversions, a later end of the log.
 
-What is there stays as it is to the byte, but for `creatives`, `images` (which new creatives join) and the card. All of
-it takes its place at once, or none.
+Existing files do not change, except `creatives` and `images`, to which new creatives are added, and the card. All
+changes are applied together, or none.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,12 @@ POOL = ("creatives", "images")
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The policy that shows the ads: the name that its log bears, what it decides, and its new creatives and images
-    in the contract's columns (empty where it has none)."""
+class ShopPolicy:
+    """The policy that shows the ads.
+
+    name: in the column logging_policy. decide: its probabilities. pool: its new creatives and images in the contract's
+    columns; empty if it has none.
+    """
 
     name: str
     decide: ProbabilityFunction
@@ -36,8 +39,8 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Advanced:
-    """How a data set went on: by whose choice, until when, and how many rows came."""
+class AdvanceSummary:
+    """The new days of a data set: the policy that chose, the new end of the log, and numbers of new rows."""
 
     name: str
     policy: str
@@ -48,40 +51,40 @@ class Advanced:
     settled: int
 
 
-def advance(name: str, data_folder: UPath, days: int, champion: Champion | None) -> Advanced:
-    """`days` more days of data set `name`, shown by `champion`, or without one by the shop's own logging policy."""
+def advance(name: str, data_folder: UPath, days: int, champion: ShopPolicy | None) -> AdvanceSummary:
+    """Add `days` days to data set `name`; ads are chosen by `champion`, or else by the shop's logging policy."""
     folder = UPath(data_folder) / check_dataset_name(name)
     if days < 1:
         raise UserError(f"--days {days}: write 1 day or more")
     recover_folder(folder)
     if not (folder / CARD_FILE).is_file():
-        raise UserError(f"{name}: no data set in {folder}; `adloom data build {name}` makes those that can go on")
-    _require_world(folder)
+        raise UserError(f"{name}: no data set in {folder}; `adloom data build {name}` builds a simulated one")
+    _require_simulated(folder)
     tables, card = load_dataset(folder)
-    ended = pd.Timestamp(card.ends_at)
-    _require_campaigns(tables["campaigns"], ended + days * pd.Timedelta(DAY), days)
-    joined = tables if champion is None else _join(tables, champion, ended)
-    market = reopen_market(card.simulator, load_scenario(card.simulator.scenario), joined)
+    start = pd.Timestamp(card.ends_at)
+    _require_campaigns(tables["campaigns"], start + days * pd.Timedelta(DAY), days)
+    extended = tables if champion is None else _with_pool(tables, champion, start)
+    market = reopen_market(card.simulator, load_scenario(card.simulator.scenario), extended)
     policy = market.policy if champion is None else DeployedPolicy(market, champion.decide)
     policy_name = market.policy.name if champion is None else champion.name
-    continuation = continue_log(market, joined, ended, days, policy=policy, policy_name=policy_name)
-    whole = {name: joined[name] for name in POOL if len(joined[name]) > len(tables[name])}
-    extend_dataset(folder, continuation.logs, whole, continuation.settled, _moved(card, continuation.ends_at))
-    return Advanced(
+    continuation = continue_log(market, extended, start, days, policy=policy, policy_name=policy_name)
+    changed = {table: extended[table] for table in POOL if len(extended[table]) > len(tables[table])}
+    extend_dataset(folder, continuation.logs, changed, continuation.settled, _with_end(card, continuation.ends_at))
+    return AdvanceSummary(
         name=name,
         policy=policy_name,
         ends_at=continuation.ends_at,
         impressions=len(continuation.logs["impressions"]),
         clicks=int(continuation.logs["impressions"]["click"].sum()),
-        new_creatives=len(joined["creatives"]) - len(tables["creatives"]),
+        new_creatives=len(extended["creatives"]) - len(tables["creatives"]),
         settled=len(continuation.settled),
     )
 
 
-def _require_world(folder: UPath) -> None:
+def _require_simulated(folder: UPath) -> None:
     card = read_card(folder)
     if card.simulator is None:
-        raise UserError(f"{card.name}: real data; only a simulated marketplace can be made to go on")
+        raise UserError(f"{card.name}: real data; only a simulated marketplace can be continued")
 
 
 def _require_campaigns(campaigns: pd.DataFrame, ends_at: pd.Timestamp, days: int) -> None:
@@ -90,22 +93,25 @@ def _require_campaigns(campaigns: pd.DataFrame, ends_at: pd.Timestamp, days: int
         raise UserError(f"--days {days}: the log would end on {ends_at:%Y-%m-%d}, but campaigns end on {last:%Y-%m-%d}")
 
 
-def _join(tables: Mapping[str, pd.DataFrame], champion: Champion, start: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """Tables with those new creatives of the champion that are not there yet, active from `start`."""
+def _with_pool(
+    tables: Mapping[str, pd.DataFrame], champion: ShopPolicy, start: pd.Timestamp
+) -> dict[str, pd.DataFrame]:
+    """The tables with the champion's new creatives that they lack, active from `start`, and their images."""
     if not champion.pool:
         return dict(tables)
-    pool, there = champion.pool["creatives"], tables["creatives"]
-    new = pool[~pool["creative_id"].isin(set(there["creative_id"]))].assign(active_from=start)
-    images = champion.pool["images"]
-    pictures = images[images["image_id"].isin(set(new["image_id"]) - set(tables["images"]["image_id"]))]
+    pool, creatives, images = champion.pool["creatives"], tables["creatives"], tables["images"]
+    new = pool[~pool["creative_id"].isin(set(creatives["creative_id"]))].assign(active_from=start)
     if new.empty:
         return dict(tables)
+    missing = set(new["image_id"]) - set(images["image_id"])
+    new_images = champion.pool["images"]
+    new_images = new_images[new_images["image_id"].isin(missing)]
     return {
         **tables,
-        "creatives": pd.concat([there, new], ignore_index=True)[list(there.columns)],
-        "images": pd.concat([tables["images"], pictures], ignore_index=True)[list(tables["images"].columns)],
+        "creatives": pd.concat([creatives, new], ignore_index=True)[list(creatives.columns)],
+        "images": pd.concat([images, new_images], ignore_index=True)[list(images.columns)],
     }
 
 
-def _moved(card: DatasetCard, ends_at: pd.Timestamp) -> DatasetCard:
+def _with_end(card: DatasetCard, ends_at: pd.Timestamp) -> DatasetCard:
     return card.model_copy(update={"ends_at": ends_at.to_pydatetime()})

@@ -1,4 +1,4 @@
-"""Trains a generator in sight: progress for people, curves for TensorBoard, checkpoints for a run that is killed."""
+"""The training of a generator with progress in the log, curves for TensorBoard, and checkpoints for an interruption."""
 
 import logging
 import math
@@ -24,15 +24,15 @@ from components.workflow.caching.manifests import digest_code
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
 TRAINER = ("images", "features", "interest/models", "generators")  # the code that a checkpoint depends on
-SEEDS_APART = 1_000_003  # between the starts of one training, so that no other part of a run has the same seed
+RESTART_SEED_STEP = 1_000_003  # between the restarts of one training, so that no other part of a run has the same seed
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A generator, what its last training came to, and how diverse each start ended (collapse.diversity).
+    """A generator, the summary of its last training, and the diversity of each restart (mode_collapse.diversity).
 
-    further: file name -> bytes of what its family leaves behind beside it. start: where that training began and why, in
-    words, and weights: what a later one may begin at (warm.read); both None unless warm starts are asked for.
+    further: other files of its family, bytes by name. start: where that training began and why, in words; weights: what
+    a later training may start from (warm_start.read); both None without `creatives.warm_start`.
     """
 
     generator: NetworkGenerator
@@ -43,50 +43,51 @@ class Trained:
     weights: bytes | None = None
 
     def files(self) -> dict[str, bytes]:
-        """What a version of the registry keeps of it."""
-        kept = {} if self.weights is None else {warm_start.WEIGHTS_FILE: self.weights}
-        return {**self.generator.files(), **self.further, **kept}
+        """The files of a registered version, bytes by name."""
+        weights = {} if self.weights is None else {warm_start.WEIGHTS_FILE: self.weights}
+        return {**self.generator.files(), **self.further, **weights}
 
     def to_dict(self) -> dict[str, int | bool]:
-        """What a rerun repeats, as JSON values."""
+        """The figures that are the same in a rerun, as JSON values."""
         return {**self.summary.to_dict(), "restarts": len(self.diversity) - 1}
 
 
 def train_all(photos: Photos, config: CreativesConfig, paths: Paths) -> dict[str, Trained]:
-    """Train every generator of `config.generators`, by the name that its creatives bear."""
+    """Every generator of `config.generators`, trained, by the origin of its creatives."""
     return {origin(name): train(name, photos, config, paths) for name in config.generators}
 
 
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:
-    """Train generator `name`; one that collapsed is trained again from another seed, `config.restarts` times at most.
+    """Generator `name`, trained; after mode collapse it is trained again from another seed, up to `config.restarts`.
 
-    The last one stays as it is: the review finds the collapse too, the gate refuses it, and the others fill the pool.
-    A warm start that collapsed is not repeated: the restarts begin at the seed.
+    If the last one collapsed too, the gate refuses it and the others fill the pool. A warm start that collapsed is not
+    repeated: the restarts begin at the seed.
     """
     earlier, start = _earlier(name, photos, config, paths)
-    found: list[float] = []
+    diversities: list[float] = []
     while True:
-        training = _trained(name, photos, config, config.seed + SEEDS_APART * len(found), paths, earlier)
+        seed = config.seed + RESTART_SEED_STEP * len(diversities)
+        training = _trained(name, photos, config, paths, seed=seed, earlier=earlier)
         generator = training.generator()
-        found.append(diversity(generator, photos, config.seed))
-        if found[-1] >= config.min_diversity or len(found) > config.restarts:
+        diversities.append(diversity(generator, photos, config.seed))
+        if diversities[-1] >= config.min_diversity or len(diversities) > config.restarts:
             weights = training.weights() if config.warm_start else None
-            return Trained(generator, training.summary(), tuple(found), training.further(), start, weights)
+            return Trained(generator, training.summary(), tuple(diversities), training.further(), start, weights)
         log.warning(
             "%s: mode collapse: its least diverse category spreads %.2f as far as real photos, below %g; "
             "trained again from another seed (restart %d of %d)",
-            *(name, found[-1], config.min_diversity, len(found), config.restarts),
+            *(name, diversities[-1], config.min_diversity, len(diversities), config.restarts),
         )
         if earlier is not None:
-            earlier, start = None, f"{name}: begun at the seed, for the warm start ended in mode collapse"
+            earlier, start = None, f"{name}: begun at the seed, because the warm start ended in mode collapse"
 
 
 def _earlier(
     name: str, photos: Photos, config: CreativesConfig, paths: Paths
 ) -> tuple[warm_start.Weights | None, str | None]:
-    """The champion's weights where training `name` can begin at them, and in words where it begins; else None.
+    """The champion's weights if training `name` can start from them, else None; and where it starts, in words.
 
-    Raises UserError where they are damaged.
+    UserError if the weights are damaged.
     """
     if not config.warm_start:
         return None, None
@@ -97,42 +98,48 @@ def _earlier(
         reason = f"the champion has no weights of {origin(name)}"
     else:
         weights = warm_start.read(file.read_bytes(), str(file))
-        unlike = weights.difference_to(architecture(name, photos, generator_settings(config, name)))
-        if unlike is None:
-            kept = ", in that version's plane" if weights.fitted else ""
+        difference = weights.difference_to(architecture(name, photos, generator_settings(config, name)))
+        if difference is None:
+            plane = ", in that version's plane" if weights.fitted else ""
             share = f"{config.warm_share:g} of its steps"
-            return weights, f"{name}: begun at the champion's weights{kept}, for {share}"
-        reason = f"the champion's weights have {unlike}"
+            return weights, f"{name}: begun at the champion's weights{plane}, for {share}"
+        reason = f"the champion's weights have {difference}"
     log.warning("%s: no warm start: %s; begun at the seed", name, reason)
-    return None, f"{name}: begun at the seed, for {reason}"
+    return None, f"{name}: begun at the seed, because {reason}"
 
 
 def _trained(
-    name: str, photos: Photos, config: CreativesConfig, seed: int, paths: Paths, earlier: warm_start.Weights | None
+    name: str,
+    photos: Photos,
+    config: CreativesConfig,
+    paths: Paths,
+    *,
+    seed: int,
+    earlier: warm_start.Weights | None,
 ) -> GeneratorTraining:
-    """A training at its end, gone on with from the checkpoint of a run that was cut off, where there is one.
+    """A finished training, continued from the checkpoint of an interrupted run if there is one.
 
-    Its own last checkpoint stays, for a run that is cut off, or fails, further on.
+    Its last checkpoint stays, in case a later part of the run is interrupted or fails.
     """
     budget = generator_settings(config, name)
     if earlier is not None:
         budget = budget.model_copy(update={"steps": math.ceil(config.warm_share * budget.steps)})
-    # another budget is another schedule, other photos or another champion are another night, and other code trains
-    # otherwise: what those left in their checkpoints is not gone on from
-    shown = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
-    begun = [] if earlier is None else [earlier.digest]
-    label = digest_json([digest_code(TRAINER), budget.model_dump(mode="json"), seed, shown, *begun])[:12]
+    # a checkpoint of other settings, photos, code or champion belongs to another training
+    inputs = [digest_bytes(array.tobytes()) for array in (photos.pictures, photos.category, photos.segment_weights)]
+    start = [] if earlier is None else [earlier.digest]
+    label = digest_json([digest_code(TRAINER), budget.model_dump(mode="json"), seed, inputs, *start])[:12]
     checkpoint = _checkpoints(paths) / f"{name}-{label}.npz"
     resume = checkpoint.read_bytes() if checkpoint.exists() else None
     training = start_training(name, photos, budget, seed, resume=resume, earlier=earlier)
     if resume is not None:
-        log.info("%s: going on from step %d of a run that was cut off", name, training.summary().steps)
-    follow(training, budget.steps, checkpoint, paths.artifacts / "tensorboard" / name, config.checkpoint_seconds)
+        log.info("%s: continued from step %d of an interrupted run", name, training.summary().steps)
+    board = paths.artifacts / "tensorboard" / name
+    run_with_checkpoints(training, budget.steps, checkpoint, board, config.checkpoint_seconds)
     return training
 
 
 def clear_checkpoints(paths: Paths) -> None:
-    """Delete what trainings left to go on from: until their stage has written its outputs, a rerun needs all of it."""
+    """Delete the checkpoints; call it when the stage has written its outputs, because a rerun needs them until then."""
     for checkpoint in _checkpoints(paths).glob("*.npz"):
         checkpoint.unlink()
 
@@ -141,25 +148,24 @@ def _checkpoints(paths: Paths) -> UPath:
     return paths.artifacts / "checkpoints"
 
 
-def follow(training: GeneratorTraining, steps: int, checkpoint: UPath, board: UPath, every: float) -> None:
-    """Run `training` to its end; save to `checkpoint` at intervals and at the end, and curves to the folder `board`.
-
-    every: seconds between checkpoints.
-    """
+def run_with_checkpoints(
+    training: GeneratorTraining, steps: int, checkpoint: UPath, board: UPath, checkpoint_seconds: float
+) -> None:
+    """Run `training` to its end; save to `checkpoint` at intervals and at the end, and curves to the folder `board`."""
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(str(board))
-    told = saved = time.monotonic()
+    logged = saved = time.monotonic()
     with writer.as_default():
         for record in training.run():
             for name, value in record.losses.items():
                 tf.summary.scalar(name, value, step=record.step)
             now = time.monotonic()
-            if now - told > PROGRESS_SECONDS:
-                told = now
+            if now - logged > PROGRESS_SECONDS:
+                logged = now
                 losses = ", ".join(f"{name} {value:.4g}" for name, value in record.losses.items())
                 log.info("%s: step %d of %d, %s", training.name, record.step, steps, losses)
-            if now - saved > every:
+            if now - saved > checkpoint_seconds:
                 write_bytes(training.checkpoint(), checkpoint)
                 saved = time.monotonic()
     writer.close()

@@ -1,9 +1,9 @@
-"""The champion generator -> new creatives on disk: pictures, plain ads and a manifest that says how each was made."""
+"""New creatives of the champion generator: images, ads and a manifest that records how each was made."""
 
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from components.ads.personalise import Personaliser
 
 
-WORTH = ("expected_ctr", "average_ctr", "unaware_ctr")
-HALVES = ("0", "1")  # folders of a version of interest: what is climbed, and what watches
+CTR_FIELDS = ("expected_ctr", "average_ctr", "unaware_ctr")
+DISJOINT = (
+    "0",
+    "1",
+)  # folders of the disjoint models: the one that is optimised, and the one that checks
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked for: `count` pictures of a category and segment, or of a text; None takes all in turn.
+class GenerateRequest:
+    """What to generate: `count` images of a category and segment, or of a text; None takes all in turn.
 
-    placement, hour (0 to 23): the context that words, template and palette are chosen for; None: not chosen by it.
-    personalise: whether to search for pictures that the segment should like in that context.
+    placement, hour (0 to 23): the context for which copy, template and palette are chosen; None: without it.
+    personalise: whether to search for images that the segment should prefer in that context.
     """
 
     count: int
@@ -43,21 +46,21 @@ class Order:
 
     @property
     def in_context(self) -> bool:
-        """Whether any context is asked for."""
+        """Whether a placement or an hour is given."""
         return self.placement is not None or self.hour is not None
 
     @property
-    def asked(self) -> str:
-        """The options that need the model of interest, in words; empty where none is asked for."""
+    def interest_options(self) -> str:
+        """The given options that need the interest model, in words; empty if there are none."""
         return " and ".join(["--placement and --hour"] * self.in_context + ["--personalise"] * self.personalise)
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """Pictures written, and how many of them never passed the check of the text within the attempts.
+class GenerateResult:
+    """The number of images written, and of those that do not show the text after `attempts` attempts.
 
-    ctr: the means of WORTH over the creatives, in (0, 1); None where no context was asked for. ordinary: reason ->
-    pictures that are not personalised for it; None where that was not asked for.
+    ctr: the means of CTR_FIELDS over the creatives, in (0, 1); None without a context. ordinary: by reason, the number
+    of images that are not personalised; None unless --personalise is given.
     """
 
     written: int
@@ -67,47 +70,52 @@ class Delivery:
     ordinary: Mapping[str, int] | None
 
 
-def generate(dataset: str, out: UPath, order: Order) -> Delivery:
-    """Write the ordered pictures, their ads in the sizes of the champion's run, and manifest.json to `out`.
+def generate(dataset: str, out: UPath, request: GenerateRequest) -> GenerateResult:
+    """Write the requested images, their ads in the sizes of the champion's run, and manifest.json to `out`.
 
-    Raises UserError where there is no champion, or the champion knows no such category, segment, words or context.
+    UserError if there is no champion, or it has no such category, segment, text or context.
     """
     from components.registry.mlflow_store import fetch_package, open_store, version_of
     from components.registry.promotion import CHAMPION
 
-    if order.text is not None and order.category is not None:
+    if request.text is not None and request.category is not None:
         raise UserError("--text says what the picture shows; leave --category out")
-    if order.text is not None and order.personalise:
+    if request.text is not None and request.personalise:
         raise UserError("--personalise searches for what a segment likes, not for a text; leave --text out")
     client = open_store()
     version = version_of(client, f"{dataset}-creatives", CHAMPION)
     if version is None:
         raise UserError(
-            f"{dataset}-creatives has no champion; where the data set has images, `adloom run {dataset}` trains and "
+            f"{dataset}-creatives has no champion; if the data set has images, `adloom run {dataset}` trains and "
             "judges generators"
         )
+    options = request.interest_options
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "package"
         fetch_package(version, folder)
         files, about = _read(UPath(folder))
-        scorer = _scorer(client, dataset, about, order.asked) if order.asked else None
-        chooser, personaliser = _interested(scorer, UPath(folder), order) if scorer else (None, None)
-    rows = make(files, about, order, chooser, personaliser)
+        scorer = _scorer(client, dataset, about, options) if options else None
+        chooser, personaliser = _choosers(scorer, UPath(folder), request) if scorer else (None, None)
+    rows = make(files, about, request, chooser, personaliser)
     for row in rows:
         write_bytes(row.pop("picture_png"), out / row["picture"])
         for name, png in row.pop("ad_pngs").items():
             write_bytes(png, out / name)
-    manifest = {"model": version.name, "version": version.number, "seed": order.seed, "creatives": rows}
+    manifest = {"model": version.name, "version": version.number, "seed": request.seed, "creatives": rows}
     manifest |= {"interest_version": scorer.number} if scorer else {}
     write_json({**manifest, "digests": digest_tree(out, skip=("manifest.json",))}, out / "manifest.json")
+    return _result(rows, about, request)
+
+
+def _result(rows: Sequence[Mapping], about: Mapping, request: GenerateRequest) -> GenerateResult:
     unmet = sum(not row.get("met", True) for row in rows)
-    ctr = tuple(float(np.mean([row[name] for row in rows])) for name in WORTH) if order.in_context else None
-    ordinary = Counter(row["reason"] for row in rows if not row["steps"]) if order.personalise else None
-    return Delivery(len(rows), unmet, about.get("max_attempts", 1), ctr, ordinary)
+    ctr = tuple(float(np.mean([row[name] for row in rows])) for name in CTR_FIELDS) if request.in_context else None
+    ordinary = Counter(row["reason"] for row in rows if not row["steps"]) if request.personalise else None
+    return GenerateResult(len(rows), unmet, about.get("max_attempts", 1), ctr, ordinary)
 
 
 def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
-    """Files of the best generator and of the words, and `about.json`: its name and the texts that people wrote."""
+    """The files of the best generator and of the caption parser, and `about.json`: its name and people's texts."""
     from components.generators.text_to_image.text_to_image import CAPTIONS_FOLDER
     from components.generators.warm_start import WEIGHTS_FILE
 
@@ -115,36 +123,34 @@ def _read(package: UPath) -> tuple[Mapping[str, bytes], dict]:
     folders = [package / name for name in (about["best"], CAPTIONS_FOLDER) if (package / name).exists()]
     files = [
         path for folder in folders for path in folder.iterdir() if path.name != WEIGHTS_FILE
-    ]  # a training's, not ours
+    ]  # only training uses them
     return {path.name: path.read_bytes() for path in files}, about
 
 
-def _scorer(client, dataset: str, about: Mapping, asked: str):
-    """The version of the interest model that scored the champion's own pool; UserError where it cannot choose.
+def _scorer(client, dataset: str, about: Mapping, options: str):
+    """The version of the interest model that scored the champion's pool; UserError if it cannot choose.
 
-    A later one, trained with other features, could not read the audience that is kept with the generators.
+    A later version, trained on other features, could not read the audience that is stored with the generators.
     """
     from components.registry.mlflow_store import find_version
 
-    again = f"`adloom run {dataset}` makes a new one"
+    remedy = f"`adloom run {dataset}` makes a new one"
     if "interest" not in about:
-        raise UserError(f"{asked}: this champion was made before creatives could be chosen for a context; {again}")
+        raise UserError(f"{options}: this champion was made before creatives could be chosen for a context; {remedy}")
     version = find_version(client, f"{dataset}-interest", about["interest"])
     if version is None:
-        raise UserError(f"{asked}: {dataset}-interest lacks the version that scored this champion's pool; {again}")
+        raise UserError(f"{options}: {dataset}-interest lacks the version that scored this champion's pool; {remedy}")
     if version.tags.get("gate") != "passed":
         why = version.tags.get("reasons", "it was not judged")
-        raise UserError(f"{asked}: {version.name} version {version.number}, which would choose, was refused: {why}")
+        raise UserError(f"{options}: {version.name} version {version.number}, which would choose, was refused: {why}")
     return version
 
 
-def _interested(scorer, package: UPath, order: Order) -> tuple["CopyChooser", "Personaliser | None"]:
-    """The scoring version and the package of generators, which keeps an audience -> what chooses and personalises."""
+def _choosers(scorer, package: UPath, request: GenerateRequest) -> tuple["CopyChooser", "Personaliser | None"]:
+    """The chooser of copy and, if requested, the personaliser, from the scoring version and the generators' package."""
     from components.ads.copy_choice import CopyChooser
-    from components.ads.personalise import Personaliser
     from components.contract.files.tables import read_frame
     from components.features import FeatureModel
-    from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
     from components.interest import CalibratedModel
     from components.registry.mlflow_store import fetch_package
     from components.workflow.stage_inputs import files_in
@@ -155,154 +161,201 @@ def _interested(scorer, package: UPath, order: Order) -> tuple["CopyChooser", "P
         fetch_package(scorer, Path(model))
         features = FeatureModel.from_files(files_in(model / "features"))
         chooser = CopyChooser(CalibratedModel.from_files(files_in(model / "interest")), features, audience)
-        if not order.personalise:
-            return chooser, None
-        folders = [model / "halves" / name for name in HALVES]
-        if not all(folder.exists() for folder in folders) or not (package / BOUNDS_FILE).exists():
-            raise UserError(
-                f"--personalise: {scorer.name} version {scorer.number} keeps no two models of disjoint shoppers: "
-                "its log had too few clicks for them, or it was made before pictures could be personalised"
-            )
-        bounds = Bounds.from_bytes((package / BOUNDS_FILE).read_bytes())
-        halves = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
-        return chooser, Personaliser(halves, features, audience, bounds)
+        return chooser, _personaliser(scorer, model, package, features, audience) if request.personalise else None
+
+
+def _personaliser(scorer, model: UPath, package: UPath, features, audience) -> "Personaliser":
+    """The personaliser with the disjoint models in the folder `model`; UserError if they are missing."""
+    from components.ads.personalise import Personaliser
+    from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
+    from components.interest import CalibratedModel
+    from components.workflow.stage_inputs import disjoint_models_folder, files_in
+
+    folders = [disjoint_models_folder(model) / name for name in DISJOINT]
+    if not all(folder.exists() for folder in folders) or not (package / BOUNDS_FILE).exists():
+        raise UserError(
+            f"--personalise: {scorer.name} version {scorer.number} has no two models of disjoint shoppers: "
+            "its log had too few clicks for them, or it was made before images could be personalised"
+        )
+    bounds = Bounds.from_bytes((package / BOUNDS_FILE).read_bytes())
+    disjoint = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
+    return Personaliser(disjoint, features, audience, bounds)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """pictures: uint8 [n, side, side] or [n, side, side, 3]. categories: of each. notes: how each was made.
+
+    texts: of each, the copy with which a personalised image was searched; else None.
+    """
+
+    pictures: np.ndarray
+    categories: list[str]
+    notes: list[dict]
+    texts: list[dict] | None = None
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """The texts of one ad, and the context and campaign that they were chosen for."""
+
+    context: dict
+    texts: dict
 
 
 def make(
     files: Mapping[str, bytes],
     about: Mapping,
-    order: Order,
+    request: GenerateRequest,
     chooser: "CopyChooser | None" = None,
     personaliser: "Personaliser | None" = None,
 ) -> list[dict]:
-    """A package's files and the order -> a row per picture, its PNGs among it.
+    """A row of the manifest per image of the request, with its PNGs, from a package's files.
 
-    A context is asked of the `chooser`, a segment's taste of the `personaliser`.
+    `chooser` is needed for a context, `personaliser` for personalised images.
     """
     from components.ads.ad_sizes import MEDIUM_RECTANGLE, ad_sizes
-    from components.ads.contact_sheets import ad_png, picture_png
     from components.generators.keras_generator import NetworkGenerator
 
-    if order.placement is not None:
-        _check_placement(order.placement, chooser.placements)
+    if request.placement is not None:
+        _check_placement(request.placement, chooser.placements)
     generator = NetworkGenerator.from_files(dict(files))
-    every = 1 if order.text is not None or order.category is not None else len(generator.categories)
-    segments = _codes("--segment", order.segment, tuple(range(generator.segments)), order.count, every)
-    campaigns = _campaigns(about, order) if order.asked else []
-    words = [None] * order.count
-    if order.text is not None:
-        pictures, named, notes = _told(files, about, order, segments)
+    repeats = 1 if request.text is not None or request.category is not None else len(generator.categories)
+    segments = _codes("--segment", request.segment, tuple(range(generator.segments)), request.count, repeats)
+    campaigns = _campaigns(about, request) if request.interest_options else []
+    if request.text is not None:
+        images = _text_images(files, about, request, segments)
+    elif request.personalise:
+        images = _personalised_images(generator, request, personaliser, segments, campaigns)
     else:
-        categories = _codes("--category", order.category, generator.categories, order.count)
-        named = [generator.categories[code] for code in categories]
-        if order.personalise:
-            pictures, words, notes = _searched(generator, order, personaliser, categories, segments, campaigns)
-        else:
-            pictures, notes = generator.sample(categories, segments, order.seed), [{}] * order.count
-    if order.in_context:
-        around = _chosen_words(order, chooser, zip(pictures, named, segments, campaigns, strict=True))
-    elif order.personalise:
-        around = [({"campaign": campaign["campaign"]}, said) for campaign, said in zip(campaigns, words, strict=True)]
-    else:
-        around = _any_words(about, order)
-    rows = []
-    made = zip(pictures, named, segments, notes, around, strict=True)
+        images = _category_images(generator, request, segments)
+    copies = _copies(about, request, chooser, images, list(zip(segments, campaigns, strict=False)))
     sizes = ad_sizes(tuple(about.get("sizes", (MEDIUM_RECTANGLE.name,))))
-    for number, (picture, category, segment, note, (context, words)) in enumerate(made):
-        ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **words, size=size) for size in sizes}
-        rows.append(
-            {
-                "picture": f"{number:03d}-picture.png",
-                "ads": list(ads),
-                "generator": generator.name,
-                "category": category,
-                "segment": int(segment),
-                **note,
-                **context,
-                **words,
-                "picture_png": picture_png(picture),
-                "ad_pngs": ads,
-            }
+    images_and_copies = zip(images.pictures, images.categories, segments, images.notes, copies, strict=True)
+    return [
+        _row(
+            number,
+            picture,
+            {"generator": generator.name, "category": category, "segment": int(segment), **note},
+            copy,
+            sizes,
         )
-    return rows
+        for number, (picture, category, segment, note, copy) in enumerate(images_and_copies)
+    ]
 
 
-def _any_words(about: Mapping, order: Order) -> list[tuple[dict, dict]]:
-    """Per picture nothing to say about them, and words that people wrote together."""
-    drawn = np.random.default_rng(order.seed).integers(0, len(about["texts"]), order.count)
-    return [({}, about["texts"][number]) for number in drawn]
+def _row(number: int, picture: np.ndarray, origin: Mapping, copy: _Copy, sizes: Sequence) -> dict:
+    """The manifest's row of one image: file names, `origin` (how it was made), context, texts, and PNGs."""
+    from components.ads.contact_sheets import ad_png, picture_png
+
+    ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **copy.texts, size=size) for size in sizes}
+    names = {"picture": f"{number:03d}-picture.png", "ads": list(ads)}
+    return {**names, **origin, **copy.context, **copy.texts, "picture_png": picture_png(picture), "ad_pngs": ads}
 
 
-def _campaigns(about: Mapping, order: Order) -> list[dict]:
-    """Per picture a campaign that people wrote for, with its texts."""
-    drawn = np.random.default_rng(order.seed).integers(0, len(about["campaigns"]), order.count)
+def _copies(
+    about: Mapping,
+    request: GenerateRequest,
+    chooser: "CopyChooser | None",
+    images: _Images,
+    targets: list[tuple[int, dict]],
+) -> list[_Copy]:
+    """The copy of each image; targets: segment and campaign of each, empty if neither is needed."""
+    if request.in_context:
+        return _contextual_copies(request, chooser, images, targets)
+    if request.personalise:
+        campaigns = [campaign for _, campaign in targets]
+        return [
+            _Copy({"campaign": campaign["campaign"]}, texts)
+            for campaign, texts in zip(campaigns, images.texts, strict=True)
+        ]
+    drawn = np.random.default_rng(request.seed).integers(0, len(about["texts"]), request.count)
+    return [_Copy({}, about["texts"][number]) for number in drawn]
+
+
+def _campaigns(about: Mapping, request: GenerateRequest) -> list[dict]:
+    """A random campaign with people's texts for each image."""
+    drawn = np.random.default_rng(request.seed).integers(0, len(about["campaigns"]), request.count)
     return [about["campaigns"][number] for number in drawn]
 
 
-def _searched(
-    generator, order: Order, personaliser: "Personaliser", categories: np.ndarray, segments: np.ndarray, campaigns
-) -> tuple[np.ndarray, list[dict], list[dict]]:
-    """Pictures that their segments should like, the words they were searched in, and notes: what both models saw."""
+def _category_images(generator, request: GenerateRequest, segments: np.ndarray) -> _Images:
+    codes = _codes("--category", request.category, generator.categories, request.count)
+    pictures = generator.sample(codes, segments, request.seed)
+    return _Images(pictures, [generator.categories[code] for code in codes], [{}] * request.count)
+
+
+def _personalised_images(
+    generator, request: GenerateRequest, personaliser: "Personaliser", segments: np.ndarray, campaigns: list[dict]
+) -> _Images:
+    """Images that their segments should prefer, with the texts of the search; notes: the gains by both models."""
     from components.ads.copy_choice import Context, combinations, texts
 
-    context, random = Context(order.placement, order.hour), np.random.default_rng((order.seed, 1))
-    pictures, words, notes = [], [], []
-    for number, (category, segment, campaign) in enumerate(zip(categories, segments, campaigns, strict=True)):
-        written = combinations(campaign, random)
-        said = written.iloc[[random.integers(len(written))]]
-        seed = int(np.random.default_rng((order.seed, 2, number)).integers(2**31))
-        found = personaliser.find(generator, int(category), int(segment), campaign, said, context=context, seed=seed)
-        pictures.append(found.picture)
-        words.append({**texts(said.iloc[0]), "brand_color": campaign["brand_color"]})
-        gains = {"claimed_gain": round(found.claimed_gain, 6), "watched_gain": round(found.watched_gain, 6)}
-        notes.append({"steps": found.steps, **gains, "reason": found.reason})
-    return np.stack(pictures), words, notes
+    context, random = Context(request.placement, request.hour), np.random.default_rng((request.seed, 1))
+    codes = _codes("--category", request.category, generator.categories, request.count)
+    pictures, image_texts, notes = [], [], []
+    for number, (category, segment, campaign) in enumerate(zip(codes, segments, campaigns, strict=True)):
+        candidates = combinations(campaign, random)
+        drawn = candidates.iloc[[random.integers(len(candidates))]]
+        seed = int(np.random.default_rng((request.seed, 2, number)).integers(2**31))
+        image = personaliser.find(generator, int(category), int(segment), campaign, drawn, context=context, seed=seed)
+        pictures.append(image.picture)
+        image_texts.append({**texts(drawn.iloc[0]), "brand_color": campaign["brand_color"]})
+        gains = {"claimed_gain": round(image.claimed_gain, 6), "watched_gain": round(image.watched_gain, 6)}
+        notes.append({"steps": image.steps, **gains, "reason": image.reason})
+    return _Images(np.stack(pictures), [generator.categories[code] for code in codes], notes, image_texts)
 
 
-def _chosen_words(order: Order, chooser: "CopyChooser", made: Iterable[tuple]) -> list[tuple[dict, dict]]:
-    """Per picture, category, segment and campaign: the context, what it is worth, and that campaign's best words."""
+def _contextual_copies(
+    request: GenerateRequest, chooser: "CopyChooser", images: _Images, targets: list[tuple[int, dict]]
+) -> list[_Copy]:
+    """The best copy of each image's campaign in the context, with its expected click-through rates."""
     from components.ads.copy_choice import Context
 
-    context, random, around = Context(order.placement, order.hour), np.random.default_rng(order.seed), []
-    for picture, category, segment, campaign in made:
+    context, random, copies = Context(request.placement, request.hour), np.random.default_rng(request.seed), []
+    for picture, category, (segment, campaign) in zip(images.pictures, images.categories, targets, strict=True):
         choice = chooser.choose(picture, category, int(segment), campaign, context, random=random)
-        ctr = zip(WORTH, (choice.expected, choice.average, choice.unaware), strict=True)
-        worth = {name: round(value, 6) for name, value in ctr}
-        note = {"placement": order.placement, "hour": order.hour, "campaign": campaign["campaign"], **worth}
-        around.append((note, {**choice.words, "brand_color": campaign["brand_color"]}))
-    return around
+        rates = zip(CTR_FIELDS, (choice.expected, choice.average, choice.unaware), strict=True)
+        note = {"placement": request.placement, "hour": request.hour, "campaign": campaign["campaign"]}
+        note |= {name: round(rate, 6) for name, rate in rates}
+        copies.append(_Copy(note, {**choice.words, "brand_color": campaign["brand_color"]}))
+    return copies
 
 
-def _told(files: Mapping[str, bytes], about: Mapping, order: Order, segments: np.ndarray):
-    """Pictures of the text, the category read in it for each, and notes: what was read, attempts, if it was met."""
+def _text_images(files: Mapping[str, bytes], about: Mapping, request: GenerateRequest, segments: np.ndarray) -> _Images:
+    """Images of the text; notes: the attributes read from it, attempts, and whether the image shows them."""
     from components.generators.photos.photo_attributes import SPOKEN_BUILD, SPOKEN_TONE
     from components.generators.text_to_image.caption_parser import MAX_CHARACTERS, PARSER_FILE
     from components.generators.text_to_image.text_to_image import TextToImage
 
     if PARSER_FILE not in files:
         raise UserError("--text: this champion reads no captions; run again with creatives.parser_steps above 0")
-    maker = TextToImage.from_files(files)
-    parsed = maker.parser.parse(order.text)
-    result = maker.draw([order.text] * order.count, segments, order.seed, about["max_attempts"])
-    read = {"text": order.text[:MAX_CHARACTERS], "tone": SPOKEN_TONE[parsed.tone], "build": SPOKEN_BUILD[parsed.build]}
+    text_to_image = TextToImage.from_files(files)
+    caption = text_to_image.parser.parse(request.text)
+    result = text_to_image.draw([request.text] * request.count, segments, request.seed, about["max_attempts"])
+    attributes = {
+        "text": request.text[:MAX_CHARACTERS],
+        "tone": SPOKEN_TONE[caption.tone],
+        "build": SPOKEN_BUILD[caption.build],
+    }
     notes = [
-        {**read, "attempts": int(attempts), "met": bool(met)}
+        {**attributes, "attempts": int(attempts), "met": bool(met)}
         for attempts, met in zip(result.attempts, result.accepted, strict=True)
     ]
-    return result.pictures, [maker.generator.categories[parsed.category]] * order.count, notes
+    return _Images(result.pictures, [text_to_image.generator.categories[caption.category]] * request.count, notes)
 
 
-def _codes(option: str, asked, known: tuple, count: int, every: int = 1) -> np.ndarray:
-    """The asked code `count` times, or all in turn, the next one after `every`; UserError for one that is not known."""
-    if asked is None:
-        return np.arange(count) // every % max(len(known), 1)
-    if asked not in known:
-        raise UserError(f"{option} {asked}: the champion knows {json.dumps(list(known), ensure_ascii=False)}")
-    return np.full(count, known.index(asked))
+def _codes(option: str, value, known: tuple, count: int, repeats: int = 1) -> np.ndarray:
+    """The code of `value`, `count` times; for None all codes in turn, each `repeats` times. UserError if unknown."""
+    if value is None:
+        return np.arange(count) // repeats % max(len(known), 1)
+    if value not in known:
+        raise UserError(f"{option} {value}: the champion knows {json.dumps(list(known), ensure_ascii=False)}")
+    return np.full(count, known.index(value))
 
 
-def _check_placement(asked: str, known: tuple[str, ...]) -> None:
+def _check_placement(placement: str, known: tuple[str, ...]) -> None:
     if not known:
-        raise UserError(f"--placement {asked}: the log of this data set names no placements")
-    if asked not in known:
-        raise UserError(f"--placement {asked}: the champion knows {json.dumps(sorted(known), ensure_ascii=False)}")
+        raise UserError(f"--placement {placement}: the log of this data set names no placements")
+    if placement not in known:
+        raise UserError(f"--placement {placement}: the champion knows {json.dumps(sorted(known), ensure_ascii=False)}")

@@ -1,4 +1,4 @@
-"""Records of stages -> the Markdown pages that a flow run and the registry show."""
+"""The Markdown pages of the stages, which a flow run and the registry show."""
 
 import csv
 import io
@@ -9,18 +9,18 @@ from components.contract.escaping import Markup, csv_cell, markdown
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; cells that are no Markup are shown as they are."""
+    """A Markdown table; cells that are not Markup are escaped."""
     lines = ["| " + " | ".join(markdown(heading) for heading in headings) + " |", "|" + "---|" * len(headings)]
     return "\n".join([*lines, *("| " + " | ".join(markdown(cell) for cell in row) + " |" for row in rows)])
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """A figure, or a dash where there is none."""
+    """A figure, or a dash if there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def joined(parts: Sequence[str]) -> str:
-    """The parts that are not empty, as paragraphs."""
+    """The non-empty parts, as paragraphs."""
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -29,15 +29,15 @@ def items(lines: Sequence[str]) -> str:
     return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
-def interval(found: Mapping[str, float | None] | None) -> str:
+def interval(record: Mapping[str, float | None] | None) -> str:
     """value [ci_low, ci_high], or a dash."""
-    if found is None or found["value"] is None:
+    if record is None or record["value"] is None:
         return "-"
-    return f"{number(found['value'])} [{number(found['ci_low'])}, {number(found['ci_high'])}]"
+    return f"{number(record['value'])} [{number(record['ci_low'])}, {number(record['ci_high'])}]"
 
 
 def features(built) -> str:
-    """What was built and what this data set cannot have, with a few shopper profiles."""
+    """The page of the stage features: sizes, what this data set cannot have, and a few shopper profiles."""
     impressions = built.impressions
     splits = impressions.groupby("split")["click"].agg(["size", "sum"]).reset_index()
     columns = [name for name in impressions if name.startswith(("shopper_", "context_"))]
@@ -54,7 +54,7 @@ def features(built) -> str:
 
 
 def interest(record: Mapping[str, Any]) -> str:
-    """The models of interest side by side, and the gate."""
+    """The page of the stage interest: the models side by side, and the gate."""
     rows = [
         (
             candidate["name"] + (" (champion)" if candidate["name"] == record["champion"] else ""),
@@ -72,7 +72,7 @@ def interest(record: Mapping[str, Any]) -> str:
 
 
 def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
-    """Every estimate as CSV: form, logging_policy, estimator, value, ci_low, ci_high; without those with no value.
+    """Every estimate with a value as CSV: form, logging_policy, estimator, value, ci_low, ci_high.
 
     A logging policy's name that a spreadsheet would run as a formula begins with `'` (escaping.csv_cell).
     """
@@ -82,72 +82,69 @@ def estimates(forms: Sequence[Mapping[str, Any]]) -> str:
     rows.writerow(("form", "logging_policy", "estimator", *bounds))
     for record in forms:
         for log in record["logs"]:
-            told = [each for each in log["evaluation"]["estimates"] if each["value"] is not None]
-            for each in told:
-                figures = (each[name] for name in bounds)
-                rows.writerow(map(csv_cell, (record["form"], log["logging_policy"], each["estimator"], *figures)))
+            for estimate in log["evaluation"]["estimates"]:
+                if estimate["value"] is not None:
+                    cells = (record["form"], log["logging_policy"], estimate["estimator"])
+                    rows.writerow(map(csv_cell, (*cells, *(estimate[name] for name in bounds))))
     return text.getvalue()
 
 
 def slice_judged(judged: bool, unit: str) -> str:
-    """Which rows an evaluation's figures are of, and their unit."""
+    """A paragraph on the rows behind an evaluation's figures, and their unit."""
     units = f"Values are in {unit} per impression; 1,000 times that is {unit} per 1,000 impressions.\n"
     if judged:
         return (
-            "Figures of the **judged** rows, which nothing was chosen on; the ledger was charged for the look. " + units
+            "Figures of the **judged** rows, on which nothing was chosen; the ledger was charged for the look. " + units
         )
     return (
-        "A preview: figures of the **select** slice, on which temperatures were chosen, so they flatter the policy. "
+        "A preview: figures of the **select** slice, on which temperatures were chosen, so they are too optimistic. "
         "`adloom run` charges the ledger and judges the policy on later rows. " + units
     )
 
 
-def temperatures(chosen: Mapping[str, float], offered: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """What each temperature promised on the select slice, and which one each form of the policy acts at."""
-    rows = [
-        (
-            form,
-            Markup(f"**{each['temperature']:g}**")
-            if each["temperature"] == chosen[form]
-            else f"{each['temperature']:g}",
-            number(each["lift"]),
-            number(each["standard_error"]),
-            f"{each['chance']:.0%}",
-        )
-        for form, promised in offered.items()
-        for each in promised
-    ]
+def temperatures(chosen: Mapping[str, float], forecasts: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """The lift of each temperature predicted on the select slice, and the chosen temperature of each form."""
+    rows = []
+    for form, of_form in forecasts.items():
+        for forecast in of_form:
+            temperature = f"{forecast['temperature']:g}"
+            if forecast["temperature"] == chosen[form]:
+                temperature = Markup(f"**{temperature}**")
+            figures = number(forecast["lift"]), number(forecast["standard_error"]), f"{forecast['chance']:.0%}"
+            rows.append((form, temperature, *figures))
     headings = ("form", "temperature", "predicted lift, clicks", "standard error when judged", "chance to be proven")
-    return joined(["# How boldly to choose", table(headings, rows)])
+    return joined(["# Choice of the temperature", table(headings, rows)])
 
 
-def truth(known: Mapping[str, float] | None, unit: str, simulated: bool) -> str:
-    """What the simulator's law says beside the estimates; nothing for real data."""
-    if known is None and simulated:
-        return f"\nThe simulator's law does not say what is true of {unit}, so no truth is shown.\n"
-    if known is None:
+def truth(values: Mapping[str, float] | None, unit: str, simulated: bool) -> str:
+    """The simulator's truth beside the estimates; nothing for real data."""
+    if values is None and simulated:
+        return f"\nThe simulator's law gives no truth of {unit}, so none is shown.\n"
+    if values is None:
         return ""
     return (
-        f"\nThe simulator's truth, which no model and no gate sees: target {number(known['target'])}, "
-        f"baseline {number(known['baseline'])}, lift {number(known['lift'])} {unit} per impression.\n"
+        f"\nThe simulator's truth, which no model and no gate reads: target {number(values['target'])}, "
+        f"baseline {number(values['baseline'])}, lift {number(values['lift'])} {unit} per impression.\n"
     )
 
 
 def creatives(record: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
-    """The generators' figures and the gate."""
+    """The page of the stage creatives: the generators' figures and the gate."""
     rows = []
     for name, training in record["generators"].items():
-        capped = "the clock" if training["capped"] else "its steps"
-        rows.append((name, training["steps"], number(seconds.get(name), 0), capped, training["restarts"]))
+        limit = "time" if training["capped"] else "steps"
+        rows.append((name, training["steps"], number(seconds.get(name), 0), limit, training["restarts"]))
     measured = {**record.get("quality", {}), "real photos": record.get("real_photos", {})}
     figures = list(measured["real photos"])
-    quality = [(name, *(number(each[figure], 3) for figure in figures)) for name, each in measured.items() if each]
+    quality = [
+        (name, *(number(values[figure], 3) for figure in figures)) for name, values in measured.items() if values
+    ]
     gate = record["gate"]
     verdict = "no gate" if gate is None else "passed" if gate["passed"] else "refused"
     parts = [
         "# Creatives",
-        table(("generator", "steps", "seconds", "ended by", "restarts after collapse"), rows) if rows else "",
-        table(("pictures of", *figures), quality) if quality else "",
+        table(("generator", "steps", "seconds", "limited by", "restarts after collapse"), rows) if rows else "",
+        table(("images of", *figures), quality) if quality else "",
         f"{record['pool']} new creatives in the pool. Gate: **{verdict}**",
         items([*(gate["reasons"] if gate else ()), *record["remarks"]]),
     ]

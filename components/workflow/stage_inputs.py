@@ -1,4 +1,4 @@
-"""What stages left behind -> the tables and models that a later stage reads: the counterpart of `outputs`."""
+"""Tables and models read from the outputs of earlier stages (written through stage_outputs.py)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +16,14 @@ from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
 
-# Of millions of rows, what features are made from: candidates say nothing of a shopper.
+DISJOINT_MODELS = "disjoint_models"  # folder of the stage interest's model
+
+# the columns of large tables from which features are made; candidates are not used
 FEATURES_READ = {
     "candidates": (),
     "events": ("timestamp", "shopper_id", "kind", "product_id", "text", "value"),
 }
-# and of all tables, what pair features look back at
+# the tables and columns from which pair features are made
 PAIRS_READ = {
     **dict.fromkeys(TABLES, ()),
     "events": EVENT_COLUMNS,
@@ -33,14 +35,14 @@ PAIRS_READ = {
 def validated(
     paths: Paths, columns: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    """The validated tables that are there, by name, and the data set's card.
+    """The validated tables by name, and the data set's card.
 
-    columns: of a table named there only these are read; where it names none, the table is left out.
+    columns: by table, the columns to read; a table with no columns is left out, a table not named is read whole.
     """
-    folder, wanted = paths.stage("validation"), columns or {}
+    folder, selected = paths.stage("validation"), columns or {}
     card = read_card(folder)
-    names = [name for name in card.tables if wanted.get(name) != ()]
-    return {name: read_table(folder, name, wanted.get(name)) for name in names}, card
+    names = [name for name in card.tables if selected.get(name) != ()]
+    return {name: read_table(folder, name, selected.get(name)) for name in names}, card
 
 
 def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
@@ -56,7 +58,7 @@ def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
 
 
 def encoder_file(config: FeaturesConfig) -> bytes | None:
-    """The file that `features.encoder` names; None where it names none. UserError where it cannot be read."""
+    """The bytes of the file that `features.encoder` names; None if it is null. UserError if it cannot be read."""
     if config.encoder is None:
         return None
     try:
@@ -68,7 +70,7 @@ def encoder_file(config: FeaturesConfig) -> bytes | None:
 
 
 def chosen_encoder(config: FeaturesConfig) -> NetworkEncoder | None:
-    """The network in that file; None for principal components. UserError naming the file where it holds no encoder."""
+    """The network in that file; None for principal components. UserError if the file is no encoder."""
     content = encoder_file(config)
     try:
         return None if content is None else NetworkEncoder.from_bytes(content)
@@ -76,6 +78,12 @@ def chosen_encoder(config: FeaturesConfig) -> NetworkEncoder | None:
         raise UserError(f"features.encoder {config.encoder}: {error}") from None
 
 
+def disjoint_models_folder(model: UPath) -> UPath:
+    """The folder of the disjoint models in an interest version; versions from before have it under another name."""
+    folder = model / DISJOINT_MODELS
+    return folder if folder.exists() else model / "halves"
+
+
 def files_in(folder: UPath) -> Mapping[str, bytes]:
-    """Relative name -> bytes for all files below `folder`."""
+    """The bytes of all files below `folder`, by relative name."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""What the stages interest and creatives left behind, for the stages after them."""
+"""The interest model and the pool of creatives, read from the outputs of their stages."""
 
 import pandas as pd
 
@@ -9,11 +9,11 @@ from components.workflow.stage_inputs import files_in
 
 
 def interest_model(paths: Paths) -> CalibratedModel:
-    """The calibrated model of interest."""
+    """The calibrated interest model."""
     return CalibratedModel.from_files(files_in(paths.stage("interest") / "model" / "interest"))
 
 
 def pool_creatives(paths: Paths) -> pd.DataFrame | None:
-    """The new creatives in the contract's columns; None where no generator made any."""
+    """The new creatives in the contract's columns; None if there are none."""
     file = paths.stage("creatives") / "pool" / "creatives.parquet"
     return read_frame(file) if file.exists() else None

@@ -1,7 +1,6 @@
-"""What a stage writes: the old manifest goes, then come whole files, and the new manifest is last.
+"""The outputs of a stage: the old manifest is deleted first, and the new one is written last.
 
-So a folder with a manifest holds all files of one run, wherever another run was killed; nothing of an earlier run stays
-among them.
+So a folder with a manifest holds all files of one run and no others, even if another run was killed.
 """
 
 from collections.abc import Mapping
@@ -17,9 +16,9 @@ from components.workflow.caching.manifests import Manifest
 
 
 class Outputs:
-    """The files that one run of a stage writes into `folder`; `finish` drops the others and writes the manifest.
+    """The files that one run of a stage writes into `folder`; `finish` deletes the others and writes the manifest.
 
-    A run that fails before its first file leaves the folder as it was.
+    A run that fails before its first file does not change the folder.
     """
 
     def __init__(self, folder: UPath) -> None:
@@ -47,8 +46,8 @@ class Outputs:
         for name, content in contents.items():
             self.file(f"{folder}/{name}", content)
 
-    def finish(self, due: Manifest) -> None:
-        """Remove what this run did not write, then write `due` with the digests of what it did, as the last file."""
+    def finish(self, manifest: Manifest) -> None:
+        """Delete the files that this run did not write, then write `manifest` with the digests of those it wrote."""
         for path in sorted(self.folder.rglob("*"), key=lambda path: -len(path.parts)):
             name = path.relative_to(self.folder).as_posix()
             if path.is_file() and name not in self._written:
@@ -56,10 +55,10 @@ class Outputs:
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
         outputs = {name: digest_file(self.folder / name) for name in sorted(self._written)}
-        write_json({**due.to_dict(), "outputs": outputs}, self.folder / MANIFEST)
+        write_json({**manifest.to_dict(), "outputs": outputs}, self.folder / MANIFEST)
 
     def copy(self, source: UPath, name: str) -> None:
-        """Copy the file or folder `source`, where it exists, to the relative name `name`."""
+        """Copy the file or folder `source`, if it exists, to the relative name `name`."""
         if source.is_file():
             write_bytes(source.read_bytes(), self.claim(name))
         elif source.is_dir():
@@ -68,11 +67,11 @@ class Outputs:
                     self.copy(path, f"{name}/{path.relative_to(source).as_posix()}")
 
     def claim(self, name: str) -> UPath:
-        """The place of the file `name`, counted among those that this run writes; ValueError for one outside."""
+        """The path of the file `name`, now one of this run's files; ValueError if it is outside the folder."""
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or parts[0] == "/" or "\0" in name:
             raise ValueError(f"{name!r}: no file within {self.folder}; names from data go through file_names.py")
-        if not self._written:  # the first file drops the old manifest
+        if not self._written:  # the first file deletes the old manifest
             remove_file(self.folder / MANIFEST)
         self._written.add(name)
         return self.folder / name

@@ -1,6 +1,6 @@
 """The six stages, each `stage(config, paths) -> None`: read, call, write. `run_stage.run` runs them.
 
-A stage imports what it calls within its function, so that a stage without networks starts without TensorFlow.
+Each stage imports within its function, so that a stage without networks starts without TensorFlow.
 """
 
 import functools
@@ -20,27 +20,27 @@ from components.settings.sections import (
 )
 from components.workflow import pages
 from components.workflow.caching.freshness import (
-    asked_question,
-    charged_place,
+    current_question,
     digest_of,
-    due,
     evaluation_key,
+    expected_manifest,
     is_charged,
+    ledger_place,
 )
 from components.workflow.stage_outputs import Outputs
 
 log = logging.getLogger("adloom")
 
-# What a policy consists of, in the stages' folders and in its package: enough to act and to be judged again later.
+# the parts of a policy's package: the source in the stages' folders, and the folder in the package
 PACKAGE = {"interest/model": "model", "creatives/pool": "pool", "evaluation/policy": ""}
 
 
 def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Section, Paths], None]:
-    """Give a stage its outputs, and write the manifest of what it read when it began once it has written them."""
+    """Give a stage its outputs; after it has written them, write the manifest of its inputs at its start."""
 
     @functools.wraps(function)
     def stage(config: Section, paths: Paths) -> None:
-        expected = due(function.__name__, config, paths)
+        expected = expected_manifest(function.__name__, config, paths)
         out = Outputs(paths.stage(function.__name__))
         function(config, paths, out)
         out.finish(expected)
@@ -50,7 +50,7 @@ def _stage(function: Callable[[Section, Paths, Outputs], None]) -> Callable[[Sec
 
 @_stage
 def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
-    """Raw tables -> the rows that hold the contract, those in quarantine, and the report."""
+    """Validated tables, quarantined rows and the report, from raw tables."""
     from components.contract.card import CARD_FILE, write_card
     from components.contract.time_window import restrict_to_window
     from components.contract.validation.data_docs import render_data_docs, summary_page
@@ -79,7 +79,7 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
-    """Validated tables -> features of impressions and creatives, and readable shopper profiles."""
+    """Features of impressions and creatives, and readable shopper profiles, from validated tables."""
     from components.features import build_features, fit_features
     from components.workflow.stage_inputs import FEATURES_READ, chosen_encoder, validated
 
@@ -98,10 +98,10 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
-    """Features -> a calibrated model of interest, and its P(click) for every pair that selects or judges a policy."""
+    """A calibrated interest model, and its P(click) of every pair that selects or judges a policy, from features."""
     from components.interest import predict_pairs, train_disjoint_models, train_interest
     from components.policies.eligible import eligible_pairs
-    from components.workflow.stage_inputs import built_features, validated
+    from components.workflow.stage_inputs import DISJOINT_MODELS, built_features, validated
 
     tables, _ = validated(paths)
     model, built = built_features(paths)
@@ -110,22 +110,22 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     out.table("predictions.parquet", pairs.assign(p_click=predict_pairs(trained.champion, built, pairs)))
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
-    if model.traits.look is not None:  # what pictures are personalised by
-        for number, each in enumerate(train_disjoint_models(built, config)):
-            out.files(f"model/halves/{number}", each.files())
+    if model.traits.look is not None:  # these models personalise images
+        for number, disjoint in enumerate(train_disjoint_models(built, config)):
+            out.files(f"model/{DISJOINT_MODELS}/{number}", disjoint.files())
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
 
 
 @_stage
 def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
-    """Photos -> trained generators, judged, and a pool of new creatives that the interest model ranks."""
+    """Trained and judged generators, and a pool of new creatives ranked by the interest model, from photos."""
     from components.ads.new_creatives import CreativesInputs, GeneratorSources, make_creatives
     from components.contract.files.digests import digest_package
     from components.generators.generator_kinds import check_families
     from components.generators.pretrained import adopt
     from components.generators.text_to_image.text_encoders import text_encoder
-    from components.workflow.caching.local_folders import remarks, taken
+    from components.workflow.caching.local_folders import folder_remarks, read_local_folder
     from components.workflow.checkpointed_training import clear_checkpoints, train_all
     from components.workflow.stage_inputs import built_features, validated
     from components.workflow.stage_models import interest_model
@@ -134,20 +134,20 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     tables, _ = validated(paths)
     interest = interest_model(paths), digest_package(paths.stage("interest") / "model")
     training = GeneratorSources(
-        adopt=lambda photos: taken(config, "pretrained", lambda files: adopt(files, photos)),
+        adopt=lambda photos: read_local_folder(config, "pretrained", lambda files: adopt(files, photos)),
         train=lambda photos: train_all(photos, config, paths),
-        text_encoder=taken(config, "text_encoder", text_encoder),
+        text_encoder=read_local_folder(config, "text_encoder", text_encoder),
     )
-    made = make_creatives(CreativesInputs(tables, *built_features(paths), *interest), training, config)
-    for name, content in made.files.items():
+    result = make_creatives(CreativesInputs(tables, *built_features(paths), *interest), training, config)
+    for name, content in result.files.items():
         out.file(name, content)
-    for name, table in made.tables.items():
+    for name, table in result.tables.items():
         out.table(name, table)
-    for name, document in made.documents.items():
+    for name, document in result.documents.items():
         out.json(name, document)
-    made.record["remarks"] += remarks(config)
-    out.json("metrics.json", made.record)
-    write_text(pages.creatives(made.record, made.seconds), paths.docs / "creatives.md")
+    result.record["remarks"] += folder_remarks(config)
+    out.json("metrics.json", result.record)
+    write_text(pages.creatives(result.record, result.seconds), paths.docs / "creatives.md")
     clear_checkpoints(paths)
 
 
@@ -166,7 +166,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
 
     inputs = read_evaluation_inputs(config, paths)
     card, window = inputs.card, inputs.card.conversion_window_days
-    charged = is_charged(evaluation_key(due("evaluation", config, paths)), paths)
+    charged = is_charged(evaluation_key(expected_manifest("evaluation", config, paths)), paths)
     policy, forecasts = propose(inputs.learned, inputs.tables, inputs.pool, inputs.select_slice(), config.policy)
     rows = inputs.rows(charged, config.exclude_bots)
     truth = None if card.simulator is None else reward_truth(card.simulator, inputs.tables, inputs.reward.name, window)
@@ -180,7 +180,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
-    """Three verdicts and the registry's snapshot -> the candidate policy as one package, and the decision about it."""
+    """The candidate policy as one package, and its decision, from three verdicts and the registry's snapshot."""
     from components.evaluation.gate.ledger import share_of
     from components.evaluation.rewards import Reward
     from components.registry.decision import Evidence, Gate, decide, page
@@ -189,8 +189,8 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}" if target else "policy")
     candidate, champion = digest_of(out.folder / "policy"), digest_of(paths.champion)
-    question = asked_question(config, paths)
-    place = charged_place(question, paths)
+    question = current_question(config, paths)
+    place = ledger_place(question, paths)
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
     evidence = Evidence(
         interest=Gate.of(read_json(paths.stage("interest") / "metrics.json")),

@@ -45,7 +45,7 @@ def copied(paths: Paths, folder) -> Paths:
 
 
 @pytest.fixture
-def here(finished_shop, tmp_path) -> Paths:
+def cpu_paths(finished_shop, tmp_path) -> Paths:
     """The CPU worker's artifacts, its creatives stage still to be done."""
     shutil.copytree(finished_shop[0].folder / "artifacts", tmp_path / "here")
     paths = Paths.of("marketplace", workdir=str(tmp_path / "here"))
@@ -55,7 +55,7 @@ def here(finished_shop, tmp_path) -> Paths:
 
 
 @pytest.fixture
-def there(finished_shop, tmp_path) -> Paths:
+def gpu_paths(finished_shop, tmp_path) -> Paths:
     """The GPU worker's artifacts: no inputs, but the outputs of a training that it has done on the same ones."""
     paths = Paths.of("marketplace", workdir=str(tmp_path / "there"))
     done = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts"))

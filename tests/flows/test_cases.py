@@ -45,7 +45,7 @@ def ran(data: Path, folder: Path, last: str = "evaluation") -> Paths:
 def findings(paths: Paths) -> list[dict]:
     """What the log's integrity checks said of every form."""
     forms = read_json(paths.stage("evaluation") / "evaluation.json")["forms"]
-    return [found for form in forms for log in form["logs"] for found in log["evaluation"]["findings"]]
+    return [finding for form in forms for log in form["logs"] for finding in log["evaluation"]["findings"]]
 
 
 def reasons(paths: Paths) -> str:
@@ -56,9 +56,9 @@ def reasons(paths: Paths) -> str:
 def test_rows_that_share_an_id_stop_with_the_reason_and_a_page_that_shows_it(tmp_path):
     with pytest.raises(DataRefused) as caught:
         ran(CASES / "refusal_page_traceback" / "data", tmp_path, "validation")
-    said = str(caught.value)
+    message = str(caught.value)
     rows = "impression_id=i000001 click=0, impression_id=i000001 click=1"
-    assert f"impressions.impression_id: rows share an id and differ: for example {rows}" in said
+    assert f"impressions.impression_id: rows share an id and differ: for example {rows}" in message
     page = (tmp_path / "work" / "shop" / "docs" / "data_docs" / "index.html").read_text(encoding="utf-8")
     assert "Refused: impressions.impression_id: rows share an id and differ" in page
 
@@ -107,8 +107,8 @@ def test_every_column_that_may_be_null_may_be_absent(tmp_path):
     data = tmp_path / "data"
     shutil.copytree(CASES / "long_policy_name" / "data", data)
     for path in data.glob("*.parquet"):
-        kept = [name for name in pq.read_schema(path).names if not _may_be_null(TABLES[path.stem], name)]
-        pq.write_table(pq.read_table(path, columns=kept), path)
+        columns = [name for name in pq.read_schema(path).names if not _may_be_null(TABLES[path.stem], name)]
+        pq.write_table(pq.read_table(path, columns=columns), path)
     paths = ran(data, tmp_path)
     assert reasons(paths)
     report = read_json(paths.stage("validation") / "report.json")

@@ -15,7 +15,7 @@ from components.registry.promotion import CHAMPION
 from components.settings.errors import UserError
 from components.settings.params_file import load_settings
 from components.workflow import run_stage
-from components.workflow.generate import Order, generate
+from components.workflow.generate import GenerateRequest, generate
 from components.workflow.publishing.publication import charge, publish, snapshot
 from tests.components.generators.class_means import FAMILY
 from tests.flows.conftest import copied
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 EVERYTHING_PASSES = ("creatives.min_cas=0.0", "creatives.min_category_match=0.0", "creatives.min_diversity=0.0")
 
 
-def said(paths) -> set[str]:
+def remarks_of(paths) -> set[str]:
     """Every headline that a new ad of this package may bear."""
     about = read_json(paths.stage("creatives") / "model" / "about.json")
     pool = read_frame(paths.stage("creatives") / "pool" / "creatives.parquet")["headline"]
@@ -51,7 +51,7 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     assert record["pool"], record["remarks"]
     assert list(record["generators"]) == ["means-3"] and record["generators"]["means-3"]["steps"] == 200
     assert set(read_frame(made / "pool" / "creatives.parquet")["origin"]) == {"means-3"}
-    assert english not in said(paths) and said(paths)
+    assert english not in remarks_of(paths) and remarks_of(paths)
     assert any(english.upper() in remark and "ads.banned_words.en" in remark for remark in record["remarks"])
     ads = read_json(made / "pool" / "ads.json")
     assert len(ads) == 2 * record["pool"] and set(ads) == {file.name for file in (made / "pool" / "ads").iterdir()}
@@ -66,7 +66,7 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     publish("marketplace", settings, paths, "a test")
     assert version_of(open_store(), "marketplace-creatives", CHAMPION) is not None
     out = UPath(tmp_path / "new")
-    generate("marketplace", out, Order(3, None, None, None, 0))
+    generate("marketplace", out, GenerateRequest(3, None, None, None, 0))
     rows = read_json(out / "manifest.json")["creatives"]
     assert {row["generator"] for row in rows} == {"means-3"} and english not in {row["headline"] for row in rows}
     assert all(
@@ -75,7 +75,9 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     )
 
     changed = load_settings(built_shop.params, "marketplace", (*overrides, "ads.sizes=[300x250]"))
-    assert run_stage.expected("creatives", changed, paths) != run_stage.expected("creatives", settings, paths)
+    assert run_stage.stage_manifest("creatives", changed, paths) != run_stage.stage_manifest(
+        "creatives", settings, paths
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 from components.settings.paths import ROOT
 
 DECLARED = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
-DEPLOYMENTS = {each["name"]: each for each in DECLARED["deployments"]}
+DEPLOYMENTS = {deployment["name"]: deployment for deployment in DECLARED["deployments"]}
 TEMPLATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "infra").glob("*.json")}
 
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS.values(), ids=list(DEPLOYMENTS))
@@ -23,7 +23,7 @@ def flow_of(deployment):
 
 
 def test_the_chain_runs_on_the_cpu_pool_and_the_generators_on_the_gpu_pool():
-    pools = {flow_of(each).name: each["work_pool"]["name"] for each in DEPLOYMENTS.values()}
+    pools = {flow_of(deployment).name: deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()}
     assert pools == {"pipeline": "cpu", "creatives": "gpu"}
     assert DEPLOYMENTS["nightly"]["schedules"][0].get("active", True)
 
@@ -63,7 +63,7 @@ def test_the_deployers_folder_is_not_baked_in():
     steps = [step for entry in DECLARED["pull"] for step in entry]
     assert steps[-1] == "prefect.deployments.steps.set_working_directory"
     assert str(ROOT) not in (ROOT / "prefect.yaml").read_text(encoding="utf-8")
-    assert not any("pull" in each for each in DEPLOYMENTS.values())
+    assert not any("pull" in deployment for deployment in DEPLOYMENTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
@@ -96,7 +96,7 @@ def test_a_clock_that_jumps_with_the_season_neither_skips_nor_doubles_a_night(de
     zone = ZoneInfo(schedule["timezone"])
     minute, hour, *_ = schedule["cron"].split()
     daily = CronSchedule(cron=f"{minute} {hour} * * *", timezone=schedule["timezone"])
-    due = asyncio.run(daily.get_dates(n=days, start=datetime.fromisoformat(f"{first}T12:00:00+00:00")))
-    local = [moment.astimezone(zone) for moment in due]
-    assert [each.hour for each in local] == [int(hour)] * days
-    assert len({each.date() for each in local}) == days
+    dates = asyncio.run(daily.get_dates(n=days, start=datetime.fromisoformat(f"{first}T12:00:00+00:00")))
+    local = [moment.astimezone(zone) for moment in dates]
+    assert [time.hour for time in local] == [int(hour)] * days
+    assert len({time.date() for time in local}) == days

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def settings(built_shop):
-    def given(*more: str):
+    def settings_with(*more: str):
         return load_settings(built_shop.params, "marketplace", ("creatives.generators=[vae]", *more))
 
-    return given
+    return settings_with
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def finished(ready, settings, tmp_path_factory) -> Paths:
 
 
 @pytest.fixture
-def here(finished, tmp_path) -> Paths:
+def paths(finished, tmp_path) -> Paths:
     return copied(finished, tmp_path / "here")
 
 
@@ -49,32 +49,32 @@ def file(finished, tmp_path) -> UPath:
     return UPath(tmp_path / "encoder.keras")
 
 
-def test_a_run_sees_by_the_network_that_another_left(here, file, settings):
+def test_a_run_sees_by_the_network_that_another_left(paths, file, settings):
     seeing = settings(f"features.encoder={file}")
     for name in ("features", "interest", "creatives"):
-        assert run_stage.run(name, seeing, here), name
+        assert run_stage.run(name, seeing, paths), name
     file.unlink()  # what was made needs it no more
-    model = FeatureModel.from_files(files_in(here.stage("features") / "model"))
-    assert model.files() == files_in(here.stage("interest") / "model" / "features")
-    shown = read_frame(here.stage("features") / "creatives.parquet").set_index("product_id")
+    model = FeatureModel.from_files(files_in(paths.stage("features") / "model"))
+    assert model.files() == files_in(paths.stage("interest") / "model" / "features")
+    shown = read_frame(paths.stage("features") / "creatives.parquet").set_index("product_id")
     looks = shown.filter(like="creative_look:")
     assert looks.shape[1] == model.network.dimensions == 4 and (looks.std() > 0).all()
-    images = read_frame(here.stage("validation") / "images.parquet")
-    products = read_frame(here.stage("validation") / "products.parquet").set_index("product_id")
+    images = read_frame(paths.stage("validation") / "images.parquet")
+    products = read_frame(paths.stage("validation") / "products.parquet").set_index("product_id")
     photos = images.set_index("image_id").loc[products.loc[shown.index, "image_id"]].reset_index()
     np.testing.assert_allclose(looks, model.network.embed(decode_all(photos, 28, 1)), atol=1e-5)
-    assert set(read_json(here.stage("creatives") / "metrics.json")["generators"]) == {"vae-3"}
+    assert set(read_json(paths.stage("creatives") / "metrics.json")["generators"]) == {"vae-3"}
 
 
-def test_other_content_makes_the_features_anew_and_another_place_does_not(here, file, settings):
-    plain = digest_tree(here.stage("features"))
-    assert run_stage.run("features", settings(f"features.encoder={file}"), here)
+def test_other_content_makes_the_features_anew_and_another_place_does_not(paths, file, settings):
+    plain = digest_tree(paths.stage("features"))
+    assert run_stage.run("features", settings(f"features.encoder={file}"), paths)
     moved = file.rename(file.with_name("moved.keras"))
-    assert not run_stage.run("features", settings(f"features.encoder={moved}"), here)
+    assert not run_stage.run("features", settings(f"features.encoder={moved}"), paths)
     moved.write_bytes(dense_encoder((28, 28, 1), 4, 0.1))
-    assert run_stage.run("features", settings(f"features.encoder={moved}"), here)
-    assert run_stage.run("features", settings(), here)
-    assert digest_tree(here.stage("features")) == plain
+    assert run_stage.run("features", settings(f"features.encoder={moved}"), paths)
+    assert run_stage.run("features", settings(), paths)
+    assert digest_tree(paths.stage("features")) == plain
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ def test_other_content_makes_the_features_anew_and_another_place_does_not(here, 
     ],
     ids=["missing", "text", "generator"],
 )
-def test_a_file_that_is_no_encoder_stops_the_stage_and_nothing_is_lost(here, tmp_path, settings, content, words):
-    file, before = tmp_path / "wrong.keras", digest_tree(here.stage("features"), skip=())
+def test_a_file_that_is_no_encoder_stops_the_stage_and_nothing_is_lost(paths, tmp_path, settings, content, words):
+    file, before = tmp_path / "wrong.keras", digest_tree(paths.stage("features"), skip=())
     if isinstance(content, str):
-        shutil.copy(here.stage("creatives") / "model" / "vae-3" / content, file)
+        shutil.copy(paths.stage("creatives") / "model" / "vae-3" / content, file)
     elif content is not None:
         file.write_bytes(content)
     with pytest.raises(UserError, match=f"features.encoder {file}") as caught:
-        run_stage.run("features", settings(f"features.encoder={file}"), here)
+        run_stage.run("features", settings(f"features.encoder={file}"), paths)
     assert words in str(caught.value) and "\n" not in str(caught.value)
-    assert digest_tree(here.stage("features"), skip=()) == before
-    assert not run_stage.run("features", settings(), here)
+    assert digest_tree(paths.stage("features"), skip=()) == before
+    assert not run_stage.run("features", settings(), paths)
 
 
 def test_the_left_encoder_is_a_network_of_one_picture(finished, file):

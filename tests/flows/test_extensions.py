@@ -118,7 +118,7 @@ def test_what_is_registered_acts_as_what_was_judged(published, tmp_path):
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
     assert evaluated["judged"] and {record["form"] for record in evaluated["forms"]} == {"table", "per_shopper"}
     for record in evaluated["forms"]:
-        estimates = {found["estimator"]: found for found in record["logs"][0]["evaluation"]["estimates"]}
+        estimates = {estimate["estimator"]: estimate for estimate in record["logs"][0]["evaluation"]["estimates"]}
         assert estimates["half_ips"]["value"] is not None and estimates["half_ips"]["ci_low"] is not None
     assert json.loads((paths.stage("interest") / "metrics.json").read_text())["champion"] == "category_rates"
     assert "half_ips" in (paths.docs / "evaluation.md").read_text()

@@ -70,7 +70,7 @@ class Worker(threading.Thread):
             while self.answers:
                 for run in client.read_flow_runs(limit=20):
                     if run.deployment_id == deployment.id and run.state.is_scheduled() and self.answers:
-                        self.orders.append(remote_stage.Order.model_validate(run.parameters["order"]))
+                        self.orders.append(remote_stage.StageOrder.model_validate(run.parameters["order"]))
                         client.set_flow_run_state(run.id, self.answer(), force=True)
                 time.sleep(0.2)
 
@@ -85,44 +85,46 @@ def quick(monkeypatch):
     monkeypatch.setattr("flows.gpu.POLL_SECONDS", 0.2)
 
 
-def test_without_the_deployment_the_run_says_how_to_make_it(finished_shop, here, tmp_path, prefect_server):
+def test_without_the_deployment_the_run_says_how_to_make_it(finished_shop, cpu_paths, tmp_path, prefect_server):
     with pytest.raises(UserError, match=r"knows no deployment creatives/gpu: set PREFECT_API_URL"):
-        night(gpu_settings(finished_shop, tmp_path), here)
+        night(gpu_settings(finished_shop, tmp_path), cpu_paths)
 
 
-def test_a_run_that_crashes_is_ordered_again_and_its_outputs_taken_over(finished_shop, here, there, tmp_path, deployed):
+def test_a_run_that_crashes_is_ordered_again_and_its_outputs_taken_over(
+    finished_shop, cpu_paths, gpu_paths, tmp_path, deployed
+):
     settings = gpu_settings(finished_shop, tmp_path)
     worker = Worker(
         lambda order: Crashed(message="no sign of life"),
-        lambda order: Completed(message=remote_stage.carry_out(order, settings, there)),
+        lambda order: Completed(message=remote_stage.carry_out(order, settings, gpu_paths)),
     )
     worker.start()
-    night(settings, here)
+    night(settings, cpu_paths)
     assert len(worker.orders) == 2
     assert worker.orders[0] == worker.orders[1]
-    assert not remote_stage.is_due(settings, here)
-    night(settings, here)  # nothing has changed, so nobody is asked: no worker is there to answer
+    assert not remote_stage.is_due(settings, cpu_paths)
+    night(settings, cpu_paths)  # nothing has changed, so nobody is asked: no worker is there to answer
 
 
-def test_a_run_that_crashes_each_time_ends_the_night_with_the_reason(finished_shop, here, tmp_path, deployed):
+def test_a_run_that_crashes_each_time_ends_the_night_with_the_reason(finished_shop, cpu_paths, tmp_path, deployed):
     worker = Worker(*[lambda order: Crashed(message="no sign of life")] * 3)
     worker.start()
     with pytest.raises(UserError, match=r"creatives/gpu, run .*: Crashed: no sign of life"):
-        night(gpu_settings(finished_shop, tmp_path), here)
+        night(gpu_settings(finished_shop, tmp_path), cpu_paths)
     assert len(worker.orders) == 3
 
 
-def test_a_run_that_fails_is_not_ordered_again(finished_shop, here, tmp_path, deployed):
+def test_a_run_that_fails_is_not_ordered_again(finished_shop, cpu_paths, tmp_path, deployed):
     worker = Worker(lambda order: Failed(message="the code of stage creatives on this worker differs"))
     worker.start()
     with pytest.raises(UserError, match="Failed: the code of stage creatives"):
-        night(gpu_settings(finished_shop, tmp_path), here)
-    assert not here.stage("creatives").exists()
+        night(gpu_settings(finished_shop, tmp_path), cpu_paths)
+    assert not cpu_paths.stage("creatives").exists()
 
 
-def test_no_worker_ends_the_night_in_words_and_withdraws_the_order(finished_shop, here, tmp_path, deployed):
+def test_no_worker_ends_the_night_in_words_and_withdraws_the_order(finished_shop, cpu_paths, tmp_path, deployed):
     with pytest.raises(UserError, match="no worker of the work pool gpu took it within 1 s; start one with"):
-        night(gpu_settings(finished_shop, tmp_path, "creatives.worker_seconds=1.0"), here)
+        night(gpu_settings(finished_shop, tmp_path, "creatives.worker_seconds=1.0"), cpu_paths)
     with get_client(sync_client=True) as client:
         (latest,) = [run for run in client.read_flow_runs(limit=20) if run.state.is_cancelled()]
     assert "no worker of the work pool gpu" in latest.state.message
@@ -130,13 +132,13 @@ def test_no_worker_ends_the_night_in_words_and_withdraws_the_order(finished_shop
 
 def test_the_automations_stand_on_the_server(deployed):
     with get_client(sync_client=True) as client:
-        found = client._client.post("/automations/filter", json={}).json()
-    assert {each["name"]: each["actions"][0]["state"] for each in found} == {
+        automations = client._client.post("/automations/filter", json={}).json()
+    assert {automation["name"]: automation["actions"][0]["state"] for automation in automations} == {
         "dead runs are crashed": "CRASHED",
         "runs without a worker fail": "FAILED",
         "runs that never begin are crashed": "CRASHED",
     }
-    dead = next(each for each in found if each["name"] == "dead runs are crashed")
+    dead = next(automation for automation in automations if automation["name"] == "dead runs are crashed")
     template = json.loads((ROOT / "infra" / "process.json").read_text(encoding="utf-8"))
     beat = int(template["variables"]["properties"]["env"]["default"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
     assert 2 * beat < dead["trigger"]["within"] < 90 - 10  # one lost sign is no death; ten seconds to act

@@ -15,7 +15,7 @@ from components.settings.sections import CreativesConfig, Settings
 from components.workflow import run_stage
 from components.workflow.caching.manifests import Manifest
 from components.workflow.remote import remote_stage
-from components.workflow.remote.object_store import open_store, send
+from components.workflow.remote.object_store import open_object_store, send
 
 pytestmark = pytest.mark.slow
 
@@ -30,53 +30,57 @@ def with_store(finished_shop, url: str):
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(kind, finished_shop, here, there, request):
+def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(
+    kind, finished_shop, cpu_paths, gpu_paths, request
+):
     url = request.getfixturevalue("s3") if kind == "s3" else str(request.getfixturevalue("tmp_path") / "store")
     settings = with_store(finished_shop, url)
-    assert remote_stage.is_due(settings, here)
-    order = remote_stage.hand_over(settings, here)
-    outputs = remote_stage.carry_out(order, settings, there)
-    remote_stage.take_over(outputs, order, settings, here)
-    assert digest_tree(here.stage("creatives"), skip=()) == digest_tree(there.stage("creatives"), skip=())
-    assert not remote_stage.is_due(settings, here)
-    assert not run_stage.run("creatives", settings, here)
-    assert (here.docs / "creatives.md").read_text() == (there.docs / "creatives.md").read_text()
+    assert remote_stage.is_due(settings, cpu_paths)
+    order = remote_stage.hand_over(settings, cpu_paths)
+    outputs = remote_stage.carry_out(order, settings, gpu_paths)
+    remote_stage.take_over(outputs, order, settings, cpu_paths)
+    assert digest_tree(cpu_paths.stage("creatives"), skip=()) == digest_tree(gpu_paths.stage("creatives"), skip=())
+    assert not remote_stage.is_due(settings, cpu_paths)
+    assert not run_stage.run("creatives", settings, cpu_paths)
+    assert (cpu_paths.docs / "creatives.md").read_text() == (gpu_paths.docs / "creatives.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("override", "kind"), [("creatives.seed=1", "settings"), ("creatives.vae.steps=5", "settings"), (None, "code")]
 )
 def test_a_worker_of_another_code_or_other_settings_trains_nothing(
-    settings, here, there, override, kind, finished_shop
+    settings, cpu_paths, gpu_paths, override, kind, finished_shop
 ):
-    order = remote_stage.hand_over(settings, here)
-    before = digest_tree(there.stage("creatives"), skip=())
+    order = remote_stage.hand_over(settings, cpu_paths)
+    before = digest_tree(gpu_paths.stage("creatives"), skip=())
     others = load_settings(finished_shop[0].params, "marketplace", (override,) if override else ())
     if override is None:
         order = order.model_copy(update={"code": "0" * 64})
     with pytest.raises(UserError, match=f"the {kind} of stage creatives on this worker differ"):
-        remote_stage.carry_out(order, others, there)
-    assert digest_tree(there.stage("creatives"), skip=()) == before
+        remote_stage.carry_out(order, others, gpu_paths)
+    assert digest_tree(gpu_paths.stage("creatives"), skip=()) == before
 
 
 def test_what_an_earlier_order_left_on_the_worker_is_no_part_of_this_ones_inputs(tmp_path, monkeypatch):
     """A scorer of another kind, say: the digest of its folder says which version of interest filled the pool."""
-    here, there = (Paths.of("marketplace", workdir=str(tmp_path / name)) for name in ("here", "there"))
+    cpu_paths, gpu_paths = (Paths.of("marketplace", workdir=str(tmp_path / name)) for name in ("here", "there"))
     settings = Settings(creatives=CreativesConfig(store=str(tmp_path / "store")))
     monkeypatch.setattr(run_stage, "expected", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
     monkeypatch.setattr(run_stage, "run", lambda *_: None)
     read = ("validation", "features", "interest")
     for stage in read:
-        write_bytes(b"tonight's", here.stage(stage) / "model" / "logistic.skops")
-        write_bytes(b"an earlier night's", there.stage(stage) / "model" / "logistic.skops")
-        write_bytes(b"an earlier night's", there.stage(stage) / "model" / "halves" / "0" / "network.keras")
-    own = [there.artifacts / name for name in ("creatives/metrics.json", "docs/creatives.md", "checkpoints/vae.npz")]
-    for file in own:
+        write_bytes(b"tonight's", cpu_paths.stage(stage) / "model" / "logistic.skops")
+        write_bytes(b"an earlier night's", gpu_paths.stage(stage) / "model" / "logistic.skops")
+        write_bytes(b"an earlier night's", gpu_paths.stage(stage) / "model" / "disjoint_models" / "0" / "network.keras")
+    outputs = [
+        gpu_paths.artifacts / name for name in ("creatives/metrics.json", "docs/creatives.md", "checkpoints/vae.npz")
+    ]
+    for file in outputs:
         write_bytes(b"the worker's own", file)
-    remote_stage.carry_out(remote_stage.hand_over(settings, here), settings, there)
+    remote_stage.carry_out(remote_stage.hand_over(settings, cpu_paths), settings, gpu_paths)
     for stage in read:
-        assert digest_tree(there.stage(stage), skip=()) == digest_tree(here.stage(stage), skip=())
-    assert all(file.read_bytes() == b"the worker's own" for file in own)
+        assert digest_tree(gpu_paths.stage(stage), skip=()) == digest_tree(cpu_paths.stage(stage), skip=())
+    assert all(file.read_bytes() == b"the worker's own" for file in outputs)
 
 
 def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
@@ -86,32 +90,32 @@ def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
     assert not remote_stage.is_due(moved, done)
 
 
-def test_a_tampered_output_is_refused_and_nothing_is_touched(settings, here, there):
-    order = remote_stage.hand_over(settings, here)
-    outputs = remote_stage.carry_out(order, settings, there)
-    digest = digest_tree(there.stage("creatives"))["metrics.json"]
-    place = open_store(order.store) / "objects" / digest
+def test_a_tampered_output_is_refused_and_nothing_is_touched(settings, cpu_paths, gpu_paths):
+    order = remote_stage.hand_over(settings, cpu_paths)
+    outputs = remote_stage.carry_out(order, settings, gpu_paths)
+    digest = digest_tree(gpu_paths.stage("creatives"))["metrics.json"]
+    place = open_object_store(order.store) / "objects" / digest
     place.write_bytes(place.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"creatives/metrics\.json was altered or cut off"):
-        remote_stage.take_over(outputs, order, settings, here)
-    assert not here.stage("creatives").exists()
+    with pytest.raises(UserError, match=r"creatives/metrics\.json was altered or truncated"):
+        remote_stage.take_over(outputs, order, settings, cpu_paths)
+    assert not cpu_paths.stage("creatives").exists()
 
 
-def test_outputs_of_other_work_are_refused_and_nothing_is_touched(settings, here, there):
-    order = remote_stage.hand_over(settings, here)
-    remote_stage.carry_out(order, settings, there)
-    manifest = there.stage("creatives") / "manifest.json"
+def test_outputs_of_other_work_are_refused_and_nothing_is_touched(settings, cpu_paths, gpu_paths):
+    order = remote_stage.hand_over(settings, cpu_paths)
+    remote_stage.carry_out(order, settings, gpu_paths)
+    manifest = gpu_paths.stage("creatives") / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "code": "0" * 64}))
-    names = [f"creatives/{name}" for name in digest_tree(there.stage("creatives"), skip=())]
-    outputs = send(there.artifacts, names, open_store(order.store))
+    names = [f"creatives/{name}" for name in digest_tree(gpu_paths.stage("creatives"), skip=())]
+    outputs = send(gpu_paths.artifacts, names, open_object_store(order.store))
     with pytest.raises(UserError, match="not the outcome of stage creatives on these inputs"):
-        remote_stage.take_over(outputs, order, settings, here)
-    assert not here.stage("creatives").exists()
+        remote_stage.take_over(outputs, order, settings, cpu_paths)
+    assert not cpu_paths.stage("creatives").exists()
 
 
-def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(settings, here, there, monkeypatch):
-    order = remote_stage.hand_over(settings, here)
-    outputs = remote_stage.carry_out(order, settings, there)
+def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(settings, cpu_paths, gpu_paths, monkeypatch):
+    order = remote_stage.hand_over(settings, cpu_paths)
+    outputs = remote_stage.carry_out(order, settings, gpu_paths)
 
     def dies(*_):
         raise KeyboardInterrupt
@@ -119,19 +123,19 @@ def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(setti
     with monkeypatch.context() as patch:
         patch.setattr("components.workflow.stage_outputs.Outputs.finish", dies)
         with pytest.raises(KeyboardInterrupt):
-            remote_stage.take_over(outputs, order, settings, here)
-    assert remote_stage.is_due(settings, here)
-    remote_stage.take_over(outputs, order, settings, here)
-    assert not remote_stage.is_due(settings, here)
+            remote_stage.take_over(outputs, order, settings, cpu_paths)
+    assert remote_stage.is_due(settings, cpu_paths)
+    remote_stage.take_over(outputs, order, settings, cpu_paths)
+    assert not remote_stage.is_due(settings, cpu_paths)
 
 
-def test_a_gpu_pool_without_a_store_says_what_is_missing(finished_shop, here):
+def test_a_gpu_pool_without_a_store_says_what_is_missing(finished_shop, cpu_paths):
     without = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu",))
     with pytest.raises(UserError, match=r"creatives\.store must name the folder or bucket"):
-        remote_stage.hand_over(without, here)
+        remote_stage.hand_over(without, cpu_paths)
 
 
-def test_stage_inputs_that_are_gone_are_named(settings, here):
-    shutil.rmtree(UPath(here.stage("features")))
+def test_stage_inputs_that_are_gone_are_named(settings, cpu_paths):
+    shutil.rmtree(UPath(cpu_paths.stage("features")))
     with pytest.raises(UserError, match="needs stage features"):
-        remote_stage.hand_over(settings, here)
+        remote_stage.hand_over(settings, cpu_paths)

@@ -76,8 +76,10 @@ def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):
     unknown = "Sale \U0010fffd"  # a sign that no font has
     spoil(paths, "creatives", lambda creatives: creatives.assign(product_id=None, headline=unknown))
     record = creatives_of(paths, built_shop, *ANY_PASSES, "creatives.parser_steps=0")
-    said = "no new images were made: no campaign's creatives name a product of a category that the generators know"
-    assert said in record["remarks"]
+    expected_remark = (
+        "no new images were made: no campaign's creatives name a product of a category that the generators know"
+    )
+    assert expected_remark in record["remarks"]
     assert record["gate"]["passed"] and record["pool"] == 0
     assert any("is in no new ad: no font here has" in remark and "U+10FFFD" in remark for remark in record["remarks"])
 

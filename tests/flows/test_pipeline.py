@@ -142,7 +142,7 @@ def test_a_stage_drops_its_manifest_before_its_first_file(finished, monkeypatch)
         with pytest.raises(KeyboardInterrupt):  # one table is new, the model is not
             run_stage.run("features", settings, paths, force=True)
     assert read_manifest(folder) is None
-    with pytest.raises(UserError, match="features of marketplace, which has not been run, or was cut off"):
+    with pytest.raises(UserError, match="features of marketplace, which has not run, or was interrupted"):
         run_stage.run("interest", settings, paths)
     assert run_stages() == ["features"]
     assert all_digests() == before
@@ -152,10 +152,10 @@ def test_quarantine_is_compared_with_the_rows_that_are_judged(finished):
     """One creative's rows are lost: early ones say nothing of the judged rows, those without a time do."""
     paths = Paths.of("marketplace")
     settings = load_settings("params.yaml", "marketplace")
-    kept = read_frame(paths.stage("validation") / "impressions.parquet")
-    own = kept[kept["creative_id"] == kept["creative_id"].mode()[0]].assign(reason="planted")
-    nowhen = own.assign(timestamp=pd.Series(pd.NaT, own.index, own["timestamp"].dtype))
-    for lost, skewed in ((own.head(60), False), (nowhen.head(60), True)):
+    impressions = read_frame(paths.stage("validation") / "impressions.parquet")
+    planted = impressions[impressions["creative_id"] == impressions["creative_id"].mode()[0]].assign(reason="planted")
+    nowhen = planted.assign(timestamp=pd.Series(pd.NaT, planted.index, planted["timestamp"].dtype))
+    for lost, skewed in ((planted.head(60), False), (nowhen.head(60), True)):
         write_table(lost, paths.stage("validation") / "quarantine" / "impressions.parquet")
         list_again(paths.stage("validation"))
         write_json([run_stage.question(settings, paths)], paths.ledger)
@@ -180,10 +180,12 @@ def test_the_generators_keep_an_audience_and_name_the_model_that_scored_their_po
     stage = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts")).stage("creatives")
     about = json.loads((stage / "model" / "about.json").read_text())
     assert find_version(open_store(), "marketplace-interest", about["interest"]).number == 1
-    assert [each["campaign"] for each in about["campaigns"]] == ["c00", "c01"]
+    assert [campaign["campaign"] for campaign in about["campaigns"]] == ["c00", "c01"]
     assert {"model/audience.parquet", "model/bounds.npz"} <= set(read_manifest(stage).outputs)
-    halves = {name.split("/")[2] for name in read_manifest(stage.parent / "interest").outputs if "/halves/" in name}
-    assert halves == {"0", "1"}  # what `adloom generate --personalise` asks
+    disjoint = {
+        name.split("/")[2] for name in read_manifest(stage.parent / "interest").outputs if "/disjoint_models/" in name
+    }
+    assert disjoint == {"0", "1"}  # `adloom generate --personalise` reads them
     audience = read_frame(stage / "model" / "audience.parquet")
     assert audience["audience"].value_counts().max() == 60 and "shopper_id" not in audience
 
@@ -223,8 +225,8 @@ def test_a_question_is_all_that_its_answer_depends_on(finished):
     def question(*overrides: str) -> str:
         return run_stage.question(load_settings("params.yaml", "marketplace", overrides), paths)
 
-    asked = json.loads(paths.ledger.read_text())
-    assert question() == asked[-1] == question("promotion.approval=manual")
+    questions = json.loads(paths.ledger.read_text())
+    assert question() == questions[-1] == question("promotion.approval=manual")
     others = {
         question(change)
         for change in (
@@ -232,12 +234,12 @@ def test_a_question_is_all_that_its_answer_depends_on(finished):
             "evaluation.policy.temperatures=[0.05]", "promotion.margin=0.001", "promotion.alpha=0.1",
         )
     }  # fmt: skip
-    assert len(others) == 7 and not others & set(asked)
+    assert len(others) == 7 and not others & set(questions)
 
 
 def test_dvc_and_the_flow_write_the_same_bytes(finished):
     """From the same champion snapshot and ledger, on one machine."""
-    due, ledger = all_digests(), UPath("artifacts/marketplace/ledger.json").read_text()
+    digests, ledger = all_digests(), UPath("artifacts/marketplace/ledger.json").read_text()
     shutil.rmtree("artifacts/marketplace")
     UPath("artifacts/marketplace").mkdir()
     UPath("artifacts/marketplace/ledger.json").write_text(ledger)
@@ -256,7 +258,7 @@ def test_dvc_and_the_flow_write_the_same_bytes(finished):
     subprocess.run([*dvc, "repro", "-q", "promotion@marketplace"], check=True)
     made = all_digests()
     for name in STAGES:
-        assert made[name] == due[name], name
+        assert made[name] == digests[name], name
     assert UPath("data.dvc").read_text() == committed
     again = subprocess.run([*dvc, "repro", "promotion@marketplace"], check=True, capture_output=True, text=True)
     assert "Running stage" not in again.stdout
@@ -264,7 +266,7 @@ def test_dvc_and_the_flow_write_the_same_bytes(finished):
 
 def test_a_backfill_by_the_whole_chain_gives_the_bytes_of_that_days_own_run(finished, tmp_path):
     """Days and conversions that came since change nothing; the registry is as empty as it was that day."""
-    due, ended = all_digests(), read_card(UPath("data/marketplace")).ends_at
+    digests, ended = all_digests(), read_card(UPath("data/marketplace")).ends_at
     adloom = [sys.executable, "-m", "components"]
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'registry.db'}"
@@ -278,4 +280,4 @@ def test_a_backfill_by_the_whole_chain_gives_the_bytes_of_that_days_own_run(fini
     assert read_card(UPath("data/marketplace")).ends_at > ended
     again = Paths.of("marketplace", workdir="again")
     for name in STAGES:
-        assert digest_tree(again.stage(name)) == due[name], name
+        assert digest_tree(again.stage(name)) == digests[name], name

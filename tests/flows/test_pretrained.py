@@ -14,7 +14,7 @@ from components.settings.params_file import load_settings
 from components.settings.paths import Paths
 from components.settings.sections import GeneratorConfig
 from components.workflow import run_stage
-from components.workflow.generate import Order, _read, make
+from components.workflow.generate import GenerateRequest, _read, make
 from components.workflow.remote import remote_stage
 from components.workflow.stage_inputs import built_features, validated
 from tests.components.generators import tiny
@@ -46,7 +46,7 @@ def folders(ready, tmp_path_factory) -> UPath:
 
 
 @pytest.fixture(scope="module")
-def given(built_shop, folders):
+def settings_with(built_shop, folders):
     """Settings with both folders, those of `place`, and a judge that has seen enough to tell; overrides come last."""
 
     def settings(*more: str, place=folders):
@@ -61,21 +61,21 @@ def given(built_shop, folders):
 
 
 @pytest.fixture(scope="module")
-def done(ready, given, tmp_path_factory) -> Paths:
+def done(ready, settings_with, tmp_path_factory) -> Paths:
     """The small shop after its creatives stage with both folders, for reading only."""
     paths = copied(ready, tmp_path_factory.mktemp("done"))
-    assert run_stage.run("creatives", given(), paths)
+    assert run_stage.run("creatives", settings_with(), paths)
     return paths
 
 
 @pytest.fixture
-def here(ready, tmp_path) -> Paths:
+def paths(ready, tmp_path) -> Paths:
     """The small shop before its creatives stage, to be spoiled."""
     return copied(ready, tmp_path / "here")
 
 
 @pytest.fixture
-def own(folders, tmp_path) -> UPath:
+def other_place(folders, tmp_path) -> UPath:
     """A copy of both folders, to be spoiled."""
     shutil.copytree(folders, tmp_path / "folders")
     return UPath(tmp_path / "folders")
@@ -100,23 +100,23 @@ def test_both_join_the_stage_and_its_package(done, folders):
 @pytest.mark.parametrize(("text", "category", "tone"), [("深色短靴", "ankle-boot", "dark"), ("a bag", "bag", "any")])
 def test_the_package_draws_what_is_said_without_the_folders(done, text, category, tone):
     files, about = _read(done.stage("creatives") / "model")
-    rows = make(files, about, Order(2, None, None, text, 0))
+    rows = make(files, about, GenerateRequest(2, None, None, text, 0))
     assert [(row["generator"], row["category"], row["tone"]) for row in rows] == [(OWN, category, tone)] * 2
 
 
-def test_what_lies_in_the_folders_counts_and_not_where_they_lie(done, given, own):
-    moved = given(place=own)
+def test_what_lies_in_the_folders_counts_and_not_where_they_lie(done, settings_with, other_place):
+    moved = settings_with(place=other_place)
     assert not remote_stage.is_due(moved, done)
-    (own / "flow" / "README.md").write_text("of no account")
+    (other_place / "flow" / "README.md").write_text("of no account")
     assert not remote_stage.is_due(moved, done)
     for file in ("flow/generator.json", "flow/generator.keras", "words/tokenizer.json", "words/onnx/model.onnx"):
-        whole = (own / file).read_bytes()
-        (own / file).write_bytes(whole + b" ")
+        whole = (other_place / file).read_bytes()
+        (other_place / file).write_bytes(whole + b" ")
         assert remote_stage.is_due(moved, done), file
-        (own / file).write_bytes(whole)
+        (other_place / file).write_bytes(whole)
     assert not remote_stage.is_due(moved, done)
     for name, _ in PLACES:
-        assert remote_stage.is_due(given(f"creatives.{name}=null"), done)
+        assert remote_stage.is_due(settings_with(f"creatives.{name}=null"), done)
 
 
 def spoiled(folder, file: str, old: str, new: str) -> None:
@@ -140,55 +140,63 @@ def spoiled(folder, file: str, old: str, new: str) -> None:
             r"pretrained: \S+/flow: its categories: .*'hat'.* and not .*'bag'.* as in this data set",
         ),
         (lambda f: shutil.rmtree(f / "words"), r"creatives\.text_encoder: \S+/words: there is no such folder"),
-        (lambda f: (f / "words" / "tokenizer.json").unlink(), r"\S+/words: there is no tokenizer\.json; due are token"),
-        (lambda f: shutil.rmtree(f / "words" / "onnx"), r"there is no model\.onnx or onnx/model\.onnx; due are tokeni"),
+        (
+            lambda f: (f / "words" / "tokenizer.json").unlink(),
+            r"\S+/words: there is no tokenizer\.json; it needs token",
+        ),
+        (
+            lambda f: shutil.rmtree(f / "words" / "onnx"),
+            r"there is no model\.onnx or onnx/model\.onnx; it needs tokeni",
+        ),
         (
             lambda f: (f / "words" / "onnx" / "model.onnx").write_bytes(b"x"),
             r"creatives\.text_encoder: \S+/words: model\.onnx is no ONNX model",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_is_trained(here, given, own, monkeypatch, spoil, words):
-    spoil(own)
+def test_what_does_not_fit_is_refused_before_anything_is_trained(
+    paths, settings_with, other_place, monkeypatch, spoil, words
+):
+    spoil(other_place)
 
     def never(*_):
         raise AssertionError("it trained")
 
     monkeypatch.setattr("components.workflow.checkpointed_training.train", never)
-    with pytest.raises(UserError, match=words) as told:
-        run_stage.run("creatives", given(place=own), here)
-    assert "\n" not in str(told.value)
-    assert not here.stage("creatives").exists()
+    with pytest.raises(UserError, match=words) as caught:
+        run_stage.run("creatives", settings_with(place=other_place), paths)
+    assert "\n" not in str(caught.value)
+    assert not paths.stage("creatives").exists()
 
 
-def test_a_pretrained_generator_may_stand_alone_and_a_rerun_repeats_its_bytes(here, given):
-    alone = given("creatives.generators=[]", "creatives.quality_samples=100", "creatives.parser_steps=20")
-    assert run_stage.run("creatives", alone, here)
-    assert list(read_json(here.stage("creatives") / "metrics.json")["quality"]) == [OWN]
-    made = digest_tree(here.stage("creatives"), skip=())
-    assert run_stage.run("creatives", alone, here, force=True)
-    assert digest_tree(here.stage("creatives"), skip=()) == made
+def test_a_pretrained_generator_may_stand_alone_and_a_rerun_repeats_its_bytes(paths, settings_with):
+    alone = settings_with("creatives.generators=[]", "creatives.quality_samples=100", "creatives.parser_steps=20")
+    assert run_stage.run("creatives", alone, paths)
+    assert list(read_json(paths.stage("creatives") / "metrics.json")["quality"]) == [OWN]
+    made = digest_tree(paths.stage("creatives"), skip=())
+    assert run_stage.run("creatives", alone, paths, force=True)
+    assert digest_tree(paths.stage("creatives"), skip=()) == made
     with pytest.raises(UserError, match=r"creatives\.generators is empty and creatives\.pretrained is null"):
-        run_stage.run("creatives", given("creatives.generators=[]", "creatives.pretrained=null"), here)
-    assert digest_tree(here.stage("creatives"), skip=()) == made
+        run_stage.run("creatives", settings_with("creatives.generators=[]", "creatives.pretrained=null"), paths)
+    assert digest_tree(paths.stage("creatives"), skip=()) == made
 
 
-def test_a_worker_needs_the_same_folders(here, given, own, tmp_path, monkeypatch):
-    due = given(f"creatives.store={tmp_path / 'store'}", place=own)
-    there = Paths.of("marketplace", workdir=str(tmp_path / "there"))
-    there.docs.mkdir(parents=True)
-    (there.docs / "creatives.md").touch()
-    order = remote_stage.hand_over(due, here)
+def test_a_worker_needs_the_same_folders(paths, settings_with, other_place, tmp_path, monkeypatch):
+    settings = settings_with(f"creatives.store={tmp_path / 'store'}", place=other_place)
+    worker = Paths.of("marketplace", workdir=str(tmp_path / "there"))
+    worker.docs.mkdir(parents=True)
+    (worker.docs / "creatives.md").touch()
+    order = remote_stage.hand_over(settings, paths)
     ran = []
     monkeypatch.setattr(run_stage, "run", lambda *_: ran.append(True))
-    remote_stage.carry_out(order, due, there)
+    remote_stage.carry_out(order, settings, worker)
     assert ran == [True]
-    (own / "words" / "tokenizer.json").write_text("{}")
+    (other_place / "words" / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"creatives\.text_encoder does not name the same files on this worker"):
-        remote_stage.carry_out(order, due, there)
+        remote_stage.carry_out(order, settings, worker)
     with pytest.raises(UserError, match=r"creatives\.pretrained does not name the same files on this worker"):
-        remote_stage.carry_out(order, given("creatives.pretrained=null", "creatives.text_encoder=null"), there)
-    shutil.rmtree(own)
+        remote_stage.carry_out(order, settings_with("creatives.pretrained=null", "creatives.text_encoder=null"), worker)
+    shutil.rmtree(other_place)
     with pytest.raises(UserError, match=r"creatives\.pretrained: \S+/flow: there is no such folder on this machine"):
-        remote_stage.carry_out(order, due, there)
+        remote_stage.carry_out(order, settings, worker)
     assert ran == [True]

@@ -31,9 +31,9 @@ def done(monkeypatch) -> list[str]:
         (("validation.as_of=2026-01-20",), True, ["charge", "publish", "export"]),
     ],
 )
-def test_a_run_as_of_an_earlier_time_publishes_only_when_told_to(tmp_path, done, overrides, publish_as_of, due):
+def test_a_run_as_of_an_earlier_time_publishes_only_when_told_to(tmp_path, done, overrides, publish_as_of, expected):
     (tmp_path / "params.yaml").write_text("{}")
     settings = load_settings(tmp_path / "params.yaml", "shop", overrides)
-    paths, given = Paths.of("shop", workdir=str(tmp_path)), ("params.yaml", None, str(tmp_path), overrides)
-    pipeline._run("shop", settings, paths, given, publish_as_of)
-    assert done == due
+    paths, parameters = Paths.of("shop", workdir=str(tmp_path)), ("params.yaml", None, str(tmp_path), overrides)
+    pipeline._run("shop", settings, paths, parameters, publish_as_of)
+    assert done == expected

@@ -88,7 +88,9 @@ def estimate_policy(
         tuned = [name for name, estimator in ESTIMATORS.items() if estimator.shrinkages is not None]
         shrinkage = {name: tune(name, rows[name]) for name in tuned}
     terms = {name: estimator(rows[name], shrinkage.get(name, np.inf)) for name, estimator in ESTIMATORS.items()}
-    return PolicyEstimates({name: own for name, own in terms.items() if own is not None}, shrinkage, rows)
+    return PolicyEstimates(
+        {name: contributions for name, contributions in terms.items() if contributions is not None}, shrinkage, rows
+    )
 
 
 def weighted_rows(

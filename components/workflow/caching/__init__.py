@@ -1,1 +1,1 @@
-"""Whether a stage must run again: what it depends on, and manifests of what it read and wrote."""
+"""Caching of stages: their dependencies, and manifests of their inputs and outputs."""

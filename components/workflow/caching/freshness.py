@@ -1,7 +1,7 @@
-"""Whether a stage must run: its manifest against the inputs, settings, code and champion snapshot of now.
+"""Whether a stage must run: its manifest compared with the current inputs, settings, code and champion snapshot.
 
-A manifest counts only with the files that it lists: what was cut off, altered or deleted since is never fresh, and no
-later stage reads it.
+A manifest is valid only with the files that it lists: a stage that was interrupted, or whose files were altered or
+deleted, is never fresh, and no later stage reads it.
 """
 
 import dataclasses
@@ -13,17 +13,17 @@ from components.contract.files.tables import read_json
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, Paths
 from components.settings.sections import PromotionConfig, Section
-from components.workflow.caching.local_folders import digests
+from components.workflow.caching.local_folders import folder_digests
 from components.workflow.caching.manifests import Manifest, digest_code, read_manifest
 from components.workflow.caching.stage_graph import GRAPH
 from components.workflow.stage_inputs import encoder_file
 
 
-def due(name: str, config: Section, paths: Paths) -> Manifest:
-    """The manifest that a run of stage `name` would have now, but for its outputs.
+def expected_manifest(name: str, config: Section, paths: Paths) -> Manifest:
+    """The manifest that a run of stage `name` would have now, without its outputs.
 
-    Raises UserError where a stage that it reads has not been run or its files are not those of its manifest, or a
-    folder that its settings name is not there.
+    UserError if a stage that it reads has not run, or its files do not match its manifest, or a folder that the
+    settings name does not exist.
     """
     inputs = {stage: digest_json(dict(_finished(stage, name, paths).outputs)) for stage in GRAPH[name].reads}
     if name == "validation":
@@ -32,7 +32,7 @@ def due(name: str, config: Section, paths: Paths) -> Manifest:
     if name == "features" and config.encoder is not None:
         inputs["encoder"] = digest_bytes(encoder_file(config))
     if name == "creatives":
-        inputs |= digests(config)
+        inputs |= folder_digests(config)
         if config.warm_start:
             inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):
@@ -42,86 +42,89 @@ def due(name: str, config: Section, paths: Paths) -> Manifest:
     if name == "evaluation":
         return _with_ledger(manifest, is_charged(evaluation_key(manifest), paths))
     if name == "promotion":
-        return _with_ledger(manifest, charged_place(asked_question(config, paths), paths))
+        return _with_ledger(manifest, ledger_place(current_question(config, paths), paths))
     return manifest
 
 
 def settings_digest(config: Section) -> str:
-    """What a manifest says of the settings that a stage ran with."""
+    """The digest of a stage's settings in its manifest."""
     return digest_json(config.model_dump(mode="json"))
 
 
 def is_fresh(expected: Manifest, paths: Paths) -> bool:
-    """Whether the stage's folder holds what a run that is `expected` would write, untouched since."""
+    """Whether the stage's folder holds the unchanged outputs of a run with the manifest `expected`."""
     folder = paths.stage(expected.stage)
     manifest = read_manifest(folder)
     if manifest is None:
         return False
-    if "champion" in expected.inputs and _is_own_champion(paths):
-        # the champion is what these very outputs became: it is not judged against itself
-        kept = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
-        expected = dataclasses.replace(expected, inputs={**expected.inputs, **kept})
+    if "champion" in expected.inputs and _is_promoted(paths):
+        # these outputs became the champion, which is not judged against itself
+        before = {key: manifest.inputs[key] for key in ("champion", "ledger") if key in manifest.inputs}
+        expected = dataclasses.replace(expected, inputs={**expected.inputs, **before})
     return is_made_by(expected, manifest) and not _changed_files(manifest, folder)
 
 
 def is_made_by(expected: Manifest, manifest: Manifest) -> bool:
-    """Whether `manifest` is of a run that was `expected`.
+    """Whether `manifest` is of a run with the manifest `expected`.
 
-    A warm start whose own generators became the champion since is not run again from them: without new photos it would
-    else go on training, night after night.
+    If the generators of a warm start became the champion since, the stage does not run again from them: without new
+    photos it would train on every night.
     """
-    model = {name.removeprefix("model/"): it for name, it in manifest.outputs.items() if name.startswith("model/")}
+    model = {
+        name.removeprefix("model/"): digest for name, digest in manifest.outputs.items() if name.startswith("model/")
+    }
     if expected.inputs.get("champion_generators") == digest_json(model):
-        begun = {"champion_generators": manifest.inputs.get("champion_generators")}
-        expected = dataclasses.replace(expected, inputs={**expected.inputs, **begun})
+        start = {"champion_generators": manifest.inputs.get("champion_generators")}
+        expected = dataclasses.replace(expected, inputs={**expected.inputs, **start})
     return manifest.same_work(expected)
 
 
 def evaluation_key(manifest: Manifest) -> str:
-    """What an evaluation asks: everything that it reads, its settings and its code, whether it was charged or not."""
+    """The key of an evaluation: its inputs, settings and code, but not whether the ledger was charged."""
     inputs = {name: digest for name, digest in manifest.inputs.items() if name != "ledger"}
     return digest_json([manifest.settings, manifest.code, inputs])[:24]
 
 
 def question_of(evaluation: str, promotion: PromotionConfig) -> str:
-    """The ledger's key of a question: the evaluation asked for (`evaluation_key`), and how it would be decided.
+    """The ledger's key of a question: the evaluation (`evaluation_key`), and the settings of its decision.
 
-    Whether a person approves is no part of it: `promotion.approval` changes no number. When it may be looked at stands
-    in words at its end: a last look has to be planned beforehand.
+    `promotion.approval` is not part of it, because it changes no number. The key ends with the boundary in words,
+    because a last look has to be planned beforehand.
     """
     from components.evaluation.gate.boundaries import Boundary
 
-    rules = promotion.model_dump(mode="json", exclude={"approval"})
-    return f"{evaluation}.{digest_json(rules)[:24]} {Boundary.of(promotion).label}"
+    settings = promotion.model_dump(mode="json", exclude={"approval"})
+    return f"{evaluation}.{digest_json(settings)[:24]} {Boundary.of(promotion).label}"
 
 
-def asked_question(promotion: PromotionConfig, paths: Paths) -> str:
-    """The question of the evaluation that stands in its stage's folder."""
+def current_question(promotion: PromotionConfig, paths: Paths) -> str:
+    """The question of the evaluation in its stage's folder."""
     return question_of(evaluation_key(_finished("evaluation", "promotion", paths)), promotion)
 
 
 def is_charged(evaluation: str, paths: Paths) -> bool:
     """Whether the ledger was charged for a question about this evaluation, so that the judged rows may be looked at."""
-    return any(question.startswith(f"{evaluation}.") for question in asked_questions(paths))
+    return any(question.startswith(f"{evaluation}.") for question in ledger_questions(paths))
 
 
-def charged_place(question: str, paths: Paths) -> int | None:
-    """Place of `question` in the ledger's snapshot, from 0; None where it was never charged."""
-    asked = asked_questions(paths)
-    return asked.index(question) if question in asked else None
+def ledger_place(question: str, paths: Paths) -> int | None:
+    """The place of `question` in the ledger's snapshot, from 0; None if it was never charged."""
+    questions = ledger_questions(paths)
+    return questions.index(question) if question in questions else None
 
 
-def asked_questions(paths: Paths) -> list[str]:
-    """The ledger's snapshot: every question that the registry's gate was charged for, in order."""
+def ledger_questions(paths: Paths) -> list[str]:
+    """The questions in the ledger's snapshot, in order."""
     return read_json(paths.ledger) if paths.ledger.exists() else []
 
 
 def digest_of(package: UPath) -> str | None:
-    """What a registered version of the package is known by; None where there is no package."""
+    """The digest that identifies a registered version of the package; None if there is no package."""
     return digest_package(package) if package.exists() else None
 
 
-def _is_own_champion(paths: Paths) -> bool:
+def _is_promoted(paths: Paths) -> bool:
+    """Whether the champion is the candidate in this data set's artifacts."""
     champion = digest_of(paths.champion)
     return champion is not None and champion == digest_of(paths.stage("promotion") / "policy")
 
@@ -135,12 +138,12 @@ def _with_ledger(manifest: Manifest, state: object) -> Manifest:
 
 
 def _finished(stage: str, reader: str, paths: Paths) -> Manifest:
-    """The manifest of a stage that `reader` reads; UserError where it has not been run, or its files have changed."""
+    """The manifest of a stage that `reader` reads; UserError if it has not run, or its files have changed."""
     folder, dataset = paths.stage(stage), paths.artifacts.name
     manifest, remedy = read_manifest(folder), f"`adloom stage {stage} --dataset {dataset}`"
     if manifest is None:
         raise UserError(
-            f"stage {reader} needs stage {stage} of {dataset}, which has not been run, or was cut off: {remedy}"
+            f"stage {reader} needs stage {stage} of {dataset}, which has not run, or was interrupted: {remedy}"
         )
     changed = _changed_files(manifest, folder)
     if changed:
@@ -152,6 +155,6 @@ def _finished(stage: str, reader: str, paths: Paths) -> Manifest:
 
 
 def _changed_files(manifest: Manifest, folder: UPath) -> list[str]:
-    """Names of files that are missing in `folder`, there without being listed, or different; sorted."""
+    """The names of files in `folder` that are missing, not in the manifest, or different; sorted."""
     files, listed = digest_tree(folder), manifest.outputs
     return sorted(name for name in files.keys() | listed.keys() if files.get(name) != listed.get(name))

@@ -1,7 +1,7 @@
-"""What a stage read and wrote, by digest: the record that decides whether it must run again.
+"""Manifests: the digests of a stage's inputs and outputs, which decide whether it must run again.
 
-A manifest is written last and atomically, so a stage killed half-way has none, or an old one that no longer matches.
-It holds no times, machine names or paths beyond the stage's own file names: equal work gives equal bytes.
+A manifest is written last and atomically, so a stage that was killed has none, or an old one that no longer matches. It
+holds no times, machine names or paths other than the stage's file names, so equal runs give equal bytes.
 """
 
 import json
@@ -15,7 +15,7 @@ from upath import UPath
 from components.contract.files.digests import MANIFEST, digest_file, digest_json
 from components.settings.paths import ROOT
 
-CODE = {".py", ".json", ".yaml"}  # scenarios and digests are read by the modules beside them
+CODE_SUFFIXES = {".py", ".json", ".yaml"}  # modules read the scenarios and digests beside them
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Manifest:
 
 
 def read_manifest(folder: UPath) -> Manifest | None:
-    """The manifest in `folder`; None where there is none, or what is there is not one."""
+    """The manifest in `folder`; None if there is none, or the file is not a manifest."""
     try:
         return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
@@ -56,4 +56,4 @@ def digest_code(sources: Iterable[str], components: Path = ROOT / "components") 
 
 
 def _is_code(path: Path) -> bool:
-    return path.is_file() and path.suffix in CODE
+    return path.is_file() and path.suffix in CODE_SUFFIXES

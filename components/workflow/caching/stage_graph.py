@@ -1,12 +1,12 @@
-"""What each stage depends on, as data: the stages whose outputs it reads, and the code that it runs.
+"""The dependencies of each stage, as data: the stages whose outputs it reads, and the code that it runs.
 
-A stage runs again when any of it changes, or its settings, or what lies outside the stages that `caching` adds for it.
-tests/components/workflow/test_stage_graph.py compares these declarations with what each stage imports.
+A stage runs again if any of them, its settings, or an input outside the stages (see freshness.py) changes.
+tests/components/workflow/test_stage_graph.py compares these declarations with the imports of each stage.
 """
 
 from dataclasses import dataclass
 
-# A stage's settings are compared by value, so the package `settings` is nobody's code.
+# a stage's settings are compared by value, so the package `settings` is not listed as code
 WRITES = ("workflow/stages", "workflow/stage_outputs", "workflow/pages")
 READS = (*WRITES, "workflow/stage_inputs")
 FEATURES = ("contract", "images", "features")

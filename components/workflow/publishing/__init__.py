@@ -1,1 +1,1 @@
-"""What leaves a run: registered versions, the export for an ad server; and the champion as it comes back."""
+"""Publication: registered versions, the export for an ad server, and the champion's snapshot."""

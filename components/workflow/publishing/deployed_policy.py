@@ -1,6 +1,6 @@
-"""The champion's snapshot -> what it shows: on its own log what it logged, elsewhere what its package does.
+"""The deployed policy, from the champion's snapshot: logged propensities on its log, elsewhere its package's.
 
-Its own log says exactly what it showed with which probability; a function that is computed anew could only come near.
+Its log holds the exact propensities; those that its package computes are approximations of them.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from components.workflow.stage_inputs import files_in
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The policy that is deployed: the name that its log bears, its package, and the form in which it acts."""
+class ChampionPolicy:
+    """The deployed policy. logging_policy: prefix of its name in the log; acts: the form of `package` that acts."""
 
     logging_policy: str
     package: PolicyPackage
@@ -38,33 +38,32 @@ class Champion:
     ) -> np.ndarray:
         """Its probability of each of `pairs` (impression_id, creative_id, maybe propensity): float64 [n_pairs].
 
-        impressions: impression_id, shopper_id, placement, campaign, logging_policy, creative_id and propensity (of what
-        was shown); pairs are grouped in their order.
+        impressions: impression_id, shopper_id, placement, campaign, logging_policy, creative_id and propensity (of the
+        shown creative); pairs are in the order of the impressions.
         """
         offsets = pair_offsets(pairs, impressions)
-        own = impressions["logging_policy"].str.startswith(self.logging_policy).to_numpy()
-        logged = _as_logged(impressions, pairs, offsets)
-        if own.all():
+        on_its_log = impressions["logging_policy"].str.startswith(self.logging_policy).to_numpy()
+        logged = _logged_probabilities(impressions, pairs, offsets)
+        if on_its_log.all():
             return logged
         scored = pairs[["impression_id", "creative_id"]]
         if self.acts == PER_SHOPPER:
             scored = scored.assign(p_click=self._scores(tables, scored))
-        return np.where(
-            spread(own, offsets), logged, self.package.probabilities(self.acts, impressions, scored, offsets)
-        )
+        computed = self.package.probabilities(self.acts, impressions, scored, offsets)
+        return np.where(spread(on_its_log, offsets), logged, computed)
 
     def _scores(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> np.ndarray:
-        """P(click) by the features and the model that the package pins: float64 [n_pairs]."""
+        """P(click) by the features and the model in the package: float64 [n_pairs]."""
         folder = self.paths.champion / "model"
-        pinned = FeatureModel.from_files(files_in(folder / "features"))
+        features = FeatureModel.from_files(files_in(folder / "features"))
         model = CalibratedModel.from_files(files_in(folder / "interest"))
-        return predict_pairs(model, build_features(pinned, tables, FeaturesConfig()), pairs)
+        return predict_pairs(model, build_features(features, tables, FeaturesConfig()), pairs)
 
 
-def read_champion(paths: Paths) -> Champion | None:
-    """The snapshot of the champion; None where there is none.
+def read_champion(paths: Paths) -> ChampionPolicy | None:
+    """The deployed policy in the champion's snapshot; None without a champion.
 
-    UserError, before any of it is read, where its files are not those that were registered and signed.
+    UserError, before any file is read, if the files are not the registered and signed ones.
     """
     if not paths.champion.exists() and not paths.champion_record.exists():
         return None
@@ -73,15 +72,15 @@ def read_champion(paths: Paths) -> Champion | None:
         {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
     )
     acts = record["acts"] or package.parameters.forms[0]
-    return Champion(logging_policy_name(record["package"]), package, acts, paths)
+    return ChampionPolicy(logging_policy_name(record["package"]), package, acts, paths)
 
 
 def _checked_record(paths: Paths) -> dict:
-    """What the registry says of the snapshot, whose files are those that it speaks of."""
+    """The record of the snapshot, after a check that its files are those of the record."""
     record = read_json(paths.champion_record) if paths.champion_record.exists() else {}
     if not paths.champion.exists() or record.get("package") != digest_package(paths.champion):
         raise UserError(
-            f"{paths.champion}: the snapshot of the champion was cut off or altered; "
+            f"{paths.champion}: the snapshot of the champion is incomplete or was altered; "
             f"`adloom run {paths.artifacts.name}` fetches it anew"
         )
     folder = Path(paths.champion)
@@ -89,14 +88,17 @@ def _checked_record(paths: Paths) -> dict:
     return record
 
 
-def _as_logged(impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
-    """The logging distribution; of an impression whose candidates' is unknown, the rest is spread over the others."""
+def _logged_probabilities(impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
+    """The logging distribution, float64 [n_pairs].
+
+    If only the shown creative's propensity is known, the other creatives share the rest evenly.
+    """
     shown = pairs["creative_id"].to_numpy() == spread(impressions["creative_id"].to_numpy(dtype=object), offsets)
-    chance = spread(impressions["propensity"].to_numpy(dtype=float), offsets)
+    propensity = spread(impressions["propensity"].to_numpy(dtype=float), offsets)
     others = np.maximum(spread(np.diff(offsets), offsets) - 1, 1)
-    filled = np.where(shown, chance, (1 - chance) / others)
+    filled = np.where(shown, propensity, (1 - propensity) / others)
     if "propensity" not in pairs:
         return filled
     known = pairs["propensity"].to_numpy(dtype=float)
-    whole = np.add.reduceat(np.isnan(known), offsets[:-1]) == 0
-    return np.where(spread(whole, offsets), known, filled)
+    complete = np.add.reduceat(np.isnan(known), offsets[:-1]) == 0
+    return np.where(spread(complete, offsets), known, filled)

@@ -1,4 +1,4 @@
-"""The champion's package -> the files that an ad server takes, byte for byte; and back, for the simulated shop."""
+"""The export for an ad server, with the files of the champion's package byte for byte, and its reader."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,31 +19,30 @@ POOL = ("creatives", "images")  # tables of a package that join the shop when it
 
 
 def export(outcome: Mapping, paths: Paths) -> None:
-    """Write what a server takes, if there is a champion: the forms of it that passed, its catalogue, the new ads,
-    the plan of the experiment that would confirm it, and a manifest.
+    """Write the champion's forms that passed, its catalogue, the new ads, the experiment plan and a manifest.
 
-    The champion's files are this run's package where it was promoted (or is the champion already), else the snapshot.
-    UserError, with the export as it was, where they are not the registered ones.
+    The champion's files are this run's package if that is the champion, else the snapshot. Without a champion nothing
+    is written. UserError, with the export unchanged, if the files are not the registered ones.
     """
     if outcome["champion"] is None:
         return
     with folder_lock(Path(paths.artifacts), RUN):
-        own = outcome["champion"] == outcome["candidate"]
-        if not own:
+        is_candidate = outcome["champion"] == outcome["candidate"]
+        if not is_candidate:
             verify(
                 Path(paths.champion),
                 f"{outcome['dataset']}-{POLICY}",
                 signature_path(Path(paths.champion)),
                 str(paths.champion),
             )
-        _export(outcome, paths.stage("promotion") / POLICY if own else paths.champion, paths)
+        _export(outcome, paths.stage("promotion") / POLICY if is_candidate else paths.champion, paths)
 
 
 def renew_export(dataset: str, paths: Paths) -> bool:
-    """Write what is exported anew, of the champion that the registry has now; whether anything was exported here.
+    """Export the registry's present champion; whether anything was exported.
 
-    A first export is written too, where the data set's runs are made: where there is a candidate. The champion's files
-    are fetched aside, for a run that is under way is judging against those in the snapshot.
+    Only if there is an export or a candidate in these artifacts. The champion's files are fetched to a scratch folder,
+    because a run in progress may be judging against the snapshot.
     """
     from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
     from components.registry.promotion import CHAMPION
@@ -58,12 +57,12 @@ def renew_export(dataset: str, paths: Paths) -> bool:
         package = scratch / POLICY
         fetch_package(champion, Path(package))
         acting, digest = forms_of(champion), digest_of(champion)
-        told = {"dataset": dataset, "champion": champion.number, "candidate": None, "acting": acting, "package": digest}
-        _export(told, package, paths)
+        outcome = {"champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+        _export({"dataset": dataset, **outcome}, package, paths)
     return True
 
 
-# What a server needs of each form beside policy.json and the catalogue: files and folders of the package.
+# files and folders of the package that a server needs for each form, beside policy.json and the catalogue
 FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
 RULE = (
     "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
@@ -75,14 +74,14 @@ RULE = (
 
 
 def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
-    """The files of the champion's `package`, byte for byte, and its plan: all at once, whatever a server reads."""
+    """Replace the export with the files of the champion's `package` and its experiment plan, atomically."""
     from components.policies.logging_preference import logging_policy_name
 
     acting, files = outcome["acting"], digest_tree(package)
     if digest_json(files) != outcome["package"]:
         raise UserError(
-            f"{package}: these are not the files of version {outcome['champion']} as they were registered; nothing was "
-            f"exported. `adloom run {outcome['dataset']}` makes or fetches them anew"
+            f"{package}: these are not the registered files of version {outcome['champion']}; nothing was exported. "
+            f"`adloom run {outcome['dataset']}` makes or fetches them anew"
         )
     acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
     with scratch_folder(paths.export) as fresh:
@@ -118,8 +117,10 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
 
 
 def _ads(package: UPath) -> dict[str, dict[str, str]]:
-    """File name -> creative_id and size of each ad in `package`; older packages name a creative's only ad, or its file
-    bears the id."""
+    """creative_id and size of each ad in `package`, by file name.
+
+    Older packages have one ad per creative, in ads.json without a size or in a file named after the creative.
+    """
     names, folder = package / "pool" / "ads.json", package / "pool" / "ads"
     if names.exists():
         ads = read_json(names)
@@ -129,7 +130,6 @@ def _ads(package: UPath) -> dict[str, dict[str, str]]:
 
 
 def _copy(package: UPath, name: str, folder: UPath) -> None:
-
     source = package / name
     files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
     for file in files:
@@ -137,20 +137,20 @@ def _copy(package: UPath, name: str, folder: UPath) -> None:
 
 
 def exported_policy(paths: Paths):
-    """The champion as the last run exported it, for the simulated shop to act on; None where no run has.
+    """The exported champion, for the simulated shop to act on; None if nothing is exported.
 
-    UserError where the package that the export came from is gone, or the form that acts needs a server.
+    UserError if the package of the export is gone, or the form that acts needs a server.
     """
     from components.policies.policy_package import TABLE, PolicyPackage
-    from components.workflow.advance import Champion
+    from components.workflow.advance import ShopPolicy
 
     if not (paths.export / "manifest.json").exists():
         return None
     manifest = read_json(paths.export / "manifest.json")
     if manifest.get("acts") != TABLE:
         raise UserError(
-            f"{paths.export}: the champion acts as {manifest.get('acts')}, for its table did not pass, and the "
-            "simulated shop can look up a table only. `adloom data advance` goes on when a table has passed, or where "
+            f"{paths.export}: the champion acts as {manifest.get('acts')}, because its table did not pass, and the "
+            "simulated shop can look up a table only. `adloom data advance` works when a table has passed, or when "
             "nothing is exported"
         )
     package = _package_of(manifest, paths)
@@ -161,30 +161,28 @@ def exported_policy(paths: Paths):
         raise UserError(f"{paths.export}: {', '.join(altered)} differ from the package; {_again(paths)}")
     table = PolicyPackage.from_files(files).table
     pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
-    return Champion(manifest["logging_policy"], table.probabilities, pool)
+    return ShopPolicy(manifest["logging_policy"], table.probabilities, pool)
 
 
 def _package_of(manifest: Mapping, paths: Paths) -> UPath:
     for package in (paths.stage("promotion") / POLICY, paths.champion):
         if package.exists() and digest_package(package) == manifest["package"]:
             return package
-    raise UserError(
-        f"{paths.export}: the champion that exported these decisions is no longer in {paths.artifacts}; {_again(paths)}"
-    )
+    raise UserError(f"{paths.export}: the package of this export is no longer in {paths.artifacts}; {_again(paths)}")
 
 
 def _again(paths: Paths) -> str:
-    return f"`adloom run {paths.artifacts.name}` brings it back"
+    return f"`adloom run {paths.artifacts.name}` restores it"
 
 
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
-    """The champion's experiment plan: of the run that promoted it, carried on by later ones; none where it is lost."""
-    earlier = paths.export / "manifest.json"
-    carried = earlier.exists() and read_json(earlier)["policy_version"] == outcome["champion"]
+    """The files of the champion's experiment plan, from the run that promoted it or the last export; empty if lost."""
+    manifest = paths.export / "manifest.json"
+    is_exported = manifest.exists() and read_json(manifest)["policy_version"] == outcome["champion"]
     plan = paths.stage("promotion") / EXPERIMENT[0]
-    own = plan.exists() and (
+    is_new = plan.exists() and (
         outcome["champion"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
     )
-    folder = paths.stage("promotion") if own else paths.export if carried else None
+    folder = paths.stage("promotion") if is_new else paths.export if is_exported else None
     files = [] if folder is None else [folder / name for name in EXPERIMENT]
     return {file.name: file.read_bytes() for file in files if file.exists()}

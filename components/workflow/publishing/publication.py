@@ -1,8 +1,7 @@
-"""Stage outputs -> registered versions, a moved (or unmoved) alias, and the files an ad server takes.
+"""Publication of a run: its models as registered versions, and the decision applied to the aliases.
 
-Only a run and a deployment publish; `dvc repro` stops at decision.json, and so does a run as of an earlier time unless
-it is told to publish. Publishing twice changes nothing. Nothing is registered, and nothing is exported, but files that
-were judged.
+Only a run and a deployment publish; `dvc repro` stops at decision.json, and so does a run as of an earlier time without
+`--publish`. Publishing twice changes nothing. Only files that were judged are registered and exported.
 """
 
 import shutil
@@ -27,18 +26,17 @@ from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
 
 POLICY = "policy"
-
-
-RUN = "`adloom run`"  # what the lock of a data set's artifacts says of a run
-UNPUBLISHED = "a run as of an earlier time publishes nothing; `--publish` makes it charge the ledger, register and move"
+RUN = "`adloom run`"  # the holder that the lock of a data set's artifacts names
+UNPUBLISHED = (
+    "a run as of an earlier time publishes nothing; with `--publish` it charges the ledger, registers and promotes"
+)
 
 
 def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
-    """The registry as the stages read it: the ledger and the files of the champion policy (none where there is none);
-    those of the champion generators too, where warm starts are asked for.
+    """Write the registry's snapshot for the stages: the ledger, the champion policy's files and record.
 
-    Moves that were cut off are ended first. UserError where no lock could be held later, or a setting names an ad size
-    or a family of generators that there is not, so before any work is done.
+    With `creatives.warm_start` also the champion generators' files. Interrupted changes are completed first. UserError,
+    before any work is done, if the registry has no lock or a setting names an unknown ad size or generator family.
     """
     from components.registry.mlflow_store import open_store
     from components.registry.promotion import complete_changes, questions
@@ -62,9 +60,9 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
 
 
 def _check_creatives(settings: Settings, paths: Paths) -> None:
-    """UserError where a setting names an unknown ad size or generator family, or a family's setting is wrong.
+    """UserError if a setting names an unknown ad size or generator family, or a family's setting is wrong.
 
-    Settings that the stage has run with are right: a second run does not import Keras to check them.
+    Settings with which the stage has run are valid, so a second run need not import Keras to check them.
     """
     manifest = read_manifest(paths.stage("creatives"))
     if manifest is not None and manifest.settings == settings_digest(settings.of_stage("creatives")):
@@ -77,23 +75,26 @@ def _check_creatives(settings: Settings, paths: Paths) -> None:
 
 
 def charge(dataset: str, settings: Settings, paths: Paths) -> str:
-    """Charge the ledger for the look at the judged rows that evaluation is about to take; the question's key.
+    """The key of the question, after charging the ledger for the evaluation's look at the judged rows.
 
-    A question that was charged before costs nothing again. The ledger's snapshot follows.
+    A question that was charged before costs nothing. The ledger's snapshot is updated.
     """
     from components.registry import promotion
     from components.registry.mlflow_store import open_store
     from components.workflow.run_stage import question
 
-    asked = question(settings, paths)
+    key = question(settings, paths)
     client = open_store(settings.promotion.lock)
-    write_json(list(promotion.charge(client, f"{dataset}-{POLICY}", asked)), paths.ledger)
-    return asked
+    write_json(list(promotion.charge(client, f"{dataset}-{POLICY}", key)), paths.ledger)
+    return key
 
 
 def forms_of(version) -> dict:
-    """The forms of a registered policy that may act, and the one that does, by its signed decision; the package's own
-    order where a person forced a policy through that passed in none."""
+    """The forms of a registered policy that may act, and the one that acts, by its signed decision.
+
+    Without a decision that passed it, as after `adloom promote --force`, `acts` is None and `forms` is empty; readers
+    then use the package's first form.
+    """
     from components.registry.decision_records import passed_decision
 
     decision = passed_decision(version)
@@ -101,7 +102,7 @@ def forms_of(version) -> dict:
 
 
 def _fetch_champion(client, name: str, folder: UPath):
-    """Sync `folder` with the files of the champion of `name`, and give its version; None and no folder without one."""
+    """The champion of `name`, after syncing `folder` with its files; None, and no folder, without a champion."""
     from components.registry.mlflow_store import fetch_package, version_of
     from components.registry.promotion import CHAMPION
 
@@ -115,22 +116,22 @@ def _fetch_champion(client, name: str, folder: UPath):
 
 
 def _is_fetched(version, folder: Path) -> bool:
-    """Whether `folder` holds the files of `version`, signed."""
+    """Whether `folder` holds the signed files of `version`."""
     from components.registry.mlflow_store import digest_of
 
     if not folder.exists() or digest_package(folder) != digest_of(version):
         return False
     try:
         verify(folder, version.name, signature_path(folder), str(folder))
-    except UserError:  # it is fetched anew, and checked then
+    except UserError:  # it is fetched again and checked then
         return False
     return True
 
 
 def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
-    """Register what the stages made, each model through its own gate, and apply the decision; the run's outcome.
+    """The outcome of the run, after registering each model with its gate and applying the decision.
 
-    UserError, with nothing registered, where a stage's files are not those that the decision was made about.
+    UserError, with nothing registered, if a stage's files are not those that the decision was made about.
     """
     from components.registry.decision import Decision
     from components.registry.mlflow_store import digest_of, open_store, register, version_of
@@ -162,7 +163,7 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
 
 
 def preview(dataset: str, paths: Paths) -> dict:
-    """The outcome of a run that publishes nothing: what was decided, and the champion that it was judged against."""
+    """The outcome of a run that publishes nothing: the decision, and the champion in the snapshot."""
     from components.registry.decision import Decision
 
     decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
@@ -177,7 +178,7 @@ def preview(dataset: str, paths: Paths) -> dict:
 
 
 def _outcome(dataset: str, decision, action: str, reasons: Sequence[str]) -> dict:
-    """What a run says of the decision, whatever it moved."""
+    """The part of a run's outcome that describes the decision."""
     gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
     return {
         "dataset": dataset,
@@ -185,54 +186,55 @@ def _outcome(dataset: str, decision, action: str, reasons: Sequence[str]) -> dic
         "reasons": list(reasons),
         "lift": decision.lift,
         "unit": decision.evidence.reward.unit,
-        "forms": {found.form: found.verdict for found in decision.forms},
+        "forms": {verdict.form: verdict.verdict for verdict in decision.forms},
         **{kind: gate.to_dict() if gate else None for kind, gate in gates.items()},
     }
 
 
 def _check_judged(decision, paths: Paths) -> None:
-    """UserError unless the stages' folders hold, to the byte, what the decision was made about."""
-    made = read_manifest(paths.stage("promotion"))
-    standing = {name: read_manifest(paths.stage(name)) for name in STAGES if made and name in made.inputs}
+    """UserError unless the stages' folders hold exactly the files that the decision was made about."""
+    promotion = read_manifest(paths.stage("promotion"))
+    inputs = {name: read_manifest(paths.stage(name)) for name in STAGES if promotion and name in promotion.inputs}
     altered = [
         name
-        for name, manifest in {**standing, "promotion": made}.items()
+        for name, manifest in {**inputs, "promotion": promotion}.items()
         if manifest is None or digest_tree(paths.stage(name)) != dict(manifest.outputs)
     ]
     altered += [
         name
-        for name, manifest in standing.items()
-        if name not in altered and made.inputs[name] != digest_json(dict(manifest.outputs))
+        for name, manifest in inputs.items()
+        if name not in altered and promotion.inputs[name] != digest_json(dict(manifest.outputs))
     ]
     if not altered and digest_package(paths.stage("promotion") / POLICY) != decision.evidence.candidate:
         altered = [POLICY]
     if altered:
         raise UserError(
-            f"{paths.artifacts}: the files of {', '.join(altered)} are not those that were judged; nothing was "
+            f"{paths.artifacts}: the files of {', '.join(altered)} are not the judged ones; nothing was "
             f"registered or moved. `adloom run {paths.artifacts.name}` makes them anew"
         )
 
 
 def _recipe(settings: Settings, paths: Paths) -> str:
-    """Digest of the settings and the code that make a policy, seeds left out: equal where only the data differ."""
-    shaping = {
+    """The digest of the settings, without seeds, and code that make a policy; equal if only the data differ."""
+    sections = {
         "features": settings.features,
         "interest": settings.interest,
         "creatives": settings.of_stage("creatives"),
         "evaluation": settings.evaluation.policy,
     }
-    code = {name: read_manifest(paths.stage(name)).code for name in shaping}
-    return digest_json([code, {name: _seedless(config.model_dump(mode="json")) for name, config in shaping.items()}])
+    code = {name: read_manifest(paths.stage(name)).code for name in sections}
+    settings_of = {name: _without_seeds(config.model_dump(mode="json")) for name, config in sections.items()}
+    return digest_json([code, settings_of])
 
 
-def _seedless(value: object) -> object:
+def _without_seeds(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _seedless(item) for key, item in value.items() if key != "seed"}
-    return [_seedless(item) for item in value] if isinstance(value, list) else value
+        return {key: _without_seeds(item) for key, item in value.items() if key != "seed"}
+    return [_without_seeds(item) for item in value] if isinstance(value, list) else value
 
 
 def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:
-    """The records of the interest model and, where there are photos, of the generators."""
+    """The records of the interest model and, with photos, of the generators."""
     from components.registry.mlflow_flavours import log_generators, log_interest
     from components.registry.mlflow_store import ModelRecord
 
@@ -284,7 +286,7 @@ def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, s
 
 
 def _estimates(forms: Sequence[Mapping]) -> dict:
-    """Of each form, the evaluation on its largest log."""
+    """The evaluation of each form on its largest log, by form."""
     return {record["form"]: record["logs"][0]["evaluation"] for record in forms if record["logs"]}
 
 
@@ -298,18 +300,18 @@ def _report(paths: Paths, stage: str) -> dict[str, str]:
 
 
 def flat(value: object, prefix: str = "") -> dict[str, object]:
-    """Nested mappings and lists -> dotted name and leaf."""
+    """The leaves of nested mappings and lists, by dotted name."""
     if isinstance(value, dict):
-        parts = [flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
+        children = [flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
     elif isinstance(value, list | tuple):
-        parts = [flat(item, f"{prefix}.{place}") for place, item in enumerate(value)]
+        children = [flat(item, f"{prefix}.{index}") for index, item in enumerate(value)]
     else:
         return {prefix: value}
-    return {name: leaf for part in parts for name, leaf in part.items()}
+    return {name: leaf for child in children for name, leaf in child.items()}
 
 
 def numbers(value: object) -> dict[str, float]:
-    """The numeric leaves of a JSON value, by dotted name: what MLflow takes as metrics."""
+    """The numeric leaves of a JSON value, by dotted name, as MLflow's metrics."""
     leaves = flat(value).items()
     return {name: float(leaf) for name, leaf in leaves if isinstance(leaf, int | float) and not isinstance(leaf, bool)}
 

@@ -1,8 +1,8 @@
-"""Files <-> a store that two machines share, each file under its own digest and checked when it arrives.
+"""An object store that two machines share: each file is stored under its digest and checked when it is fetched.
 
-`objects/<SHA-256>` holds one file's bytes. A parcel is the list of some files' names and digests, an object too: its
-digest is all that one machine has to tell the other, and nothing that was altered on the way can pass for it. What is
-there already is not sent again, so a night sends what is new.
+`objects/<SHA-256>` holds one file's bytes. A parcel is the list of some files' names and digests, stored as an object
+too: one machine sends the other its digest alone, and an altered file is detected. Files that the store has are not
+sent again.
 """
 
 import json
@@ -19,8 +19,8 @@ from components.settings.addresses import holds_secret
 from components.settings.errors import Unavailable, UserError
 
 
-def open_store(url: str) -> UPath:
-    """The store at `url`, a folder or an fsspec URL; UserError for one that carries a password or cannot be opened."""
+def open_object_store(url: str) -> UPath:
+    """The store at `url`, a folder or an fsspec URL; UserError if it contains a password or cannot be opened."""
     if "@" in urlsplit(url).netloc or holds_secret(url):
         raise UserError("creatives.store: credentials belong in the environment of each worker, not in the URL")
     try:
@@ -30,7 +30,7 @@ def open_store(url: str) -> UPath:
 
 
 def send(folder: UPath, names: Iterable[str], store: UPath) -> str:
-    """Put the files `names` below `folder` into `store`; the digest of their parcel, by which `receive` finds them."""
+    """The digest of the parcel, for `receive`, after storing the files `names` below `folder` in `store`."""
     with _reported(store, "cannot be written", "nothing was handed over"):
         parcel = {name: _put(folder / name, store) for name in sorted(names)}
         content = json.dumps(parcel, sort_keys=True).encode()
@@ -39,15 +39,15 @@ def send(folder: UPath, names: Iterable[str], store: UPath) -> str:
 
 
 def receive(parcel: str, store: UPath, folder: UPath) -> tuple[str, ...]:
-    """Fetch the files of `parcel` to `folder`; their names. Files that are there already, byte for byte, stay.
+    """The names of the files of `parcel`, after fetching to `folder` those that it lacks.
 
-    Raises UserError at the first object that is missing or is not what its digest says; it is not written.
+    UserError at the first object that is missing or does not match its digest; it is not written.
     """
     with _reported(store, "cannot be read", "nothing was taken over"):
         files = json.loads(_get(parcel, "the list of files", store))
         for name, digest in files.items():
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise UserError(f"{store}: the parcel {parcel[:12]} holds {name!r}, a name outside its folder")
+                raise UserError(f"{store}: the parcel {parcel[:12]} contains {name!r}, a name outside its folder")
             target = folder / name
             if not target.is_file() or digest_file(target) != digest:
                 write_bytes(_get(digest, name, store), target)
@@ -70,8 +70,8 @@ def _get(digest: str, name: str, store: UPath) -> bytes:
         raise UserError(f"{store}: {name} is not there (object {digest[:12]}); was the store emptied?") from None
     if digest_bytes(content) != digest:
         raise UserError(
-            f"{store}: {name} was altered or cut off on its way ({len(content)} bytes that are not those of "
-            f"object {digest[:12]}); delete {place} and run again"
+            f"{store}: {name} was altered or truncated ({len(content)} bytes that are not those of object "
+            f"{digest[:12]}); delete {place} and run again"
         )
     return content
 
@@ -82,11 +82,11 @@ def _place(store: UPath, digest: str) -> UPath:
 
 @contextmanager
 def _reported(store: UPath, fault: str, state: str) -> Iterator[None]:
-    """What a disk or a network says of `store`, as one sentence for its user."""
+    """Errors of the disk or the network of `store` as one sentence."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # every kind of store that fsspec knows raises its own
+    except Exception as error:  # each kind of fsspec store has its own error types
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Unavailable(f"{store} {fault}: {reason}; {state}") from error

@@ -111,20 +111,20 @@ def test_evaluate_reads_csv_and_prints_the_designs_json(tmp_path):
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout.splitlines()[-1])
     assert record["n"] == 400
-    assert {each["estimator"] for each in record["estimates"]} >= {"ips", "snips", "dm", "dr"}
+    assert {estimate["estimator"] for estimate in record["estimates"]} >= {"ips", "snips", "dm", "dr"}
     assert record["verdict"] in ("trust", "abstain")
 
 
 @pytest.mark.parametrize("hour", ["24", "-1", "noon"])
 def test_generate_refuses_an_hour_that_no_clock_has(tmp_path, hour):
-    said = fails("generate", "shop", "--hour", hour, "--out", str(tmp_path / "ads"))
-    assert "'--hour'" in said and hour in said
+    message = fails("generate", "shop", "--hour", hour, "--out", str(tmp_path / "ads"))
+    assert "'--hour'" in message and hour in message
     assert not (tmp_path / "ads").exists()
 
 
 def test_generate_refuses_a_seed_that_draws_nothing(tmp_path):
-    said = fails("generate", "shop", "--seed", "-1", "--out", str(tmp_path / "ads"))
-    assert "'--seed'" in said and "x>=0" in said
+    message = fails("generate", "shop", "--seed", "-1", "--out", str(tmp_path / "ads"))
+    assert "'--seed'" in message and "x>=0" in message
     assert not (tmp_path / "ads").exists()
 
 
@@ -233,10 +233,10 @@ def test_a_page_of_another_site_can_do_nothing(pages, headers):
     assert made.status_code == 403 and "access-control-allow-origin" not in made.headers
     read = requests.get(f"http://127.0.0.1:{prefect}/api/csrf-token?client=evil", headers=headers, timeout=30)
     assert read.status_code == 403
-    asked = {"name": f"evil-{headers}"}
+    body = {"name": f"evil-{headers}"}
     url = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments/create"
-    told = requests.post(url, json=asked, headers=headers, timeout=30)
-    assert told.status_code == 403 and "access-control-allow-origin" not in told.headers
+    response = requests.post(url, json=body, headers=headers, timeout=30)
+    assert response.status_code == 403 and "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.slow
@@ -301,9 +301,9 @@ HOSTILE_NAMES = ["x' OR name LIKE '%", "../../escaped", "/tmp/escaped", "a\nb", 
 )
 def test_a_name_that_no_data_set_can_have_is_refused_at_the_door(command, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = fails(*command, name)
-    assert "a data set's name" in said or "the name of a device" in said
-    assert "\x1b" not in said and len(said) < 400
+    message = fails(*command, name)
+    assert "a data set's name" in message or "the name of a device" in message
+    assert "\x1b" not in message and len(message) < 400
     assert list(tmp_path.iterdir()) == []
 
 
@@ -330,5 +330,5 @@ def test_reasons_are_shown_as_they_are(reason, width, monkeypatch, capsys):
 
 def test_an_error_that_quotes_data_moves_no_cursor(tmp_path):
     (tmp_path / "a\x1b[2J.csv").write_text("x\n1\n")
-    said = fails("evaluate", "--log", str(tmp_path / "a\x1b[2J.csv"), "--target", "nowhere.csv")
-    assert "\\x1b[2J" in said and "\x1b" not in said
+    message = fails("evaluate", "--log", str(tmp_path / "a\x1b[2J.csv"), "--target", "nowhere.csv")
+    assert "\\x1b[2J" in message and "\x1b" not in message

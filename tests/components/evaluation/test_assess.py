@@ -43,34 +43,36 @@ def impressions(known: KnownLog, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def by_name(found) -> dict:
-    return {it.name: it for it in found}
+def by_name(values) -> dict:
+    return {metric.name: metric for metric in values}
 
 
 def test_rewards_beyond_the_click():
     known = known_log(0, n=8000)
     table = impressions(known)
-    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=200, seed=0))
-    assert set(found) == {
+    by_metric = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=200, seed=0))
+    assert set(by_metric) == {
         "cvr", "revenue_per_impression", "cost_per_conversion", "roi", "cost_per_click", "negative_feedback",
     }  # fmt: skip
     first_open = int(np.flatnonzero(table["conversion"].isna())[0])
-    assert f"{8000 - first_open:,} impressions" in found["cvr"].note
-    assert found["cvr"].baseline.value == pytest.approx(
+    assert f"{8000 - first_open:,} impressions" in by_metric["cvr"].note
+    assert by_metric["cvr"].baseline.value == pytest.approx(
         table["conversion"][:first_open].sum() / table["click"][:first_open].sum()
     )
-    assert found["cvr"].change.ci_low < 0 < found["cvr"].change.ci_high, "conversion given click is the same for all"
-    assert found["cost_per_click"].target.value == pytest.approx(0.3, rel=0.05)
-    assert found["revenue_per_impression"].change.value > 0, "more clicks at the same rate of sales"
-    json.dumps([it.to_dict() for it in found.values()], allow_nan=False)
+    assert by_metric["cvr"].change.ci_low < 0 < by_metric["cvr"].change.ci_high, (
+        "conversion given click is the same for all"
+    )
+    assert by_metric["cost_per_click"].target.value == pytest.approx(0.3, rel=0.05)
+    assert by_metric["revenue_per_impression"].change.value > 0, "more clicks at the same rate of sales"
+    json.dumps([metric.to_dict() for metric in by_metric.values()], allow_nan=False)
 
 
 def test_a_metric_without_events_has_no_number():
     known = known_log(0, n=500)
     table = impressions(known).assign(feedback=None)
-    found = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=100, seed=0))
-    assert "negative_feedback" not in found
-    assert found["cvr"].target is None and "events" in found["cvr"].note
+    by_metric = by_name(metrics(known.log, outcomes_of(table), known.target, None, replicates=100, seed=0))
+    assert "negative_feedback" not in by_metric
+    assert by_metric["cvr"].target is None and "events" in by_metric["cvr"].note
 
 
 def test_segments_hold_the_true_lift():
@@ -79,12 +81,12 @@ def test_segments_hold_the_true_lift():
 
     segment = (known.log.context[:, 0] > 0).astype(int)
     parts = segment_lifts(replace(known.log, segment=segment), known.target, None, 400, 0)
-    assert [it.level for it in parts] == ["0", "1"] and sum(it.impressions for it in parts) == 12_000
+    assert [effect.level for effect in parts] == ["0", "1"] and sum(effect.impressions for effect in parts) == 12_000
     pair_segment = np.repeat(segment, 6)
-    for it, level in zip(parts, (0, 1), strict=True):
+    for effect, level in zip(parts, (0, 1), strict=True):
         inside = pair_segment == level
         gain = ((known.target - known.log.logging) * known.rate)[inside].sum() / (segment == level).sum()
-        assert it.effect.ci_low <= gain <= it.effect.ci_high
+        assert effect.effect.ci_low <= gain <= effect.effect.ci_high
 
 
 def test_elements_are_not_fooled_by_who_was_shown_what():
@@ -108,9 +110,11 @@ def test_elements_are_not_fooled_by_who_was_shown_what():
     creatives = pd.DataFrame({"creative_id": ["a", "b"], "campaign": "c"})
     clicks = (generator.random(n) < rate).astype(float)
     log = logged_decisions(table, pairs, np.arange(0, 2 * n + 1, 2), creatives, clicks)
-    found = {it.level: it.effect for it in element_effects(log, "template", np.array(["left", "right"]), 200, 0)}
+    effects = {
+        effect.level: effect.effect for effect in element_effects(log, "template", np.array(["left", "right"]), 200, 0)
+    }
     assert clicks[shown == 0].mean() > clicks[shown == 1].mean(), "click-through says left"
-    assert found["right"].ci_low > 0 and found["left"].ci_high < 0
+    assert effects["right"].ci_low > 0 and effects["left"].ci_high < 0
 
 
 def test_the_whole_assessment_and_its_page():
@@ -118,15 +122,15 @@ def test_the_whole_assessment_and_its_page():
     creatives = pd.DataFrame(
         {"creative_id": known.log.action_names, "template": np.tile(["badge", "plain"], 6), "headline": "same"}
     )
-    found = assess(known.log, known.target, None, QUICK, impressions=impressions(known), creatives=creatives)
-    assert {it.kind for it in found.elements} == {"template"}, "an element with one level teaches nothing"
-    text = page(found, truth=known.truth(known.target))
+    assessment = assess(known.log, known.target, None, QUICK, impressions=impressions(known), creatives=creatives)
+    assert {effect.kind for effect in assessment.elements} == {"template"}, "an element with one level teaches nothing"
+    text = page(assessment, truth=known.truth(known.target))
     for heading in ("## Trust card", "## Log integrity", "## Other metrics", "## Effect per element"):
         assert heading in text
     assert f"{known.truth(known.target):.6f}" in text
-    assert max(len(line) for line in found.evaluation.to_text().splitlines()[3:]) <= 80
-    png = interval_chart(found.evaluation, known.truth(known.target))
-    assert png.startswith(b"\x89PNG") and png == interval_chart(found.evaluation, known.truth(known.target))
+    assert max(len(line) for line in assessment.evaluation.to_text().splitlines()[3:]) <= 80
+    png = interval_chart(assessment.evaluation, known.truth(known.target))
+    assert png.startswith(b"\x89PNG") and png == interval_chart(assessment.evaluation, known.truth(known.target))
 
 
 def test_a_broken_log_abstains_and_says_why():
@@ -134,9 +138,9 @@ def test_a_broken_log_abstains_and_says_why():
     table = impressions(known)
     early = table.assign(conversion_timestamp=table["conversion_timestamp"] - pd.Timedelta("2h"))
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    found = assess(known.log, known.target, None, QUICK, impressions=early, creatives=creatives)
-    assert found.evaluation.verdict == "abstain"
-    assert any("come before their impression" in reason for reason in found.evaluation.reasons)
+    assessment = assess(known.log, known.target, None, QUICK, impressions=early, creatives=creatives)
+    assert assessment.evaluation.verdict == "abstain"
+    assert any("come before their impression" in reason for reason in assessment.evaluation.reasons)
 
 
 def test_quarantine_that_skews_the_arms_abstains():
@@ -144,9 +148,9 @@ def test_quarantine_that_skews_the_arms_abstains():
     table = impressions(known)
     lost = pd.DataFrame({"creative_id": ["a3"] * 120})
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    found = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives, quarantine=lost)
-    assert found.evaluation.verdict == "abstain"
-    assert any("are in quarantine" in reason and "a3" in reason for reason in found.evaluation.reasons)
+    assessment = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives, quarantine=lost)
+    assert assessment.evaluation.verdict == "abstain"
+    assert any("are in quarantine" in reason and "a3" in reason for reason in assessment.evaluation.reasons)
 
 
 def test_bots_are_counted_and_kept():
@@ -157,6 +161,6 @@ def test_bots_are_counted_and_kept():
     shopper[clicked] = "machine"
     table = table.assign(shopper_id=shopper)
     creatives = pd.DataFrame({"creative_id": known.log.action_names})
-    kept = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives).evaluation
-    bots = next(it for it in kept.findings if it.kind == "bots")
-    assert kept.n == 3000 and bots.severity == "notice" and "1 shoppers look like bots" in bots.message
+    evaluation = assess(known.log, known.target, None, QUICK, impressions=table, creatives=creatives).evaluation
+    bots = next(finding for finding in evaluation.findings if finding.kind == "bots")
+    assert evaluation.n == 3000 and bots.severity == "notice" and "1 shoppers look like bots" in bots.message

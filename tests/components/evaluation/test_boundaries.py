@@ -82,7 +82,7 @@ def test_looks_after_the_planned_end_judge_the_log_as_it_stood_there():
     boundary = Boundary("planned", 15_000)
     at_end, later = (evidence_of(known, rows) for rows in (15_000, 18_000))
     replayed = GateEvidence.from_dict(json.loads(json.dumps(later.to_dict(), allow_nan=False)))
-    bounds = [lower_bound(it.sums, it.path, ALPHA, boundary) for it in (at_end, later, replayed)]
+    bounds = [lower_bound(evidence.sums, evidence.path, ALPHA, boundary) for evidence in (at_end, later, replayed)]
     assert bounds[0].value == pytest.approx(bounds[1].value, rel=1e-9) and bounds[1] == bounds[2]
     assert "after the planned end" in bounds[1].description and "after the planned end" not in bounds[0].description
     assert "15,000 of 15,000 planned impressions" in bounds[0].description

@@ -24,7 +24,7 @@ def judged(case: str, actions: str | None = None) -> Evaluation:
 
 
 def critical(evaluation: Evaluation) -> set[str]:
-    return {it.kind for it in evaluation.findings if it.severity == "critical"}
+    return {finding.kind for finding in evaluation.findings if finding.severity == "critical"}
 
 
 def made(
@@ -37,9 +37,9 @@ def made(
     ids = np.array([f"i{row}" for row in range(n)], dtype=object)
     reward = (generator.random(n) < 0.08).astype(float)
     log = pd.DataFrame({"impression_id": ids, "action": names[shown], "propensity": claimed[shown], "reward": reward})
-    wanted = np.full(len(share), 1 / len(share)) if target is None else target
+    policy = np.full(len(share), 1 / len(share)) if target is None else target
     pairs = {"impression_id": np.repeat(ids, len(share)), "action": np.tile(names, n)}
-    return log, pd.DataFrame({**pairs, "probability": np.tile(wanted, n)})
+    return log, pd.DataFrame({**pairs, "probability": np.tile(policy, n)})
 
 
 def evaluated(
@@ -76,17 +76,17 @@ def test_a_false_claim_is_seen_in_every_type(tmp_path, suffix, written):
 def test_a_false_claim_is_seen_in_rounded_propensities(tmp_path, decimals):
     share = np.array([0.24, 0.16, 0.12, 0.12, 0.12, 0.12, 0.12])
     log, target = made(share, np.full(7, round(1 / 7, decimals)))
-    found = evaluated(tmp_path, log.assign(other=1, note="x")[[*log.columns[::-1], "other", "note"]], target)
-    assert "sample_ratio" in critical(found) and "arm 0" in found.reasons[0]
+    evaluation = evaluated(tmp_path, log.assign(other=1, note="x")[[*log.columns[::-1], "other", "note"]], target)
+    assert "sample_ratio" in critical(evaluation) and "arm 0" in evaluation.reasons[0]
 
 
 def test_a_claim_that_depends_on_contexts_is_held_to_what_it_allows(tmp_path):
     """No distribution is implied, so only what is shown too often is seen: arm 0, and by name."""
     log, target = made(UNEVEN, np.full(5, 0.2), n=12_000)
     noise = np.random.default_rng(1).uniform(0.9, 1.1, len(log))
-    found = evaluated(tmp_path, log.assign(propensity=log["propensity"] * noise), target)
-    assert "propensity_bound" in critical(found)
-    words = next(it.message for it in found.findings if it.kind == "propensity_bound")
+    evaluation = evaluated(tmp_path, log.assign(propensity=log["propensity"] * noise), target)
+    assert "propensity_bound" in critical(evaluation)
+    words = next(finding.message for finding in evaluation.findings if finding.kind == "propensity_bound")
     assert "arm 0 in 29." in words and "arm 1 in " in words and "arm 4" not in words
     assert "with a propensity of 0.18 to 0.22" in words
 
@@ -118,10 +118,10 @@ def test_rounding_is_no_evidence(tmp_path, written, actions, suffix):
 def test_rounding_of_unequal_propensities_is_no_evidence(tmp_path, written):
     share = np.random.default_rng(3).dirichlet(np.full(6, 6.0))
     claimed = share.astype(written) if isinstance(written, str) else np.round(share, written)
-    found = evaluated(tmp_path, *made(share, claimed, target=share[::-1].copy()))
-    assert not critical(found)
-    told = [reason for reason in found.reasons if "look rounded" in reason]
-    assert bool(told) == (written == 2)
+    evaluation = evaluated(tmp_path, *made(share, claimed, target=share[::-1].copy()))
+    assert not critical(evaluation)
+    rounding = [reason for reason in evaluation.reasons if "look rounded" in reason]
+    assert bool(rounding) == (written == 2)
 
 
 def test_the_reader_is_told_what_was_not_checked(tmp_path):
@@ -130,16 +130,18 @@ def test_the_reader_is_told_what_was_not_checked(tmp_path):
     vague = log.assign(propensity=log["propensity"] * np.random.default_rng(1).uniform(0.99, 1.0, N))
     assert any("one direction only" in reason for reason in evaluated(tmp_path, vague, target).reasons)
     few = vague.head(40), target.head(200)
-    found = evaluated(tmp_path, *few)
-    assert any("nothing in the log can check its propensities" in reason for reason in found.reasons)
-    assert "nothing in the log can check" in found.to_text()
-    assert any("nothing in the log can check" in reason for reason in found.to_dict()["reasons"])
+    evaluation = evaluated(tmp_path, *few)
+    assert any("nothing in the log can check its propensities" in reason for reason in evaluation.reasons)
+    assert "nothing in the log can check" in evaluation.to_text()
+    assert any("nothing in the log can check" in reason for reason in evaluation.to_dict()["reasons"])
 
 
 def test_rows_without_a_shopper_are_no_shopper_of_many_rows():
     evaluation = judged("anonymous_shopper_empty_parquet")
     assert evaluation.verdict == "trust"
-    assert any("3,671 of 6,000 impressions have no known shopper (shopper_id is '')" in it for it in evaluation.reasons)
+    assert any(
+        "3,671 of 6,000 impressions have no known shopper (shopper_id is '')" in reason for reason in evaluation.reasons
+    )
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -148,9 +150,9 @@ def test_unknown_shoppers_stand_alone_however_they_are_written(tmp_path, unknown
     log, target = made(UNEVEN, UNEVEN)
     known = pd.Series([f"s{row % 900}" for row in range(N)], dtype=object)
     mixed = known.where(np.arange(N) % 2 == 0, unknown)
-    found = evaluated(tmp_path, log.assign(shopper_id=mixed), target, suffix=suffix)
-    assert any("3,000 of 6,000 impressions have no known shopper" in reason for reason in found.reasons)
-    assert found.verdict == "trust"
+    evaluation = evaluated(tmp_path, log.assign(shopper_id=mixed), target, suffix=suffix)
+    assert any("3,000 of 6,000 impressions have no known shopper" in reason for reason in evaluation.reasons)
+    assert evaluation.verdict == "trust"
     decisions, _ = read_decisions(str(tmp_path / f"log.{suffix}"), str(tmp_path / f"target.{suffix}"), None, (0.0, 1.0))
     assert len(np.unique(decisions.cluster[1::2])) == 3000 and len(np.unique(decisions.cluster[::2])) == 450
 
@@ -160,17 +162,17 @@ def test_one_shopper_with_many_rows_is_named_and_limited(tmp_path, name):
     log, target = made(UNEVEN, UNEVEN)
     mine = np.arange(N) % 5 == 0
     shoppers = pd.Series([row % 900 + 1 if name == 0 else f"s{row % 900}" for row in range(N)]).where(~mine, name)
-    found = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
-    assert found.verdict == "abstain" and f"shopper '{name}' has 20.0% of the impressions" in found.reasons[0]
-    assert "at most 10.0% may (evaluation.max_shopper_share)" in found.reasons[0]
+    evaluation = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
+    assert evaluation.verdict == "abstain" and f"shopper '{name}' has 20.0% of the impressions" in evaluation.reasons[0]
+    assert "at most 10.0% may (evaluation.max_shopper_share)" in evaluation.reasons[0]
 
 
 def test_one_shopper_with_a_good_many_rows_is_told_of(tmp_path):
     log, target = made(UNEVEN, UNEVEN)
     shoppers = pd.Series([f"s{row % 900}" for row in range(N)]).where(np.arange(N) % 14 != 0, "crawler")
-    found = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
-    assert found.verdict == "trust"
-    assert "notice: shopper 'crawler' has 7.1% of the impressions" in found.reasons
+    evaluation = evaluated(tmp_path, log.assign(shopper_id=shoppers), target)
+    assert evaluation.verdict == "trust"
+    assert "notice: shopper 'crawler' has 7.1% of the impressions" in evaluation.reasons
 
 
 def test_actions_that_never_meet_are_shown_from_both_sides_with_the_cause():
@@ -196,9 +198,12 @@ def test_some_actions_written_otherwise_are_refused_by_name(tmp_path, wrong, cau
 
 def test_actions_that_the_target_never_names_are_told(tmp_path):
     log, target = made(UNEVEN, UNEVEN, target=np.array([0.25, 0.25, 0.25, 0.25, 0.0]))
-    found = evaluated(tmp_path, log, target[target["action"] != "arm 4"])
-    assert found.verdict == "trust"
-    assert any("1 of the log's 5 actions, such as 'arm 4', are in no row of the target" in it for it in found.reasons)
+    evaluation = evaluated(tmp_path, log, target[target["action"] != "arm 4"])
+    assert evaluation.verdict == "trust"
+    assert any(
+        "1 of the log's 5 actions, such as 'arm 4', are in no row of the target" in reason
+        for reason in evaluation.reasons
+    )
 
 
 def test_float_noise_beyond_0_and_1_is_within_the_tolerance_of_sums(tmp_path):

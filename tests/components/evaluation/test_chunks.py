@@ -25,11 +25,11 @@ def test_chunks_equal_the_whole():
             log = known.log.rows(rows)
             yield Chunk(log, known.target[pair], predicted[pair])
 
-    found = evaluate_chunks(parts(), 200, 0)
+    intervals = evaluate_chunks(parts(), 200, 0)
     streamable = {name for name, estimator in ESTIMATORS.items() if estimator.streamable}
     assert streamable == set(ESTIMATORS) - {"mips"}
-    assert set(found) == streamable - {"dm"}  # a constant prediction has no spread, so dm has no interval
+    assert set(intervals) == streamable - {"dm"}  # a constant prediction has no spread, so dm has no interval
     for name in ("ips", "snips", "dr", "sndr"):  # the others are tuned on the first chunk alone
         expected = ESTIMATORS[name](whole, tune(name, whole)).value()
-        assert found[name].value == pytest.approx(expected, abs=1e-12)
-        assert found[name].ci_low < expected < found[name].ci_high
+        assert intervals[name].value == pytest.approx(expected, abs=1e-12)
+        assert intervals[name].ci_low < expected < intervals[name].ci_high

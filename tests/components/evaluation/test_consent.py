@@ -52,10 +52,10 @@ def with_refusers():
 
 
 def without_refusers(tables):
-    kept = tables["shoppers"].loc[tables["shoppers"]["consent"], "shopper_id"]
+    consenting = tables["shoppers"].loc[tables["shoppers"]["consent"], "shopper_id"]
     named = ("shoppers", "impressions", "events")
-    own = {name: tables[name][tables[name]["shopper_id"].isin(kept)].reset_index(drop=True) for name in named}
-    return {**tables, **own}
+    without = {name: tables[name][tables[name]["shopper_id"].isin(consenting)].reset_index(drop=True) for name in named}
+    return {**tables, **without}
 
 
 def learned(tables):
@@ -100,12 +100,12 @@ def test_features_interest_and_the_generators_audience_are_the_same_bytes(both):
     (tables, model, built, interest), (rest, other, again, interest_again) = both
     assert model.files() == other.files()
     assert interest.files() == interest_again.files()
-    halves, halves_again = (train_disjoint_models(each, InterestConfig()) for each in (built, again))
-    assert [each.files() for each in halves] == [each.files() for each in halves_again] != []
+    halves, halves_again = (train_disjoint_models(one, InterestConfig()) for one in (built, again))
+    assert [one.files() for one in halves] == [one.files() for one in halves_again] != []
     pd.testing.assert_frame_equal(draw_audience(built, 3, 50, 0), draw_audience(again, 3, 50, 0))
     shares, shares_again = (
-        segment_shares(each["events"], each["products"], features.shopper_profiles, 3)
-        for each, features in ((tables, built), (rest, again))
+        segment_shares(one["events"], one["products"], features.shopper_profiles, 3)
+        for one, features in ((tables, built), (rest, again))
     )
     pd.testing.assert_frame_equal(shares, shares_again)
     pd.testing.assert_frame_equal(built.shopper_profiles, again.shopper_profiles)
@@ -118,7 +118,7 @@ def test_a_refusers_segment_adds_no_segment_to_the_generators(both):
     tables = {"images": many.reset_index(drop=True), "creatives": shop(impressions=10)["creatives"].iloc[:0]}
     far = built.impressions.head(1).assign(consent=False, segment=9)
     odd = replace(built, impressions=pd.concat([built.impressions, far], ignore_index=True))
-    segments = [training_photos(tables, each, None)[0].segments for each in (built, odd)]
+    segments = [training_photos(tables, features, None)[0].segments for features in (built, odd)]
     assert segments[0] == segments[1]
 
 
@@ -134,7 +134,7 @@ def test_reward_models_are_the_same_bytes(both):
         losses = {name: model.log_loss for name, model in models.items()}
         fitted.append(((fits, best(models).name, inputs.fold[consenting].tobytes()), shown, losses))
         others = [models[name].predicted[~pairs] for name in models]
-        assert all(np.allclose(each, PRIOR, rtol=1e-12) for each in others)
+        assert all(np.allclose(predictions, PRIOR, rtol=1e-12) for predictions in others)
     assert (~consenting).sum() == 0 and len(others[0]) == 0  # the second log has no refuser
     (first, shown, losses), (second, again, losses_again) = fitted
     assert first == second
@@ -159,8 +159,13 @@ def test_what_refusers_did_still_weighs_in_the_estimates():
     known = known_log(3)
     log = replace(known.log, consent=known.log.cluster % 4 != 0, prior=0.05)
     flipped = np.where(log.consent, log.reward, 1 - log.reward)
-    first, second = (evaluate(each, known.target, QUICK) for each in (log, log.with_reward(flipped, (0.0, 1.0))))
-    values = [{it.estimator: it.interval.value for it in each.estimates} for each in (first, second)]
+    first, second = (
+        evaluate(evaluation, known.target, QUICK) for evaluation in (log, log.with_reward(flipped, (0.0, 1.0)))
+    )
+    values = [
+        {estimate.estimator: estimate.interval.value for estimate in evaluation.estimates}
+        for evaluation in (first, second)
+    ]
     assert values[1]["ips"] > values[0]["ips"] + 0.1
     assert values[1]["dr"] > values[0]["dr"] + 0.1
     assert values[1]["dm"] == values[0]["dm"]  # the model alone has not heard of it
@@ -173,16 +178,19 @@ def test_doubly_robust_estimates_stay_unbiased_whatever_the_constant():
         for prior in (None, 0.5):
             log = replace(known.log, consent=known.log.cluster % 3 != 0, prior=prior)
             config = QUICK.model_copy(update={"reward_models": (), "clones": 2})
-            found = {it.estimator: it.interval.value for it in evaluate(log, known.target, config).estimates}
-            gaps.append(found["dr"] - known.truth(known.target))
+            values = {
+                estimate.estimator: estimate.interval.value
+                for estimate in evaluate(log, known.target, config).estimates
+            }
+            gaps.append(values["dr"] - known.truth(known.target))
     assert abs(np.mean(gaps)) < 3 * np.std(gaps) / np.sqrt(12)
 
 
 def test_a_log_of_refusers_alone_is_evaluated_without_a_model():
     known = known_log(5)
     log = replace(known.log, consent=np.zeros(known.log.n, dtype=bool))
-    found = {it.estimator: it.interval for it in evaluate(log, known.target, QUICK).estimates}
-    assert found["dr"].value == pytest.approx(found["ips"].value)  # q is 0 everywhere
+    intervals = {estimate.estimator: estimate.interval for estimate in evaluate(log, known.target, QUICK).estimates}
+    assert intervals["dr"].value == pytest.approx(intervals["ips"].value)  # q is 0 everywhere
 
 
 def test_the_constant_is_the_least_reward_unless_it_is_given():

@@ -160,10 +160,10 @@ def mean_errors(seeds: int, kinds: int | None) -> dict[str, float]:
     errors: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for seed in range(seeds):
         known = known_log(seed, kinds=kinds)
-        for name, it in analyse(
+        for name, contributions in analyse(
             known.log, known.target, None, models=(), folds=2, seed=seed
         ).target.contributions.items():
-            errors[name].append(it.value() - known.truth(known.target))
+            errors[name].append(contributions.value() - known.truth(known.target))
     return {name: abs(float(np.mean(error))) for name, error in errors.items()}
 
 
@@ -239,7 +239,7 @@ def test_logistic_finds_the_optimum_of_rare_rewards_and_heavy_tailed_features(se
         on_effects = np.bincount(action, residual, len(fitted.effects)) - EFFECT_PENALTY * fitted.effects
         return max(np.abs(on_slopes).max(), np.abs(on_effects).max())
 
-    every = np.ones(rows, dtype=bool)
-    fitted = fit_logistic(inputs, every)
+    all_rows = np.ones(rows, dtype=bool)
+    fitted = fit_logistic(inputs, all_rows)
     assert steepest(inputs, fitted) < 1e-5
-    assert steepest(others, fit_logistic(others, every, fitted)) < 1e-5, "from the fit of other rewards"
+    assert steepest(others, fit_logistic(others, all_rows, fitted)) < 1e-5, "from the fit of other rewards"

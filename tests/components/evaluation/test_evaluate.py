@@ -113,12 +113,12 @@ def test_a_hardly_overlapping_target_abstains():
 def test_actions_never_logged_are_removed_and_counted():
     known = known_log(8)
     shown = known.log.action != 0
-    kept = np.flatnonzero(known.log.action[known.log.logged] != 0)
-    log = replace(known.log, logging=None).rows(kept)
-    rest = np.add.reduceat(np.where(shown, known.log.logging, 0.0), known.log.offsets[:-1])[kept]
+    rows = np.flatnonzero(known.log.action[known.log.logged] != 0)
+    log = replace(known.log, logging=None).rows(rows)
+    rest = np.add.reduceat(np.where(shown, known.log.logging, 0.0), known.log.offsets[:-1])[rows]
     log = replace(log, propensity=log.propensity / rest)  # what it is, given that action 0 is not shown
-    target = known.target[pairs_of(known.log.offsets, kept)]
-    lost = 1 - np.add.reduceat(target * shown[pairs_of(known.log.offsets, kept)], log.offsets[:-1]).mean()
+    target = known.target[pairs_of(known.log.offsets, rows)]
+    lost = 1 - np.add.reduceat(target * shown[pairs_of(known.log.offsets, rows)], log.offsets[:-1]).mean()
     evaluation = evaluate(log, target, QUICK)
     assert evaluation.uncovered == pytest.approx(lost) and lost > 0.02
     strict = EvaluationConfig(bootstrap=100, clones=2, clone_impressions=500, reward_models=(), max_uncovered=0.01)
@@ -190,10 +190,13 @@ def test_an_estimator_of_ones_own_is_one_function_and_one_line(monkeypatch):
     record = Estimator(blend, ModelUse.MEAN, FiniteBound.RESIDUALS, lambda cuts: np.append(cuts, np.inf))
     monkeypatch.setitem(ESTIMATORS, "blend", record)
     evaluation = evaluate(known.log, known.target, QUICK)
-    found, truth = evaluation.estimate("blend"), known.truth(known.target)
-    assert found.interval.ci_low < truth < found.interval.ci_high
-    assert found.finite_sample.ci_low < found.interval.ci_low and found.finite_sample.ci_high > found.interval.ci_high
-    assert found.shrinkage is not None and found.ess > 100
+    estimate, truth = evaluation.estimate("blend"), known.truth(known.target)
+    assert estimate.interval.ci_low < truth < estimate.interval.ci_high
+    assert (
+        estimate.finite_sample.ci_low < estimate.interval.ci_low
+        and estimate.finite_sample.ci_high > estimate.interval.ci_high
+    )
+    assert estimate.shrinkage is not None and estimate.ess > 100
     assert "blend" in {expected.estimator for expected in evaluation.card.expected}
     assert evaluation.to_dict()["estimates"][-1]["estimator"] == "blend"
     for name in set(ESTIMATORS) - {"blend"}:

@@ -48,15 +48,15 @@ def naive(cells, basis):
     variance = spare[unit] * cells.square
     expected = left @ np.diag(variance) @ left.T
     top, bottom = 0.0, 0.0
-    for each in range(units):
-        own = np.flatnonzero(unit == each)
-        pairs = [(i, j) for i in own for j in own if i != j]
+    for code in range(units):
+        rows = np.flatnonzero(unit == code)
+        pairs = [(i, j) for i in rows for j in rows if i != j]
         spread = 2 * sum(variance[i] * variance[j] for i, j in pairs)
         if spread == 0:
             continue
-        scale = variance[own].sum() * np.sqrt(spare[each]) / spread
+        scale = variance[rows].sum() * np.sqrt(spare[code]) / spread
         top -= scale * sum(residual[i] * residual[j] - expected[i, j] for i, j in pairs)
-        bottom += scale**2 * spread * (1 - hat[each, each] * weight[each])
+        bottom += scale**2 * spread * (1 - hat[code, code] * weight[code])
     return top / np.sqrt(bottom)
 
 

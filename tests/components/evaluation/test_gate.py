@@ -51,14 +51,14 @@ def test_no_gain_is_hardly_ever_promoted_however_often_one_looks():
 
 
 def test_a_real_gain_is_seen():
-    seen = 0
+    detected = 0
     for seed in range(20):
         weight, reward = weights(np.random.default_rng(seed), 100_000, 0.15)
-        seen += (
+        detected += (
             lower_lift(LiftRows.from_weights(weight, np.ones(100_000), reward, 1.0, 1.8), 0.025, np.array([100_000]))[0]
             > 0
         )
-    assert seen >= 18
+    assert detected >= 18
 
 
 def test_the_baselines_lead_over_a_worse_target_is_seen():
@@ -88,8 +88,8 @@ def test_bounds_of_a_drifting_mean_fail_at_some_look_about_as_often_as_they_may(
     truth = (np.cumsum(click_rate) / np.arange(1, 3001))[looks - 1]
     for seed in range(runs):
         drawn = (np.random.default_rng(seed).random(3000) < click_rate).astype(float)
-        values, due = (drawn, truth) if side == "lower" else (1 - drawn, 1 - truth)
-        missed += bool((lower_sequence(values, 1.0, 0.9, looks) > due).any())
+        values, means = (drawn, truth) if side == "lower" else (1 - drawn, 1 - truth)
+        missed += bool((lower_sequence(values, 1.0, 0.9, looks) > means).any())
     assert fails_at(rate, missed, runs), missed
 
 

@@ -15,8 +15,8 @@ from tests.components.evaluation.logs import KnownLog, known_log
 
 
 def critical(known: KnownLog) -> set[str]:
-    found = check_propensities(known.log) + check_weights(known.log, known.target)
-    return {it.kind for it in found if it.severity == "critical"}
+    findings = check_propensities(known.log) + check_weights(known.log, known.target)
+    return {finding.kind for finding in findings if finding.severity == "critical"}
 
 
 def relogged(known: KnownLog, logging: np.ndarray) -> KnownLog:
@@ -32,8 +32,10 @@ def test_propensities_out_of_range():
     known = known_log(0)
     wrong = known.log.propensity.copy()
     wrong[:3] = [0.0, np.nan, 1.5]
-    found = check_propensities(replace(known.log, propensity=wrong))
-    assert found[0].severity == "critical" and "3 impressions" in found[0].message and "'0'" in found[0].message
+    findings = check_propensities(replace(known.log, propensity=wrong))
+    assert (
+        findings[0].severity == "critical" and "3 impressions" in findings[0].message and "'0'" in findings[0].message
+    )
 
 
 def test_propensities_that_do_not_sum():
@@ -62,11 +64,11 @@ def test_a_tiny_propensity_that_is_wrong_by_half_is_a_mismatch():
     """1e-6 beside 2e-6: an absolute tolerance of 1e-5 called them equal."""
     known = known_log(0)
     logging, propensity = known.log.logging.copy(), known.log.propensity.copy()
-    own = slice(known.log.offsets[5], known.log.offsets[6])
-    logging[own] = (1 - 2e-6) / 5
+    pairs = slice(known.log.offsets[5], known.log.offsets[6])
+    logging[pairs] = (1 - 2e-6) / 5
     logging[known.log.logged[5]], propensity[5] = 2e-6, 1e-6
-    found = check_propensities(replace(known.log, logging=logging, propensity=propensity))
-    assert any(it.kind == "propensity_mismatch" and it.severity == "critical" for it in found)
+    findings = check_propensities(replace(known.log, logging=logging, propensity=propensity))
+    assert any(finding.kind == "propensity_mismatch" and finding.severity == "critical" for finding in findings)
 
 
 def test_rounded_candidates_of_an_honest_log_raise_no_alarm():
@@ -100,9 +102,9 @@ def test_the_distribution_of_a_policy_without_contexts_is_implied_by_what_was_sh
     implied = implied_logging(log, rounding_of(log.propensity))
     assert implied.n == log.n
     first = int(np.flatnonzero(np.diff(log.offsets) == 3)[0])
-    own = slice(log.offsets[first], log.offsets[first + 1])
-    assert implied.logging[own] == pytest.approx([0.5, 0.3, 0.2])
-    assert not any(it.severity != "ok" for it in check_propensities(log))
+    pairs = slice(log.offsets[first], log.offsets[first + 1])
+    assert implied.logging[pairs] == pytest.approx([0.5, 0.3, 0.2])
+    assert not any(finding.severity != "ok" for finding in check_propensities(log))
 
 
 def test_no_distribution_is_implied_where_propensities_vary_or_do_not_sum_to_1():
@@ -119,17 +121,17 @@ def test_no_distribution_is_implied_where_propensities_vary_or_do_not_sum_to_1()
 
 def test_uniform_claims_are_held_against_every_action_set():
     log = with_sets(SETS, lambda actions, place: 1 / len(actions))
-    found = {it.kind: it for it in check_propensities(log)}
-    assert found["sample_ratio"].severity == "critical" and "a 6" in found["sample_ratio"].message
+    findings = {finding.kind: finding for finding in check_propensities(log)}
+    assert findings["sample_ratio"].severity == "critical" and "a 6" in findings["sample_ratio"].message
     honest = {actions: [1 / len(actions)] * len(actions) for actions in SETS}
-    kept = check_propensities(with_sets(honest, lambda actions, place: 1 / len(actions)))
-    assert not any(it.severity == "critical" for it in kept)
+    sound = check_propensities(with_sets(honest, lambda actions, place: 1 / len(actions)))
+    assert not any(finding.severity == "critical" for finding in sound)
 
 
 def test_an_arm_of_a_claimed_uniform_log_that_never_arrives():
     shares = {("a", "b", "c", "d"): [1 / 3, 1 / 3, 1 / 3, 0.0]}
-    found = {it.kind: it for it in check_propensities(with_sets(shares, lambda actions, place: 0.25))}
-    assert found["support"].severity == "critical" and "such as d" in found["support"].message
+    findings = {finding.kind: finding for finding in check_propensities(with_sets(shares, lambda actions, place: 0.25))}
+    assert findings["support"].severity == "critical" and "such as d" in findings["support"].message
 
 
 def test_one_sided_checks_of_clean_logs_keep_quiet_and_see_a_stale_policy():
@@ -143,8 +145,8 @@ def test_one_sided_checks_of_clean_logs_keep_quiet_and_see_a_stale_policy():
     blunt = known.log.logging**0.5
     blunt = blunt / np.repeat(blunt.reshape(-1, 6).sum(axis=1), 6)
     stale = relogged(known, blunt)
-    found = check_propensities(replace(stale.log, logging=None))
-    assert any(it.severity == "critical" for it in found)
+    findings = check_propensities(replace(stale.log, logging=None))
+    assert any(finding.severity == "critical" for finding in findings)
 
 
 def test_a_policy_other_than_the_one_logged():
@@ -157,10 +159,10 @@ def test_a_policy_other_than_the_one_logged():
 def test_lost_rows_of_some_arms():
     known = known_log(0, n=10_000)
     shown = known.log.action[known.log.logged]
-    kept = np.flatnonzero((shown >= 6) | (np.random.default_rng(0).random(10_000) < 0.8))
+    remaining = np.flatnonzero((shown >= 6) | (np.random.default_rng(0).random(10_000) < 0.8))
     from components.evaluation.logged_decisions import pairs_of
 
-    lost = replace(known, log=known.log.rows(kept), target=known.target[pairs_of(known.log.offsets, kept)])
+    lost = replace(known, log=known.log.rows(remaining), target=known.target[pairs_of(known.log.offsets, remaining)])
     assert "sample_ratio" in critical(lost)
 
 
@@ -168,8 +170,8 @@ def test_an_arm_that_never_arrives():
     known = known_log(0, n=10_000)
     from components.evaluation.logged_decisions import pairs_of
 
-    kept = np.flatnonzero(known.log.action[known.log.logged] != 3)
-    lost = replace(known, log=known.log.rows(kept), target=known.target[pairs_of(known.log.offsets, kept)])
+    remaining = np.flatnonzero(known.log.action[known.log.logged] != 3)
+    lost = replace(known, log=known.log.rows(remaining), target=known.target[pairs_of(known.log.offsets, remaining)])
     assert "support" in critical(lost)
 
 
@@ -177,8 +179,8 @@ def test_a_dominating_row_is_inconclusive():
     known = known_log(0, n=500)
     logging = known.log.propensity.copy()
     logging[0] = 1e-6
-    found = check_weights(replace(known.log, logging=None, propensity=logging), known.target)
-    assert found[0].kind == "mean_weight" and found[0].severity == "inconclusive"
+    findings = check_weights(replace(known.log, logging=None, propensity=logging), known.target)
+    assert findings[0].kind == "mean_weight" and findings[0].severity == "inconclusive"
 
 
 def trail(n: int = 2000, seed: int = 0) -> LogRows:
@@ -194,8 +196,8 @@ def trail(n: int = 2000, seed: int = 0) -> LogRows:
     )
 
 
-def alarms(it: LogRows) -> set[str]:
-    return {found.kind for found in check_rows(it) if found.severity == "critical"}
+def alarms(rows: LogRows) -> set[str]:
+    return {finding.kind for finding in check_rows(rows) if finding.severity == "critical"}
 
 
 def test_a_clean_trail_keeps_quiet():
@@ -239,9 +241,13 @@ def test_quarantine_alike_for_all_actions_is_so_only_beside_the_rows_that_are_ju
     judged = np.arange(4000) >= 2000
 
     def beside(rows: np.ndarray) -> LogRows:
-        own = replace(clean, action=action.astype(str).astype(object))
-        kept = {name: getattr(own, name)[judged & ~lost] for name in own.__dataclass_fields__ if name != "quarantined"}
-        return replace(own, **kept, quarantined=pd.Series(own.action[rows]).value_counts())
+        rows_of_actions = replace(clean, action=action.astype(str).astype(object))
+        columns = {
+            name: getattr(rows_of_actions, name)[judged & ~lost]
+            for name in rows_of_actions.__dataclass_fields__
+            if name != "quarantined"
+        }
+        return replace(rows_of_actions, **columns, quarantined=pd.Series(rows_of_actions.action[rows]).value_counts())
 
     assert "quarantine" in alarms(beside(lost))
     assert "quarantine" not in alarms(beside(lost & judged))
@@ -252,12 +258,12 @@ def test_whole_days_are_coarse_and_not_doubled():
     clean = trail()
     days = clean.timestamp.astype("datetime64[D]").astype("datetime64[us]")
     daily = replace(clean, timestamp=np.sort(days), shopper=np.array(["s1"] * 2000, dtype=object))
-    found = {it.kind: it for it in check_rows(daily)}
-    assert found["duplicates"].severity == "ok"
-    assert found["coarse_times"].severity == "notice" and "whole days" in found["coarse_times"].message
+    findings = {finding.kind: finding for finding in check_rows(daily)}
+    assert findings["duplicates"].severity == "ok"
+    assert findings["coarse_times"].severity == "notice" and "whole days" in findings["coarse_times"].message
     twice = replace(daily, impression=np.where(np.arange(2000) == 9, "8", daily.impression).astype(object))
     assert "duplicates" in alarms(twice)
-    assert "coarse_times" not in {it.kind for it in check_rows(clean)}
+    assert "coarse_times" not in {finding.kind for finding in check_rows(clean)}
 
 
 def test_rows_of_unknown_shoppers_at_one_second_are_not_doubled():
@@ -286,12 +292,14 @@ def test_unknown_shoppers_are_no_bot_and_are_counted():
     shopper[:900], click[:900:3] = "", 1
     anonymous = replace(clean, shopper=shopper, click=click)
     assert not bot_like(anonymous)[:900].any()
-    found = {it.kind: it for it in check_rows(anonymous)}
-    assert found["unknown_shoppers"].severity == "notice" and "900 of 2,000" in found["unknown_shoppers"].message
+    findings = {finding.kind: finding for finding in check_rows(anonymous)}
+    assert findings["unknown_shoppers"].severity == "notice" and "900 of 2,000" in findings["unknown_shoppers"].message
 
 
 def test_the_shopper_with_most_rows_is_named():
-    found = {it.kind: it for it in check_shoppers(np.array(["a"] * 3 + ["b"] * 6 + [None], dtype=object))}
-    assert found["shopper_share"].message == "shopper 'b' has 60.0% of the impressions"
-    assert found["shopper_share"].severity == "notice" and found["shopper_share"].share == 0.6
-    assert "shopper_id is null" in found["unknown_shoppers"].message
+    findings = {
+        finding.kind: finding for finding in check_shoppers(np.array(["a"] * 3 + ["b"] * 6 + [None], dtype=object))
+    }
+    assert findings["shopper_share"].message == "shopper 'b' has 60.0% of the impressions"
+    assert findings["shopper_share"].severity == "notice" and findings["shopper_share"].share == 0.6
+    assert "shopper_id is null" in findings["unknown_shoppers"].message

@@ -37,8 +37,8 @@ def test_coverage_of_a_skewed_mean(repeats):
         generator = np.random.default_rng(seed)
         shopper = np.repeat(np.arange(300), repeats)
         values = np.repeat(generator.lognormal(0, 1.0, 300), repeats)
-        it = bootstrap({"mean": mean_of(values)}, shopper, 200, seed)["mean"]
-        hits += it.ci_low <= np.exp(0.5) <= it.ci_high
+        interval = bootstrap({"mean": mean_of(values)}, shopper, 200, seed)["mean"]
+        hits += interval.ci_low <= np.exp(0.5) <= interval.ci_high
     assert 0.91 <= hits / 150 <= 0.985
 
 
@@ -54,21 +54,24 @@ def test_paired_difference_is_narrower_than_unpaired():
     generator = np.random.default_rng(0)
     left = generator.normal(size=1000)
     right = left + 0.01 * generator.normal(size=1000)
-    it = bootstrap({"gap": difference(mean_of(left), mean_of(right))}, np.arange(1000), 300, 0)["gap"]
-    assert it.ci_high - it.ci_low < 0.01
+    interval = bootstrap({"gap": difference(mean_of(left), mean_of(right))}, np.arange(1000), 300, 0)["gap"]
+    assert interval.ci_high - interval.ci_low < 0.01
 
 
 def test_pooling_many_shoppers_keeps_the_width():
     values = np.random.default_rng(0).normal(size=4 * MAX_BAGS)
-    it = bootstrap({"mean": mean_of(values)}, np.arange(len(values)), 1000, 0)["mean"]
-    assert it.ci_high - it.ci_low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(len(values)), rel=0.1)
+    interval = bootstrap({"mean": mean_of(values)}, np.arange(len(values)), 1000, 0)["mean"]
+    assert interval.ci_high - interval.ci_low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(len(values)), rel=0.1)
 
 
 def test_relative_difference():
     generator = np.random.default_rng(0)
     left, right = generator.normal(1.2, 0.1, 2000), generator.normal(1.0, 0.1, 2000)
-    it = relative(mean_of(left), mean_of(right), np.arange(2000), 500, 0)
-    assert it.ci_low < left.mean() / right.mean() - 1 < it.ci_high and it.ci_high - it.ci_low < 0.02
+    interval = relative(mean_of(left), mean_of(right), np.arange(2000), 500, 0)
+    assert (
+        interval.ci_low < left.mean() / right.mean() - 1 < interval.ci_high
+        and interval.ci_high - interval.ci_low < 0.02
+    )
     assert relative(mean_of(left), mean_of(right - 1.0), np.arange(2000), 500, 0) is None
 
 
@@ -114,11 +117,11 @@ def test_blocks_of_replicates_and_quantities_are_the_naive_bootstrap(block, monk
     columns = [generator.lognormal(size=400) for _ in range(8)]
     means = {str(at): Ratios(((1.0, columns[at], columns[at + 1]),)) for at in range(0, 8, 2)}
     quantities = {**means, "gap": difference(means["0"], means["2"])}
-    found = bootstrap(iter(quantities.items()), cluster, 101, 5)
-    assert list(found) == list(quantities)
+    intervals = bootstrap(iter(quantities.items()), cluster, 101, 5)
+    assert list(intervals) == list(quantities)
     for name, quantity in quantities.items():
-        due = naive_interval(quantity, cluster, 101, 5)
-        assert (found[name].ci_low, found[name].ci_high) == pytest.approx(due, rel=1e-9)
+        expected = naive_interval(quantity, cluster, 101, 5)
+        assert (intervals[name].ci_low, intervals[name].ci_high) == pytest.approx(expected, rel=1e-9)
 
 
 def test_memory_does_not_grow_with_replicates_or_with_quantities_made_one_at_a_time():
@@ -133,8 +136,8 @@ def test_memory_does_not_grow_with_replicates_or_with_quantities_made_one_at_a_t
             yield str(part), Ratios(((1.0, weight * inside, weight),))
 
     tracemalloc.start()
-    found = bootstrap(quantities(), cluster, 3 * resampling.BLOCK, 0)
+    intervals = bootstrap(quantities(), cluster, 3 * resampling.BLOCK, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(found) == parts
+    assert len(intervals) == parts
     assert peak < 120e6, f"{peak / 1e6:.0f} MB"

@@ -56,12 +56,12 @@ def judged(known: KnownLog, names: np.ndarray, unlogged_share: float = 0.0):
 def test_the_bound_pools_the_rows_of_all_logging_policies_and_estimates_stay_apart():
     known = known_log(5, n=6000)
     names = np.where(np.arange(6000) % 4 == 0, "small", "large")
-    found = judged(known, names)
-    assert list(found.assessments) == ["large", "small"]
-    assert [it.evaluation.n for it in found.assessments.values()] == [4500, 1500]
-    assert found.gate.impressions == 6000
+    judgement = judged(known, names)
+    assert list(judgement.assessments) == ["large", "small"]
+    assert [assessment.evaluation.n for assessment in judgement.assessments.values()] == [4500, 1500]
+    assert judgement.gate.impressions == 6000
     alone = judged(known, np.full(6000, "one"))
-    assert found.gate.lower_bound(ALPHA) == pytest.approx(alone.gate.lower_bound(ALPHA))
+    assert judgement.gate.lower_bound(ALPHA) == pytest.approx(alone.gate.lower_bound(ALPHA))
 
 
 def test_one_broken_log_among_them_leaves_no_bound():
@@ -72,10 +72,10 @@ def test_one_broken_log_among_them_leaves_no_bound():
     wrong = np.where(spread(names == "a test", log.offsets), log.logging**0.2, log.logging)
     wrong = wrong / spread(row_sums(wrong, log.offsets), log.offsets)
     broken = replace(known, log=replace(log, logging=wrong, propensity=wrong[log.logged]))
-    found = judged(broken, names)
-    assert found.gate is None
-    assert any("a test" in finding for finding in found.critical_findings())
-    assert not any("sound" in finding for finding in found.critical_findings())
+    judgement = judged(broken, names)
+    assert judgement.gate is None
+    assert any("a test" in finding for finding in judgement.critical_findings())
+    assert not any("sound" in finding for finding in judgement.critical_findings())
 
 
 def test_the_bound_counts_the_share_of_new_creatives_as_if_it_earned_nothing():
@@ -109,10 +109,10 @@ def rows_at(days: list[int]) -> HeldOut:
 def test_a_champion_is_not_judged_on_rows_that_it_learned_from():
     rows = rows_at([1, 2, 3, 4])
     until = int(pd.Timestamp("2026-01-04", tz="UTC").value // 1000)
-    kept = rows_from(rows, until)
-    assert kept.impressions["impression_id"].tolist() == ["i3", "i4"]
-    assert kept.pairs["impression_id"].tolist() == ["i3", "i3", "i4", "i4"]
-    assert kept.offsets.tolist() == [0, 2, 4] and kept.baseline.tolist() == [4, 5, 6, 7]
+    later = rows_from(rows, until)
+    assert later.impressions["impression_id"].tolist() == ["i3", "i4"]
+    assert later.pairs["impression_id"].tolist() == ["i3", "i3", "i4", "i4"]
+    assert later.offsets.tolist() == [0, 2, 4] and later.baseline.tolist() == [4, 5, 6, 7]
     assert rows_from(rows, 0) is rows
     none = rows_from(rows, until * 2)
     assert len(none.impressions) == 0 and none.offsets.tolist() == [0]
@@ -123,8 +123,8 @@ def test_without_any_row_there_is_no_log_and_no_bound():
     held, tables = tables_of(known, np.full(600, "one"))
     none = rows_from(held, 2**62)
     nothing = np.zeros(0)
-    found = judge(none, nothing, nothing, QUICK, judging_tables(tables))
-    assert found.assessments == {} and found.gate is None
+    judgement = judge(none, nothing, nothing, QUICK, judging_tables(tables))
+    assert judgement.assessments == {} and judgement.gate is None
 
 
 def test_bots_are_told_by_what_they_did_before_the_judged_rows():
@@ -142,8 +142,10 @@ def test_bots_are_told_by_what_they_did_before_the_judged_rows():
 
 def test_who_refused_consent_chooses_nothing_about_a_policy():
     rows = rows_at([1, 2, 3, 4])
-    asked = HeldOut(rows.impressions.assign(consent=[True, False, True, True]), *(rows.pairs, rows.offsets, None))
-    assert with_consent(asked).impressions["impression_id"].tolist() == ["i1", "i3", "i4"]
+    with_refuser = HeldOut(
+        rows.impressions.assign(consent=[True, False, True, True]), *(rows.pairs, rows.offsets, None)
+    )
+    assert with_consent(with_refuser).impressions["impression_id"].tolist() == ["i1", "i3", "i4"]
 
 
 def test_the_log_is_cut_once_and_each_part_knows_when_it_begins():
@@ -156,6 +158,6 @@ def test_a_leaked_column_leaves_no_bound_whatever_the_policy():
     known = known_log(5, n=3000)
     held, tables = tables_of(known, np.full(3000, "one"))
     leaked = Finding("leakage", "critical", "creatives.feature_ctr explains more than the past can know")
-    found = judge(held, known.target, np.zeros(3000), QUICK, judging_tables(tables, (leaked,)))
-    assert found.gate is None and "feature_ctr" in found.critical_findings()[0]
-    assert found.assessments["one"].evaluation.verdict == "abstain"
+    judgement = judge(held, known.target, np.zeros(3000), QUICK, judging_tables(tables, (leaked,)))
+    assert judgement.gate is None and "feature_ctr" in judgement.critical_findings()[0]
+    assert judgement.assessments["one"].evaluation.verdict == "abstain"

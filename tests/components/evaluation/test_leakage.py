@@ -50,7 +50,9 @@ def planted(tables, name, key, rows, **columns):
 
 
 def accused(tables, judged):
-    return [it.message.split()[0] for it in leakage_findings(tables, judged) if it.severity == "critical"]
+    return [
+        finding.message.split()[0] for finding in leakage_findings(tables, judged) if finding.severity == "critical"
+    ]
 
 
 @pytest.fixture(scope="module", params=[0, 1])
@@ -69,7 +71,7 @@ def test_honest_columns_are_named_as_such(log):
 def test_a_ctr_of_the_whole_log_is_accused_in_words_that_say_what_to_do(log):
     tables, rows, judged = log
     findings = leakage_findings(planted(tables, "creatives", "creative_id", rows), judged)
-    (finding,) = (it for it in findings if it.severity == "critical")
+    (finding,) = (critical for critical in findings if critical.severity == "critical")
     assert finding.kind == "leakage"
     assert finding.message.startswith("creatives.feature_ctr explains about ")
     assert "per creative" in finding.message and "features_from" in finding.message

@@ -201,7 +201,7 @@ def test_an_infinite_context_is_refused_and_an_empty_one_is_told_of(tmp_path, co
 
     with pytest.raises(UserError, match=f"column {column} is not a finite number"):
         read([1.0, np.inf])
-    assert [found.message for found in read([1.0, np.nan]).findings if found.kind == "absent_context"] == [
+    assert [finding.message for finding in read([1.0, np.nan]).findings if finding.kind == "absent_context"] == [
         f"context is empty in some of the 2 impressions, and counts as 0 or as unknown: {column} in 1"
     ]
 
@@ -239,7 +239,7 @@ def test_text_that_is_no_text_is_refused_by_file(tmp_path, name):
         "actions": {"action": ["x", "y"], "feature_size": [1.0, 2.0]},
     }
     tables[name]["action"] = pa.Array.from_buffers(pa.string(), 2, bad.buffers())
-    for each, columns in tables.items():
-        pq.write_table(pa.table(columns), tmp_path / f"{each}.parquet")
+    for file, columns in tables.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{file}.parquet")
     with pytest.raises(UserError, match=f"{name}.parquet: cannot be read as parquet: .*UTF8"):
-        read_files(*(str(tmp_path / f"{each}.parquet") for each in tables), (0.0, 1.0))
+        read_files(*(str(tmp_path / f"{file}.parquet") for file in tables), (0.0, 1.0))

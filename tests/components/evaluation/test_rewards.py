@@ -83,10 +83,10 @@ def test_whether_a_reward_is_final_depends_on_its_time_alone(rows, window):
     table = log_of(days, click.astype(int), conversion, np.where(click & bought & over, 20.0, np.nan))
     table.loc[len(table)] = ["known", "s", START - pd.Timedelta(days=30), 1, 1, 20.0]  # not null throughout
     card = CARD.model_copy(update={"conversion_window_days": window})
-    for reward, each in ((REWARDS["conversion"], 1.0), (REVENUE, 20.0)):
+    for reward, value in ((REWARDS["conversion"], 1.0), (REVENUE, 20.0)):
         earned = logged_rewards(reward, table, card)[:-1]
         assert (~np.isnan(earned) == over).all()
-        assert np.nansum(earned) == each * (click & bought & over).sum()
+        assert np.nansum(earned) == value * (click & bought & over).sum()
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_rows_that_are_not_final_are_left_out_and_counted():
     reward = np.arange(600) % 7 * 1.0
     reward[500:] = np.nan
     rows, _, _ = held(reward)
-    (told,) = rewards_not_final(rows)
-    assert (told.kind, told.severity) == ("rewards_not_final", "notice")
-    assert told.message.startswith("100 impressions (16.7%) are left out")
+    (finding,) = rewards_not_final(rows)
+    assert (finding.kind, finding.severity) == ("rewards_not_final", "notice")
+    assert finding.message.startswith("100 impressions (16.7%) are left out")
     assert with_final_reward(rows).impressions["reward"].tolist() == reward[:500].tolist()
     assert rewards_not_final(with_final_reward(rows)) == () and with_final_reward(with_final_reward(rows)).pairs.equals(
         with_final_reward(rows).pairs
@@ -174,8 +174,8 @@ def test_where_too_few_rewards_are_final_evaluation_abstains_and_says_why():
     more = JudgingTables(REVENUE, tables["creatives"], tables, lost, rewards_not_final(rows))
     left = with_final_reward(rows)
     pairs = left.offsets[-1]
-    found = judge(left, known.target[:pairs], np.zeros(100), QUICK, more)
-    evaluation = found.assessments["one"].evaluation
+    judgement = judge(left, known.target[:pairs], np.zeros(100), QUICK, more)
+    evaluation = judgement.assessments["one"].evaluation
     assert evaluation.verdict == "abstain"
     assert (
         "notice: 5,900 impressions (98.3%) are left out because their rewards are not final yet" in evaluation.reasons
@@ -191,14 +191,16 @@ def test_the_bound_of_a_reward_scales_with_it():
         rows = replace(rows, impressions=rows.impressions.assign(reward=factor * known.log.reward))
         lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
         more = JudgingTables(reward, tables["creatives"], tables, lost)
-        found = judge(rows, known.target, np.zeros(6000), QUICK, more)
-        bounds.append(found.gate.lower_bound(0.025) / factor)
-        carried.append(found.assessments["one"])
+        judgement = judge(rows, known.target, np.zeros(6000), QUICK, more)
+        bounds.append(judgement.gate.lower_bound(0.025) / factor)
+        carried.append(judgement.assessments["one"])
     assert bounds[0] == pytest.approx(bounds[1], rel=1e-6)
     assert carried[1].traffic.mean_reward == pytest.approx(20 * carried[0].traffic.mean_reward)
     assert carried[0].traffic.mean_square == 1.0 and carried[1].traffic.mean_square == pytest.approx(20.0)
     assert carried[1].traffic.design_effect == pytest.approx(carried[0].traffic.design_effect)
-    records = [{"guards": {"guard_bound": 0.1, "segment_bound": 0.0}, "logs": [each.to_dict()]} for each in carried]
+    records = [
+        {"guards": {"guard_bound": 0.1, "segment_bound": 0.0}, "logs": [assessment.to_dict()]} for assessment in carried
+    ]
     for record in records:
         record["logs"][0]["evaluation"]["lift"] = {"value": 0.01 * (20 if record is records[1] else 1), "ci_low": -1.0}
     clicks, euros = (

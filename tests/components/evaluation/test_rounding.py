@@ -11,11 +11,11 @@ VALUES = np.random.default_rng(0).dirichlet(np.full(8, 3.0), 500).ravel()
 @pytest.mark.parametrize("decimals", [2, 3, 4, 5, 6])
 def test_decimals_are_seen_and_allowed_for(decimals):
     written = np.round(VALUES, decimals)
-    kept = written > 0
-    rounding = rounding_of(written[kept])
+    positive = written > 0
+    rounding = rounding_of(written[positive])
     assert rounding.decimals == decimals
-    assert (np.abs(written - VALUES)[kept] <= rounding.error(written[kept])).all()
-    assert rounding.error(written[kept]).max() < 0.6 * 10.0**-decimals + 1e-8
+    assert (np.abs(written - VALUES)[positive] <= rounding.error(written[positive])).all()
+    assert rounding.error(written[positive]).max() < 0.6 * 10.0**-decimals + 1e-8
 
 
 @pytest.mark.parametrize("digits", [2, 3, 4])

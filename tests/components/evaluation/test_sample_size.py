@@ -97,11 +97,11 @@ def test_what_the_log_never_shows_is_settled_by_exploration_alone():
     probabilities /= np.repeat(np.add.reduceat(probabilities, log.offsets[:-1]), 6)
     log = replace(log, logging=probabilities, propensity=probabilities[log.logged])
     pair = (shown[:, None] * 6 + np.arange(6)).ravel()
-    found = sizes_of(known, QUICK.model_copy(update={"max_uncovered": 0.01}), log.rows(shown), known.target[pair])
-    needed = found.needed(FIRST_ALPHA)
+    sizes = sizes_of(known, QUICK.model_copy(update={"max_uncovered": 0.01}), log.rows(shown), known.target[pair])
+    needed = sizes.needed(FIRST_ALPHA)
     assert needed[0.0] is None and all(needed[share] > 0 for share in (0.05, 0.2))
-    assert "no number of impressions logged like these" in found.sentence(FIRST_ALPHA)
-    assert "explored uniformly" in found.sentence(FIRST_ALPHA)
+    assert "no number of impressions logged like these" in sizes.sentence(FIRST_ALPHA)
+    assert "explored uniformly" in sizes.sentence(FIRST_ALPHA)
 
 
 def test_an_abstention_says_it_and_a_verdict_does_not():
@@ -142,5 +142,5 @@ def test_a_broken_log_is_to_be_mended_first():
     wrong = replace(known.log, propensity=np.clip(known.log.propensity * 2, 0, 1), logging=None)
     broken = evaluate(wrong, known.target, QUICK)
     assert broken.verdict == "abstain" and broken.sample_sizes is None
-    told = [reason for reason in broken.reasons if not reason.startswith("notice:")]
-    assert "has to be corrected first" in told[-1]
+    reasons = [reason for reason in broken.reasons if not reason.startswith("notice:")]
+    assert "has to be corrected first" in reasons[-1]

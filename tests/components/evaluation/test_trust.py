@@ -23,10 +23,10 @@ def test_few_clones_tell_a_biased_estimator_from_an_unbiased_one(whole_distribut
     analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
     shrinkage = analysis.target.shrinkage
-    seen = clone_statistics(covered, analysis.models[LOGISTIC], shrinkage, 20, impressions=6000, seed=0)
-    assert seen["mips"].bias > 0.003 > 3 * seen["dr"].bias
-    assert seen["ips"].bias < (1e-9 if whole_distribution else 0.003)
-    assert seen["ips"].coverage > 0.7
+    statistics = clone_statistics(covered, analysis.models[LOGISTIC], shrinkage, 20, impressions=6000, seed=0)
+    assert statistics["mips"].bias > 0.003 > 3 * statistics["dr"].bias
+    assert statistics["ips"].bias < (1e-9 if whole_distribution else 0.003)
+    assert statistics["ips"].coverage > 0.7
 
 
 @pytest.mark.parametrize("part", [1, 3])
@@ -35,13 +35,13 @@ def test_the_standard_error_is_that_of_a_log_of_this_size_whatever_the_clones_si
     known = known_log(6, n=6000)
     analysis = analyse(known.log, known.target, None, models=(), folds=2, seed=0)
     covered, law = Covered(known.log, known.target, None, 0.0, 0), analysis.models[LOGISTIC]
-    seen = clone_statistics(covered, law, analysis.target.shrinkage, 8, impressions=6000 // part, seed=0)
+    statistics = clone_statistics(covered, law, analysis.target.shrinkage, 8, impressions=6000 // part, seed=0)
     rate, offsets = law.in_units(law.score(np.arange(len(known.target)))), known.log.offsets
     square = row_sums(known.target**2 / known.log.logging * rate, offsets)
     variance = square.mean() - row_sums(known.target * rate, offsets).mean() ** 2
-    assert seen["ips"].standard_error == pytest.approx(np.sqrt(variance / known.log.n), rel=0.06)
-    assert seen["dm"].standard_error < seen["ips"].standard_error
-    assert seen["dr"].gap_error == 0.0 < seen["dm"].gap_error
+    assert statistics["ips"].standard_error == pytest.approx(np.sqrt(variance / known.log.n), rel=0.06)
+    assert statistics["dm"].standard_error < statistics["ips"].standard_error
+    assert statistics["dr"].gap_error == 0.0 < statistics["dm"].gap_error
 
 
 def test_a_context_that_clones_may_lack_does_not_end_the_evaluation():
@@ -51,9 +51,11 @@ def test_a_context_that_clones_may_lack_does_not_end_the_evaluation():
     log = replace(known.log, logging=None, context=context)
     analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
-    seen = clone_statistics(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, impressions=400, seed=0)
-    assert set(seen) == set(analysis.estimators())
-    assert all(np.isfinite(it.bias) for it in seen.values())
+    statistics = clone_statistics(
+        covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 8, impressions=400, seed=0
+    )
+    assert set(statistics) == set(analysis.estimators())
+    assert all(np.isfinite(one.bias) for one in statistics.values())
 
 
 def test_rewards_of_a_clone_have_the_laws_mean():
@@ -69,8 +71,8 @@ def test_rewards_of_a_clone_have_the_laws_mean():
     for mean, share in shares.items():
         reward = draw_rewards(np.full(n, mean), sizes, (1.0, 5.0), generator)
         assert reward.mean() == pytest.approx(mean, abs=0.02)
-        seen, count = np.unique(reward, return_counts=True)
-        assert dict(zip(seen, count / n, strict=True)) == pytest.approx(share, abs=0.006)
+        values, count = np.unique(reward, return_counts=True)
+        assert dict(zip(values, count / n, strict=True)) == pytest.approx(share, abs=0.006)
 
 
 def test_intervals_are_honest_on_clones_of_a_log_whose_every_reward_is_positive():
@@ -81,8 +83,10 @@ def test_intervals_are_honest_on_clones_of_a_log_whose_every_reward_is_positive(
     log = known.log.with_reward(reward, (0.0, 1.0))
     analysis = analyse(log, known.target, None, models=(), folds=2, seed=0)
     covered = Covered(log, known.target, None, 0.0, 0)
-    seen = clone_statistics(covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 20, impressions=4000, seed=0)
-    assert all(seen[name].coverage >= 0.8 for name in ("ips", "snips", "dr", "dm"))
+    statistics = clone_statistics(
+        covered, analysis.models[LOGISTIC], analysis.target.shrinkage, 20, impressions=4000, seed=0
+    )
+    assert all(statistics[name].coverage >= 0.8 for name in ("ips", "snips", "dr", "dm"))
 
 
 def test_luck_counts_as_no_bias_and_more_than_luck_does():

@@ -37,10 +37,10 @@ def form(name: str, gain=0.2, harms=(), verdict="trust", reasons=(), sample_size
     return {"form": name, "logs": [log], "gate": lift_of(gain, harms), "critical_findings": []}
 
 
-def evidence(candidate="new", champion=None, alpha=ALPHA, question="q", **told) -> Evidence:
+def evidence(candidate="new", champion=None, alpha=ALPHA, question="q", **fields) -> Evidence:
     """Evidence about a policy of one form, `table`, told by the arguments of `form`."""
     return Evidence(
-        PASSED, PASSED, False, (form("table", **told),), question, alpha, candidate, champion, REWARDS["click"]
+        PASSED, PASSED, False, (form("table", **fields),), question, alpha, candidate, champion, REWARDS["click"]
     )
 
 
@@ -81,11 +81,11 @@ def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
     rates = tuple(0.4 * LIFTS)
     logging = ExplorationOption(0.0, 0.4, rates, tuple(0.2 * rate**2 for rate in rates), 100.0)
     settles = SampleSizes(20_000, 0.05, 0.025, (logging,))
-    said = settles.sentence(FIRST_ALPHA)
-    later = evidence(verdict="abstain", reasons=["too few", said], alpha=ALPHA / 50, sample_sizes=settles.to_dict())
+    sentence = settles.sentence(FIRST_ALPHA)
+    later = evidence(verdict="abstain", reasons=["too few", sentence], alpha=ALPHA / 50, sample_sizes=settles.to_dict())
     decision = decide(later, PromotionConfig())
     assert decision.reasons == ("table: too few", f"table: {settles.sentence(ALPHA / 50)}")
-    assert said not in " ".join(decision.reasons)
+    assert sentence not in " ".join(decision.reasons)
     assert settles.needed(ALPHA / 50)[0.0] > settles.needed(ALPHA)[0.0]
     assert f"| 0% | {settles.needed(ALPHA / 50)[0.0]:,} |" in page(decision)
 
@@ -117,7 +117,7 @@ def test_the_record_is_plain_json_and_replays(champion):
 
 def test_only_the_forms_that_passed_may_act_and_the_first_of_them_does():
     both = decide(of_forms(form("table"), form("per_shopper")), PromotionConfig())
-    assert [found.verdict for found in both.forms] == ["passed", "passed"] and both.acts == "table"
+    assert [verdict.verdict for verdict in both.forms] == ["passed", "passed"] and both.acts == "table"
     first = decide(of_forms(form("table"), form("per_shopper", gain=0.0)), PromotionConfig())
     assert (first.action, first.acts, first.passed) == ("promote", "table", ("table",))
     other = decide(of_forms(form("table", gain=0.0), form("per_shopper")), PromotionConfig())
@@ -156,10 +156,10 @@ def test_a_refused_model_stops_the_policy_that_uses_it(model, used, action):
 
 
 def test_where_the_log_can_carry_no_judgement_a_refused_model_is_told_beside_it():
-    found = replace(
+    decision_evidence = replace(
         evidence(verdict="abstain", reasons=["too few clicks"]), interest=Gate(False, ("it learned little",))
     )
-    decision = decide(found, PromotionConfig())
+    decision = decide(decision_evidence, PromotionConfig())
     assert decision.action == "abstain"
     assert "too few clicks" in decision.reasons[0] and "it learned little" in decision.reasons[-1]
 

@@ -62,10 +62,12 @@ def assessed(lift=LIFT, metrics=("cvr", "cost_per_click"), segments=("0", "1")) 
 
 def test_shoppers_are_split_evenly_for_good_and_anew_for_each_plan():
     shoppers = [f"s{number}" for number in range(20_000)]
-    first, second = (np.array([arm(salt, each) == "treatment" for each in shoppers]) for salt in ("a", "b"))
+    first, second = (np.array([arm(salt, shopper) == "treatment" for shopper in shoppers]) for salt in ("a", "b"))
     assert abs(first.mean() - 0.5) < 4 * 0.5 / np.sqrt(20_000)
     assert abs((first == second).mean() - 0.5) < 4 * 0.5 / np.sqrt(20_000), "a new plan draws anew"
-    assert [arm("a", each) for each in shoppers[:50]] == [("control", "treatment")[it] for it in first[:50].astype(int)]
+    assert [arm("a", shopper) for shopper in shoppers[:50]] == [
+        ("control", "treatment")[it] for it in first[:50].astype(int)
+    ]
     assert arm("adloom-1", "顾客") == arm("adloom-1", "顾客")
 
 
@@ -100,7 +102,9 @@ def test_guardrails_are_the_gates_own_where_the_log_tells_them():
 def test_json_and_page_say_all_of_it():
     plan = plan_experiment("c" * 64, None, assessed(), CLICK, 7)
     record = json.loads(json.dumps(plan.to_dict(), allow_nan=False))
-    assert record["assignment"]["examples"] == {each: arm(plan.salt, each) for each in record["assignment"]["examples"]}
+    assert record["assignment"]["examples"] == {
+        shopper: arm(plan.salt, shopper) for shopper in record["assignment"]["examples"]
+    }
     text = experiment_page(plan)
     assert (
         f"{plan.planned.impressions_per_arm:,} impressions in each arm" in text
@@ -156,27 +160,27 @@ def test_an_export_that_dies_half_way_leaves_the_one_before(tmp_path, monkeypatc
 def test_only_the_forms_that_passed_are_exported_byte_for_byte_as_they_were_judged(tmp_path):
     """And with them what a server needs to refuse withdrawn creatives, and the name that its log must bear."""
     paths = Paths.of("shop", workdir=str(tmp_path))
-    own = paths.stage("promotion") / "policy"
-    write(own, package())
-    for forms, there in ((["table"], {"decisions.parquet", "segments.parquet"}), (["per_shopper"], {"model"})):
-        export(outcome(own, 1, 1, acts=forms[0]), paths)
+    candidate = paths.stage("promotion") / "policy"
+    write(candidate, package())
+    for forms, files in ((["table"], {"decisions.parquet", "segments.parquet"}), (["per_shopper"], {"model"})):
+        export(outcome(candidate, 1, 1, acts=forms[0]), paths)
         names = {path.name for path in paths.export.iterdir()}
-        assert names == {"policy.json", "catalogue.parquet", "manifest.json"} | there
-        for name in there | {"catalogue.parquet", "policy.json"}:
-            if (own / name).is_file():
-                assert (paths.export / name).read_bytes() == (own / name).read_bytes()
+        assert names == {"policy.json", "catalogue.parquet", "manifest.json"} | files
+        for name in files | {"catalogue.parquet", "policy.json"}:
+            if (candidate / name).is_file():
+                assert (paths.export / name).read_bytes() == (candidate / name).read_bytes()
         manifest = read_json(paths.export / "manifest.json")
         assert (manifest["acts"], manifest["forms"]) == (forms[0], forms)
-        assert manifest["logging_policy"] == f"adloom-{digest_package(own)[:16]}-{forms[0]}"
+        assert manifest["logging_policy"] == f"adloom-{digest_package(candidate)[:16]}-{forms[0]}"
 
 
 def test_the_simulated_shop_acts_on_a_table_alone(tmp_path):
     paths = Paths.of("shop", workdir=str(tmp_path))
-    own = paths.stage("promotion") / "policy"
-    write(own, package())
+    candidate = paths.stage("promotion") / "policy"
+    write(candidate, package())
     assert exported_policy(paths) is None, "nothing is exported yet"
-    export(outcome(own, 1, 1, acts="per_shopper"), paths)
-    with pytest.raises(UserError, match=r"acts as per_shopper, for its table did not pass"):
+    export(outcome(candidate, 1, 1, acts="per_shopper"), paths)
+    with pytest.raises(UserError, match=r"acts as per_shopper, because its table did not pass"):
         exported_policy(paths)
 
 

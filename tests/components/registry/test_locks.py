@@ -107,13 +107,13 @@ def test_a_registry_without_a_lock_is_refused_unless_a_postgresql_is_named(uri, 
         UserError, match=r"has no lock against two promotions at once, so nothing is charged or moved.*promotion\.lock"
     ):
         store_lock()
-    for setting, said in (
+    for setting, message in (
         ("mysql://host/locks", "must be a PostgreSQL"),
         ("postgresql://adloom:secret@host/locks", "holds a password; write"),
         ("postgresql://host/locks?password=secret", "holds a password; write"),
         ("postgresql://${NOBODY_SET_THIS}@host/locks", "NOBODY_SET_THIS, which is not set"),
     ):
-        with pytest.raises(UserError, match=said) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             store_lock(setting)
         assert "secret" not in str(caught.value)
 

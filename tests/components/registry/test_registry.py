@@ -81,8 +81,8 @@ def judged(client, candidate, champion=None, question=None, **kwargs):
     digest = champion.tags["package_digest"] if champion else None
     question = f"{question or ''}{candidate.tags['package_digest'][:16]} against {(digest or 'none')[:16]}"
     alpha = share_of(PromotionConfig().alpha, charge(client, candidate.name, question).index(question))
-    asked = {"candidate": candidate.tags["package_digest"], "champion": digest, "question": question, "alpha": alpha}
-    return decide(evidence(**asked, **kwargs), PromotionConfig())
+    fields = {"candidate": candidate.tags["package_digest"], "champion": digest, "question": question, "alpha": alpha}
+    return decide(evidence(**fields, **kwargs), PromotionConfig())
 
 
 def test_the_registry_page_of_a_version_tells_the_reasons(store, version):
@@ -163,7 +163,9 @@ def test_rollback_returns_to_the_champion_before(store, version):
     apply(store, NAME, second, judged(store, second, first))
     assert rollback(store, NAME, "complaints", "ann").champion == first.number
     assert version_of(store, NAME, CHAMPION).number == first.number
-    (left,) = [it for it in store.search_model_versions(f"name = '{NAME}'") if int(it.version) == second.number]
+    (left,) = [
+        entity for entity in store.search_model_versions(f"name = '{NAME}'") if int(entity.version) == second.number
+    ]
     assert (left.tags["rolled_back"], left.tags["rolled_back_by"]) == ("complaints", "ann")
 
 
@@ -198,18 +200,18 @@ def test_the_export_follows_a_rollback(store, tmp_path, monkeypatch, exported):
     if exported:
         export(outcome_of(second, candidate=3), paths)
     before = digest_tree(paths.champion)
-    said = CliRunner().invoke(
+    result = CliRunner().invoke(
         rollback_command, [name, "--by", "ann", "--workdir", str(tmp_path)], catch_exceptions=False
     )
-    assert "version 1 is champion again (ann)" in said.output
+    assert "version 1 is champion again (ann)" in result.output
     assert digest_tree(paths.champion) == before and not list(paths.artifacts.glob(".*"))
     if exported:
-        assert f"{paths.export}: holds version 1 now" in said.output
+        assert f"{paths.export}: holds version 1 now" in result.output
         assert read_frame(paths.export / "decisions.parquet")["probability"].max() == pytest.approx(0.7)
         manifest = read_json(paths.export / "manifest.json")
         assert (manifest["policy_version"], manifest["dataset"]) == (1, name)
     else:
-        assert "nothing is exported here" in said.output and f"adloom run {name}" in said.output
+        assert "nothing is exported here" in result.output and f"adloom run {name}" in result.output
         assert not paths.export.exists()
 
 
@@ -224,8 +226,8 @@ def outcome_of(champion, candidate: int) -> dict:
     """A run's outcome as far as an export reads it."""
     acting, digest = {"acts": "table", "forms": ["table"]}, champion.tags["package_digest"]
     dataset = champion.name.removesuffix("-policy")
-    told = {"dataset": dataset, "champion": champion.number, "candidate": candidate}
-    return {**told, "acting": acting, "package": digest}
+    outcome = {"dataset": dataset, "champion": champion.number, "candidate": candidate}
+    return {**outcome, "acting": acting, "package": digest}
 
 
 def test_the_same_package_is_registered_once(store, version):
@@ -448,8 +450,8 @@ def test_every_decision_is_kept_whole_and_signed(store, version):
     refused, passed = judged(store, first, gain=0.0), judged(store, first, question="longer")
     for decision in (refused, refused, passed):
         apply(store, NAME, first, decision, approval="manual")
-    kept = sorted(path.name for path in (run_folder(store, first) / "decisions").iterdir() if path.is_dir())
-    assert [name[:5] for name in kept] == ["0001-", "0002-"]
+    records = sorted(path.name for path in (run_folder(store, first) / "decisions").iterdir() if path.is_dir())
+    assert [name[:5] for name in records] == ["0001-", "0002-"]
     now = version_of(store, NAME, CHALLENGER)
     read = read_decision(now)
     assert json.dumps(read.to_dict(), sort_keys=True) == json.dumps(passed.to_dict(), sort_keys=True)
@@ -476,7 +478,9 @@ def test_a_forged_decision_is_refused_even_with_a_signature_of_this_machine(stor
     first = version("first")
     refused = judged(store, first, gain=0.0)
     apply(store, NAME, first, refused)
-    forged = replace(refused, action="promote", forms=tuple(replace(each, verdict="passed") for each in refused.forms))
+    forged = replace(
+        refused, action="promote", forms=tuple(replace(verdict, verdict="passed") for verdict in refused.forms)
+    )
     log_decision(store, first, forged)
     for key, value in tags_of(forged).items():
         store.set_model_version_tag(NAME, str(first.number), key, value)
@@ -494,8 +498,8 @@ def test_a_decision_that_was_altered_renamed_or_removed_is_refused(store, versio
     file = folder / passed / "decision.json"
     before = file.read_text()
 
-    def is_refused(said: str) -> None:
-        with pytest.raises(UserError, match=said):
+    def is_refused(message: str) -> None:
+        with pytest.raises(UserError, match=message):
             promote(store, NAME, force=False, reason=None, by="ann")
         assert version_of(store, NAME, CHAMPION) is None
 
@@ -616,13 +620,13 @@ def test_the_commands_decide_by_hand(store, version, tmp_path, monkeypatch):
     (paths.stage("promotion") / "policy").mkdir(parents=True)
 
     def say(command, *words: str) -> str:
-        told = CliRunner().invoke(command, ["hand", "--by", "ann", *words], catch_exceptions=False)
-        assert told.exit_code == 0, told.output
-        return told.output
+        result = CliRunner().invoke(command, ["hand", "--by", "ann", *words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
 
     apply(store, first.name, first, judged(store, first), approval="manual")
-    said = say(promote_command, "--reason", "read it", "--workdir", str(tmp_path / "artifacts"))
-    assert "version 1 is champion (read it; ann)" in said and "holds version 1 now" in said
+    output = say(promote_command, "--reason", "read it", "--workdir", str(tmp_path / "artifacts"))
+    assert "version 1 is champion (read it; ann)" in output and "holds version 1 now" in output
     assert read_json(paths.export / "manifest.json")["policy_version"] == 1
     apply(store, first.name, second, judged(store, second, first), approval="manual")
     assert "version 2 is rejected (ugly; ann)" in say(reject_command, "--reason", "ugly")

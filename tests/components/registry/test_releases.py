@@ -32,9 +32,9 @@ def test_there_is_a_release():
 def test_a_policy_of_an_earlier_release_still_acts(release):
     verify(release / "policy", "shop-policy", release / "policy.sig", "policy")
     decisions = PolicyPackage.from_files(files_in(release / "policy")).decisions
-    due = json.loads((release / "expected.json").read_text())["table"]
+    expected = json.loads((release / "expected.json").read_text())["table"]
     cells = decisions[["segment", "placement", "campaign", "creative_id"]].agg("/".join, axis=1)
-    assert dict(zip(cells, decisions["probability"], strict=True)) == due
+    assert dict(zip(cells, decisions["probability"], strict=True)) == expected
 
 
 def test_a_model_of_interest_of_an_earlier_release_still_scores(release):
@@ -43,8 +43,8 @@ def test_a_model_of_interest_of_an_earlier_release_still_scores(release):
     model = CalibratedModel.from_files(files_in(release / "interest" / "interest"))
     built = build_features(features, shop(**SHOP), FEATURES)
     pairs = built.impressions[["impression_id", "creative_id"]].head(ASKED)
-    due = json.loads((release / "expected.json").read_text())["p_click"]
-    assert predict_pairs(model, built, pairs) == pytest.approx(due, rel=1e-9)
+    expected = json.loads((release / "expected.json").read_text())["p_click"]
+    assert predict_pairs(model, built, pairs) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_package_of_an_earlier_release_that_was_altered_is_refused(release, tmp_path):

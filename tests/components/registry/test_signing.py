@@ -112,10 +112,10 @@ def test_one_machine_signs_and_another_trusts_its_public_key(state, package, tmp
     monkeypatch.setenv(VERIFY_KEY, str(theirs))
     check(package)
     sign(package, "shop-policy", tmp_path / "own.sig")
-    own = tmp_path / "another machine" / PUBLIC_KEY
-    monkeypatch.setenv(VERIFY_KEY, f"{own}{os.pathsep}{theirs}")
+    public_key = tmp_path / "another machine" / PUBLIC_KEY
+    monkeypatch.setenv(VERIFY_KEY, f"{public_key}{os.pathsep}{theirs}")
     check(package)
-    monkeypatch.setenv(VERIFY_KEY, str(own))
+    monkeypatch.setenv(VERIFY_KEY, str(public_key))
     with pytest.raises(UserError, match="not trusted here"):
         check(package)
     monkeypatch.setenv(SIGNING_KEY, str(state / KEY))

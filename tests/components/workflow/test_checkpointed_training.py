@@ -20,22 +20,22 @@ CONFIG = CreativesConfig(vae=GeneratorConfig(steps=5, max_seconds=9.0))
 @pytest.fixture
 def resumed(tmp_path, monkeypatch):
     """Trains until cut off at its first checkpoint; what each start was given to go on from."""
-    given = []
+    calls = []
     monkeypatch.setattr(
-        checkpointed_training, "start_training", lambda *arguments: given.append(arguments[4]) or Started()
+        checkpointed_training, "start_training", lambda *arguments: calls.append(arguments[4]) or Started()
     )
 
-    def cut_off(training, steps, checkpoint, board, every):
+    def cut_off(training, steps, checkpoint, board, seconds):
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_bytes(b"the state")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpointed_training, "follow", cut_off)
+    monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", cut_off)
 
     def train(photos: Photos = PHOTOS, config: CreativesConfig = CONFIG):
         with pytest.raises(KeyboardInterrupt):
             checkpointed_training.train("vae", photos, config, Paths.of("shop", workdir=str(tmp_path)))
-        return given[-1]
+        return calls[-1]
 
     return train
 
@@ -51,7 +51,7 @@ def test_the_next_start_goes_on_where_the_last_was_cut_off(resumed, caplog):
     assert resumed() is None
     with caplog.at_level("INFO", logger="adloom"):
         assert resumed() == b"the state"
-    assert "vae: going on from step 3 of a run that was cut off" in caplog.text
+    assert "vae: continued from step 3 of an interrupted run" in caplog.text
 
 
 @pytest.mark.parametrize("field", ["pictures", "category", "segment_weights"])
@@ -77,20 +77,20 @@ def test_a_training_that_is_done_is_kept_until_its_stage_is(tmp_path, monkeypatc
         given.append((seed, resume))
         return Collapsing(seed, set(bad))
 
-    def follow(training, steps, checkpoint, board, every):
+    def run_with_checkpoints(training, steps, checkpoint, board, seconds):
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_bytes(f"after seed {given[-1][0]}".encode())
 
     monkeypatch.setattr(checkpointed_training, "start_training", start)
-    monkeypatch.setattr(checkpointed_training, "follow", follow)
+    monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", run_with_checkpoints)
     pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
-    seeds = [start * checkpointed_training.SEEDS_APART for start in range(1 + len(bad))]
+    seeds = [start * checkpointed_training.RESTART_SEED_STEP for start in range(1 + len(bad))]
     nothing, all_of_it = [(seed, None) for seed in seeds], [(seed, f"after seed {seed}".encode()) for seed in seeds]
-    for due in (nothing, all_of_it, all_of_it):
+    for resumed_from in (nothing, all_of_it, all_of_it):
         given.clear()
         checkpointed_training.train("vae", photos, CONFIG, paths)
-        assert given == due
+        assert given == resumed_from
     checkpointed_training.clear_checkpoints(paths)
     given.clear()
     checkpointed_training.train("vae", photos, CONFIG, paths)
@@ -127,17 +127,17 @@ class Collapsing:
 
 @pytest.mark.parametrize(("bad", "restarts", "starts"), [((), 1, 1), ((0,), 1, 2), ((0,), 0, 1), ((0, 1, 2, 3), 2, 3)])
 def test_a_collapsed_generator_is_trained_again_from_another_seed(tmp_path, monkeypatch, caplog, bad, restarts, starts):
-    seeds = [start * checkpointed_training.SEEDS_APART for start in range(4)]
+    seeds = [start * checkpointed_training.RESTART_SEED_STEP for start in range(4)]
     tried = []
 
     def start(name, photos, budget, seed, resume, earlier):
         tried.append(seed)
-        return Collapsing(seed, {seeds[each] for each in bad})
+        return Collapsing(seed, {seeds[number] for number in bad})
 
     monkeypatch.setattr(checkpointed_training, "start_training", start)
     pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
-    monkeypatch.setattr(checkpointed_training, "follow", lambda *_: None)
+    monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", lambda *_: None)
     with caplog.at_level("WARNING", logger="adloom"):
         trained = checkpointed_training.train(
             "vae", photos, CONFIG.model_copy(update={"restarts": restarts}), Paths.of("shop", workdir=str(tmp_path))
@@ -166,7 +166,7 @@ def warm_night(tmp_path, monkeypatch):
     pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
     config = CONFIG.model_copy(update={"warm_start": True, "warm_share": 0.5})
-    monkeypatch.setattr(checkpointed_training, "follow", lambda *_: None)
+    monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", lambda *_: None)
     starts = []
 
     def night(latent: int | None = None, bad: tuple[int, ...] = (), content: bytes | None = None):
@@ -177,8 +177,8 @@ def warm_night(tmp_path, monkeypatch):
         monkeypatch.setattr(checkpointed_training, "start_training", start)
         if latent is not None:
             monkeypatch.setattr(warm_start, "read", lambda content, source: held)
-            due = architecture("vae", photos, config.vae)
-            held = warm_start.Weights("w", "0" * 64, {**due, "latent": latent}, {}, {})
+            expected = architecture("vae", photos, config.vae)
+            held = warm_start.Weights("w", "0" * 64, {**expected, "latent": latent}, {}, {})
             content = b"any"
         if content is not None:
             folder = paths.champion_generators / origin("vae")
@@ -201,20 +201,20 @@ def test_a_champion_that_does_not_fit_is_left_and_the_reason_kept(warm_night, ca
     with caplog.at_level("WARNING", logger="adloom"):
         trained, starts = warm_night(latent=CONFIG.vae.latent + 1)
     assert starts == [(0, 5, False)]
-    assert trained.start == "vae: begun at the seed, for the champion's weights have latent 33 and not 32"
+    assert trained.start == "vae: begun at the seed, because the champion's weights have latent 33 and not 32"
     assert "the champion's weights have latent 33 and not 32" in caplog.text
 
 
 def test_without_a_champion_or_its_weights_the_reason_is_kept_too(warm_night):
-    assert warm_night()[0].start == "vae: begun at the seed, for there is no champion"
+    assert warm_night()[0].start == "vae: begun at the seed, because there is no champion"
     warm_night.paths.champion_generators.mkdir(parents=True)
-    assert warm_night()[0].start == "vae: begun at the seed, for the champion has no weights of vae-3"
+    assert warm_night()[0].start == "vae: begun at the seed, because the champion has no weights of vae-3"
 
 
 def test_a_warm_start_that_collapses_is_trained_again_from_the_seed(warm_night):
     trained, starts = warm_night(latent=CONFIG.vae.latent, bad=(0,))
-    assert starts == [(0, 3, True), (checkpointed_training.SEEDS_APART, 5, False)]
-    assert trained.start == "vae: begun at the seed, for the warm start ended in mode collapse"
+    assert starts == [(0, 3, True), (checkpointed_training.RESTART_SEED_STEP, 5, False)]
+    assert trained.start == "vae: begun at the seed, because the warm start ended in mode collapse"
 
 
 def test_damaged_weights_end_the_stage_by_name(warm_night):
@@ -226,7 +226,7 @@ def test_damaged_weights_end_the_stage_by_name(warm_night):
 
 def test_no_warm_start_unless_it_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpointed_training, "start_training", lambda *arguments: Gifted(arguments[3], set()))
-    monkeypatch.setattr(checkpointed_training, "follow", lambda *_: None)
+    monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", lambda *_: None)
     pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
     trained = checkpointed_training.train("vae", photos, CONFIG, Paths.of("shop", workdir=str(tmp_path)))

@@ -47,14 +47,14 @@ def own_name(paths) -> str:
 @pytest.mark.parametrize("known", [True, False])
 def test_on_its_own_log_it_is_what_it_logged_and_elsewhere_what_its_package_does(paths, known):
     champion = read_champion(paths)
-    found = champion.probabilities({}, *log(own_name(paths), "the shop", known=known))
+    probabilities = champion.probabilities({}, *log(own_name(paths), "the shop", known=known))
     deployed = [0.9 * 0.75 + 0.05, 0.9 * 0.25 + 0.05]
-    assert found == pytest.approx([0.9, 0.1, *deployed])
+    assert probabilities == pytest.approx([0.9, 0.1, *deployed])
 
 
 def test_another_policy_of_adloom_is_not_its_own(paths):
-    found = read_champion(paths).probabilities({}, *log(f"{logging_policy_name('f' * 64)}-table"))
-    assert found == pytest.approx([0.725, 0.275])
+    probabilities = read_champion(paths).probabilities({}, *log(f"{logging_policy_name('f' * 64)}-table"))
+    assert probabilities == pytest.approx([0.725, 0.275])
 
 
 def test_its_function_does_not_depend_on_who_wrote_the_log(paths):
@@ -97,7 +97,7 @@ def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(
     monkeypatch.setattr("components.workflow.publishing.deployed_policy.PolicyPackage.from_files", unread)
     policy, before = paths.champion / "policy.json", (paths.champion / "policy.json").read_bytes()
     policy.write_text("{}")
-    with pytest.raises(UserError, match="cut off or altered; `adloom run shop` fetches it anew"):
+    with pytest.raises(UserError, match="is incomplete or was altered; `adloom run shop` fetches it anew"):
         read_champion(paths)
     policy.write_bytes(before)
     (paths.champion / ".hidden").write_text("")  # digests leave hidden files out

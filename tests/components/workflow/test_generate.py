@@ -28,7 +28,7 @@ from components.registry.mlflow_store import ModelRecord, open_store, register
 from components.registry.promotion import apply_gate
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, GeneratorConfig, InterestConfig
-from components.workflow.generate import WORTH, Order, generate, make
+from components.workflow.generate import CTR_FIELDS, GenerateRequest, generate, make
 from tests.components.features.shop import shop as draw_shop
 
 CATEGORIES = ("ankle-boot", "bag")
@@ -53,7 +53,7 @@ def files():
 
 
 def order(text, count=2, category=None, segment=None):
-    return Order(count, category, segment, text, 0)
+    return GenerateRequest(count, category, segment, text, 0)
 
 
 @pytest.mark.parametrize(("text", "category"), [("a dark ankle boot", "ankle-boot"), ("浅色手提包", "bag")])
@@ -183,10 +183,10 @@ def published(wear, files, tmp_path_factory):
 def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(published, tmp_path):
     out = UPath(tmp_path / "ads")
     dataset = published("wear")
-    made = generate(dataset, out, Order(4, "bag", None, None, 0, placement="search", hour=21))
+    made = generate(dataset, out, GenerateRequest(4, "bag", None, None, 0, placement="search", hour=21))
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["interest_version"] == 1
-    assert made.ctr == tuple(np.mean([row[name] for row in manifest["creatives"]]) for name in WORTH)
+    assert made.ctr == tuple(np.mean([row[name] for row in manifest["creatives"]]) for name in CTR_FIELDS)
     for row in manifest["creatives"]:
         assert (row["placement"], row["hour"], row["category"]) == ("search", 21, "bag")
         assert row["template"] in ("bold", "plain") and row["palette"] in ("warm", "cool")
@@ -194,10 +194,10 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
         assert row["brand_color"] == {"spring": "#aa3300", "春季": None}[row["campaign"]]
         assert row["ads"] == [f"{row['picture'][:3]}-ad-300x250.png"] and row["ads"][0] in manifest["digests"]
     again = UPath(tmp_path / "again")
-    generate(dataset, again, Order(4, "bag", None, None, 0, placement="search", hour=21))
+    generate(dataset, again, GenerateRequest(4, "bag", None, None, 0, placement="search", hour=21))
     assert (again / "manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
     plain = UPath(tmp_path / "plain")
-    assert generate(dataset, plain, Order(1, "bag", None, None, 0)).ctr is None
+    assert generate(dataset, plain, GenerateRequest(1, "bag", None, None, 0)).ctr is None
     manifest = json.loads((plain / "manifest.json").read_text())
     assert "interest_version" not in manifest
     assert set(manifest["creatives"][0]) == {"picture", "ads", "generator", "category", "segment", *WORDING}
@@ -206,16 +206,16 @@ def test_words_are_chosen_for_a_context_and_the_manifest_says_what_it_is_worth(p
 @pytest.mark.slow
 def test_personalising_says_of_each_picture_what_both_models_saw(published, tmp_path):
     """Clicks of that shop do not depend on pictures: every search abstains, in the manifest and in the delivery."""
-    dataset, asked = published("taste"), Order(2, "bag", None, None, 0, personalise=True)
-    made = generate(dataset, UPath(tmp_path / "ads"), asked)
+    dataset, request = published("taste"), GenerateRequest(2, "bag", None, None, 0, personalise=True)
+    made = generate(dataset, UPath(tmp_path / "ads"), request)
     rows = json.loads((tmp_path / "ads" / "manifest.json").read_text())["creatives"]
     assert {row["steps"] for row in rows} == {0} and sum(made.ordinary.values()) == made.written == 2
     for row in rows:
         assert row["claimed_gain"] == row["watched_gain"] == 0 and row["reason"] in made.ordinary
         assert row["campaign"] in ("spring", "春季") and row["category"] == "bag" and row["headline"]
-    generate(dataset, UPath(tmp_path / "again"), asked)
+    generate(dataset, UPath(tmp_path / "again"), request)
     assert (tmp_path / "again" / "manifest.json").read_bytes() == (tmp_path / "ads" / "manifest.json").read_bytes()
-    both = generate(dataset, UPath(tmp_path / "both"), replace(asked, hour=3))
+    both = generate(dataset, UPath(tmp_path / "both"), replace(request, hour=3))
     assert both.ctr and both.ordinary
 
 
@@ -224,11 +224,11 @@ def test_personalising_without_models_of_two_halves_or_with_a_text_is_refused(pu
     _, _, halves = wear
     dataset = published("alone", "without halves")
     with pytest.raises(
-        UserError, match=r"--personalise: alone-interest version 1 keeps no two models of disjoint shoppers"
+        UserError, match=r"--personalise: alone-interest version 1 has no two models of disjoint shoppers"
     ):
-        generate(dataset, UPath(tmp_path / "ads"), Order(1, None, None, None, 0, personalise=True))
+        generate(dataset, UPath(tmp_path / "ads"), GenerateRequest(1, None, None, None, 0, personalise=True))
     with pytest.raises(UserError, match=r"--personalise .* leave --text out"):
-        generate(dataset, UPath(tmp_path / "ads"), Order(1, None, None, "a bag", 0, personalise=True))
+        generate(dataset, UPath(tmp_path / "ads"), GenerateRequest(1, None, None, "a bag", 0, personalise=True))
     assert not (tmp_path / "ads").exists() and len(halves) == 2
 
 
@@ -239,7 +239,9 @@ def test_personalising_without_models_of_two_halves_or_with_a_text_is_refused(pu
 )
 def test_without_the_model_that_would_choose_a_context_is_refused(published, tmp_path, interest, words):
     with pytest.raises(UserError, match=words):
-        generate(published(interest, interest), UPath(tmp_path / "ads"), Order(1, None, None, None, 0, hour=3))
+        generate(
+            published(interest, interest), UPath(tmp_path / "ads"), GenerateRequest(1, None, None, None, 0, hour=3)
+        )
     assert not (tmp_path / "ads").exists()
 
 
@@ -247,15 +249,17 @@ def test_an_unknown_placement_is_named_with_those_that_there_are(wear, files):
     tables, chooser, _ = wear
     about = {**ABOUT, "campaigns": wordings(tables)}
     with pytest.raises(UserError, match='--placement cellar: the champion knows \\["home", "search"\\]'):
-        make(files, about, Order(1, None, None, None, 0, placement="cellar"), chooser)
+        make(files, about, GenerateRequest(1, None, None, None, 0, placement="cellar"), chooser)
     context = replace(chooser.features.context, placement=Levels("context_placement", ()))
     without = replace(chooser, features=replace(chooser.features, context=context))
     with pytest.raises(UserError, match="--placement home: the log of this data set names no placements"):
-        make(files, about, Order(1, None, None, None, 0, placement="home"), without)
+        make(files, about, GenerateRequest(1, None, None, None, 0, placement="home"), without)
 
 
 def test_words_that_the_model_holds_for_equal_are_drawn(wear, files):
     """It has learned nothing about calls to action from so few clicks, and does not always take the first."""
     tables, chooser, _ = wear
-    rows = make(files, {**ABOUT, "campaigns": wordings(tables)}, Order(12, None, None, None, 0, hour=3), chooser)
+    rows = make(
+        files, {**ABOUT, "campaigns": wordings(tables)}, GenerateRequest(12, None, None, None, 0, hour=3), chooser
+    )
     assert len({row["call_to_action"] for row in rows}) > 1

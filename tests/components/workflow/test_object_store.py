@@ -7,7 +7,7 @@ from upath import UPath
 
 from components.contract.files.digests import digest_file, digest_tree
 from components.settings.errors import UserError
-from components.workflow.remote.object_store import open_store, receive, send
+from components.workflow.remote.object_store import open_object_store, receive, send
 
 FILES = {"validation/shoppers.parquet": b"rows" * 50, "validation/manifest.json": b"{}", "docs/page.md": b""}
 
@@ -15,8 +15,8 @@ FILES = {"validation/shoppers.parquet": b"rows" * 50, "validation/manifest.json"
 @pytest.fixture(params=["folder", "s3", "memory"])
 def store(request, tmp_path) -> UPath:
     if request.param == "s3":
-        return open_store(request.getfixturevalue("s3"))
-    return open_store(f"memory://{tmp_path.name}" if request.param == "memory" else str(tmp_path / "store"))
+        return open_object_store(request.getfixturevalue("s3"))
+    return open_object_store(f"memory://{tmp_path.name}" if request.param == "memory" else str(tmp_path / "store"))
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def objects(store: UPath) -> dict[str, UPath]:
 
 
 def test_files_arrive_as_they_were_sent(sent, store, tmp_path):
-    there = UPath(tmp_path / "there")
+    target = UPath(tmp_path / "there")
     parcel = send(sent, FILES, store)
-    assert set(receive(parcel, store, there)) == set(FILES)
-    assert digest_tree(there, skip=()) == digest_tree(sent, skip=())
+    assert set(receive(parcel, store, target)) == set(FILES)
+    assert digest_tree(target, skip=()) == digest_tree(sent, skip=())
 
 
 def test_what_is_there_already_is_neither_sent_nor_fetched_again(sent, tmp_path):
-    store, there = open_store(str(tmp_path / "store")), UPath(tmp_path / "there")
+    store, target = open_object_store(str(tmp_path / "store")), UPath(tmp_path / "there")
     parcel = send(sent, FILES, store)
-    receive(parcel, store, there)
-    before = {path: path.stat().st_mtime_ns for folder in (store, there) for path in folder.rglob("*.parquet")}
+    receive(parcel, store, target)
+    before = {path: path.stat().st_mtime_ns for folder in (store, target) for path in folder.rglob("*.parquet")}
     assert send(sent, FILES, store) == parcel
-    receive(parcel, store, there)
+    receive(parcel, store, target)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -55,7 +55,7 @@ def test_a_truncated_or_tampered_object_is_refused_by_name(sent, store, tmp_path
     digest = digest_tree(sent, skip=())["validation/shoppers.parquet"]
     place = objects(store)[digest]
     place.write_bytes(spoil(FILES["validation/shoppers.parquet"]))
-    with pytest.raises(UserError, match=r"validation/shoppers\.parquet was altered or cut off"):
+    with pytest.raises(UserError, match=r"validation/shoppers\.parquet was altered or truncated"):
         receive(parcel, store, UPath(tmp_path / "there"))
     assert not (tmp_path / "there" / "validation" / "shoppers.parquet").exists()
 
@@ -68,7 +68,7 @@ def test_a_list_that_was_exchanged_is_refused(sent, store, tmp_path):
 
 
 def test_a_truncated_object_is_sent_again(sent, tmp_path):
-    store = open_store(str(tmp_path / "store"))
+    store = open_object_store(str(tmp_path / "store"))
     parcel = send(sent, FILES, store)
     place = objects(store)[digest_tree(sent, skip=())["validation/shoppers.parquet"]]
     place.write_bytes(b"rows")
@@ -78,11 +78,11 @@ def test_a_truncated_object_is_sent_again(sent, tmp_path):
 
 def test_an_empty_store_says_so(tmp_path):
     with pytest.raises(UserError, match=r"the list of files is not there .* was the store emptied"):
-        receive("0" * 64, open_store(str(tmp_path / "store")), UPath(tmp_path / "there"))
+        receive("0" * 64, open_object_store(str(tmp_path / "store")), UPath(tmp_path / "there"))
 
 
 def test_a_parcel_cannot_write_outside_its_folder(sent, tmp_path):
-    store = open_store(str(tmp_path / "store"))
+    store = open_object_store(str(tmp_path / "store"))
     parcel = send(sent / "docs", ["../docs/page.md"], store)
     with pytest.raises(UserError, match="a name outside its folder"):
         receive(parcel, store, UPath(tmp_path / "there"))
@@ -108,7 +108,7 @@ def disk(tmp_path):
 
 
 def test_a_full_store_says_so_and_keeps_no_half_file(sent, disk):
-    store = open_store(str(disk("size=64k") / "store"))
+    store = open_object_store(str(disk("size=64k") / "store"))
     (sent / "docs" / "page.md").write_bytes(b"x" * 200_000)
     with pytest.raises(UserError, match="cannot be written: No space left on device; nothing was handed over"):
         send(sent, FILES, store)
@@ -117,15 +117,15 @@ def test_a_full_store_says_so_and_keeps_no_half_file(sent, disk):
 
 def test_a_read_only_store_says_so(sent, disk):
     with pytest.raises(UserError, match="cannot be written: Read-only file system; nothing was handed over"):
-        send(sent, FILES, open_store(str(disk("ro,size=64k") / "store")))
+        send(sent, FILES, open_object_store(str(disk("ro,size=64k") / "store")))
 
 
 def test_an_s3_that_is_gone_says_so(sent, s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    type(open_store(s3).fs).clear_instance_cache()
+    type(open_object_store(s3).fs).clear_instance_cache()
     with pytest.raises(UserError, match=r"s3://.*/store cannot be written: .*127\.0\.0\.1:9"):
-        send(sent, FILES, open_store(s3))
+        send(sent, FILES, open_object_store(s3))
 
 
 @pytest.mark.parametrize(
@@ -133,5 +133,5 @@ def test_an_s3_that_is_gone_says_so(sent, s3, monkeypatch):
 )
 def test_a_url_that_cannot_be_a_store_is_refused_without_repeating_secrets(url, reason):
     with pytest.raises(UserError, match=reason) as caught:
-        open_store(url)
+        open_object_store(url)
     assert "secret" not in str(caught.value)

@@ -21,7 +21,7 @@ from tests.components.contract.test_escaping import HOSTILE, Seen
 OURS = {"h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "pre", "code", "strong"}
 
 
-def seen(text: str) -> Seen:
+def rendered(text: str) -> Seen:
     return Seen(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
 
 
@@ -66,16 +66,16 @@ WRITERS = [of_features, of_creatives, of_interest, of_outcome, of_validation, of
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_a_hostile_text_changes_nothing_of_a_page(write):
-    calm = seen(write("calm")).tags
+    calm = rendered(write("calm")).tags
     assert set(calm) <= OURS
     for text in HOSTILE:
-        assert seen(write(text)).tags == calm, text
+        assert rendered(write(text)).tags == calm, text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_estimates_are_rows_that_no_spreadsheet_runs(name):
-    told = {"estimator": "ips", "value": -0.5, "ci_low": -1.0, "ci_high": 0.0}
-    record = [{"form": "table", "logs": [{"logging_policy": name, "evaluation": {"estimates": [told]}}]}]
+    estimate = {"estimator": "ips", "value": -0.5, "ci_low": -1.0, "ci_high": 0.0}
+    record = [{"form": "table", "logs": [{"logging_policy": name, "evaluation": {"estimates": [estimate]}}]}]
     head, row = csv.reader(io.StringIO(pages.estimates(record), newline=""))
     assert head == ["form", "logging_policy", "estimator", "value", "ci_low", "ci_high"]
     assert row[1].removeprefix("'") == terminal(name) and row[3:] == ["-0.5", "-1.0", "0.0"]

@@ -56,10 +56,12 @@ def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> N
     champion = digest_package(paths.champion) if paths.champion.exists() else None
     candidate, question = digest_package(policy), f"{first} {gain} {champion}"
     alpha = share_of(PromotionConfig().alpha, charge(store, NAME, question).index(question))
-    asked = {"candidate": candidate, "champion": champion, "question": question, "alpha": alpha}
-    told = evidence(**asked, gain=gain)
-    told = replace(told, interest=Gate(True, ("calibrated",)), creatives=None, new_creatives=False)
-    write_json(decide(told, PromotionConfig()).to_dict(), paths.stage("promotion") / "decision.json")
+    fields = {"candidate": candidate, "champion": champion, "question": question, "alpha": alpha}
+    decision_evidence = evidence(**fields, gain=gain)
+    decision_evidence = replace(
+        decision_evidence, interest=Gate(True, ("calibrated",)), creatives=None, new_creatives=False
+    )
+    write_json(decide(decision_evidence, PromotionConfig()).to_dict(), paths.stage("promotion") / "decision.json")
     finish("promotion", paths, inputs)
 
 
@@ -110,7 +112,7 @@ def test_files_that_were_not_judged_are_not_registered(store, paths, file):
     place = paths.artifacts / file
     record = json.loads(place.read_text())
     place.write_text(json.dumps({**record, "margin": -1.0}))
-    with pytest.raises(UserError, match=rf"the files of {file.split('/')[0]} are not those that were judged"):
+    with pytest.raises(UserError, match=rf"the files of {file.split('/')[0]} are not the judged ones"):
         publish("shop", SETTINGS, paths, "a-flow-run")
     assert not store.search_registered_models("name = 'shop-interest'")
     assert version_of(store, NAME, CHAMPION) is None
@@ -121,7 +123,7 @@ def test_a_stage_of_another_run_is_not_registered(store, paths):
     run_stages(store, paths)
     (paths.stage("interest") / "metrics.json").write_text('{"passed": true, "reasons": ["of another run"]}')
     finish("interest", paths, {})
-    with pytest.raises(UserError, match="the files of interest are not those that were judged"):
+    with pytest.raises(UserError, match="the files of interest are not the judged ones"):
         publish("shop", SETTINGS, paths, "a-flow-run")
     assert version_of(store, NAME, CHAMPION) is None
 
@@ -130,7 +132,7 @@ def test_an_export_of_other_files_than_the_registered_is_refused(store, paths):
     run_stages(store, paths)
     outcome = publish("shop", SETTINGS, paths, "a-flow-run")
     (paths.stage("promotion") / "policy" / "decisions.parquet").write_bytes(b"others")
-    with pytest.raises(UserError, match="these are not the files of version 1 as they were registered"):
+    with pytest.raises(UserError, match="these are not the registered files of version 1"):
         export(outcome, paths)
     assert not paths.export.exists()
 
@@ -191,7 +193,7 @@ def test_a_run_as_of_an_earlier_time_tells_what_it_did_not_publish(store, paths)
     run_stages(store, paths)
     outcome = preview("shop", paths)
     assert (outcome["action"], outcome["champion"], outcome["candidate"]) == ("preview", None, None)
-    assert "publishes nothing; `--publish`" in outcome["reasons"][-1]
+    assert "publishes nothing; with `--publish`" in outcome["reasons"][-1]
     assert set(outcome) == set(publish("shop", SETTINGS, paths, "a-flow-run"))
 
 

@@ -19,12 +19,12 @@ WIRING = {"caching", "caching.freshness", "caching.manifests", "caching.stage_gr
 
 def declared_by(stage: str) -> set[str]:
     """The modules that the declaration of `stage` covers."""
-    found = set()
+    modules = set()
     for source in GRAPH[stage].code:
         base = ROOT / "components" / source
         files = base.rglob("*.py") if base.is_dir() else [base.with_suffix(".py")]
-        found |= {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
-    return found
+        modules |= {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
+    return modules
 
 
 def used_by(stage: str) -> set[str]:
@@ -32,14 +32,14 @@ def used_by(stage: str) -> set[str]:
     tree = ast.parse((ROOT / "components/workflow/stages.py").read_text())
     others = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in set(STAGES) - {stage}]
     tree.body = [node for node in tree.body if node not in others]
-    waiting, found = list(imports_within(tree)), {"components.workflow.stages"}
+    waiting, modules = list(imports_within(tree)), {"components.workflow.stages"}
     while waiting:
         module = waiting.pop()
-        if module not in found and module not in BY_VALUE and not module.startswith("components.settings."):
-            found.add(module)
+        if module not in modules and module not in BY_VALUE and not module.startswith("components.settings."):
+            modules.add(module)
             if module.removeprefix("components.workflow.") not in WIRING:
                 waiting.extend(imports_of(module))
-    return {module for module in found if module.removeprefix("components.workflow.") not in WIRING}
+    return {module for module in modules if module.removeprefix("components.workflow.") not in WIRING}
 
 
 def package_of(module: str) -> str:

@@ -12,7 +12,7 @@ from upath import UPath
 from components.datasets.dataset_files import write_dataset
 from components.settings.errors import UserError
 from components.settings.paths import ROOT
-from components.workflow.notices import SECRET
+from components.workflow.webhook import SECRET
 from tests.components.contract import samples
 from tests.receiver import receiver
 
@@ -26,7 +26,7 @@ def prefect_server(quiet_environment):
 
 
 @pytest.fixture
-def told(prefect_server, tmp_path, monkeypatch):
+def posted(prefect_server, tmp_path, monkeypatch):
     """What the webhook of a project was told, as a function that waits for the posts under way."""
     monkeypatch.setenv(SECRET, "between us")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -50,17 +50,17 @@ def test_the_flows_tell():
     from flows.pipeline import pipeline
 
     for flow in (pipeline, creatives):
-        assert [hook.__name__ for hook in flow.on_failure_hooks + flow.on_crashed_hooks] == ["tell_failure"] * 2
-    assert [hook.__name__ for hook in pipeline.on_completion_hooks] == ["tell_outcome"]
+        assert [hook.__name__ for hook in flow.on_failure_hooks + flow.on_crashed_hooks] == ["notify_failure"] * 2
+    assert [hook.__name__ for hook in pipeline.on_completion_hooks] == ["notify_outcome"]
 
 
-def test_a_stopped_validation_is_told(told, tmp_path):
+def test_a_stopped_validation_is_told(posted, tmp_path):
     from prefect import flow
 
-    from flows.notices import tell_failure
+    from flows.notifications import notify_failure
     from flows.tasks import locate, run_and_show
 
-    @flow(on_failure=[tell_failure])
+    @flow(on_failure=[notify_failure])
     def night(dataset: str):
         run_and_show("validation", dataset, *locate(dataset, "params.yaml", None, "artifacts", ()))
 
@@ -69,73 +69,73 @@ def test_a_stopped_validation_is_told(told, tmp_path):
     write_dataset(spoiled, samples.card(), UPath(tmp_path / "data" / "sample"))
     with pytest.raises(UserError):
         night("sample")
-    (notice,) = told()
+    (notice,) = posted()
     assert (notice["event"], notice["dataset"]) == ("stopped", "sample")
     assert "no column locale" in notice["reasons"][0] and notice["id"].endswith(":stopped")
 
 
-def test_another_failure_is_told_as_one_and_a_missing_secret_changes_nothing(told, monkeypatch):
+def test_another_failure_is_told_as_one_and_a_missing_secret_changes_nothing(posted, monkeypatch):
     from flows.creatives import creatives
 
     with pytest.raises(UserError, match="needs stage validation"):
         creatives("marketplace")
-    assert [notice["event"] for notice in told()] == ["failed"]
+    assert [notice["event"] for notice in posted()] == ["failed"]
     monkeypatch.delenv(SECRET)
     with pytest.raises(UserError, match="needs stage validation"):
         creatives("marketplace")
-    assert len(told()) == 1
+    assert len(posted()) == 1
 
 
 @pytest.mark.parametrize(("action", "event"), [("refuse", "refused"), ("abstain", "abstained"), ("wait", "waiting")])
-def test_an_outcome_that_needs_people_is_told(told, action, event):
+def test_an_outcome_that_needs_people_is_told(posted, action, event):
     flow_ending_in({"action": action, "reasons": ["the log has 58 rewarded impressions"]})
-    (notice,) = told()
+    (notice,) = posted()
     assert (notice["event"], notice["reasons"]) == (event, ["the log has 58 rewarded impressions"])
 
 
-def test_a_promotion_is_no_news(told):
+def test_a_promotion_is_no_news(posted):
     flow_ending_in({"action": "promote", "reasons": ["above the margin"]})
-    assert told() == []
+    assert posted() == []
 
 
 def flow_ending_in(outcome: dict) -> None:
     """A run that ends as the pipeline does, with its hook."""
     from prefect import flow
 
-    from flows.notices import tell_outcome
+    from flows.notifications import notify_outcome
 
-    @flow(on_completion=[tell_outcome])
+    @flow(on_completion=[notify_outcome])
     def ending(dataset: str, params: str = "params.yaml") -> dict:
         return outcome
 
     ending("marketplace")
 
 
-def test_a_crash_is_told(told):
+def test_a_crash_is_told(posted):
     from prefect.client.schemas.objects import FlowRun
     from prefect.states import Crashed
 
-    from flows.notices import tell_failure
+    from flows.notifications import notify_failure
 
     run = FlowRun(flow_id=uuid4(), name="swift-owl", parameters={"dataset": "marketplace"})
-    tell_failure(None, run, Crashed(message="the machine is gone"))
-    (notice,) = told()
+    notify_failure(None, run, Crashed(message="the machine is gone"))
+    (notice,) = posted()
     assert (notice["event"], notice["run"], notice["reasons"]) == ("failed", "swift-owl", ["the machine is gone"])
     part = FlowRun(flow_id=uuid4(), name="part", parameters={"dataset": "marketplace"}, parent_task_run_id=uuid4())
-    tell_failure(None, part, Crashed(message="the machine is gone"))
-    assert len(told()) == 1, "the run that it is a part of tells of it"
+    notify_failure(None, part, Crashed(message="the machine is gone"))
+    assert len(posted()) == 1, "the run that it is a part of tells of it"
 
 
-def test_runs_that_cannot_speak_are_told_of_once(told):
+def test_runs_that_cannot_speak_are_told_of_once(posted):
     """Late for want of a worker, cancelled for the one before, taken by nobody, dead: by deployments alone."""
     from prefect.client.orchestration import get_client
     from prefect.states import Cancelled, Crashed, Failed, Late
 
-    from flows.watch import tell_unheard
+    from flows.watch import notify_missed_runs
 
-    due = datetime.now(UTC) - timedelta(minutes=20)
+    expected = datetime.now(UTC) - timedelta(minutes=20)
     states = [
-        Late(scheduled_time=due),
+        Late(scheduled_time=expected),
         Cancelled(message="Deployment concurrency limit reached."),
         Cancelled(message="by hand"),
         Failed(message="no worker of its work pool took this run within half an hour"),
@@ -146,14 +146,14 @@ def test_runs_that_cannot_speak_are_told_of_once(told):
         deployment = client.create_deployment(flow_id=flow_id, name="nightly", parameters={"dataset": "marketplace"})
         for state in states:
             run = client.create_flow_run_from_deployment(deployment)
-            client.set_flow_run_state(run.id, Late(scheduled_time=due), force=True)
+            client.set_flow_run_state(run.id, Late(scheduled_time=expected), force=True)
             client.set_flow_run_state(run.id, state, force=True)
         heard: set[str] = set()
-        tell_unheard(client, heard)
-        tell_unheard(client, heard)
-    notices = told()
-    assert sorted(each["event"] for each in notices) == ["failed", "missed", "missed", "missed"]
-    words = " ".join(each["reasons"][0] for each in notices)
+        notify_missed_runs(client, heard)
+        notify_missed_runs(client, heard)
+    notices = posted()
+    assert sorted(notification["event"] for notification in notices) == ["failed", "missed", "missed", "missed"]
+    words = " ".join(notification["reasons"][0] for notification in notices)
     assert "Late" in words and "concurrency limit" in words and "took this run" in words and "sign of life" in words
     assert "by hand" not in words
 

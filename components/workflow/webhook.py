@@ -1,7 +1,7 @@
-"""What people should hear of -> a signed JSON post to the team's webhook, repeated until it is taken, never in the way.
+"""Notifications: signed JSON posts to the team's webhook, repeated until one is accepted, without delaying a run.
 
-The body is JSON; `X-Adloom-Signature: t=SECONDS,v1=HEX` is HMAC-SHA-256 under the secret of the text `SECONDS.BODY`, so
-that a receiver can tell who sent it and refuse an old one that is sent again. A notice may come twice, with
+The body is JSON; `X-Adloom-Signature: t=SECONDS,v1=HEX` is HMAC-SHA-256 with the secret over the text `SECONDS.BODY`,
+so that a receiver can check the sender and refuse an old post that is sent again. A notification may come twice, with
 the same `id`.
 """
 
@@ -26,8 +26,8 @@ log = logging.getLogger("adloom")
 
 
 @dataclass(frozen=True)
-class Notice:
-    """One thing to tell. `event` is one of `notify.events`; `id` is the same whenever the same thing is told again."""
+class Notification:
+    """One notification. event: one of `notify.events`. id: the same whenever the same event is sent again."""
 
     id: str
     event: str
@@ -42,14 +42,14 @@ def sign(body: bytes, secret: str, seconds: int) -> str:
     return f"t={seconds},v1={digest}"
 
 
-def post(notice: Notice, config: NotifyConfig) -> None:
-    """Post `notice` and wait until it is taken; UserError where it is not, or a setting or the secret is missing."""
-    if config.webhook is None or notice.event not in config.events:
+def post(notification: Notification, config: NotifyConfig) -> None:
+    """Post and wait until it is accepted; UserError if it is not, or a setting or the secret is missing."""
+    if config.webhook is None or notification.event not in config.events:
         return
     url, secret = expand(config.webhook), os.environ.get(SECRET)
     if not secret:
         raise UserError(f"notify.webhook: {SECRET} is not set, and nothing is sent without a signature")
-    body = json.dumps(asdict(notice), ensure_ascii=False, allow_nan=False).encode()
+    body = json.dumps(asdict(notification), ensure_ascii=False, allow_nan=False).encode()
     for attempt in range(config.attempts):
         if attempt:
             time.sleep(config.backoff_seconds * 2 ** (attempt - 1))
@@ -57,13 +57,13 @@ def post(notice: Notice, config: NotifyConfig) -> None:
         if answer not in TRANSIENT:
             break
     if not (isinstance(answer, int) and 200 <= answer < 300):
-        raise UserError(f"notify.webhook did not take {notice.id}: {answer}")
+        raise UserError(f"notify.webhook did not accept {notification.id}: {answer}")
 
 
 def _attempt(url: str, body: bytes, signature: str, timeout: float) -> int | str:
-    """The status of the answer, or the kind of error in a word: its text may hold the address, which may be secret.
+    """The status of the response, or the kind of error; its text may contain the address, which may be secret.
 
-    A loop of our own repeats it, for urllib3's logs the address as it does.
+    `post` repeats it, because urllib3's retries would log the address.
     """
     import requests
 
@@ -78,17 +78,17 @@ def _attempt(url: str, body: bytes, signature: str, timeout: float) -> int | str
         return type(error).__name__
 
 
-def post_aside(notice: Notice, config: NotifyConfig) -> threading.Thread:
-    """Begin to post and come back at once; a failure is a warning in the log. The process outlasts all attempts."""
+def post_in_background(notification: Notification, config: NotifyConfig) -> threading.Thread:
+    """Post in a thread and return it; a failure is a warning in the log. The process does not end before the thread."""
 
     def attempt() -> None:
         try:
-            post(notice, config)
+            post(notification, config)
         except UserError as error:
             log.warning("%s", error)
         except Exception as error:
-            log.warning("notify.webhook did not take %s: %s", notice.id, type(error).__name__)
+            log.warning("notify.webhook did not accept %s: %s", notification.id, type(error).__name__)
 
-    thread = threading.Thread(target=attempt, name=f"webhook {notice.id}")
+    thread = threading.Thread(target=attempt, name=f"webhook {notification.id}")
     thread.start()
     return thread
