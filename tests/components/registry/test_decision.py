@@ -17,6 +17,13 @@ from components.settings.sections import PromotionConfig
 CLICK = REWARDS["click"]
 PASSED = Gate(True, ("calibrated",))
 ALPHA = 0.025  # what the ledger gives the first question
+EARLIER_NAMES = {
+    "sample_sizes": "outlook",
+    "critical_findings": "broken",
+    "largest_baseline_excess": "largest_behind",
+    "options": "ways",
+    "min_impressions": "rules",
+}
 
 
 def lift_of(gain: float, harms: tuple[str, ...] = ()) -> dict:
@@ -88,6 +95,27 @@ def test_an_abstention_tells_what_would_settle_it_at_the_ledgers_alpha():
     assert sentence not in " ".join(decision.reasons)
     assert settles.needed(ALPHA / 50)[0.0] > settles.needed(ALPHA)[0.0]
     assert f"| 0% | {settles.needed(ALPHA / 50)[0.0]:,} |" in page(decision)
+
+
+def with_earlier_names(value):
+    """A record with the names that its fields had in earlier records."""
+    if isinstance(value, dict):
+        return {EARLIER_NAMES.get(key, key): with_earlier_names(item) for key, item in value.items()}
+    return [with_earlier_names(item) for item in value] if isinstance(value, list) else value
+
+
+def test_records_with_the_earlier_names_of_fields_still_load_and_replay():
+    option = ExplorationOption(0.0, 0.4, tuple(0.4 * LIFTS), tuple(0.03 * LIFTS**2), 100.0)
+    sizes = SampleSizes(20_000, 0.05, 0.025, (option,))
+    reasons = ["too few", sizes.sentence(FIRST_ALPHA)]
+    abstained = evidence(verdict="abstain", reasons=reasons, alpha=ALPHA / 50, sample_sizes=sizes.to_dict())
+    critical = {**form("table"), "gate": None, "critical_findings": ["log of a test: propensities do not sum to 1"]}
+    for judged in (evidence(), evidence(gain=0.0), abstained, of_forms(critical)):
+        decision = decide(judged, PromotionConfig())
+        record = with_earlier_names(json.loads(json.dumps(decision.to_dict())))
+        assert not any(name in json.dumps(record) for name in EARLIER_NAMES)
+        earlier = Decision.of(record)
+        assert earlier.replays() and page(earlier) == page(decision)
 
 
 def test_a_refusal_without_harm_tells_how_much_longer_the_log_would_have_to_be():

@@ -111,7 +111,7 @@ def test_a_registry_without_a_lock_is_refused_unless_a_postgresql_is_named(uri, 
         ("mysql://host/locks", "must be a PostgreSQL"),
         ("postgresql://adloom:secret@host/locks", "holds a password; write"),
         ("postgresql://host/locks?password=secret", "holds a password; write"),
-        ("postgresql://${NOBODY_SET_THIS}@host/locks", "NOBODY_SET_THIS, which is not set"),
+        ("postgresql://${NOBODY_SET_THIS}@host/locks", "NOBODY_SET_THIS is not set"),
     ):
         with pytest.raises(UserError, match=message) as caught:
             store_lock(setting)

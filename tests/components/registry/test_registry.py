@@ -206,12 +206,12 @@ def test_the_export_follows_a_rollback(store, tmp_path, monkeypatch, exported):
     assert "version 1 is champion again (ann)" in result.output
     assert digest_tree(paths.champion) == before and not list(paths.artifacts.glob(".*"))
     if exported:
-        assert f"{paths.export}: holds version 1 now" in result.output
+        assert f"{paths.export}: is now version 1" in result.output
         assert read_frame(paths.export / "decisions.parquet")["probability"].max() == pytest.approx(0.7)
         manifest = read_json(paths.export / "manifest.json")
         assert (manifest["policy_version"], manifest["dataset"]) == (1, name)
     else:
-        assert "nothing is exported here" in result.output and f"adloom run {name}" in result.output
+        assert "there is no export here" in result.output and f"adloom run {name}" in result.output
         assert not paths.export.exists()
 
 
@@ -626,7 +626,7 @@ def test_the_commands_decide_by_hand(store, version, tmp_path, monkeypatch):
 
     apply(store, first.name, first, judged(store, first), approval="manual")
     output = say(promote_command, "--reason", "read it", "--workdir", str(tmp_path / "artifacts"))
-    assert "version 1 is champion (read it; ann)" in output and "holds version 1 now" in output
+    assert "version 1 is champion (read it; ann)" in output and "is now version 1" in output
     assert read_json(paths.export / "manifest.json")["policy_version"] == 1
     apply(store, first.name, second, judged(store, second, first), approval="manual")
     assert "version 2 is rejected (ugly; ann)" in say(reject_command, "--reason", "ugly")

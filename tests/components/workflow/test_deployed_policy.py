@@ -111,5 +111,5 @@ def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(
     with pytest.raises(UserError, match="it has no signature"):
         read_champion(paths)
     paths.champion_record.unlink()
-    with pytest.raises(UserError, match="cut off or altered"):
+    with pytest.raises(UserError, match="is incomplete or was altered"):
         read_champion(paths)

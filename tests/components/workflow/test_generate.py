@@ -29,6 +29,7 @@ from components.registry.promotion import apply_gate
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, GeneratorConfig, InterestConfig
 from components.workflow.generate import CTR_FIELDS, GenerateRequest, generate, make
+from components.workflow.stage_inputs import DISJOINT_MODELS, disjoint_models_folder
 from tests.components.features.shop import shop as draw_shop
 
 CATEGORIES = ("ankle-boot", "bag")
@@ -131,7 +132,7 @@ def test_what_is_not_asked_for_is_taken_in_turn(monkeypatch, category, segment, 
 
 @pytest.fixture(scope="module")
 def wear():
-    """A small shop's tables, what chooses words for it, and models of the two halves of its shoppers."""
+    """A small shop's tables, what chooses words for it, and models of two disjoint groups of its shoppers."""
     tables = draw_shop()
     tables["campaigns"] = tables["campaigns"].assign(brand_color=["#aa3300", None])
     settings = FeaturesConfig(segments=2, text_dimensions=4, image_dimensions=3)
@@ -149,7 +150,7 @@ def wear():
 @pytest.fixture(scope="module")
 def published(wear, files, tmp_path_factory):
     """Registers the generators and the model of interest of a data set, the latter passed, refused or not at all."""
-    tables, chooser, halves = wear
+    tables, chooser, disjoint = wear
     folder, client = UPath(tmp_path_factory.mktemp("packages")), open_store()
 
     def entered(name, package, passed):
@@ -161,9 +162,9 @@ def published(wear, files, tmp_path_factory):
         for kind, part in (("interest", chooser.interest), ("features", chooser.features)):
             for name, content in part.files().items():
                 write_bytes(content, scorer / kind / name)
-        for number, part in enumerate(halves if interest == "passed" else ()):
+        for number, part in enumerate(disjoint if interest == "passed" else ()):
             for name, content in part.files().items():
-                write_bytes(content, scorer / "halves" / str(number) / name)
+                write_bytes(content, scorer / DISJOINT_MODELS / str(number) / name)
         for name, content in files.items():
             write_bytes(content, generators / "vae-3" / name)
         photos = np.random.default_rng(2).integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
@@ -171,12 +172,20 @@ def published(wear, files, tmp_path_factory):
         write_table(chooser.audience, generators / "audience.parquet")
         known = {} if interest == "older" else {"interest": digest_package(scorer), "campaigns": wordings(tables)}
         write_json({**ABOUT, "data set": dataset, **known}, generators / "about.json")
-        if interest in ("passed", "refused", "without halves"):
+        if interest in ("passed", "refused", "without disjoint models"):
             entered(f"{dataset}-interest", scorer, interest != "refused")
         entered(f"{dataset}-creatives", generators, True)
         return dataset
 
     return publish
+
+
+def test_disjoint_models_of_an_earlier_version_are_found(tmp_path):
+    model = UPath(tmp_path)
+    write_bytes(b"network", model / "halves" / "0" / "network.keras")
+    assert disjoint_models_folder(model).name == "halves"
+    write_bytes(b"network", model / DISJOINT_MODELS / "0" / "network.keras")
+    assert disjoint_models_folder(model).name == DISJOINT_MODELS
 
 
 @pytest.mark.slow
@@ -220,16 +229,16 @@ def test_personalising_says_of_each_picture_what_both_models_saw(published, tmp_
 
 
 @pytest.mark.slow
-def test_personalising_without_models_of_two_halves_or_with_a_text_is_refused(published, tmp_path, wear):
-    _, _, halves = wear
-    dataset = published("alone", "without halves")
+def test_personalising_without_disjoint_models_or_with_a_text_is_refused(published, tmp_path, wear):
+    _, _, disjoint = wear
+    dataset = published("alone", "without disjoint models")
     with pytest.raises(
         UserError, match=r"--personalise: alone-interest version 1 has no two models of disjoint shoppers"
     ):
         generate(dataset, UPath(tmp_path / "ads"), GenerateRequest(1, None, None, None, 0, personalise=True))
     with pytest.raises(UserError, match=r"--personalise .* leave --text out"):
         generate(dataset, UPath(tmp_path / "ads"), GenerateRequest(1, None, None, "a bag", 0, personalise=True))
-    assert not (tmp_path / "ads").exists() and len(halves) == 2
+    assert not (tmp_path / "ads").exists() and len(disjoint) == 2
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_the_address_may_come_from_the_environment_and_is_never_told(monkeypatch
             post(NOTICE, to("${TEAM_HOOK}", attempts=1))
         assert address not in str(caught.value)
     monkeypatch.delenv("TEAM_HOOK")
-    with pytest.raises(UserError, match="TEAM_HOOK, which is not set"):
+    with pytest.raises(UserError, match="TEAM_HOOK is not set"):
         post(NOTICE, to("${TEAM_HOOK}"))
 
 
