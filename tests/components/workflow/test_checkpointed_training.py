@@ -22,7 +22,7 @@ def resumed(tmp_path, monkeypatch):
     """Trains until cut off at its first checkpoint; what each start was given to go on from."""
     calls = []
     monkeypatch.setattr(
-        checkpointed_training, "start_training", lambda *arguments: calls.append(arguments[4]) or Started()
+        checkpointed_training, "start_training", lambda *_, resume, **__: calls.append(resume) or Started()
     )
 
     def cut_off(training, steps, checkpoint, board, seconds):
@@ -225,7 +225,7 @@ def test_damaged_weights_end_the_stage_by_name(warm_night):
 
 
 def test_no_warm_start_unless_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpointed_training, "start_training", lambda *arguments: Gifted(arguments[3], set()))
+    monkeypatch.setattr(checkpointed_training, "start_training", lambda *arguments, **_: Gifted(arguments[3], set()))
     monkeypatch.setattr(checkpointed_training, "run_with_checkpoints", lambda *_: None)
     pictures = np.random.default_rng(0).integers(0, 256, (100, 2, 2, 1), dtype=np.uint8)
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
