@@ -159,7 +159,7 @@ def _deployments() -> list[dict]:
 def _flow_parameters(name: str) -> frozenset[str]:
     tree = ast.parse((ROOT / "flows" / f"{name}.py").read_text())
     function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
-    return frozenset(argument.arg for argument in function.args.args)
+    return frozenset(argument.arg for argument in (*function.args.args, *function.args.kwonlyargs))
 
 
 def setting_faults(text: str) -> list[str]:

@@ -24,7 +24,7 @@ def done(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "publish_as_of", "due"),
+    ("overrides", "publish_as_of", "expected"),
     [
         ((), False, ["charge", "publish", "export"]),
         (("validation.as_of=2026-01-20",), False, ["preview"]),
