@@ -39,7 +39,7 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     folder = UPath(workdir) / str(seed)
     settings = load_settings("params.yaml", NAME, (f"simulator.seed={seed}", *overrides))
     paths = Paths.of(NAME, data=str(folder / "data" / NAME), workdir=str(folder / "artifacts"))
-    _build(settings, paths)
+    build_shop(settings, paths)
     for name in ("validation", "features", "interest"):
         run_stage.run(name, settings, paths)
     _stand_in_pool(settings, paths)
@@ -53,7 +53,8 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     return row
 
 
-def _build(settings, paths) -> None:
+def build_shop(settings, paths) -> None:
+    """Write the marketplace that the settings describe to the folder of its data."""
     from components.datasets.dataset_files import write_dataset
     from components.datasets.fashion_mnist import load_photos
     from components.datasets.marketplace import build_tables

@@ -15,7 +15,7 @@ def predict_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFram
     """P(click) of n `pairs` (impression_id, creative_id), float64 [n] in (0, 1). UserError for unknown ids."""
     row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
     column = _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id")
-    return model.probabilities(_pairs(features, row, column))
+    return model.probabilities(pairs_at(features, row, column))
 
 
 def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
@@ -24,11 +24,13 @@ def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
     rows = np.flatnonzero((impressions["split"] == split) & impressions["consent"])
     rows = rows[np.argsort(microseconds(impressions["timestamp"])[rows], kind="stable")]
     column = _rows(features.creatives["creative_id"], impressions["creative_id"].iloc[rows], "creative_id")
-    return _pairs(features, rows, column), impressions["click"].to_numpy(dtype=np.float64)[rows]
+    return pairs_at(features, rows, column), impressions["click"].to_numpy(dtype=np.float64)[rows]
 
 
-def _pairs(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
-    """Pairs over the distinct impressions of `row` only, so that a model encodes each once and no others.
+def pairs_at(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
+    """The pairs of impressions `row` and creatives `column`, int64 [n] each: places in the tables of `features`.
+
+    Over the distinct impressions of `row` only, so that a model encodes each once and no others.
 
     Each creative is taken in the version known at the impression's time.
     """

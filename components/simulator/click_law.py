@@ -57,7 +57,7 @@ from components.simulator.scenario import LEVELS, Effects, Feedback, Scenario
 
 SLOTS = np.array([0.5, 0.3, 0.2])  # share of pages with one, two and three ad slots
 MONTH = 28.0  # days over which `drift` is given
-_QUALITY_SHARES = {"product": 0.40, "template": 0.20, "headline": 0.15, "call": 0.05, "palette": 0.10, "look": 0.10}
+QUALITY_SHARES = {"product": 0.40, "template": 0.20, "headline": 0.15, "call": 0.05, "palette": 0.10, "look": 0.10}
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def quality(preferences: Preferences, traits: Traits) -> np.ndarray:
         "palette": preferences.palette[traits.palette],
         "look": traits.look @ preferences.look_quality,
     }
-    return sum(np.sqrt(share) * parts[name] for name, share in _QUALITY_SHARES.items())
+    return sum(np.sqrt(share) * parts[name] for name, share in QUALITY_SHARES.items())
 
 
 def personal(

@@ -15,7 +15,13 @@ import pandas as pd
 
 from components.features import Features
 from components.features.categoricals import join_columns
-from components.interest.models.feature_blocks import ONE, FeatureBlocks, creative_blocks, impression_blocks
+from components.interest.models.feature_blocks import (
+    ONE,
+    SHOPPER_BLOCKS,
+    FeatureBlocks,
+    creative_blocks,
+    impression_blocks,
+)
 
 # how a block of x is crossed with a block of z: every column with every column; each column with the column of the same
 # name, one coefficient each; the same with one coefficient for all (the inner product)
@@ -36,6 +42,8 @@ CROSSES = (
     ("hour", "template", OUTER),
     ("placement", "template", OUTER),
 )  # fmt: skip
+TRAIT_BLOCKS = ("category", "brand", "price", "title", "wording", "look")
+KINDS_OF_BLOCKS = dict.fromkeys(COPY_BLOCKS, "copy") | dict.fromkeys(TRAIT_BLOCKS, "traits")
 DENSE_BLOCKS, DENSE_SCALE = ("title", "look"), 0.25  # vectors of about 16 coordinates of unit variance: 1 / sqrt(16)
 
 
@@ -54,8 +62,19 @@ class Term:
 
     @property
     def group(self) -> str:
-        """The group that shares one prior variance. All MATCH terms share one: each says that taste predicts clicks."""
-        return MATCH if self.how == MATCH else self.name
+        """The group that shares one prior variance: terms of one kind, whose effects are of one size.
+
+        All MATCH terms share one, for each says that taste predicts clicks; so do all ALONG terms, all tastes by
+        themselves, and crosses of one block with elements of the ad's copy, or with traits of its product. Together
+        they have evidence where each alone has too little.
+        """
+        if self.how != OUTER:
+            return self.how
+        if self.right == ONE and self.left in SHOPPER_BLOCKS:
+            return f"tastes x {ONE}"
+        if self.left == self.right:
+            return self.name
+        return f"{self.left} x {KINDS_OF_BLOCKS.get(self.right, self.right)}"
 
     @property
     def unit(self) -> float:

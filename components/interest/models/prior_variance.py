@@ -5,10 +5,11 @@ with w integrated out (MacKay 1992, "The evidence framework applied to classific
 approximation:
 
     A = H + diag(1 / t),  w = A^-1 b,      H = sum p (1 - p) x x',  b = H w + sum (y - p) x                       (1)
-    gamma_g = n_g - trace_g(A^-1) / t_g,   t_g = |w_g|^2 / (gamma_g + 2 PRIOR_POWER)                              (2)
+    gamma_g = n_g - trace_g(A^-1) / t_g,   t_g = |w_g|^2 / (gamma_g + 2 a),   a = min(1, SPARSE_CLICKS / clicks)  (2)
 
-PRIOR_POWER = a stands for a prior p(t) ~ t^-a. With a = 0, a third of sixty groups without any effect would get some
-variance by chance; with a = 1, the scale-free prior (Tipping 2001), they do not.
+a stands for a prior p(t) ~ t^-a. With a = 1, the scale-free prior (Tipping 2001), groups with little evidence go to
+zero; with a = 0, a third of the groups without any effect get some variance by chance. The harm of such a group falls
+with the number of clicks. The loss from a small true effect that is left out does not, so large logs have a near 0.
 
 This is hierarchical shrinkage without a grid search: groups that the clicks do not support go to zero, and without any
 signal the model predicts the base rate.
@@ -22,7 +23,7 @@ import numpy as np
 # has none, because the approximation at w = 0 is too rough to judge a variance
 UPDATES = (0, 3, 3, 3, 3, 3)
 START_VARIANCE = 0.01  # a standard deviation of 0.1 in log-odds per coefficient
-PRIOR_POWER = 1.0
+SPARSE_CLICKS = 100
 MIN_VARIANCE, MAX_VARIANCE = (
     1e-5,
     1.0,
@@ -62,6 +63,7 @@ def maximise_evidence(rows: np.ndarray, click: np.ndarray, groups: tuple[str, ..
     names, member = np.unique(np.array(groups, dtype=str), return_inverse=True)
     sizes = np.bincount(member, minlength=len(names)).astype(np.float64)
     variances = np.full(len(names), START_VARIANCE)
+    power = min(1.0, SPARSE_CLICKS / float(click.sum()))
     weights = np.zeros(len(groups) + 1)  # the intercept comes first and has a flat prior
     weights[0] = _log_odds(float(click.mean()))
     for updates in UPDATES:
@@ -72,7 +74,9 @@ def maximise_evidence(rows: np.ndarray, click: np.ndarray, groups: tuple[str, ..
         target = curvature @ weights[active_weights] + gradient
         mean, covariance_diagonal = _posterior(curvature, target, variances[member[active]])
         for _ in range(updates):
-            variances = _updated_variances(mean[1:], covariance_diagonal[1:], variances, member[active], sizes)
+            variances = _updated_variances(
+                mean[1:], covariance_diagonal[1:], variances, member[active], sizes, power=power
+            )
             mean, covariance_diagonal = _posterior(curvature, target, variances[member[active]])
         weights = np.zeros(len(groups) + 1)
         weights[active_weights] = mean
@@ -116,12 +120,18 @@ def _posterior(curvature: np.ndarray, target: np.ndarray, variances: np.ndarray)
 
 
 def _updated_variances(
-    weights: np.ndarray, covariance_diagonal: np.ndarray, variances: np.ndarray, member: np.ndarray, sizes: np.ndarray
+    weights: np.ndarray,
+    covariance_diagonal: np.ndarray,
+    variances: np.ndarray,
+    member: np.ndarray,
+    sizes: np.ndarray,
+    *,
+    power: float,
 ) -> np.ndarray:
-    """The variances after one update by equation (2), float64 [groups]; a group that is off stays off."""
+    """The variances after one update by (2) with a = power, float64 [groups]; a group that is off stays off."""
     groups = len(sizes)
     squares = np.bincount(member, weights**2, groups)
     active = variances > MIN_VARIANCE
     divisor = np.where(active, variances, 1.0)
     determined = np.clip(sizes - np.bincount(member, covariance_diagonal, groups) / divisor, 1e-6, sizes)
-    return np.where(active, np.clip(squares / (determined + 2 * PRIOR_POWER), 0.0, MAX_VARIANCE), 0.0)
+    return np.where(active, np.clip(squares / (determined + 2 * power), 0.0, MAX_VARIANCE), 0.0)
