@@ -57,7 +57,7 @@ def convert(
     columns += [f"{_made(rule, name, digest, mapping)} AS {sql_name(name)}" for name in made if rule.columns[name].made]
     kept = _kept_rows(rule)
     connection.execute(
-        f"COPY (SELECT {', '.join(columns)}, {ROW} AS {ROW} FROM {source}{kept} ORDER BY {ROW}) "
+        f"COPY (SELECT {', '.join(columns)}, {ROW} AS {ROW} FROM {source}{kept}) "
         f"TO {sql_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
     )
     rows = connection.execute(f"SELECT count(*) FROM read_parquet({sql_text(str(target))})").fetchone()[0]

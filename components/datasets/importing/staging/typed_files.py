@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.datasets.importing.column_names import plain, roles
 from components.datasets.importing.staging.delimited_text import Cells, TextTable, find_table
 from components.settings.errors import UserError, first_line
 
@@ -203,6 +204,7 @@ def flat_records(records: Iterator[tuple[int, Mapping]], place: str) -> Iterator
         if not lists:
             yield number, {name: _json_text(value) for name, value in flat.items()}
             continue
+        _check_candidates(flat, lists, place, number)
         sizes = {len(value) for value in lists.values()}
         if len(sizes) > 1:
             shown = ", ".join(f"{name} has {len(value)}" for name, value in lists.items())
@@ -213,6 +215,20 @@ def flat_records(records: Iterator[tuple[int, Mapping]], place: str) -> Iterator
             for name, values in lists.items():
                 row.update(_element(name, values[place_in_list]))
             yield number, row
+
+
+def _check_candidates(flat: Mapping, lists: Mapping, place: str, number: int) -> None:
+    """UserError where a record names the creative that was shown and lists others: they are no impressions."""
+    usual = roles()["impressions"].names["creative_id"]
+    shown = [name for name in flat if name not in lists and plain(name.rsplit(".", 1)[-1]) in usual]
+    for name, values in lists.items():
+        inner = values[0] if values and isinstance(values[0], Mapping) else {name: None}
+        offered = [part for part in inner if plain(part) in usual]
+        if shown and offered:
+            raise UserError(
+                f"{place}: record {number} says which creative was shown ({shown[0]}) and lists others ({name}): write "
+                "the list to a file of its own, with impression_id, creative_id and propensity, and leave it out here"
+            )
 
 
 def _flatten(value: Mapping, prefix: str, into: dict[str, Any]) -> None:

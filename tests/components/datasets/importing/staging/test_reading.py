@@ -138,6 +138,7 @@ def test_json_lines_are_read_digit_by_digit_and_slates_unfolded(tmp_path):
         ("a.jsonl", b'{"a": 1}\n{"a"\n', "line 2 is no JSON"),
         ("a.jsonl", b'{"a": [1, 2], "b": [1]}\n', "lists of different lengths"),
         ("a.parquet", b"PAR1 nothing", "damaged"),
+        ("a.jsonl", b'{"creative_id": "a", "candidates": [{"creative_id": "a"}]}', "lists others .candidates.: write"),
     ],
 )
 def test_a_file_of_the_wrong_kind_is_one_sentence(tmp_path, name, content, message):
