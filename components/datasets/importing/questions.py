@@ -50,7 +50,17 @@ def _naive_time(mapping: Mapping, staged: Sequence[StagedTable]) -> str | None:
     return None
 
 
+def _words(rule: ColumnRule) -> set[object]:
+    """All that a rule says, as single values."""
+    said: set[object] = set((rule.words or {}).values())
+    for value in rule.model_dump().values():
+        said |= set(value) if isinstance(value, tuple | list) else set() if isinstance(value, dict) else {value}
+    return said
+
+
 def _of_column(key: str, rule: ColumnRule, tables: Sequence[StagedTable]) -> Iterator[str]:
+    if OPEN not in _words(rule):
+        return
     values = [value for table in tables for value in values_of(table, rule.column)[:2000]] if rule.column else []
     place = f"column {rule.column}"
     example = repr(values[0]) if values else "nothing here"

@@ -16,6 +16,7 @@ from components.datasets.importing.column_names import listed
 from components.settings.errors import UserError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST_TOTAL = 20  # characters of a cell that may be a word for a total
 LOOK = 200  # rows that the delimiter and the header are found from
 VALUE = re.compile(
     r"[-+]?[\d.,' ]*\d[\d.,' ]*(?:[eE][-+]?\d+)?\s*[%€$£¥]?|\d{4}[-/.年]\d.*|\d{1,2}[-/.]\d{1,2}[-/.]\d.*"
@@ -119,7 +120,7 @@ def _body(rows: Iterator[tuple[int, Cells]], names: list[str], place: str, skipp
     width = len(names)
     footer: tuple[int, Cells] | None = None
     for number, cells in rows:
-        if not any(cell and cell.strip() for cell in cells):
+        if not any(cells) or not any(cell and cell.strip() for cell in cells):
             skipped.counts["blank rows"] += 1
         elif _is_total(cells, width):
             skipped.counts["total rows"] += 1
@@ -142,10 +143,10 @@ def _misshapen(place: str, line: int, cells: int, width: int) -> None:
 
 def _is_total(cells: Cells, width: int) -> bool:
     """Whether a row begins with a word for a total and leaves at least one other cell empty."""
-    first = next((cell for cell in cells if cell and cell.strip()), "")
-    word = re.sub(r"[\s:：.]", "", first).lower()
-    empty = len(cells) < width or any(not cell or set(cell) <= {"-"} for cell in cells[:width])
-    return word in listed("totals") and empty
+    first = next((cell for cell in cells if cell), "")
+    if len(first) > LONGEST_TOTAL or re.sub(r"[\s:：.]", "", first).lower() not in listed("totals"):
+        return False
+    return len(cells) < width or any(not cell or set(cell) <= {"-"} for cell in cells[:width])
 
 
 def _width(cells: Cells) -> int:
