@@ -1,16 +1,17 @@
-"""What personalised pictures truly earn, and where a search that goes on only games the model it climbs.
+"""The true value of personalised images, and the round after which a search only exploits errors of its model.
 
     python -m benchmarks.creatives_personalised [--workdir artifacts] [--scenario FILE [--impressions 600000]]
                                                 [--categories 5] [--rounds 12] [--plot FILE]
 
-Reads a finished marketplace run: features and the best generator. With --scenario the shop is another one, drawn for
-this: its features are built and a flow learns its photos by the default settings; nothing is taken from a run.
+Reads a finished marketplace run: features and the best generator. With --scenario another shop is simulated, its
+features are built and a flow is trained on its photos with the default settings.
 
-Two models of interest learn from disjoint halves of the shoppers; the first is climbed, the second watches. For each
-segment and category a search starts from that category's pictures in one ad that people wrote, and goes through all its
-rounds; the guard's choice is read off after. The world's law, which neither model sees, then says what each round's
-picture earns on later impressions of that segment, beside pictures drawn at random (the category's average). Gains are
-clicks per impression; intervals are Student's over the searches of a segment. Ends with one line of JSON.
+Two interest models are trained on disjoint halves of the shoppers: the search maximises the first, the guard checks
+with the second. For each segment and category a search starts from that category's images in one ad of the data set and
+runs all its rounds; the round at which the guard would have stopped is determined afterwards. The simulator's click
+probabilities, which neither model sees, give the true value of each round's image on later impressions of that segment,
+and of random images (the category's average). Gains are clicks per impression; intervals are Student's over the
+searches of a segment. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -23,14 +24,14 @@ import pandas as pd
 
 from components.settings.environment import prepare
 
-AVERAGE = 30  # pictures of the first round whose mean is the category's average picture
-AUDIENCE, JUDGES = 60, 200  # impressions of a segment that a picture is scored on, and judged on
+AVERAGE = 30  # random images, whose mean value is the category's average
+AUDIENCE, JUDGES = 60, 200  # impressions of a segment on which an image is scored, and on which it is judged
 
 
 @dataclass(frozen=True)
 class Search:
-    """One segment and category: pictures uint8 [average + rounds, ...], what the climbed model says of each, the round
-    that the guard stops at (None: it abstains), and why."""
+    """One segment and category: images uint8 [AVERAGE + rounds, ...], the first model's score of each (`claimed`), the
+    round at which the guard stops (None: it abstains), and its reason."""
 
     segment: int
     category: str
@@ -42,7 +43,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Scene:
-    """The shop: validated tables, features and their model, the two models of interest, generator and bounds."""
+    """The shop: validated tables, features and their model, the two interest models, generator and bounds."""
 
     tables: dict
     built: object
@@ -53,7 +54,7 @@ class Scene:
     bounds: object
 
     def score(self, interest, base: pd.DataFrame, segment: int):
-        """Pictures -> expected click-through among `segment`, each in the place of the picture of the ad `base`."""
+        """A function that maps images to the mean P(click) of `segment` on the ad `base` with each image."""
         from components.features import creative_features
         from components.interest.segment_scores import draw_audience, segment_scores
 
@@ -69,7 +70,7 @@ class Scene:
 
 
 def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One creative of people's and pictures -> creatives that differ from it by their picture, and their images."""
+    """(creatives that equal `base` except for their image, table of images) of the given images."""
     from components.images import encode_png
 
     ids = [f"{prefix}-{number}" for number in range(len(pictures))]
@@ -79,7 +80,7 @@ def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.D
 
 
 def open_scene(workdir: str) -> tuple[Scene, object]:
-    """What a finished run left, with two models of interest trained anew; and the data set's card."""
+    """(the scene of a finished run, with two newly trained interest models; the data set's card)."""
     from components.contract.files.tables import read_json
     from components.generators.keras_generator import NetworkGenerator
     from components.generators.photos.training_photos import training_photos
@@ -96,7 +97,7 @@ def open_scene(workdir: str) -> tuple[Scene, object]:
 
 
 def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
-    """A shop of its own by the settings of params.yaml, in another world; and its card."""
+    """(the scene of a shop simulated with another scenario by the settings of params.yaml; its card)."""
     from components.datasets.fashion_mnist import load_photos
     from components.datasets.marketplace import build_tables
     from components.features import build_features, fit_features
@@ -119,7 +120,7 @@ def draw_scene(scenario: str, impressions: int) -> tuple[Scene, object]:
 
 
 def scene_of(tables, model, built, generator, photos) -> Scene:
-    """The parts of a scene, and what is found from them: models of the shoppers' halves, bounds of the photos."""
+    """The scene of the given parts, with interest models trained on halves of the shoppers and bounds of the photos."""
     from components.generators.quality.photo_manifold import Bounds
     from components.generators.quality.quality_review import DIMENSIONS
     from components.images import PictureEncoder

@@ -1,16 +1,16 @@
-"""What the first run costs a newcomer: seconds, processor seconds, peak memory and bytes written, stage by stage.
+"""The cost of a first run by stage: seconds, CPU-seconds, peak memory and bytes written.
 
     python -m benchmarks.first_run [--commits COMMIT ...] [--targets run,test,check] [--keep DIR] [--out FILE]
 
-Each commit is cloned into a new folder and given an environment of its own with an empty home, in which
-`make setup`, `make data` and then each target run. So that commits are compared fairly, name them all in one call: they
-run one after the other on the same machine. A commit without a target says so.
+Each commit is cloned into a new folder with an empty home directory, in which `make setup`, `make data` and then each
+target run. Name all commits to compare in one call: they run one after the other on the same machine. A target that a
+commit's Makefile lacks is reported.
 
-Seconds are of the clock, which other work on the machine makes longer; processor seconds are those of every process
-that the command began. Memory is the largest sum of the proportional set sizes (PSS) of those processes, sampled four
-times a second, so pages that processes share count once. Bytes written are what the processes handed to storage. A
-stage lasts from its line "running" to its line "done" on the screen; the rest of `run` (imports, Prefect, publication)
-is named `between`. Ends with one line of JSON.
+Seconds are wall-clock time, which other work on the machine increases; CPU-seconds are those of all processes of the
+command. Memory is the largest sum of the proportional set sizes (PSS) of those processes, sampled four times a second,
+so pages that processes share count once. Bytes written are those passed to storage. A stage lasts from its line
+"running" to its line "done" in the output; the rest of `run` (imports, Prefect, publication) is named `between`. Prints
+one line of JSON at the end.
 """
 
 import argparse
@@ -35,7 +35,7 @@ BETWEEN = "between"
 
 @dataclass
 class Usage:
-    """What a command, or one stage of it, used."""
+    """The resources that a command or one of its stages used."""
 
     seconds: float = 0.0
     processor_seconds: float = 0.0
@@ -43,13 +43,13 @@ class Usage:
     written_gib: float = 0.0
 
     def rounded(self) -> dict[str, float]:
-        """For JSON, to two decimal places."""
+        """The figures for JSON, rounded to two decimal places."""
         return {name: round(value, 2) for name, value in vars(self).items()}
 
 
 @dataclass
 class Meter:
-    """Samples a process and its descendants until `stop`; `part` names what runs at present."""
+    """Samples a process and its descendants until `stop`; `part` is the name of the current stage."""
 
     process: psutil.Process
     part: str = BETWEEN
@@ -72,7 +72,7 @@ class Meter:
     def _sample(self, usage: Usage, seconds: float) -> None:
         memory = 0
         usage.seconds += seconds
-        for process in self._family():
+        for process in self._processes():
             try:
                 with process.oneshot():
                     key = (process.pid, process.create_time())
@@ -87,7 +87,7 @@ class Meter:
             self._totals[key] = (processor, written)
         usage.peak_gib = max(usage.peak_gib, memory / 2**30)
 
-    def _family(self) -> list[psutil.Process]:
+    def _processes(self) -> list[psutil.Process]:
         try:
             return [self.process, *self.process.children(recursive=True)]
         except psutil.NoSuchProcess:
@@ -95,7 +95,7 @@ class Meter:
 
 
 def measured(command: list[str], folder: Path, environment: dict[str, str], log: Path) -> dict[str, Usage]:
-    """Run `command` in `folder`; what each stage that it names on its screen used, and the whole as `total`."""
+    """The resources of `command`, run in `folder`, by stage as its output names them, and in `total`."""
     with log.open("w") as lines:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -116,14 +116,14 @@ def measured(command: list[str], folder: Path, environment: dict[str, str], log:
 
 
 def follow(line: str, meter: Meter) -> None:
-    """Switch the meter's part where `line` of the screen says that a stage begins or ends."""
+    """Switch the meter's part if `line` of the output reports that a stage begins or ends."""
     match = STAGE.search(line)
     if match:
         meter.part = match[1] if match[2] == "running" else BETWEEN
 
 
 def total(parts: dict[str, Usage]) -> Usage:
-    """The sums over `parts`, and the largest of their peaks."""
+    """The sums over `parts`, and their largest peak."""
     return Usage(
         sum(usage.seconds for usage in parts.values()),
         sum(usage.processor_seconds for usage in parts.values()),
@@ -133,7 +133,7 @@ def total(parts: dict[str, Usage]) -> Usage:
 
 
 def first_run(commit: str, targets: tuple[str, ...], folder: Path) -> dict:
-    """Clone `commit` into `folder` and measure the environment's making, the data's, and each target."""
+    """The resources of `make setup`, `make data` and each target in a clone of `commit` in `folder`."""
     clone, home = folder / "clone", folder / "home"
     home.mkdir(parents=True)
     git("clone", "--quiet", str(Path.cwd()), str(clone))
@@ -157,7 +157,7 @@ def has_target(clone: Path, target: str) -> bool:
 
 
 def report(commit: str, target: str, parts: dict[str, Usage], show: Callable[[str], None]) -> None:
-    """A table of `parts`, line by line."""
+    """Show a table of `parts` line by line."""
     show(f"{commit} make {target}")
     show(f"  {'part':32} {'s':>8} {'CPU s':>8} {'GiB':>6} {'GiB written':>12}")
     for name, used in parts.items():
@@ -166,7 +166,7 @@ def report(commit: str, target: str, parts: dict[str, Usage], show: Callable[[st
 
 
 def git(*arguments: str) -> str:
-    """What git prints."""
+    """The output of git."""
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -175,16 +175,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commits", nargs="+", default=["HEAD"])
     parser.add_argument("--targets", default="run", help="of the Makefile, besides setup and data, with commas")
-    parser.add_argument("--keep", type=Path, help="folder for the clones; kept")
+    parser.add_argument("--keep", type=Path, help="folder for the clones, which is not deleted")
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
-    given = parser.parse_args()
-    targets = tuple(given.targets.split(","))
+    options = parser.parse_args()
+    targets = tuple(options.targets.split(","))
     with tempfile.TemporaryDirectory() as temporary:
-        base = given.keep or Path(temporary)
-        answers = [first_run(commit, targets, base / f"{at}") for at, commit in enumerate(given.commits)]
-    line = json.dumps({"benchmark": "first_run", "runs": answers})
-    if given.out:
-        given.out.write_text(line + "\n")
+        base = options.keep or Path(temporary)
+        runs = [first_run(commit, targets, base / f"{number}") for number, commit in enumerate(options.commits)]
+    line = json.dumps({"benchmark": "first_run", "runs": runs})
+    if options.out:
+        options.out.write_text(line + "\n")
     print(line)
 
 

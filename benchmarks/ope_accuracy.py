@@ -1,10 +1,10 @@
-"""How right the numbers are: coverage, error and abstention on logs of the marketplace whose truth is known.
+"""Coverage, error and abstention of the evaluation on logs of the simulated marketplace, whose true values are known.
 
     python -m benchmarks.ope_accuracy [--replicates 500] [--impressions 50000] [--processes 2] [--out FILE]
 
-Judged as the flow judges the marketplace (params.yaml). A run that was cut off goes on where it stopped.
-Ends with one line of JSON: per scenario the share of abstentions, the coverage of the trusted bootstrap and
-finite-sample intervals with its own 95 % interval, and root mean squared errors in clicks per impression.
+Evaluated with the settings of params.yaml, as in the flow. An interrupted run continues where it stopped. Prints one
+line of JSON at the end: per scenario the fraction of abstentions, the coverage of the trusted bootstrap and
+finite-sample intervals with its 95 % interval, and root mean squared errors in clicks per impression.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def _arena(scenario: str, impressions: int) -> Arena:
 
 
 def run(task: tuple[str, int, EvaluationConfig, int]) -> dict:
-    """One replicate: every estimate's error, the chosen one, and whether intervals held the truth."""
+    """The row of one replicate: every estimate's error, the chosen estimator, and whether intervals cover the truth."""
     scenario, impressions, config, seed = task
     trial = _arena(scenario, impressions).trial(seed)
     evaluation = evaluate(trial.log, trial.target, config)
@@ -99,14 +99,16 @@ def _rmse(errors: list[float]) -> float:
 
 
 def main() -> None:
-    """Run, print a table per scenario and the line of JSON."""
+    """Run the benchmark; print a table per scenario and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=500)
     parser.add_argument("--impressions", type=int, default=50_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--first", type=int, default=1, help="seed of the first replicate")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS)
-    parser.add_argument("--out", type=Path, default=RESULTS, help="a JSON line per replicate; done ones are kept")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="file with a JSON line per replicate; replicates in it are reused"
+    )
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.replicates)
     config = load_settings("params.yaml", "marketplace").evaluation

@@ -1,12 +1,12 @@
-"""Does the guard on ill feedback refuse a policy that annoys, and let pass one that does not?
+"""The power and the false refusals of the guard on negative feedback.
 
     python -m benchmarks.ope_guard [--runs 200] [--impressions 30000 100000 300000] [--processes 2] [--out FILE]
 
-In the marketplace one headline style annoys: equations 9 to 11 of components/simulator/click_law.py multiply the
-chances of `hide` and `report` by a known factor. The target policy moves impressions to that style until, by the law,
-ill feedback per impression worsens by exactly the wanted share on the log's own rows. The gate judges it with the
-settings of `params.yaml`. Where the worsening is at most the guard's bound, a refusal is false; above it, the share of
-refusals is the guard's power. A run that was cut off goes on where it stopped. Ends with one line of JSON.
+In the simulated marketplace one headline style multiplies the probabilities of `hide` and `report` by a known factor
+(equations 9 to 11 of components/simulator/click_law.py). The target policy moves impressions to that style until its
+true negative feedback per impression on the log's rows is higher by a chosen fraction. The gate judges it with the
+settings of `params.yaml`. If the increase is at most the guard's bound, a refusal is false; above it, the fraction of
+refusals is the guard's power. An interrupted run continues where it stopped. Prints one line of JSON at the end.
 """
 
 import argparse

@@ -1,16 +1,16 @@
-"""Does the log say when it is broken? Planted corruptions against the integrity checks, clean logs, and sound ones.
+"""Detection rates of the integrity checks on corrupted logs, and their false alarms on clean and sound ones.
 
     python -m benchmarks.ope_integrity [--logs 50] [--clean 500] [--sound 100] [--processes 2] [--out FILE]
 
 Corruptions of the propensities are planted twice: in logs with the whole logging distribution (`candidates`), and in
-logs that have the propensity of the shown action alone, whose names end in `shown_only`. They are sized to move IPS by
+logs with the propensity of the shown action only, whose names end in `shown_only`. They are sized to change IPS by
 about one standard error where they act through weights or clicks. Detected means a critical finding; for bots, that the
-planted shoppers are flagged. A false alarm is a critical finding on a clean log, on either form of it, or a person
-flagged as a bot. A run that was cut off goes on where it stopped.
+planted shoppers are flagged. A false alarm is a critical finding on a clean log, in either form, or another shopper
+flagged as a bot. An interrupted run continues where it stopped.
 
-Sound logs (`benchmarks/sound_logs.py`: 20,000 impressions, 1.5 % clicks) are judged as `adloom evaluate` judges files,
-with its default settings: how many are trusted, and how often the chosen interval holds the truth. Ends with one line
-of JSON.
+Sound logs (`benchmarks/sound_logs.py`: 20,000 impressions, 1.5 % clicks) are evaluated by `adloom evaluate` with its
+default settings: the fraction that is trusted, and how often the chosen interval covers the truth. Prints one line of
+JSON at the end.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Does the log say that a column was computed from the judged clicks? Planted columns, and honest ones.
+"""Detection rates of the leakage check on columns computed from the judged clicks, and its false alarms on others.
 
     python -m benchmarks.ope_leakage [--logs 150] [--large 100] [--processes 2] [--out FILE]
 
-Logs of the marketplace's 28 days, of which the last 14 are judged: 50,000 judged rows (`--logs` of them) and 300,000
-(`--large`), where creatives differ (baseline) and where none matters (null). Each log is tested with its own columns
-and with one more, planted. Detected means that the planted column is named; a false alarm is any column named that was
-not planted from judged clicks. A run that was cut off goes on where it stopped. Ends with one line of JSON.
+Logs of the marketplace's 28 days, of which the last 14 are judged: `--logs` logs with 50,000 judged rows and `--large`
+with 300,000, with different creatives (baseline) and with equal ones (null). Each log is tested without and with an
+additional column. Detected: the check names a column that was computed from judged clicks. False alarm: it names any
+other column. An interrupted run continues where it stopped. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -32,31 +32,31 @@ HONEST = ("own columns", "ctr of the training half", "rank of the training half'
 
 @cache
 def _arena(scenario: str, judged: int) -> Arena:
-    return arena(scenario, judged, training=20_000)  # nothing here asks for the target policy
+    return arena(scenario, judged, training=20_000)  # the target policy is not used here
 
 
 def draw_log(scenario: str, judged: int, seed: int) -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame]:
-    """Tables of things, the impressions of the first days, and those of the last days, which are judged."""
+    """(tables of creatives, products and shoppers; impressions of the first days; those of the last, judged days)."""
     market, shown, days = _arena(scenario, judged).seeded(seed), NO_EXPOSURES, []
     for day in (*LEARNS, *JUDGES):
         ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
         shown = shown.extended_by(ads.shown)
         days.append(ads.impressions[list(COLUMNS)])
-    things = market.catalogue
-    tables = {"creatives": things.creatives, "products": things.products, "shoppers": things.shoppers}
+    catalogue = market.catalogue
+    tables = {"creatives": catalogue.creatives, "products": catalogue.products, "shoppers": catalogue.shoppers}
     before, after = days[: len(LEARNS)], days[len(LEARNS) :]
     return tables, pd.concat(before, ignore_index=True), pd.concat(after, ignore_index=True)
 
 
 def ctr(table: pd.DataFrame, key: str, rows: pd.DataFrame) -> pd.Series:
-    """Clicks per impression in `rows` of each row of `table`, by the column `key`; null where it was never shown."""
+    """Clicks per impression in `rows` of each row of `table`, by the column `key`; null if it was never shown."""
     return table[key].map(rows.groupby(key)["click"].mean())
 
 
 def plants(
     tables: dict[str, pd.DataFrame], before: pd.DataFrame, judged: pd.DataFrame, random: np.random.Generator
 ) -> Iterator[tuple[str, str, pd.Series]]:
-    """Name, table and values of every planted column."""
+    """Yields (name, table, values) of every column that is added."""
     whole = pd.concat([before, judged])
     creatives, products, shoppers = tables["creatives"], tables["products"], tables["shoppers"]
     known = ctr(creatives, "creative_id", whole)
@@ -78,21 +78,21 @@ def plants(
 
 
 def named(tables: dict[str, pd.DataFrame], judged: pd.DataFrame) -> list[str]:
-    """The columns that the test accuses."""
-    found = leakage_findings(tables, judged)
-    return [it.message.split()[0] for it in found if it.severity == "critical"]
+    """The columns with a critical finding."""
+    findings = leakage_findings(tables, judged)
+    return [finding.message.split()[0] for finding in findings if finding.severity == "critical"]
 
 
 def run(task: tuple[str, int, int]) -> dict:
-    """One log: name of a plant -> whether the planted column is named, and false alarms on others."""
+    """The row of one log: whether each added column is named, and the columns named without one."""
     scenario, size, seed = task
     tables, before, judged = draw_log(scenario, size, seed)
-    answer: dict = {"scenario": scenario, "size": size, "seed": seed, "named": {}, HONEST[0]: named(tables, judged)}
+    row: dict = {"scenario": scenario, "size": size, "seed": seed, "named": {}, HONEST[0]: named(tables, judged)}
     for name, table, values in plants(tables, before, judged, np.random.default_rng([seed, 11])):
         values = values.astype("str") if isinstance(values.dtype, pd.CategoricalDtype) else values
-        accused = named({**tables, table: tables[table].assign(**{PLANTED: values})}, judged)
-        answer["named"][name] = f"{table}.{PLANTED}" in accused
-    return answer
+        columns = named({**tables, table: tables[table].assign(**{PLANTED: values})}, judged)
+        row["named"][name] = f"{table}.{PLANTED}" in columns
+    return row
 
 
 def _share(hits: list[bool]) -> dict:
@@ -100,32 +100,32 @@ def _share(hits: list[bool]) -> dict:
 
 
 def summary(rows: list[dict]) -> dict:
-    """Detected and falsely accused, per scenario and size."""
-    found = {}
+    """Rates of detection and of false alarms by scenario and size."""
+    rates = {}
     for scenario, size in sorted({(row["scenario"], row["size"]) for row in rows}):
-        own = [row for row in rows if (row["scenario"], row["size"]) == (scenario, size)]
-        shares = {name: _share([row["named"][name] for row in own]) for name in own[0]["named"]}
-        alarms = {HONEST[0]: _share([bool(row[HONEST[0]]) for row in own])}
-        found[f"{scenario}, {size:,} judged rows"] = {
+        group = [row for row in rows if (row["scenario"], row["size"]) == (scenario, size)]
+        shares = {name: _share([row["named"][name] for row in group]) for name in group[0]["named"]}
+        alarms = {HONEST[0]: _share([bool(row[HONEST[0]]) for row in group])}
+        rates[f"{scenario}, {size:,} judged rows"] = {
             "false alarms": alarms | {name: shares.pop(name) for name in HONEST[1:]},
             "detected": shares,
         }
-    return found
+    return rates
 
 
 def main(show: Callable[[str], None] = print) -> None:
-    """Run what is missing and print the shares."""
+    """Run the logs that the results file lacks and print the rates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--logs", type=int, default=150)
     parser.add_argument("--large", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    asked = parser.parse_args()
-    sizes = {SMALL: asked.logs, LARGE: asked.large}
+    options = parser.parse_args()
+    sizes = {SMALL: options.logs, LARGE: options.large}
     most = max(sizes.values())
     tasks = [(each, size, seed) for seed in range(most) for size in sizes if seed < sizes[size] for each in SCENARIOS]
     keyed = {task: task for task in tasks}
-    rows = resumed(run, keyed, lambda row: (row["scenario"], row["size"], row["seed"]), asked.out, asked.processes)
+    rows = resumed(run, keyed, lambda row: (row["scenario"], row["size"], row["seed"]), options.out, options.processes)
     show(json.dumps({"benchmark": "ope_leakage", **summary(rows)}))
 
 

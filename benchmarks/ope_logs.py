@@ -1,7 +1,7 @@
-"""Logs of the simulated marketplace with a learned target policy and the truth of every pair, drawn fast.
+"""Fast simulation of marketplace logs with a trained target policy and the true click probability of every pair.
 
-The market of a scenario stands still; replicates redraw who comes, what is shown and who clicks on its last 14 days.
-The target policy learns from a log of the first 14 days (its own seed), like the flow's: what is judged is later.
+The market of a scenario is fixed; replicates redraw requests, shown creatives and clicks of its last 14 days. The
+target policy is trained, as in the flow, on an earlier log: the first 14 days, with another seed.
 """
 
 from dataclasses import dataclass, replace
@@ -29,22 +29,22 @@ HOUR_BIN = 6
 
 @dataclass(frozen=True)
 class Trial:
-    """One log, the target policy on it and the world's law: float64 [n_pairs] each."""
+    """One log; target: the target policy's probabilities, rate: true click probabilities, float64 [n_pairs] each."""
 
     log: LoggedDecisions
     target: np.ndarray
     rate: np.ndarray
-    bot: np.ndarray  # bool [n], whether the world made the shopper a bot
-    impressions: pd.DataFrame | None = None  # as the contract has them, where `with_table` was asked for
+    bot: np.ndarray  # bool [n], whether the simulated shopper is a bot
+    impressions: pd.DataFrame | None = None  # the contract's table, only from `trial_with_table`
 
     def truth(self, policy: np.ndarray) -> float:
-        """Mean over the logged rows of sum_a pi(a|x) p(click|x, a, state)."""
+        """The true value of `policy`: the mean over the logged rows of sum_a pi(a|x) p(click|x, a, state)."""
         return float(row_sums(policy * self.rate, self.log.offsets).mean())
 
 
 @dataclass(frozen=True)
 class Arena:
-    """A scenario's market, the target's learned log-odds per crossed code, and how sharply it chooses."""
+    """A scenario's market, and the target policy: its coefficients per level of `crossings`, and its softmax."""
 
     market: Market
     tables: tuple[np.ndarray, ...]  # effect of each level of each crossing
@@ -62,7 +62,7 @@ class Arena:
         return Trial(replace(rows.log, score=score), target, rows.rate, rows.bot)
 
     def trial_with_table(self, seed: int) -> Trial:
-        """The replicate `seed`, its table of impressions beside it."""
+        """The replicate `seed`, with its table of impressions."""
         market, shown, tables = self.seeded(seed), NO_EXPOSURES, []
         for day in JUDGES:
             ads = simulate_ads(market, day, shown, market.policy, market.policy.name)
@@ -77,7 +77,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Rows:
-    """A log, its latent law, and the codes of its pairs; int64 [n_pairs] each. `at`: the pairs as the law has them."""
+    """A log, the true click probability and the codes of its pairs (int64 [n_pairs]); `at`: the pairs' situations."""
 
     log: LoggedDecisions
     rate: np.ndarray
@@ -89,7 +89,7 @@ class Rows:
 
 
 def arena(scenario: str, impressions: int, temperature: float = 0.1, training: int = 200_000) -> Arena:
-    """The scenario's market, drawing `impressions` per log, and a policy learned from `training` earlier ones."""
+    """The scenario's market with `impressions` per log, and a policy trained on `training` earlier ones."""
     config = SimulatorConfig(scenario=scenario, impressions=2 * training, seed=SimulatorConfig().seed)
     market = open_market(config, load_scenario(scenario), _photos())
     learning = replace(market, config=config.model_copy(update={"seed": TRAINING_SEED}))
@@ -104,7 +104,7 @@ def _photos():
 
 
 def draw_rows(market: Market, days: range) -> Rows:
-    """One log of `days` by the market's logging policy, with the law's probability of every candidate."""
+    """One log of `days` by the market's logging policy, with the true click probability of every candidate."""
     shown, drawn = NO_EXPOSURES, []
     for day in days:
         decided = decide_day(market, day, shown, market.policy, generator(market.config.seed, IMPRESSIONS, day))
@@ -115,19 +115,20 @@ def draw_rows(market: Market, days: range) -> Rows:
 
 def _rows(market: Market, drawn: list[DayDecisions], day: np.ndarray, shown: Exposures) -> Rows:
     shortlist, millionths = (
-        np.concatenate([getattr(it, name) for it in drawn]) for name in ("shortlist", "millionths")
+        np.concatenate([getattr(decisions, name) for decisions in drawn]) for name in ("shortlist", "millionths")
     )
     listed = shortlist >= 0
     action, counts = shortlist[listed], listed.sum(axis=1)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     owner = np.repeat(np.arange(len(shortlist)), counts)
-    creative = np.concatenate([it.creative for it in drawn])
+    creative = np.concatenate([decisions.creative for decisions in drawn])
     hour, position, mobile = (
-        np.concatenate([getattr(it.requests, name) for it in drawn]) for name in ("hour", "position", "mobile")
+        np.concatenate([getattr(decisions.requests, name) for decisions in drawn])
+        for name in ("hour", "position", "mobile")
     )
     window = market.law.scenario.exposure.fatigue_window_days
-    asked = shown.shopper[owner], market.traits.subject[action], shown.moment[owner]
-    exposures = exposures_before(shown.columns, asked, window)
+    query = shown.shopper[owner], market.traits.subject[action], shown.moment[owner]
+    exposures = exposures_before(shown.columns, query, window)
     at = Situation(shown.shopper[owner], action, position[owner], hour[owner], day[owner], exposures)
     age = market.law.shoppers.age_band[shown.shopper]
     log = LoggedDecisions(
@@ -135,8 +136,8 @@ def _rows(market: Market, drawn: list[DayDecisions], day: np.ndarray, shown: Exp
         offsets=offsets,
         action=action,
         logged=np.flatnonzero(action == creative[owner]),
-        propensity=np.concatenate([it.chance for it in drawn]),
-        reward=np.concatenate([it.click for it in drawn]).astype(float),
+        propensity=np.concatenate([decisions.chance for decisions in drawn]),
+        reward=np.concatenate([decisions.click for decisions in drawn]).astype(float),
         cluster=np.unique(shown.shopper, return_inverse=True)[1],
         action_names=market.catalogue.creatives["creative_id"].to_numpy(dtype=object),
         context=_context(market, shown.shopper, age=age, mobile=mobile, hour=hour, position=position),
@@ -159,7 +160,7 @@ def _context(
 
 
 def _action_features(market: Market) -> np.ndarray:
-    """The shop's own score and the elements of each creative, one column per level: float64 [m, k]."""
+    """Action features float64 [m, k]: the shop's prior score and one column per level of each creative's elements."""
     creatives = market.catalogue.creatives
     elements = pd.get_dummies(creatives[["template", "palette"]].astype(str), drop_first=True)
     style = pd.get_dummies(pd.Series(market.traits.headline), prefix="headline", drop_first=True)
@@ -168,7 +169,7 @@ def _action_features(market: Market) -> np.ndarray:
 
 
 def crossings(market: Market, rows: Rows) -> tuple[np.ndarray, ...]:
-    """Codes of what the target policy learns an effect for: int64 [n_pairs] each."""
+    """Codes int64 [n_pairs] of the crossed features for which the target policy has coefficients."""
     traits, action = market.traits, rows.log.action
     templates, styles, palettes = len(vocabulary.TEMPLATES), len(vocabulary.HEADLINE_STYLES), len(vocabulary.PALETTES)
     return (
@@ -192,7 +193,7 @@ def _learn(market: Market, rows: Rows) -> tuple[tuple[np.ndarray, ...], float]:
     ones, row = np.ones(rows.log.n), np.arange(rows.log.n)
     blocks = [csr_matrix((ones, (row, level[shown])), (rows.log.n, size)) for level, size in zip(levels, sizes)]  # noqa: B905
     prior = market.catalogue.creatives["feature_prior"].to_numpy()
-    scale = 5.0  # one number knows much: a larger unit spares it most of the penalty
+    scale = 5.0  # the prior is informative: scaled up, it is penalised less
     dense = np.column_stack([scale * prior[rows.log.action[shown]], rows.log.context])
     features = hstack([*blocks, csr_matrix(dense)]).tocsr()
     model = LogisticRegression(C=1 / 16, max_iter=200).fit(features, rows.log.reward)

@@ -1,10 +1,10 @@
-"""Real clicks: what six logs of a fashion shop say of a policy that really ran, in both directions.
+"""Evaluates two policies of the Open Bandit data set on each other's logs, and compares the values with real clicks.
 
     python -m benchmarks.ope_openbandit [--data data] [--simulations 100000]
 
-Target `bts` replays Bernoulli Thompson sampling from its published priors; target `random` is uniform. Every interval
-is printed beside the click rate of the full data (26 million impressions) and of this sample's own log of the target
-policy. Ends with one line of JSON.
+Target `bts` is Bernoulli Thompson sampling with its published priors; target `random` is uniform. Every interval is
+printed with the click rate of the full data (26 million impressions) and with that of the target policy's log in this
+sample. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from components.settings.sections import EvaluationConfig
 
 POSITIONS = 3
 OTHER = {"random": "bts", "bts": "random"}
-# Published for the estimators of zr-obp 0.4 on its small sample, random -> bts, campaign all (its README).
+# Relative errors published in the README of zr-obp 0.4 for its small sample, random -> bts, campaign all.
 PUBLISHED = {"dm": 0.157, "dros": 0.160, "switch_dr": 0.258, "dr": 0.292, "ips": 0.311}
 
 
 def thompson(alpha: np.ndarray, beta: np.ndarray, simulations: int, seed: int) -> np.ndarray:
-    """Probability of each item at each position when items are ranked by draws from their Betas: [items, 3]."""
+    """Probability [items, 3] of each item at each position if items are ranked by draws from Beta(alpha, beta)."""
     generator = np.random.default_rng(seed)
     counts = np.zeros((len(alpha), POSITIONS))
     for start in range(0, simulations, 10_000):
@@ -43,17 +43,17 @@ def thompson(alpha: np.ndarray, beta: np.ndarray, simulations: int, seed: int) -
 
 
 def load(data: UPath, campaign: str, policy: str) -> tuple[LoggedDecisions, np.ndarray]:
-    """One log, and the position of each impression (0, 1, 2)."""
+    """(the log of `policy` in `campaign`, the position of each impression: 0, 1 or 2)."""
     impressions, creatives = read_table(data, "impressions"), read_table(data, "creatives")
-    own = impressions[(impressions["campaign"] == campaign) & (impressions["logging_policy"] == policy)]
-    own = own.sort_values(["timestamp", "impression_id"], kind="stable").reset_index(drop=True)
+    rows = impressions[(impressions["campaign"] == campaign) & (impressions["logging_policy"] == policy)]
+    rows = rows.sort_values(["timestamp", "impression_id"], kind="stable").reset_index(drop=True)
     items = creatives[creatives["campaign"] == campaign].sort_values("creative_id").reset_index(drop=True)
-    pairs = eligible_pairs({"creatives": items}, own)
+    pairs = eligible_pairs({"creatives": items}, rows)
     coded = items.assign(**{f"feature_{k}": items[f"feature_{k}"].astype("category").cat.codes for k in (1, 2, 3)})
-    log = logged_decisions(own, pairs, pair_offsets(pairs, own), coded, own["click"].to_numpy(dtype=float))
+    log = logged_decisions(rows, pairs, pair_offsets(pairs, rows), coded, rows["click"].to_numpy(dtype=float))
     if policy == "random":
         log = replace(log, logging=np.full(len(log.action), 1.0 / len(items)))
-    return log, own["position"].to_numpy() - 1
+    return log, rows["position"].to_numpy() - 1
 
 
 def target_policy(log: LoggedDecisions, position: np.ndarray, name: str, by_position: np.ndarray) -> np.ndarray:
@@ -64,54 +64,56 @@ def target_policy(log: LoggedDecisions, position: np.ndarray, name: str, by_posi
 
 
 def judge(data: UPath, campaign: str, logger: str, by_position: np.ndarray, config: EvaluationConfig) -> dict:
-    """Evaluate the other policy on the log of `logger`."""
+    """The row of the evaluation of the other policy on the log of `logger`."""
     log, position = load(data, campaign, logger)
     name = OTHER[logger]
     evaluation = evaluate(log, target_policy(log, position, name, by_position), config)
-    own = float(load(data, campaign, name)[0].reward.mean())
+    sample = float(load(data, campaign, name)[0].reward.mean())
     full = KNOWN_CLICK_RATE[campaign, name]
-    shown = evaluation.selected or UNBIASED  # an abstention selects none; the unbiased one is shown then
-    interval = evaluation.estimate(shown).interval
+    estimator = evaluation.selected or UNBIASED  # an abstention selects none
+    interval = evaluation.estimate(estimator).interval
     return {
         "campaign": campaign,
         "direction": f"{logger} -> {name}",
         "verdict": evaluation.verdict,
-        "estimator": shown,
+        "estimator": estimator,
         "interval": interval.to_dict(),
         "full_data": full,
-        "own_sample": own,
+        "own_sample": sample,
         "covers_full_data": interval.ci_low <= full <= interval.ci_high,
         "ess": evaluation.estimate("ips").ess,
         "relative_error": {
-            it.estimator: abs(it.interval.value - own) / own for it in evaluation.estimates if it.interval is not None
+            estimate.estimator: abs(estimate.interval.value - sample) / sample
+            for estimate in evaluation.estimates
+            if estimate.interval is not None
         },
         "reasons": list(evaluation.reasons),
     }
 
 
 def main() -> None:
-    """Run, print a line per log and the line of JSON."""
+    """Run the benchmark; print a line per log and the line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data")
     parser.add_argument("--simulations", type=int, default=100_000)
     parser.add_argument("--out", type=Path, help="the line of JSON, in a file too")
     options = parser.parse_args()
     data, wheel = UPath(options.data) / "openbandit", load_wheel(DEFAULT_CACHE)
-    answers = []
+    rows = []
     for campaign in CAMPAIGNS:
         by_position = thompson(*bts_prior(wheel, campaign), options.simulations, seed=0)
         for logger in OTHER:
-            it = judge(data, campaign, logger, by_position, EvaluationConfig())
-            answers.append(it)
-            low, value, high = (it["interval"][key] for key in ("ci_low", "value", "ci_high"))
+            row = judge(data, campaign, logger, by_position, EvaluationConfig())
+            rows.append(row)
+            low, value, high = (row["interval"][key] for key in ("ci_low", "value", "ci_high"))
             print(
-                f"{campaign:<6}{it['direction']:<15}{it['estimator']:<12}{value:.4%} [{low:.4%}, {high:.4%}]  "
-                f"full {it['full_data']:.2%}  sample {it['own_sample']:.2%}  ESS {it['ess']:.0f}  {it['verdict']}"
+                f"{campaign:<6}{row['direction']:<15}{row['estimator']:<12}{value:.4%} [{low:.4%}, {high:.4%}]  "
+                f"full {row['full_data']:.2%}  sample {row['own_sample']:.2%}  ESS {row['ess']:.0f}  {row['verdict']}"
             )
-    first = answers[0]["relative_error"]
+    first = rows[0]["relative_error"]
     print("relative error, random -> bts, all:", {k: round(first[k], 3) for k in first}, "published:", PUBLISHED)
-    covered = sum(it["covers_full_data"] for it in answers)
-    line = json.dumps({"benchmark": "ope_openbandit", "covered": covered, "of": len(answers), "logs": answers})
+    covered = sum(row["covers_full_data"] for row in rows)
+    line = json.dumps({"benchmark": "ope_openbandit", "covered": covered, "of": len(rows), "logs": rows})
     if options.out:
         options.out.write_text(line + "\n")
     print(line)

@@ -1,4 +1,4 @@
-"""Replicates spread over processes, one BLAS thread each: their arithmetic is small, and threads would only wait."""
+"""Runs replicates in parallel processes with one BLAS thread each, since their matrices are small."""
 
 import json
 import os
@@ -10,7 +10,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def replicate(work: Callable, tasks: Sequence, processes: int) -> Iterator:
-    """`work(task)` for every task, as they get done; `work` must be importable. Progress goes to stderr."""
+    """Yields `work(task)` of every task in order of completion; `work` must be importable. Progress goes to stderr."""
     from multiprocessing import get_context
 
     if not tasks:
@@ -25,23 +25,24 @@ def replicate(work: Callable, tasks: Sequence, processes: int) -> Iterator:
 
 
 def resumed(work: Callable, tasks: dict, key: Callable[[dict], object], file: Path, processes: int) -> list[dict]:
-    """The answers to `tasks` (key -> task): those in `file`, a JSON line each, and the others, added as they get done.
+    """The rows of `tasks` (key -> task): those in `file`, one JSON line each, and the others, which are computed.
 
-    So a run that was cut off goes on where it stopped; `file` must go before a run with other settings or code.
+    New rows are appended to `file`, so an interrupted run continues where it stopped. Delete `file` before a run with
+    other settings or code.
     """
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    found = {key(row): row for row in rows}
+    done = {key(row): row for row in rows}
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lines:
-        for row in replicate(work, [task for name, task in tasks.items() if name not in found], processes):
-            found[key(row)] = row
+        for row in replicate(work, [task for name, task in tasks.items() if name not in done], processes):
+            done[key(row)] = row
             lines.write(json.dumps(row, default=float) + "\n")
             lines.flush()
-    return [found[name] for name in tasks]
+    return [done[name] for name in tasks]
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
+    """The 95 % interval of a proportion (Wilson 1927)."""
     if trials == 0:
         return 0.0, 1.0
     z, share = 1.959964, hits / trials

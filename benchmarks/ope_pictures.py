@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/measured-evaluation.md from what the benchmarks wrote with --out.
+"""Draws the figures of docs/measured-evaluation.md from the benchmarks' --out files.
 
 python -m benchmarks.ope_pictures --gate gate.json --accuracy accuracy.jsonl --folder docs/pictures
 """
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 
 def power(gate: Path, target: Path) -> None:
-    """Share of runs promoted over the true lift, one line per effective sample size."""
+    """Plot the fraction of promoted runs over the true lift, one line per effective sample size."""
     curve = json.loads(gate.read_text())["power"]
     points = [(*map(float, name.split("/")), *share) for name, share in curve.items()]
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -34,22 +34,22 @@ def power(gate: Path, target: Path) -> None:
 
 
 def errors(accuracy: Path, target: Path) -> None:
-    """Every estimator's error per replicate, relative to the truth, one panel per scenario."""
+    """Plot every estimator's error per replicate, relative to the truth, one panel per scenario."""
     rows = [json.loads(line) for line in accuracy.read_text().splitlines()]
     scenarios = list(dict.fromkeys(row["scenario"] for row in rows))
     figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     panels = figure.subplots(1, len(scenarios), sharey=True)
     for axes, scenario in zip(np.atleast_1d(panels), scenarios, strict=True):
-        own = [row for row in rows if row["scenario"] == scenario]
-        names = list(own[0]["error"])
-        for place, name in enumerate(names):
-            relative = np.clip([row["error"][name] / row["truth"] for row in own], -0.5, 0.5)
+        group = [row for row in rows if row["scenario"] == scenario]
+        names = list(group[0]["error"])
+        for line, name in enumerate(names):
+            relative = np.clip([row["error"][name] / row["truth"] for row in group], -0.5, 0.5)
             low, high = np.quantile(relative, (0.05, 0.95))
-            axes.plot(relative, np.full(len(relative), place), "|", color="0.5", markersize=7, alpha=0.15)
-            axes.plot((low, high), (place, place), color="tab:blue", linewidth=2)
-            axes.plot(relative.mean(), place, "o", color="tab:blue", markersize=4)
+            axes.plot(relative, np.full(len(relative), line), "|", color="0.5", markersize=7, alpha=0.15)
+            axes.plot((low, high), (line, line), color="tab:blue", linewidth=2)
+            axes.plot(relative.mean(), line, "o", color="tab:blue", markersize=4)
         axes.axvline(0, color="tab:green", linewidth=1)
-        axes.set_title(f"{scenario}, {len(own)} logs", fontsize=9)
+        axes.set_title(f"{scenario}, {len(group)} logs", fontsize=9)
         axes.set_yticks(range(len(names)), names)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}")
         axes.tick_params(axis="x", labelsize=7)
@@ -61,7 +61,7 @@ def errors(accuracy: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Draw what there is."""
+    """Draw the figures whose input is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gate", type=Path)
     parser.add_argument("--accuracy", type=Path)

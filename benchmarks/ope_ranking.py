@@ -1,11 +1,11 @@
-"""Which of two creatives is better, when one was shown to those who click anyway?
+"""Compares two rankings of creatives on a confounded log: click-through rate, and the doubly robust lift.
 
     python -m benchmarks.ope_ranking [--runs 200] [--processes 2]
 
-Half of the impressions are of keen shoppers, who click four times as often. Creative `b` is 30 % better with everybody,
-but the logging policy shows `a` to the keen in nine cases of ten, and `b` to the others. Click-through per creative,
-the usual ranking, is asked, and so is the doubly robust lift of showing only `b` over showing only `a`. Ends with one
-line of JSON.
+Half of the impressions are of shoppers with high interest, who click four times as often as the others. Creative `b`
+has a 30 % higher click rate than `a` among all shoppers, but the logging policy shows `a` to the first half with
+probability 0.9 and `b` to the others. The lift is of showing only `b` over showing only `a`. Prints one line of JSON at
+the end.
 """
 
 import argparse
@@ -19,19 +19,19 @@ from components.evaluation.intervals.resampling import bootstrap, difference, va
 from components.evaluation.logged_decisions import LoggedDecisions
 
 IMPRESSIONS = 100_000
-RATE = {"keen": 0.04, "other": 0.01}
-BETTER = 1.3  # b over a, for everybody
-FAVOURITE = 0.9  # probability of a for the keen, and of b for the others
+RATE = {"high": 0.04, "low": 0.01}  # click rate of creative a by interest
+RATIO = 1.3  # click rate of b over a, for all shoppers
+FAVOURITE = 0.9  # propensity of a for shoppers with high interest, and of b for the others
 
 
 def confounded_log(seed: int) -> LoggedDecisions:
-    """Actions 0 (a) and 1 (b), a keen context, and propensities that are right."""
+    """A log of actions 0 (a) and 1 (b) with correct propensities; its context is whether interest is high."""
     generator = np.random.default_rng(seed)
-    keen = generator.random(IMPRESSIONS) < 0.5
-    chance_b = np.where(keen, 1 - FAVOURITE, FAVOURITE)
-    action = (generator.random(IMPRESSIONS) < chance_b).astype(np.int64)
-    rate = np.where(keen, RATE["keen"], RATE["other"]) * np.where(action == 1, BETTER, 1.0)
-    logging = np.column_stack([1 - chance_b, chance_b]).ravel()
+    high = generator.random(IMPRESSIONS) < 0.5
+    propensity_b = np.where(high, 1 - FAVOURITE, FAVOURITE)
+    action = (generator.random(IMPRESSIONS) < propensity_b).astype(np.int64)
+    rate = np.where(high, RATE["high"], RATE["low"]) * np.where(action == 1, RATIO, 1.0)
+    logging = np.column_stack([1 - propensity_b, propensity_b]).ravel()
     logged = 2 * np.arange(IMPRESSIONS) + action
     return LoggedDecisions(
         impression=np.arange(IMPRESSIONS),
@@ -42,21 +42,25 @@ def confounded_log(seed: int) -> LoggedDecisions:
         reward=(generator.random(IMPRESSIONS) < rate).astype(float),
         cluster=np.arange(IMPRESSIONS),
         action_names=np.array(["a", "b"], dtype=object),
-        context=keen.astype(float)[:, None],
+        context=high.astype(float)[:, None],
         logging=logging,
     )
 
 
 def run(seed: int) -> dict:
-    """Whether each way picks b, and the doubly robust lift of b over a."""
+    """Whether each ranking picks b, and whether the lift's interval is above zero."""
     log = confounded_log(seed)
     shown = log.action[log.logged]
-    usual = [float(log.reward[shown == code].mean()) for code in (0, 1)]
+    click_rates = [float(log.reward[shown == code].mean()) for code in (0, 1)]
     only_b = (log.action == 1).astype(float)
-    found = analyse(log, only_b, 1 - only_b, models=(), folds=2, seed=seed)
-    lift = difference(value_of(found.target.contributions["dr"]), value_of(found.baseline.contributions["dr"]))
+    analysis = analyse(log, only_b, 1 - only_b, models=(), folds=2, seed=seed)
+    lift = difference(value_of(analysis.target.contributions["dr"]), value_of(analysis.baseline.contributions["dr"]))
     interval = bootstrap({"lift": lift}, log.cluster, 200, seed)["lift"]
-    return {"usual_picks_b": usual[1] > usual[0], "dr_picks_b": interval.value > 0, "sure": interval.ci_low > 0}
+    return {
+        "usual_picks_b": click_rates[1] > click_rates[0],
+        "dr_picks_b": interval.value > 0,
+        "sure": interval.ci_low > 0,
+    }
 
 
 def main() -> None:

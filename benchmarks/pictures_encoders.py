@@ -1,16 +1,17 @@
-"""Which encoder of pictures is the better one: principal components, or the encoder that a VAE leaves behind.
+"""Compares image encoders: principal components, and the encoder of a VAE.
 
     python -m benchmarks.pictures_encoders [--encoder FILE] [--workdir artifacts] [--copies 2000] [--skip-interest]
 
-Repeats: held-out photos are altered a little (a shift by one pixel, the mirror image, 10 % more and less light, JPEG of
-quality 50, noise with a standard deviation of 5 grey levels). `found` is the share of copies whose nearest neighbour
-among all 70,000 photos is the one they were made of; `auc` the chance that a copy is nearer to its photo than another
-held-out photo to the nearest one that is not itself, which is what a threshold for near-duplicates lives on.
+Near-duplicates: held-out photos are altered (a shift by one pixel, the mirror image, 10 % more and less light, JPEG of
+quality 50, noise with a standard deviation of 5 grey levels). `found` is the fraction of copies whose nearest neighbour
+among all 70,000 photos is their original. `auc` is the probability that a copy's distance to its original is below
+another held-out photo's distance to its nearest neighbour; a threshold for near-duplicates depends on it.
 
-Interest: log loss of the logistic model on the evaluation days of a finished run of marketplace, features built anew
-without looks and with looks by each encoder; differences are by shopper, with 95 % intervals.
+Interest: log loss of the logistic model on the evaluation days of a finished run of marketplace, with features built
+without image embeddings and with embeddings by each encoder; differences are by shopper, with 95 % intervals.
 
-Without FILE, a VAE of the default settings is trained on the 60,000 training photos first. Ends with one line of JSON.
+Without FILE, a VAE of the default settings is first trained on the 60,000 training photos. Prints one line of JSON at
+the end.
 """
 
 import argparse
@@ -25,17 +26,19 @@ from PIL import Image
 from components.settings.environment import prepare
 
 NOISE = 5.0  # grey levels
-FURTHER = {"looks": 16, "admission": 64}  # principal components that Adloom uses for either
+COMPONENTS = {"features": 16, "admission": 64}  # principal components that Adloom uses for each purpose
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoder", type=Path, help="an encoder.keras; trained here where none is named")
-    parser.add_argument("--workdir", default="artifacts", help="where a finished run of marketplace lies")
+    parser.add_argument("--encoder", type=Path, help="an encoder.keras; without it, one is trained")
+    parser.add_argument("--workdir", default="artifacts", help="folder of a finished run of marketplace")
     parser.add_argument("--copies", type=int, default=2000, help="held-out photos that are altered")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--skip-interest", action="store_true", help="repeats alone, which need no finished run")
+    parser.add_argument(
+        "--skip-interest", action="store_true", help="measure near-duplicates only, which needs no finished run"
+    )
     options = parser.parse_args()
     prepare()
     from benchmarks.creatives.shelf import shelf
@@ -44,14 +47,14 @@ def main() -> None:
     photos, test = shelf()
     content = options.encoder.read_bytes() if options.encoder else train_encoder(photos, options.seed)
     network = NetworkEncoder.from_bytes(content)
-    found = {"dimensions": network.dimensions, "repeats": repeats(photos.pictures, test.pictures, network, options)}
+    figures = {"dimensions": network.dimensions, "repeats": repeats(photos.pictures, test.pictures, network, options)}
     if not options.skip_interest:
-        found["interest"] = interest(network, options.workdir)
-    print(json.dumps(found, sort_keys=True))
+        figures["interest"] = interest(network, options.workdir)
+    print(json.dumps(figures, sort_keys=True))
 
 
 def train_encoder(photos, seed: int) -> bytes:
-    """The encoder of a VAE trained with the default settings, as its file."""
+    """The file of the encoder of a VAE trained with the default settings."""
     from components.generators.build_training import start_training
     from components.generators.generator_kinds import generator_settings
     from components.settings.sections import CreativesConfig
@@ -65,7 +68,7 @@ def train_encoder(photos, seed: int) -> bytes:
 
 
 def alterations(pictures: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """uint8 [n, 28, 28, 1] -> (name, the pictures altered so)."""
+    """Yields (name, altered images) of images uint8 [n, 28, 28, 1]."""
 
     def whole(values: np.ndarray) -> np.ndarray:
         return np.clip(np.rint(values), 0, 255).astype(np.uint8)
@@ -83,27 +86,27 @@ def alterations(pictures: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarr
     yield "noise", whole(pictures + np.random.default_rng(seed).normal(0, NOISE, pictures.shape))
 
 
-def repeats(taught: np.ndarray, held_out: np.ndarray, network, options: argparse.Namespace) -> dict:
-    """Encoder -> alteration -> `found` and `auc`, and `all` over them."""
+def repeats(training: np.ndarray, held_out: np.ndarray, network, options: argparse.Namespace) -> dict:
+    """Encoder -> alteration -> `found` and `auc`; alteration `all` is over all of them."""
     from components.images import PictureEncoder, nearest
 
-    lengths = sorted({network.dimensions, *FURTHER.values()})
-    encoders = {f"components {length}": PictureEncoder.fit(taught, length) for length in lengths}
-    own = np.sort(np.random.default_rng(options.seed).choice(len(held_out), options.copies, replace=False))
-    everything, measured = np.concatenate([held_out, taught]), {}
+    lengths = sorted({network.dimensions, *COMPONENTS.values()})
+    encoders = {f"components {length}": PictureEncoder.fit(training, length) for length in lengths}
+    rows = np.sort(np.random.default_rng(options.seed).choice(len(held_out), options.copies, replace=False))
+    photos, measured = np.concatenate([held_out, training]), {}
     for name, encoder in {**encoders, f"network {network.dimensions}": network}.items():
-        embedded = encoder.embed(everything)
-        apart = nearest(embedded[own], embedded, 2)[1][:, 1]
+        embedded = encoder.embed(photos)
+        to_neighbour = nearest(embedded[rows], embedded, 2)[1][:, 1]
         figures, all_distances = {}, []
-        for alteration, altered in alterations(held_out[own], options.seed):
+        for alteration, altered in alterations(held_out[rows], options.seed):
             copies = encoder.embed(altered)
-            to_original = np.linalg.norm(copies.astype(np.float64) - embedded[own], axis=1)
-            hit = nearest(copies, embedded)[0][:, 0] == own
-            figures[alteration] = {"found": float(hit.mean()), "auc": auc(to_original, apart)}
+            to_original = np.linalg.norm(copies.astype(np.float64) - embedded[rows], axis=1)
+            hit = nearest(copies, embedded)[0][:, 0] == rows
+            figures[alteration] = {"found": float(hit.mean()), "auc": auc(to_original, to_neighbour)}
             all_distances.append(to_original)
         figures["all"] = {
             "found": float(np.mean([figure["found"] for figure in figures.values()])),
-            "auc": auc(np.concatenate(all_distances), apart),
+            "auc": auc(np.concatenate(all_distances), to_neighbour),
         }
         measured[name] = figures
         print(name, figures, flush=True)
@@ -111,14 +114,14 @@ def repeats(taught: np.ndarray, held_out: np.ndarray, network, options: argparse
 
 
 def auc(near: np.ndarray, far: np.ndarray) -> float:
-    """float [n], float [m] -> the chance that one of `near` is below one of `far`, half for ties (Mann & Whitney)."""
+    """The probability that a value of `near` is below one of `far`, ties counting half (Mann & Whitney 1947)."""
     order = np.sort(far)
     above = len(far) - (np.searchsorted(order, near, "left") + np.searchsorted(order, near, "right")) / 2
     return float(np.mean(above / len(far)))
 
 
 def interest(network, workdir: str) -> dict:
-    """Looks by -> log loss on later days, and by how much it is lower than without looks and than by the default."""
+    """Encoder -> log loss on later days, and its gain over no embeddings and over as many principal components."""
     from components.interest.metrics import mean_by_shopper
     from components.settings.params_file import load_settings
     from components.settings.paths import Paths
@@ -130,15 +133,15 @@ def interest(network, workdir: str) -> dict:
     wide = config.model_copy(update={"image_dimensions": network.dimensions})
     blind = {name: table for name, table in tables.items() if name != "images"}
     default, equal = f"components {config.image_dimensions}", f"components {network.dimensions}"
-    asked = {
+    cases = {
         "none": (blind, config, None),
         default: (tables, config, None),
         equal: (tables, wide, None),
         f"network {network.dimensions}": (tables, config, network),
     }
     losses, figures = {}, {}
-    for name, (given, chosen, encoder) in asked.items():
-        losses[name], shoppers = later_losses(given, chosen, card.ends_at, encoder, settings.interest)
+    for name, (inputs, features, encoder) in cases.items():
+        losses[name], shoppers = later_losses(inputs, features, card.ends_at, encoder, settings.interest)
         figures[name] = {"log_loss": float(losses[name].mean()), "impressions": len(shoppers)}
         for base in ("none", equal):
             if base in losses and base != name:
@@ -149,7 +152,7 @@ def interest(network, workdir: str) -> dict:
 
 
 def later_losses(tables, config, ends_at, encoder, interest) -> tuple[np.ndarray, np.ndarray]:
-    """Tables -> log loss in nats of each evaluation impression by the logistic model, and its shopper, both [n]."""
+    """(log loss in nats by the logistic model, shopper) of each evaluation impression, both [n]."""
     from components.features import build_features, fit_features
     from components.features.time_splits import JUDGE
     from components.interest import logged_pairs, train_interest

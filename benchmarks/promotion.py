@@ -9,7 +9,7 @@ one may become champion, the others are told that it changed. No entry of the le
 Tampering: the kinds of benchmarks/promotion_tampering.py, each refused in words, with no loader called and no alias
 moved.
 
-Kills: benchmarks/kills.py; those that an earlier run finished are not done again. Ends with one line of JSON.
+Kills: benchmarks/kills.py; kills of an earlier run are not repeated. Prints one line of JSON at the end.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What promotion is tried on: a registry of its own, small policies in it, decisions about them that pass or fail."""
+"""A test registry for the promotion benchmarks: small policies, and decisions about them that pass or fail."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ PASSED = Gate(True, ("calibrated",))
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """These variables for a while, and Adloom's defaults for what is not set."""
+    """Set these variables, and Adloom's defaults for others that are not set, within the context."""
     before = dict(os.environ)
     for name, value in defaults(Path(values["ADLOOM_STATE"])).items():
         os.environ.setdefault(name, value)
@@ -40,7 +40,7 @@ def environment(**values: str) -> Iterator[None]:
 
 
 def policy(first: float) -> PolicyPackage:
-    """One campaign with the creatives a and b; segment 0 sees a with probability `first`."""
+    """A policy for one campaign with the creatives a and b; it shows a to segment 0 with probability `first`."""
     cells = [("0", first), (ANY, 0.5)]
     rows = [(cell, "top", "c", name, share, 10) for cell, a in cells for name, share in (("a", a), ("b", 1 - a))]
     decisions = pd.DataFrame(rows, columns=[*CELL, "creative_id", "probability", "impressions"])
@@ -68,7 +68,7 @@ def policy(first: float) -> PolicyPackage:
 
 
 def enter(client, name: str, folder: Path, first: float) -> Version:
-    """Register the policy `policy(first)` as a version of `name`; its files are written to `folder`."""
+    """Register `policy(first)` as a version of `name`; its files are written to `folder`."""
     files: Mapping[str, bytes] = {**policy(first).files(), "model/interest/calibration.json": b"{}"}
     for file, content in files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +78,9 @@ def enter(client, name: str, folder: Path, first: float) -> Version:
 
 @cache
 def _bound(gain: float) -> Mapping:
-    """The sums behind the bound, of a log on which the target truly earns `gain` more per impression."""
+    """The gate evidence of a simulated log on which the target's true reward per impression is higher by `gain`."""
     random = np.random.default_rng(0)
-    first = random.random(ROWS) < 0.5  # of two actions shown alike; the target prefers it at 9 : 1
+    first = random.random(ROWS) < 0.5  # of two actions with propensity 0.5; the target's probability is 0.9
     reward = (random.random(ROWS) < 0.5 + gain / 0.8 * np.where(first, 1, -1)).astype(float)
     rows = LiftRows.from_weights(np.where(first, 1.8, 0.2), np.ones(ROWS), reward)
     (sums,) = lift_sums(rows, np.array([ROWS]))
@@ -88,7 +88,7 @@ def _bound(gain: float) -> Mapping:
 
 
 def judge(client, candidate: Version, champion: str | None, passes: bool, log: str = "") -> Decision:
-    """Charge the ledger for the question whether `candidate` beats the package `champion` on `log`, and decide it."""
+    """Charge the ledger for the comparison of `candidate` with the package `champion` on `log`, and decide it."""
     gain = 0.2 if passes else 0.0
     lift = {"value": gain, "ci_low": gain - 0.01, "ci_high": gain + 0.01}
     evaluation = {"verdict": "trust", "lift": lift, "reasons": [], "selected": "dr"}

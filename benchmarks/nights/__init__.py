@@ -1,1 +1,1 @@
-"""Ten nights of a small shop, one after the other, as a team's scheduler would run them."""
+"""Ten consecutive nightly runs of a small shop, started by a scheduler."""

@@ -1,10 +1,10 @@
-"""Ten nights in a row, started by a Prefect schedule: does the shop earn more, and was a promotion ever wrong?
+"""Ten nightly runs started by a Prefect schedule: the true value per night, and the number of false promotions.
 
     python -m benchmarks.nights [--nights 10] [--interval 30] [--seed 1] [--results benchmarks/results/nights]
 
-A small shop (shop.py, strong.yaml) goes on day by day; each night the pipeline learns from all days and may promote.
-The server, the scheduler and the runs are processes of their own, and nobody attends to them: this one waits. A night
-that comes due while the one before is still running is cancelled by its concurrency limit. Ends with one line of JSON.
+A small simulated shop (shop.py, strong.yaml) is extended by one day per night; the pipeline trains on all days and may
+promote. The server, the scheduler and the runs are separate processes; this one waits for them. A run that is scheduled
+while the previous one is still running is cancelled by the concurrency limit. Prints one line of JSON at the end.
 """
 
 import argparse
@@ -29,24 +29,24 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=10)
     parser.add_argument("--interval", type=float, default=30.0, help="seconds between two nights of the schedule")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--hours", type=float, default=1.0, help="give up after this time")
+    parser.add_argument("--hours", type=float, default=1.0, help="stop after this time")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/nights"))
     arguments = parser.parse_args()
     folder = arguments.results.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     prepare(folder / "state")
-    begun = time.monotonic()
+    start = time.monotonic()
     build(folder, arguments.seed)
-    records = run_nights(folder, arguments.nights, arguments.interval, begun + 3600 * arguments.hours)
+    records = run_nights(folder, arguments.nights, arguments.interval, start + 3600 * arguments.hours)
     if not records:
-        raise SystemExit("no night came to its end")
+        raise SystemExit("no night finished")
     draw(records, folder / "nights.png")
-    asked = {"asked": arguments.nights, "seconds": round(time.monotonic() - begun)}
-    print(json.dumps({**summary(records), **asked}, sort_keys=True))
+    run = {"asked": arguments.nights, "seconds": round(time.monotonic() - start)}
+    print(json.dumps({**summary(records), **run}, sort_keys=True))
 
 
 def run_nights(folder: Path, nights: int, interval: float, until: float) -> list[dict]:
-    """Start the server and the schedule, wait for `nights` records, end both."""
+    """The records of `nights` nights: start the server and the schedule, wait for the records, and stop both."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,14 +58,14 @@ def run_nights(folder: Path, nights: int, interval: float, until: float) -> list
         subprocess.run([*prefect, "status", "--wait", "--timeout", "180"], check=True, stdout=subprocess.DEVNULL)
         command = [sys.executable, "-m", "benchmarks.nights.night", str(folder), str(interval)]
         scheduler = _process(folder, "scheduler", command)
-        told = 0
-        while told < nights and time.monotonic() < until and scheduler.poll() is None:
+        printed = 0
+        while printed < nights and time.monotonic() < until and scheduler.poll() is None:
             time.sleep(2)
-            for record in _records(folder)[told:nights]:
-                told += 1
+            for record in _records(folder)[printed:nights]:
+                printed += 1
                 print(f"{record['day']}: shown by {record['shown_by']}, {record['action']}", flush=True)
-        if told < nights:
-            print(f"only {told} of {nights} nights came to their end; see {folder}/scheduler.log", flush=True)
+        if printed < nights:
+            print(f"only {printed} of {nights} nights finished; see {folder}/scheduler.log", flush=True)
         return _records(folder)[:nights]
     finally:
         for process in (scheduler, server):
@@ -75,7 +75,7 @@ def run_nights(folder: Path, nights: int, interval: float, until: float) -> list
 
 
 def _process(folder: Path, name: str, command: list[str]) -> subprocess.Popen:
-    """A process in a group of its own, so that what it starts ends with it."""
+    """Start a process in a new process group, so that its children can be ended with it."""
     with (folder / f"{name}.log").open("w") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -85,7 +85,7 @@ def _records(folder: Path) -> list[dict]:
 
 
 def summary(records: list[dict]) -> dict:
-    """The line of JSON: true value per night, and how the decisions stand to the truth."""
+    """The figures: true value per night, and counts of decisions, false ones and intervals that cover the truth."""
     promoted = [record for record in records if record["action"] == "promote"]
     judged = [record for record in records if record["lift_ci"]]
     covered = [record["lift_ci"][0] <= record["true_lift"] <= record["lift_ci"][1] for record in judged]

@@ -1,4 +1,4 @@
-"""One night: the champion shows a day's ads, the pipeline learns from them, and what came of it is written down."""
+"""One night: the champion shows a day's ads, the pipeline trains on them, and the figures are recorded."""
 
 import dataclasses
 import json
@@ -16,12 +16,12 @@ from flows.pipeline import pipeline
 
 @dataclass(frozen=True)
 class Night:
-    """What one night came to. Values are clicks per impression; null where the log could carry no estimate.
+    """The figures of one night. Values are clicks per impression; None where the log permits no estimate.
 
-    shown_by: who chose the day's ads; true_value: what the law says they earned in expectation; uniform_value: what
-    showing every eligible creative equally often would have earned on the same impressions; clicks: what was counted.
-    The rest is about the night's challenger, on the impressions that judged it: its estimated value and lift over the
-    champion (with none: the logging policy), and what the law says of both.
+    shown_by: the policy that chose the day's ads; true_value: their expected clicks by the simulator; uniform_value:
+    the same if every eligible creative were shown equally often; clicks: the observed clicks. The rest is about the
+    night's challenger on the impressions of its evaluation: its estimated value and its lift over the champion (without
+    one: the logging policy), and their true values.
     """
 
     day: str
@@ -40,31 +40,31 @@ class Night:
 
 @flow(name="night")
 def night(folder: str) -> None:
-    """The world goes on for a day in `folder`, and the pipeline runs on all there is."""
+    """Simulate one more day in `folder`, run the pipeline, and write the night's record."""
     paths = Paths.of(NAME, data=f"{folder}/data/{NAME}", workdir=f"{folder}/artifacts")
-    shown_by, day = task(go_on, cache_policy=NO_CACHE)(folder, paths)
+    shown_by, day = task(simulate_day, cache_policy=NO_CACHE)(folder, paths)
     outcome = pipeline(NAME, f"{folder}/params.yaml", str(paths.data), f"{folder}/artifacts")
-    record = task(look_back, cache_policy=NO_CACHE)(paths, shown_by, day, outcome)
-    place = Path(folder) / "nights" / f"{day}.json"
-    place.parent.mkdir(exist_ok=True)
-    aside = place.with_suffix(".partial")
-    aside.write_text(json.dumps(dataclasses.asdict(record)), encoding="utf-8")
-    aside.rename(place)
+    record = task(record_of, cache_policy=NO_CACHE)(paths, shown_by, day, outcome)
+    file = Path(folder) / "nights" / f"{day}.json"
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(dataclasses.asdict(record)), encoding="utf-8")
+    partial.rename(file)
 
 
-def go_on(folder: str, paths: Paths) -> tuple[str, str]:
-    """One more day of the shop; who showed the ads, and the day."""
+def simulate_day(folder: str, paths: Paths) -> tuple[str, str]:
+    """(the policy that chose the ads, the day) of one more simulated day."""
     from upath import UPath
 
     from components.workflow.advance import advance
     from components.workflow.publishing.export import exported_policy
 
-    done = advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
-    return done.policy, f"{done.ends_at:%Y-%m-%d}"
+    advanced = advance(NAME, UPath(folder) / "data", 1, exported_policy(paths))
+    return advanced.policy, f"{advanced.ends_at:%Y-%m-%d}"
 
 
-def look_back(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
-    """The night's figures beside the world's truth."""
+def record_of(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
+    """The night's figures and the simulator's true values."""
     from components.contract.files.tables import read_json
 
     record = read_json(paths.stage("evaluation") / "evaluation.json")["forms"][0]
@@ -91,7 +91,7 @@ def look_back(paths: Paths, shown_by: str, day: str, outcome: dict) -> Night:
 
 
 def _day_value(paths: Paths) -> tuple[float, float, float]:
-    """Of the log's last day, per impression: true value as shown and as shown uniformly, and counted clicks."""
+    """(true value as shown, true value if shown uniformly, observed clicks) per impression of the log's last day."""
     from components.contract.validation.validate import load_dataset
     from components.simulator import truth
 
@@ -99,9 +99,9 @@ def _day_value(paths: Paths) -> tuple[float, float, float]:
     log = tables["impressions"]
     last = log[log["timestamp"].dt.floor("D") == log["timestamp"].max().floor("D")]
     pairs = tables["candidates"].merge(last[["impression_id"]])
-    earned = pairs.assign(p=truth(card.simulator, tables)(pairs))
-    shown = float((earned["p"] * earned["propensity"]).sum() / len(last))
-    uniform = float(earned.groupby("impression_id")["p"].mean().mean())
+    rates = pairs.assign(p=truth(card.simulator, tables)(pairs))
+    shown = float((rates["p"] * rates["propensity"]).sum() / len(last))
+    uniform = float(rates.groupby("impression_id")["p"].mean().mean())
     return shown, uniform, float(last["click"].mean())
 
 

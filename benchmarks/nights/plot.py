@@ -1,4 +1,4 @@
-"""The nights' records -> one picture: what the shown ads truly earned, and what each challenger would bring."""
+"""Plots the nights' records: the true value of the shown ads, and each challenger's lift."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ MARKS = {"promote": ("^", "tab:green"), "refuse": ("v", "tab:red"), "abstain": (
 
 
 def draw(records: Sequence[dict], file: Path) -> None:
-    """Write the picture of `records` (Night as mappings, in order) to the PNG `file`."""
+    """Plot `records` (Night as mappings, in order) to the PNG file `file`."""
     import matplotlib.pyplot as plt
 
     nights = range(1, len(records) + 1)

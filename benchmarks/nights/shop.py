@@ -1,4 +1,4 @@
-"""A shop small enough that a night takes about a minute: its folder, its settings, its first days."""
+"""Builds the folder, settings and first days of a simulated shop so small that a night takes about a minute."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SMALL = {
         "days": 14,
     },
     "interest": {"models": ["logistic"], "bootstrap": 20},
-    # generators tiny: they run each night, and their gate refuses them
+    # tiny generators, since they are trained each night; their gate refuses them
     "creatives": {
         "generators": ["vae"],
         "restarts": 0,
@@ -36,7 +36,7 @@ PHOTOS_PER_CATEGORY = {0: 100, 1: 30}  # train, test
 
 
 def build(folder: Path, seed: int) -> None:
-    """`folder/params.yaml` and `folder/data/marketplace`, drawn with `seed`."""
+    """Write `folder/params.yaml` and the data set `folder/data/marketplace`, simulated with `seed`."""
     from components.datasets.dataset_files import write_dataset
     from components.datasets.marketplace import build_tables
     from components.settings.params_file import load_settings
@@ -61,6 +61,6 @@ def _few_photos():
         for split, count in PHOTOS_PER_CATEGORY.items()
         for category in np.unique(photos.category)
     ]
-    kept = np.concatenate(rows)
-    ids = tuple(photos.ids[row] for row in kept)
-    return Photos(ids, photos.pictures[kept], photos.category[kept], photos.split[kept])
+    selected = np.concatenate(rows)
+    ids = tuple(photos.ids[row] for row in selected)
+    return Photos(ids, photos.pictures[selected], photos.category[selected], photos.split[selected])
