@@ -98,7 +98,7 @@ def _optimizer(network: keras.Model, learning_rate) -> keras.optimizers.Optimize
 class WganConfig(GeneratorConfig):
     """The section `creatives.wgan`."""
 
-    steps: Count = 250
+    steps: Count = 350
     max_seconds: Seconds = 240.0
     learning_rate: Rate = 3e-4
 

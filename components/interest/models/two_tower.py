@@ -275,7 +275,7 @@ def _surely_better(losses: np.ndarray, start_losses: np.ndarray) -> bool:
 def _losses(model, inputs: _Inputs, rows: np.ndarray, click: np.ndarray) -> np.ndarray:
     """Log loss of the pairs `rows`, int64 [n], whose clicks are 0/1 [n]: float64 [n]."""
     batches = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    logits = np.concatenate([np.asarray(model.predict_on_batch(inputs.batch(batch)))[:, 0] for batch in batches])
+    logits = np.concatenate([np.asarray(model(inputs.batch(batch), training=False))[:, 0] for batch in batches])
     probability = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
     probability = np.clip(probability, 1e-9, 1 - 1e-9)
     return -np.where(click > 0, np.log(probability), np.log1p(-probability))
