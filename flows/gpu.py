@@ -28,7 +28,7 @@ def creatives_on_gpu(dataset: str, settings: Settings, paths: Paths, params: str
 
     A run that crashes is ordered again; checkpoints let the worker continue.
     """
-    if not remote_stage.is_due(settings, paths):
+    if not remote_stage.must_run(settings, paths):
         return
     order = hand_over(settings, paths)
     parameters = {"dataset": dataset, "params": params, "overrides": list(overrides), "order": order.model_dump()}

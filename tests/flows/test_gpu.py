@@ -102,7 +102,7 @@ def test_a_run_that_crashes_is_ordered_again_and_its_outputs_taken_over(
     night(settings, cpu_paths)
     assert len(worker.orders) == 2
     assert worker.orders[0] == worker.orders[1]
-    assert not remote_stage.is_due(settings, cpu_paths)
+    assert not remote_stage.must_run(settings, cpu_paths)
     night(settings, cpu_paths)  # nothing has changed, so nobody is asked: no worker is there to answer
 
 

@@ -35,12 +35,12 @@ def test_the_outputs_are_those_of_the_other_machine_and_count_as_done(
 ):
     url = request.getfixturevalue("s3") if kind == "s3" else str(request.getfixturevalue("tmp_path") / "store")
     settings = with_store(finished_shop, url)
-    assert remote_stage.is_due(settings, cpu_paths)
+    assert remote_stage.must_run(settings, cpu_paths)
     order = remote_stage.hand_over(settings, cpu_paths)
     outputs = remote_stage.carry_out(order, settings, gpu_paths)
     remote_stage.take_over(outputs, order, settings, cpu_paths)
     assert digest_tree(cpu_paths.stage("creatives"), skip=()) == digest_tree(gpu_paths.stage("creatives"), skip=())
-    assert not remote_stage.is_due(settings, cpu_paths)
+    assert not remote_stage.must_run(settings, cpu_paths)
     assert not run_stage.run("creatives", settings, cpu_paths)
     assert (cpu_paths.docs / "creatives.md").read_text() == (gpu_paths.docs / "creatives.md").read_text()
 
@@ -87,7 +87,7 @@ def test_where_it_runs_is_no_part_of_what_it_makes(settings, finished_shop):
     """Or moving to a GPU pool would train everything again."""
     done = Paths.of("marketplace", workdir=str(finished_shop[0].folder / "artifacts"))
     moved = load_settings(finished_shop[0].params, "marketplace", ("creatives.pool=gpu", "creatives.store=elsewhere"))
-    assert not remote_stage.is_due(moved, done)
+    assert not remote_stage.must_run(moved, done)
 
 
 def test_a_tampered_output_is_refused_and_nothing_is_touched(settings, cpu_paths, gpu_paths):
@@ -124,9 +124,9 @@ def test_outputs_that_are_cut_off_while_they_take_their_place_do_not_count(setti
         patch.setattr("components.workflow.stage_outputs.Outputs.finish", dies)
         with pytest.raises(KeyboardInterrupt):
             remote_stage.take_over(outputs, order, settings, cpu_paths)
-    assert remote_stage.is_due(settings, cpu_paths)
+    assert remote_stage.must_run(settings, cpu_paths)
     remote_stage.take_over(outputs, order, settings, cpu_paths)
-    assert not remote_stage.is_due(settings, cpu_paths)
+    assert not remote_stage.must_run(settings, cpu_paths)
 
 
 def test_a_gpu_pool_without_a_store_says_what_is_missing(finished_shop, cpu_paths):

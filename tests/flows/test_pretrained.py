@@ -106,17 +106,17 @@ def test_the_package_draws_what_is_said_without_the_folders(done, text, category
 
 def test_what_lies_in_the_folders_counts_and_not_where_they_lie(done, settings_with, other_place):
     moved = settings_with(place=other_place)
-    assert not remote_stage.is_due(moved, done)
+    assert not remote_stage.must_run(moved, done)
     (other_place / "flow" / "README.md").write_text("of no account")
-    assert not remote_stage.is_due(moved, done)
+    assert not remote_stage.must_run(moved, done)
     for file in ("flow/generator.json", "flow/generator.keras", "words/tokenizer.json", "words/onnx/model.onnx"):
         whole = (other_place / file).read_bytes()
         (other_place / file).write_bytes(whole + b" ")
-        assert remote_stage.is_due(moved, done), file
+        assert remote_stage.must_run(moved, done), file
         (other_place / file).write_bytes(whole)
-    assert not remote_stage.is_due(moved, done)
+    assert not remote_stage.must_run(moved, done)
     for name, _ in PLACES:
-        assert remote_stage.is_due(settings_with(f"creatives.{name}=null"), done)
+        assert remote_stage.must_run(settings_with(f"creatives.{name}=null"), done)
 
 
 def spoiled(folder, file: str, old: str, new: str) -> None:
