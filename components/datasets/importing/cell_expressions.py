@@ -1,6 +1,7 @@
 """A column of the contract as one SQL expression on the texts of a file: null where a text is no value of its kind."""
 
 from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 
 from components.contract.schema import TABLES, Column, Kind
 from components.datasets.importing import propensities, value_formats
@@ -54,7 +55,7 @@ def expression(role: str, name: str, rule: ColumnRule, mapping: Mapping) -> str:
     if kind in ("number", "whole"):
         return _number(present_value(cell), rule, kind)
     if name.endswith("_id") or name == "campaign" or column.references:
-        return _id(present_value(cell), rule)
+        return _id(present_value(cell, value_formats.NO_ID), rule)
     if rule.decimal:  # an open column of numbers
         return _number(present_value(cell), rule, "number")
     trimmed = f"trim({cell})"
@@ -62,9 +63,9 @@ def expression(role: str, name: str, rule: ColumnRule, mapping: Mapping) -> str:
     return f"(CASE WHEN {trimmed} IN ('', '\\N', 'NULL', 'null', 'NaN', 'nan') THEN NULL ELSE {kept} END)"
 
 
-def present_value(cell: str) -> str:
+def present_value(cell: str, no_value: Sequence[str] = value_formats.NO_VALUE) -> str:
     """The cell without blanks around it; null where it holds a word for no value."""
-    words = ", ".join(sql_text(word) for word in value_formats.NO_VALUE)
+    words = ", ".join(map(sql_text, no_value))
     return f"(CASE WHEN trim({cell}) IN ({words}) THEN NULL ELSE trim({cell}) END)"
 
 

@@ -23,6 +23,7 @@ from components.datasets.importing.derived_tables import (
 )
 from components.datasets.importing.mapping import Mapping
 from components.datasets.importing.platform_reports import add_reports
+from components.datasets.importing.sql_text import sql_name
 from components.datasets.importing.staging.reading import ROW
 from components.datasets.importing.views_and_clicks import join_marks
 from components.settings.errors import UserError
@@ -47,6 +48,7 @@ def contract_tables(
         parts = [part for part in converted if part.role in roles]
         if parts:
             _union(tables, table, parts)
+    _say_who_is_made(tables, converted)
     join_marks(tables, converted)
     take_held_creatives(tables, held)
     if "impressions" in tables.present:
@@ -70,7 +72,7 @@ def _union(tables: ContractTables, name: str, parts: Sequence[Converted]) -> Non
         f'"{column.name}"' if column.name in there else f'CAST(NULL AS {SQL_TYPE[column.kind]}) AS "{column.name}"'
         for column in declared.columns
     ]
-    shown += [f'"{column}"' for column in there if declared.column(column) is None and declared.is_open(column)]
+    shown += [sql_name(column) for column in there if declared.column(column) is None and declared.is_open(column)]
     if name == "impressions" and "product_id" in there:
         shown.append("product_id AS _product")
     timed = declared.column("timestamp") is not None
@@ -108,13 +110,20 @@ def _leave_out_sampling_share(tables: ContractTables, source: str) -> None:
     tables.notes.append(note)
 
 
+def _say_who_is_made(tables: ContractTables, converted: Sequence[Converted]) -> None:
+    if any("shopper_id" in part.made for part in converted):
+        tables.notes.append(
+            "no shopper ids: each impression counts as a shopper of its own, so nothing is learned of a shopper's past"
+        )
+
+
 def _only_once(tables: ContractTables, name: str, parts: Sequence[Converted]) -> None:
     """Rows that are there twice are taken once; UserError where rows share a key and differ."""
     key = ", ".join(f'"{column}"' for column in TABLES[name].key)
     filled = " AND ".join(f'"{column}" IS NOT NULL' for column in TABLES[name].key)
     view = tables.current(name)
     columns = tables.columns(name)
-    listed = ", ".join(f'"{column}"' for column in columns)
+    listed = ", ".join(map(sql_name, columns))
     repeated = tables.connection.execute(
         f"SELECT {key}, count(*) AS n, min(hash({listed})) <> max(hash({listed})) AS differ FROM {view} WHERE {filled} "
         f"GROUP BY {key} HAVING count(*) > 1 ORDER BY differ DESC, {key} LIMIT 1"

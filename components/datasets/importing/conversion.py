@@ -38,6 +38,7 @@ class Converted:
     columns: tuple[str, ...]
     rows: int
     notes: tuple[str, ...]
+    made: tuple[str, ...] = ()  # columns of ids that the import made
 
 
 def convert(
@@ -64,7 +65,8 @@ def convert(
     notes = [*table.notes, *_clock_notes(connection, source, rule, mapping)]
     if rows < table.rows:
         notes.append(f"{table.rows - rows:,} rows left out, as `words` of the mapping say")
-    return Converted(rule.table, table, target, tuple(made), rows, tuple(notes))
+    own = tuple(name for name, column in rule.columns.items() if column.made)
+    return Converted(rule.table, table, target, tuple(made), rows, tuple(notes), own)
 
 
 def _row_digest(table: StagedTable) -> str:

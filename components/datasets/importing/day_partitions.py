@@ -21,6 +21,7 @@ from components.contract.files.tables import has_table, write_batches
 from components.contract.schema import ARROW, TABLES
 from components.datasets.importing.contract_views import ContractTables
 from components.datasets.importing.mapping import Mapping
+from components.datasets.importing.sql_text import sql_name
 from components.datasets.pull import settled_only
 from components.settings.errors import UserError
 
@@ -114,9 +115,9 @@ def _refuse_contradictions(tables: ContractTables, table: str, key: str, fresh: 
     columns = [column for column in tables.columns(table) if column in there and column not in CONVERSION_COLUMNS]
     for column in columns:
         differing = tables.connection.execute(
-            f'SELECT n."{key}", o."{column}", n."{column}" FROM {tables.view(table)} n '
+            f'SELECT n."{key}", o.{sql_name(column)}, n.{sql_name(column)} FROM {tables.view(table)} n '
             f'JOIN held_{table} o USING ("{key}") '
-            f'WHERE n."{column}" IS DISTINCT FROM o."{column}" ORDER BY 1 LIMIT 1'
+            f"WHERE n.{sql_name(column)} IS DISTINCT FROM o.{sql_name(column)} ORDER BY 1 LIMIT 1"
         ).fetchone()
         if differing:
             raise UserError(
@@ -131,7 +132,7 @@ def _write_days(
     """Day -> how many new rows of it were written."""
     connection = tables.connection
     names = tables.columns(table)
-    shown = ", ".join(f'"{name}"' for name in names)
+    shown = ", ".join(map(sql_name, names))
     there = f'SELECT 1 FROM held_{table} o WHERE o."{key}" = n."{key}"'
     new = f"(SELECT * FROM {tables.view(table)} n WHERE NOT EXISTS ({there}))"
     days = connection.execute(f'SELECT DISTINCT CAST("timestamp" AS DATE) FROM {new} ORDER BY 1').fetchall()
@@ -224,7 +225,7 @@ def _write_small(tables: ContractTables, table: str, fresh: UPath) -> int:
     (key,) = TABLES[table].key
     target = fresh / f"{table}.parquet"
     view = tables.view(table)
-    query = f"SELECT {', '.join(chr(34) + name + chr(34) for name in names)} FROM {view}"
+    query = f"SELECT {', '.join(map(sql_name, names))} FROM {view}"
     if target.exists():
         held = f"read_parquet('{str(target).replace(chr(39), chr(39) * 2)}')"
         query = _with_held(tables, table, query, held)

@@ -62,15 +62,15 @@ def guess_mapping(staged: Sequence[StagedTable], zone: str | None, currency: str
     )
 
 
-def values_of(table: StagedTable, column: str) -> list[str]:
-    """Texts of a column that hold a value: those of the first rows, and some from all over the file."""
+def values_of(table: StagedTable, column: str, no_value: Sequence[str] = value_formats.NO_VALUE) -> list[str]:
+    """Texts of a column that are none of the words for no value: of the first rows, and some from all over the file."""
     step = max(table.rows // LOOK, 1)
     name = sql_name(column)
     rows = duckdb.execute(
         f"SELECT {name} FROM read_parquet({sql_text(table.parquet)}) "
         f"WHERE {name} IS NOT NULL AND ({ROW} <= {LOOK} OR {ROW} % {step} = 0) ORDER BY {ROW}"
     ).fetchall()
-    return [value for (value,) in rows if isinstance(value, bytes) or value_formats.has_value(value)]
+    return [value for (value,) in rows if isinstance(value, bytes) or value_formats.has_value(value, no_value)]
 
 
 def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileRule:
@@ -134,9 +134,12 @@ def _stem(path: Path) -> str:
 
 def _guess_column(role: str, target: str, source: str, table: StagedTable, guess: Guess) -> ColumnRule | None:
     """How one column is read; None where it holds nothing."""
-    values = values_of(table, source)
+    is_id = target.endswith("_id") or target == "campaign"
+    values = values_of(table, source, value_formats.NO_ID if is_id else value_formats.NO_VALUE)
     place = f"{table.place}: column {source}"
     if not values:
+        if role in TABLES and not column_of(role, target).nullable and target != "propensity":
+            raise UserError(f"{place} holds nothing, and {role} cannot do without {target}")
         return None
     rule = ColumnRule(column=source)
     words = f"{role}.{target}"
@@ -155,7 +158,7 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
         if target in MONEY:
             guess.currencies |= value_formats.currencies(values)
         return _number(rule, values, place, whole=column.kind == "whole")
-    if target.endswith("_id") or target == "campaign":
+    if is_id:
         fault = value_formats.id_fault(values)
         if fault:
             raise UserError(f"{place}: {fault}; export ids as text")

@@ -28,6 +28,7 @@ NO_VALUE = (
     "<NA>",
     "NaT",
 )
+NO_ID = tuple(word for word in NO_VALUE if word not in ("NA", "n/a", "N/A", "-", "--"))  # a creative may be called NA
 ISO = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?"
     r"(?P<zone>\s*(?:Z|z|[+-]\d{2}(?::?\d{2})?|UTC|GMT))?"
@@ -95,9 +96,9 @@ class TimeFormat:
     dates_only: bool = False
 
 
-def has_value(text: str | None) -> bool:
-    """Whether a cell holds a value, not a word for none."""
-    return text is not None and text.strip() not in NO_VALUE
+def has_value(text: str | None, words: Sequence[str] = NO_VALUE) -> bool:
+    """Whether a cell holds a value, not one of the words for none."""
+    return text is not None and text.strip() not in words
 
 
 def time_format(values: Sequence[str], place: str) -> TimeFormat | None:

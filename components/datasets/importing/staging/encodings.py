@@ -5,12 +5,11 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-import charset_normalizer
-
 from components.settings.errors import UserError
 
 BLOCK = 1 << 20
 SAMPLE = 1 << 16  # bytes around the first one that is not UTF-8
+LEGACY = {"gb18030": "GB 18030", "cp1252": "Windows-1252"}  # found from the letters; a person should look at them
 MARKS = {  # the longer mark first: UTF-32 begins as UTF-16 does
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -21,14 +20,14 @@ MARKS = {  # the longer mark first: UTF-32 begins as UTF-16 does
 ENOUGH = 0.95  # share of the letters of a sample that must be as common as the encoding makes them
 CHINESE = re.compile(rb"[\xa1-\xa9\xb0-\xd7][\xa1-\xfe]")  # signs and the 3,755 most common characters of GB 2312
 PAIR = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
-LATIN = frozenset("äöüÄÖÜßéèêëàâáãåçñíìîïóòôõøúùûýÿæœÉÈÀÁÂÃÅÇÑÍÓÔÕØÚ€£§°²³´`«»“”„‘’–—…·½¼×±\xa0")
+LATIN = frozenset("äöüÄÖÜßéèêëàâáãåçñíìîïóòôõøúùûýÿæœÉÈÀÁÂÃÅÇÑÍÓÔÕØÚ€£§°«»“”„‘’–—…\xa0")
 
 
 def encoding_of(opened: Callable[[], BinaryIO], place: str) -> str:
     """The Python name of the encoding of the bytes that `opened()` gives; `place` names them in messages.
 
     A byte order mark decides; else UTF-8 where all bytes are, UTF-16 where every other byte is zero; else GB 18030
-    or Windows-1252 where the letters are the common ones of either; else what charset-normalizer is sure of.
+    or Windows-1252 where the letters are the common ones of either. Other encodings cannot be told apart surely.
     """
     with opened() as stream:
         head = stream.read(4096)
@@ -84,7 +83,4 @@ def _legacy(sample: bytes, place: str) -> str:
     latin = [letter for letter in sample.decode("cp1252", "replace") if letter > "\x7f"]
     if sum(letter in LATIN for letter in latin) >= ENOUGH * len(latin):
         return "cp1252"
-    best = charset_normalizer.from_bytes(sample).best()
-    if best is not None and best.coherence > 0:
-        return "gb18030" if best.encoding in ("gb2312", "gbk", "hz") else best.encoding
-    raise UserError(f"{place}: its encoding cannot be told; save it as UTF-8, or set `encoding` of this file")
+    raise UserError(f"{place}: its encoding cannot be told; save it as UTF-8")

@@ -8,7 +8,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from itertools import chain, islice
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from components.datasets.importing.mapping import Slate
 from components.datasets.importing.staging.delimited_text import Cells, Skipped, delimiter_of, read_delimited
-from components.datasets.importing.staging.encodings import encoding_of
+from components.datasets.importing.staging.encodings import LEGACY, encoding_of
 from components.datasets.importing.staging.typed_files import excel_tables, flat_records, parquet_batches, records_of
 from components.settings.errors import UserError, first_line
 
@@ -114,7 +114,9 @@ def _tables(path: Path, folder: Path, digest: str, encoding: str | None, delimit
                 delimiter = delimiter_of(text, path.name)
         with _text(opened, encoding) as text:
             table = read_delimited(text, delimiter, path.name)
-            return [staged.cells(table.header, table.rows, table.skipped)]
+            read = staged.cells(table.header, table.rows, table.skipped)
+            note = (f"read as {LEGACY[encoding]}: look at its letters",) if encoding in LEGACY else ()
+            return [replace(read, notes=(*read.notes, *note))]
     except (EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path.name}: the gzip file is damaged or cut off: {first_line(error)}") from None
     except UnicodeDecodeError as error:

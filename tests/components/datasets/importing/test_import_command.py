@@ -212,3 +212,23 @@ def test_a_known_randomisation_gives_propensities_if_the_shares_agree(desk):
     mapping.write_text(mapping.read_text().replace("randomisation: uniform", "randomisation: {b0: 0.9, b1: 0.1}"))
     with pytest.raises(UserError, match=r"showed creative b0 in 50.0% of 300 impressions.* says 90.0%"):
         desk.bring(path)
+
+
+def test_a_creative_may_be_called_na_and_a_column_have_quotes(desk):
+    rows = [(*row[:3], "NA" if n % 2 else "-", *row[4:], "x") for n, row in enumerate(impressions())]
+    desk.bring(desk.write("log.csv", as_csv(rows, (*HEADER, "context_o'k\"x"))))
+    frame = read_table(desk.shop, "impressions")
+    assert set(frame["creative_id"]) == {"NA", "-"}
+    assert set(frame["context_o'k\"x"]) == {"x"}
+
+
+def test_made_shoppers_are_said(desk):
+    rows = [(*row[:2], *row[3:]) for row in impressions()]
+    done = desk.bring(desk.write("log.csv", as_csv(rows, (*HEADER[:2], *HEADER[3:]))))
+    assert any("no shopper ids" in note for note in done.notes)
+
+
+def test_a_needed_column_that_holds_nothing_is_named(desk):
+    rows = [(*row[:3], "", *row[4:]) for row in impressions()]
+    with pytest.raises(UserError, match="column creative_id holds nothing, and impressions cannot do without"):
+        desk.bring(desk.write("log.csv", as_csv(rows)))

@@ -39,6 +39,17 @@ def test_a_windows_text_is_read(tmp_path):
     assert read(path) == table
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("広告バナー", "shift_jis"), ("廣告橫幅", "big5"), ("баннер", "cp1251"), ("Książki dla młodzieży", "cp1250")],
+)
+def test_an_encoding_that_cannot_be_told_is_not_guessed(tmp_path, text, encoding):
+    path = tmp_path / "t.csv"
+    path.write_bytes(csv_text(",", [("name", "price"), (text, "1")]).encode(encoding))
+    with pytest.raises(UserError, match="its encoding cannot be told; save it as UTF-8"):
+        read(path)
+
+
 def test_a_gzip_file_is_unpacked_and_a_cut_one_refused(tmp_path):
     path = tmp_path / "t.csv.gz"
     packed = gzip.compress(csv_text().encode() * 1)
