@@ -109,6 +109,21 @@ def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileR
     return rule.model_copy(update={"columns": columns, "left_out": left_out})
 
 
+def _empty_column(rule: ColumnRule, role: str, target: str) -> ColumnRule | None:
+    """How a column without values is read, for later files may have some; what is written otherwise is refused then."""
+    kind = column_of(role, target).kind
+    if target.startswith(("context_", "feature_")):
+        return None  # the contract takes no open column without a value
+    if target in FLAGS:
+        return rule.model_copy(update={"yes_words": ("1",), "no_words": ("0",)})
+    if target == "propensity":
+        return rule.model_copy(update={"decimal": ".", "form": "probability"})
+    if words_of(f"{role}.{target}") is not None:
+        return rule.model_copy(update={"words": {}})
+    formats = {"timestamp": {"format": "iso"}, "number": {"decimal": "."}, "whole": {"decimal": "."}}
+    return rule.model_copy(update=formats.get(kind, {}))
+
+
 def _tells_views_from_clicks(table: StagedTable) -> bool:
     """Whether the column of kinds holds words for views or clicks."""
     kinds = set(values_of(table, match_columns("views_and_clicks", table.columns)["kind"]))
@@ -140,7 +155,7 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
     if not values:
         if role in TABLES and not column_of(role, target).nullable and target != "propensity":
             raise UserError(f"{place} holds nothing, and {role} cannot do without {target}")
-        return None
+        return None if role not in TABLES else _empty_column(ColumnRule(column=source), role, target)
     rule = ColumnRule(column=source)
     words = f"{role}.{target}"
     if words_of(words) is not None:
@@ -199,7 +214,10 @@ def _flag(rule: ColumnRule, values: Sequence[str], table: StagedTable, place: st
         shown = ", ".join(repr(value) for value in sorted(set(values))[:5])
         return rule.model_copy(update={"yes_words": (OPEN,), "no_words": tuple(shown.split(", "))})
     empty = asks and len(values) < min(table.rows, 2 * LOOK) and not found[1]
-    update: dict = {"yes_words": found[0], "no_words": found[1]}
+    yes, no = found
+    update: dict = {"yes_words": value_formats.with_counterparts(yes, no), "no_words": no}
+    if not empty:
+        update["no_words"] = value_formats.with_counterparts(no, yes)
     return rule.model_copy(update={**update, "empty": OPEN} if empty else update)
 
 

@@ -27,7 +27,7 @@ from components.datasets.importing.questions import questions
 from components.datasets.importing.staging.reading import StagedTable, read_file
 from components.datasets.importing.staging.slates import find_slate, unfold
 from components.datasets.importing.value_formats import OPEN
-from components.settings.errors import UserError
+from components.settings.errors import UserError, first_line
 
 RECORD = "imports.json"  # digests of the files and the mapping that a data set was built from
 MEMORY = "ADLOOM_IMPORT_MEMORY"  # environment variable: what DuckDB may take
@@ -76,7 +76,13 @@ def import_files(
         if asked:
             _keep_questions(mapping, path, written_before)
             raise UserError(f"{path} asks: {'; '.join(asked)}. Then run the same command again")
-        return _build(name, staged, mapping, folder, scratch)
+        try:
+            return _build(name, staged, mapping, folder, scratch)
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise UserError(
+                f"{name}: nothing has changed: {first_line(error)}; free space beside {folder}, or raise the "
+                f"environment variable {MEMORY}"
+            ) from None
 
 
 def _stage(files: Sequence[Path], scratch: Path, mapping: Mapping | None) -> list[StagedTable]:

@@ -29,6 +29,10 @@ NO_VALUE = (
     "NaT",
 )
 NO_ID = tuple(word for word in NO_VALUE if word not in ("NA", "n/a", "N/A", "-", "--"))  # a creative may be called NA
+OPPOSITES = {
+    "1": "0", "1.0": "0.0", "true": "false", "TRUE": "FALSE", "True": "False", "t": "f", "yes": "no", "Yes": "No",
+    "YES": "NO", "y": "n", "Y": "N", "ja": "nein", "Ja": "Nein", "oui": "non", "是": "否", "有": "无",
+}  # fmt: skip
 ISO = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?"
     r"(?P<zone>\s*(?:Z|z|[+-]\d{2}(?::?\d{2})?|UTC|GMT))?"
@@ -202,6 +206,12 @@ def bare_number(text: str) -> str:
 def currencies(values: Iterable[str]) -> set[str]:
     """The currencies whose signs stand beside the numbers."""
     return {CURRENCIES[sign] for value in values for sign in MONEY.findall(value)}
+
+
+def with_counterparts(words: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """`words`, or where a file has none of them yet, those that go with the `others`: `ja` with `nein`."""
+    known = {**OPPOSITES, **{no: yes for yes, no in OPPOSITES.items()}}
+    return words or tuple(known[word] for word in others if word in known)
 
 
 def yes_no(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

@@ -232,3 +232,36 @@ def test_a_needed_column_that_holds_nothing_is_named(desk):
     rows = [(*row[:3], "", *row[4:]) for row in impressions()]
     with pytest.raises(UserError, match="column creative_id holds nothing, and impressions cannot do without"):
         desk.bring(desk.write("log.csv", as_csv(rows)))
+
+
+def test_conversions_that_became_final_are_added_beside_their_day(desk):
+    header = (*HEADER, "conversion", "conversion_time")
+    bought = "2026-03-01T09:00:00Z"
+
+    def rows(days: range, known: bool) -> list[tuple]:
+        return [
+            (*row, int(known and n == 3), bought if known and n == 3 else "") for n, row in enumerate(impressions(days))
+        ]
+
+    desk.bring(desk.write("log-1.csv", as_csv(rows(range(1, 3), known=False), header)))
+    first = read_table(desk.shop, "impressions").set_index("impression_id")
+    assert first.loc["01-003", "click"] == 1 and pd.isna(first.loc["01-003", "conversion"])  # its window is open
+    again = rows(range(1, 3), known=True) + [(*row, 0, "") for row in impressions(range(9, 11))]
+    done = desk.bring(desk.write("log-2.csv", as_csv(again, header)))
+    assert done.written.settled > 0
+    table = read_table(desk.shop, "impressions").set_index("impression_id")
+    assert table.loc["01-003", "conversion"] == 1
+    assert table.loc["01-003", "conversion_timestamp"] == pd.Timestamp(bought)
+    assert len(table) == 32
+
+
+def test_a_disk_or_memory_that_is_full_is_one_sentence(desk, monkeypatch):
+    import duckdb
+
+    def full(*arguments):
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+
+    monkeypatch.setattr(import_command, "_build", full)
+    with pytest.raises(UserError, match=r"nothing has changed: Out of Memory Error: .*ADLOOM_IMPORT_MEMORY"):
+        desk.bring(desk.write("log.csv", as_csv(impressions())))
+    assert not desk.shop.exists()
