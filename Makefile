@@ -8,10 +8,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 # tests run on every core already; threads of one test would only wait for another's
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# what a change breaks most often, in a minute: names, settings, the contract, policies, docs
+FAST_TESTS := tests/test_architecture.py tests/test_docs.py tests/components/settings tests/components/contract \
+	tests/components/policies tests/components/workflow/test_stage_graph.py
 # containers often forbid bytecode; then every command would compile TensorFlow and Prefect anew, 20 seconds each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test setup data repro lint ui peers clean help
+.PHONY: run test check setup data repro lint ui peers clean help
 
 run: data            ## build the data if needed, run all stages on both data sets, show a summary
 	$(BIN)/adloom run
@@ -28,9 +31,13 @@ repro: data          ## run the same stages through DVC
 	$(BIN)/dvc repro
 	git diff --exit-code data.dvc
 
-lint: $(READY)       ## check the style of code and names
+check: lint          ## the fast loop: style, types, and the tests of the lower packages and of docs
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(FAST_TESTS)
+
+lint: $(READY)       ## check style, names and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 ui: $(READY)         ## serve the Prefect and MLflow pages, on loopback
 	$(BIN)/adloom ui

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class ModelKind:
     read: Callable[[Mapping[str, bytes]], InterestModel]
     settings: type[Section] = NoSettings
     flavour: Flavour = Flavour.PYFUNC
-    native: Callable[[InterestModel], object] = lambda model: model
+    native: Callable[[Any], object] = lambda model: model
 
 
 MODEL_KINDS: dict[str, ModelKind] = {

@@ -1,14 +1,14 @@
 """The policy's table as an MLflow model, which looks up decisions.parquet. MLflow runs this file to load the model."""
 
 import mlflow.models
-import mlflow.pyfunc
 import pandas as pd
+from mlflow.pyfunc import PythonModel
 
 CELL = ["segment", "placement", "campaign"]
 FALLBACKS = ({"segment": "any"}, {"segment": "any", "placement": "any"})  # in this order, for cells not in the table
 
 
-class Lookup(mlflow.pyfunc.PythonModel):
+class Lookup(PythonModel):
     """Maps each (segment, placement, campaign) to its creatives and their probabilities."""
 
     def load_context(self, context) -> None:

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import mlflow.models
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.pyfunc import PythonModel
 
 from components.interest import CalibratedModel
 from components.interest.new_pairs import new_pairs
 
 
-class Scorer(mlflow.pyfunc.PythonModel):
+class Scorer(PythonModel):
     """Maps features of pairs to P(click)."""
 
     def load_context(self, context) -> None:

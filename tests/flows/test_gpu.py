@@ -86,7 +86,7 @@ def quick(monkeypatch):
 
 
 def test_without_the_deployment_the_run_says_how_to_make_it(finished_shop, cpu_paths, tmp_path, prefect_server):
-    with pytest.raises(UserError, match=r"knows no deployment creatives/gpu: set PREFECT_API_URL"):
+    with pytest.raises(UserError, match=r"has no deployment creatives/gpu: set PREFECT_API_URL"):
         night(gpu_settings(finished_shop, tmp_path), cpu_paths)
 
 

@@ -65,7 +65,7 @@ def test_what_an_earlier_order_left_on_the_worker_is_no_part_of_this_ones_inputs
     """A scorer of another kind, say: the digest of its folder says which version of interest filled the pool."""
     cpu_paths, gpu_paths = (Paths.of("marketplace", workdir=str(tmp_path / name)) for name in ("here", "there"))
     settings = Settings(creatives=CreativesConfig(store=str(tmp_path / "store")))
-    monkeypatch.setattr(run_stage, "expected", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
+    monkeypatch.setattr(run_stage, "stage_manifest", lambda *_: Manifest("creatives", "0" * 64, "0" * 64, {}, {}))
     monkeypatch.setattr(run_stage, "run", lambda *_: None)
     read = ("validation", "features", "interest")
     for stage in read:
@@ -108,7 +108,7 @@ def test_outputs_of_other_work_are_refused_and_nothing_is_touched(settings, cpu_
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "code": "0" * 64}))
     names = [f"creatives/{name}" for name in digest_tree(gpu_paths.stage("creatives"), skip=())]
     outputs = send(gpu_paths.artifacts, names, open_object_store(order.store))
-    with pytest.raises(UserError, match="not the outcome of stage creatives on these inputs"):
+    with pytest.raises(UserError, match="not the outputs of stage creatives on these inputs"):
         remote_stage.take_over(outputs, order, settings, cpu_paths)
     assert not cpu_paths.stage("creatives").exists()
 

@@ -129,15 +129,18 @@ def spoiled(folder, file: str, old: str, new: str) -> None:
     ("spoil", "words"),
     [
         (lambda f: shutil.rmtree(f / "flow"), r"creatives\.pretrained: \S+/flow: there is no such folder on this mach"),
-        (lambda f: (f / "flow" / "generator.json").unlink(), r"pretrained: \S+/flow: there is no generator\.json; due"),
+        (
+            lambda f: (f / "flow" / "generator.json").unlink(),
+            r"pretrained: \S+/flow: there is no generator\.json; it needs generator\.keras and",
+        ),
         (lambda f: (f / "flow" / "generator.keras").write_bytes(b"x"), r"pretrained: \S+/flow: this is no Keras netw"),
         (
             lambda f: spoiled(f, "flow/generator.json", '"segments": 6', '"segments": 9'),
-            r"pretrained: \S+/flow: its number of segments: 9, and not 6 as in this data set",
+            r"pretrained: \S+/flow: its number of segments: 9, expected 6 as in this data set",
         ),
         (
             lambda f: spoiled(f, "flow/generator.json", '"bag"', '"hat"'),
-            r"pretrained: \S+/flow: its categories: .*'hat'.* and not .*'bag'.* as in this data set",
+            r"pretrained: \S+/flow: its categories: .*'hat'.*, expected .*'bag'.* as in this data set",
         ),
         (lambda f: shutil.rmtree(f / "words"), r"creatives\.text_encoder: \S+/words: there is no such folder"),
         (
@@ -150,7 +153,7 @@ def spoiled(folder, file: str, old: str, new: str) -> None:
         ),
         (
             lambda f: (f / "words" / "onnx" / "model.onnx").write_bytes(b"x"),
-            r"creatives\.text_encoder: \S+/words: model\.onnx is no ONNX model",
+            r"creatives\.text_encoder: \S+/words: model\.onnx is not an ONNX model",
         ),
     ],
 )

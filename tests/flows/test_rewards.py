@@ -83,7 +83,7 @@ def test_the_gate_on_revenue_promotes_in_euros_and_plans_an_experiment_in_euros(
         "delayed": True,
     }
     log = record["forms"][0]["logs"][0]
-    assert any("left out, for their rewards are not final yet" in reason for reason in log["evaluation"]["reasons"])
+    assert any("left out because their rewards are not final yet" in reason for reason in log["evaluation"]["reasons"])
     assert record["forms"][0]["gate"]["reward_scale"] == HIGH
     judged = read_frame(paths.stage("features") / "impressions.parquet").query("split == 'judge'")
     rows = read_table(paths.stage("validation"), "impressions").set_index("impression_id").loc[judged["impression_id"]]

@@ -139,7 +139,9 @@ def shown_only_rows(weight: np.ndarray, baseline_weight: np.ndarray, reward: np.
     """Rows if only the shown propensity is known. The guess is 0, because its truncation needs all the weights."""
     zeros, largest = np.zeros(len(reward)), float(baseline_weight[:SCALE_ROWS].max(initial=1.0))
     scale = HEADROOM * largest if partial else 1.0
-    return LiftRows(weight, baseline_weight, reward, *[zeros] * 6, np.full(len(reward), partial), scale)
+    unknown = ("score", "score_lift", "max_score", "floor", "floor_lift", "unsupported_mass")
+    arrays = dict.fromkeys(unknown, zeros) | {"partial": np.full(len(reward), partial)}
+    return LiftRows(weight=weight, baseline_weight=baseline_weight, reward=reward, **arrays, scale=scale)
 
 
 def _ratio(policy: np.ndarray, logging: np.ndarray) -> np.ndarray:

@@ -176,7 +176,12 @@ def _studentised(
                 sums = np.vstack([columns.sum(axis=0), sums])  # the log itself first
             for index, totals in zip(group, np.split(sums, edges, axis=1), strict=True):
                 blocks[index].append(_values_and_errors(quantities[index].signs, totals))
-    return [_interval(*(np.concatenate(arrays) for arrays in zip(*block, strict=True)), level) for block in blocks]
+    return [
+        _interval(
+            np.concatenate([values for values, _ in block]), np.concatenate([errors for _, errors in block]), level
+        )
+        for block in blocks
+    ]
 
 
 def _groups(quantities: Sequence[_BagSums]) -> Iterator[list[int]]:

@@ -40,17 +40,22 @@ class FeatureBlocks:
     numbers: tuple[NumericBlock, ...]
     codes: tuple[CategoricalBlock, ...]
 
+    @property
+    def all(self) -> tuple[NumericBlock | CategoricalBlock, ...]:
+        """The blocks of numbers, then those of codes."""
+        return (*self.numbers, *self.codes)
+
     def encode(self, table: pd.DataFrame, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Block name -> float32 [n, k], for ONE and the blocks in `names`."""
         blocks: dict[str, np.ndarray] = {ONE: np.ones((len(table), 1), dtype=np.float32)}
-        for block in (*self.numbers, *self.codes):
+        for block in self.all:
             if block.name in names:
                 blocks[block.name] = block.encode(table)
         return blocks
 
     def width(self, name: str) -> int:
         """Number of columns of the block `name`; 0 if this data set does not have it."""
-        return next((block.width for block in (*self.numbers, *self.codes) if block.name == name), int(name == ONE))
+        return next((block.width for block in self.all if block.name == name), int(name == ONE))
 
 
 def impression_blocks(rows: pd.DataFrame) -> FeatureBlocks:

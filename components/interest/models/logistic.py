@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ class Logistic:
     """scales: maps a pair to inputs; estimator: an sklearn LogisticRegression fitted on these inputs, with C = 1."""
 
     scales: ScaledPairMap
-    estimator: object
+    estimator: Any  # sklearn.linear_model.LogisticRegression
     name: str = "logistic"
 
     @property

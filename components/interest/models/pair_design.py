@@ -100,8 +100,8 @@ class PairMap:
         """
         creatives = features.creatives_at(rows["timestamp"].max())
         left, right = impression_blocks(rows), creative_blocks(creatives)
-        main_effects = [Term(block.name, ONE, OUTER) for block in (*left.numbers, *left.codes)]
-        main_effects += [Term(ONE, block.name, OUTER) for block in (*right.numbers, *right.codes)]
+        main_effects = [Term(block.name, ONE, OUTER) for block in left.all]
+        main_effects += [Term(ONE, block.name, OUTER) for block in right.all]
         crosses = [Term(*cross) for cross in CROSSES if left.width(cross[0]) and right.width(cross[1])]
         terms = tuple(term for term in (*main_effects, *crosses) if left.width(term.left) and right.width(term.right))
         return cls(left, right, terms, pairs)

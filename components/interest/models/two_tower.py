@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ class Network:
     """pairs: maps rows to inputs; model: the Keras model of the equation above, whose towers are layers of it."""
 
     pairs: PairMap
-    model: object
+    model: Any  # keras.Model
     name: str = "network"
 
     def logits(self, pairs: Pairs) -> np.ndarray:
@@ -168,7 +168,7 @@ def _person(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], config: Netw
     import keras
     from keras import layers
 
-    x = keras.Input((sum(block.width for block in (*pairs.left.numbers, *pairs.left.codes)),), name="person_x")
+    x = keras.Input((sum(block.width for block in pairs.left.all),), name="person_x")
     likes = keras.Input((sum(pairs.left.width(left) for left, _ in namesakes),), name="person_likes")
     vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config, seed), likes])
     return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
@@ -287,7 +287,7 @@ def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
 
 
 def _person_inputs(pairs: PairMap, rows: pd.DataFrame) -> tuple[np.ndarray, ...]:
-    names = tuple(block.name for block in (*pairs.left.numbers, *pairs.left.codes))
+    names = tuple(block.name for block in pairs.left.all)
     x = pairs.left.encode(rows, names)
     likes = join_columns([x[left] for left, _ in _namesakes(pairs)], len(rows))
     return join_columns([x[name] for name in names], len(rows)), likes
@@ -305,7 +305,8 @@ def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:
     """The outputs of a Keras tower for all rows, computed in chunks."""
     vectors, bias = [], []
     for start in range(0, len(inputs[0]), CHUNK):
-        vector, tower_bias = tower.predict_on_batch([array[start : start + CHUNK] for array in inputs])
+        # called as a function: predict_on_batch compiles each model anew, and TensorFlow warns of it on the screen
+        vector, tower_bias = tower([array[start : start + CHUNK] for array in inputs], training=False)
         vectors.append(np.asarray(vector))
         bias.append(np.asarray(tower_bias)[:, 0].astype(np.float64))
     return Tower(np.concatenate(vectors), np.concatenate(bias))

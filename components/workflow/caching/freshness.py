@@ -12,7 +12,7 @@ from components.contract.files.digests import digest_bytes, digest_json, digest_
 from components.contract.files.tables import read_json
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, Paths
-from components.settings.sections import PromotionConfig, Section
+from components.settings.sections import CreativesStageConfig, FeaturesConfig, PromotionConfig, Section
 from components.workflow.caching.local_folders import folder_digests
 from components.workflow.caching.manifests import Manifest, digest_code, read_manifest
 from components.workflow.caching.stage_graph import GRAPH
@@ -29,9 +29,9 @@ def expected_manifest(name: str, config: Section, paths: Paths) -> Manifest:
     if name == "validation":
         inputs["data"] = digest_json(digest_tree(paths.data))
         inputs["expectations"] = digest_json(digest_tree(UPath(ROOT) / "expectations"))
-    if name == "features" and config.encoder is not None:
+    if isinstance(config, FeaturesConfig) and config.encoder is not None:
         inputs["encoder"] = digest_bytes(encoder_file(config))
-    if name == "creatives":
+    if isinstance(config, CreativesStageConfig):
         inputs |= folder_digests(config)
         if config.warm_start:
             inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))

@@ -93,4 +93,4 @@ def test_tensorflow_and_jax_on_one_device_and_on_four_take_the_same_steps(tmp_pa
 
 @pytest.mark.slow
 def test_a_batch_that_cannot_be_cut_for_all_devices_is_refused():
-    assert run(UNEVEN, "jax", 4) == "UserError batch_size 6 cannot be cut into equal parts for 4 devices\n"
+    assert run(UNEVEN, "jax", 4) == "UserError batch_size 6 cannot be split into equal parts for 4 devices\n"

@@ -143,7 +143,7 @@ def test_files_give_the_same_text_to_image_back(photos):
         pass
     judge = train_classifier(photos, epochs=1)
     maker = train_text_to_image(training.generator(), photos, judge, seed=0, encoder=text_encoder(files))
-    assert {name: maker.words()[name] for name in files} == files, "a package holds the encoder itself"
+    assert {name: maker.caption_files()[name] for name in files} == files, "a package holds the encoder itself"
     again = TextToImage.from_files(maker.files())
     texts = ["a dark disc", "left", "浅色left"]
     assert again.parser.parse_all(texts) == maker.parser.parse_all(texts)
@@ -153,7 +153,7 @@ def test_files_give_the_same_text_to_image_back(photos):
         with pytest.raises(UserError, match=f"{name}' is missing"):
             TextToImage.from_files({file: content for file, content in maker.files().items() if file != name})
     alone = {file: content for file, content in maker.files().items() if file not in files}
-    with pytest.raises(UserError, match=r"parser\.keras takes 48 numbers of a text, its encoder has 96"):
+    with pytest.raises(UserError, match=r"reader\.keras takes 48 numbers of a text, its encoder has 96"):
         TextToImage.from_files(alone)
 
 
