@@ -89,6 +89,7 @@ def _checked_log(frame: pd.DataFrame, path: str, reward_range: tuple[float, floa
     if "position" in frame:
         checked["position"] = pd.to_numeric(frame["position"], errors="coerce").astype(float)
         refuse(frame, checked["position"].isna() & frame["position"].notna(), path, "position", "is not a number")
+        refuse(frame, checked["position"] < 0, path, "position", "is below 0")
     for name in _context_names(frame):
         values = checked.get(name, frame[name])
         if pd.api.types.is_numeric_dtype(values):

@@ -10,7 +10,7 @@ at millions of rows. So its Validator gets each table as a batch without a data 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from components.contract.validation.suites import Rule
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # the value of `$PARAMETER: earliest`; no shop logged ads before
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def _validate(validator: Any, rules: Sequence[Rule], ends_at: datetime, result_f
     # A rule is recognised by its number in `meta`, since Great Expectations changes the arguments.
     configs = [{**rule.config(), "meta": {**rule.config()["meta"], "rule": at}} for at, rule in enumerate(rules)]
     suite = ExpectationSuite(name=rules[0].table, expectations=configs)
-    expectations = validator.process_expectations_for_validation(suite.expectation_configurations, {"ends_at": ends_at})
+    parameters = {"ends_at": ends_at, "earliest": EARLIEST}
+    expectations = validator.process_expectations_for_validation(suite.expectation_configurations, parameters)
     results = validator.graph_validate(expectations, {"result_format": result_format})
     records = {result.expectation_config.meta["rule"]: result for result in results}
     for at, rule in enumerate(rules):

@@ -18,6 +18,7 @@ from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import BEGINS, ENDS, bomb, card, png, sample
 
 DAY = timedelta(days=1)
+CENTURY_AGO = BEGINS - 100 * 365 * DAY
 IMPRESSIONS = 600
 
 
@@ -45,6 +46,8 @@ FORMAT = re.compile("image is .*; save it as PNG or JPEG")  # of images: in test
 # One row of an impression each, from row 30 on; the rows before alternate clicks.
 ON_IMPRESSIONS = (
     Fault("impressions", "timestamp", None, "timestamp is null"),
+    Fault("impressions", "timestamp", CENTURY_AGO, "timestamp is before 1990: its unit or its century is wrong",
+          also=("timestamp is earlier than the campaign's starts_at",)),
     Fault("impressions", "timestamp", ENDS + DAY, "timestamp is later than the log's end in dataset.yaml",
           ("timestamp is later than the campaign's ends_at",)),
     Fault("impressions", "timestamp", BEGINS - DAY, "timestamp is earlier than the campaign's starts_at"),
@@ -140,6 +143,7 @@ ADDED = (
     Fault("events", "event_id", None, "event_id is null"),
     Fault("events", "event_id", "", "event_id is an empty text"),
     Fault("events", "timestamp", None, "timestamp is null"),
+    Fault("events", "timestamp", CENTURY_AGO, "timestamp is before 1990: its unit or its century is wrong"),
     Fault("events", "timestamp", ENDS + DAY, "timestamp is later than the log's end in dataset.yaml"),
     Fault("events", "shopper_id", None, "shopper_id is null"),
     Fault("events", "shopper_id", "", "shopper_id is an empty text",

@@ -112,6 +112,7 @@ MISTAKES = {
     "propensity text": ("log", "propensity", "often", "propensity is not a number"),
     "reward text": ("log", "reward", "bought", "reward is not a number"),
     "reward absent": ("log", "reward", None, "reward is not a finite number"),
+    "position below 0": ("log", "position", -1, "position is below 0"),
     "position text": ("log", "position", "top", "position is not a number"),
     "time that is none": ("log", "timestamp", "soon", "timestamp is not a time"),
     "reward outside": ("log", "reward", 3.0, "reward is outside the reward range"),
