@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -224,3 +225,12 @@ def test_the_repository_names_no_host_and_no_machine():
     for name in lock:
         text = (ROOT / name).read_text(encoding="utf-8", errors="ignore")
         assert not re.search(r"(pypi\.org|files\.pythonhosted|deb\.debian|npmjs|/root/|/work/)", text), name
+
+
+def test_git_holds_no_links_and_nothing_that_commands_make():
+    """A committed link `data` once kept `make run` of a fresh clone from building the data."""
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    entries = [line.split("\t") for line in listed.splitlines()]
+    assert entries and not [name for mode, name in entries if mode.startswith("120000")]
+    made = ("data", "artifacts", "ads", ".adloom", ".venv")
+    assert not [name for _, name in entries if name.split("/")[0] in made]

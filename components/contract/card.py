@@ -19,6 +19,7 @@ from pydantic import (
 from upath import UPath
 
 from components.contract.files.tables import write_text
+from components.contract.files.yaml_files import read_yaml_file
 from components.settings.errors import UserError
 from components.settings.file_names import dataset_fault
 from components.settings.sections import SimulatorConfig
@@ -35,18 +36,6 @@ def _valid_name(name: str) -> str:
     if fault:
         raise ValueError(fault)
     return name
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few lines that refer to each other could expand to more text than memory holds."""
-
-    def compose_node(self, parent, index):
-        """The next node; ComposerError for an alias."""
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not allowed here", self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
 
 
 class DatasetCard(BaseModel):
@@ -86,16 +75,7 @@ class DatasetCard(BaseModel):
 def read_card(folder: UPath) -> DatasetCard:
     """The card of the data set in `folder`; UserError names the file, the field and what is wrong with it."""
     path = UPath(folder) / CARD_FILE
-    try:
-        if path.is_file() and path.stat().st_size > MAX_CARD_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes; a card has at most {MAX_CARD_BYTES:,}")
-        document = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: no such file; every data set has one") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: YAML reads 2026-13-45 as a date
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: must be a mapping of fields, not {type(document).__name__}")
+    document = read_yaml_file(path, kind="card", max_bytes=MAX_CARD_BYTES, missing="; every data set has one")
     try:
         # From JSON, strict validation accepts lists as tuples and ISO texts as times.
         return DatasetCard.model_validate_json(json.dumps(document, default=_iso))

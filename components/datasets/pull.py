@@ -10,14 +10,10 @@ of ten days writes the same bytes as ten nightly pulls. A pull also writes
 - images with new ids, and all rows of the tables without times.
 """
 
-import fcntl
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -33,6 +29,7 @@ from components.contract.schema import ARROW, TABLES
 from components.contract.time_window import attribute_conversions, mask_open_conversions
 from components.datasets.add import check_name
 from components.datasets.dataset_files import extended_copy
+from components.datasets.dataset_lock import dataset_lock
 from components.datasets.source_protocol import Snapshot, SourceFailed
 from components.datasets.sources import source_of
 from components.settings.errors import UserError
@@ -86,7 +83,7 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
     source = f"pulled from {place}"
     if card is not None and card.source != source:
         raise UserError(f"{name}: {folder} is not from {place}, but `{card.source}`; choose another name")
-    with _pull_lock(name):
+    with dataset_lock(name):
         return _pull(name, config, folder, card, source)
 
 
@@ -287,16 +284,3 @@ def _write_images(source: Snapshot, fresh: UPath, end: datetime, stored: StoredS
     new = [key for key in source.ids("images") if key not in known]
     at = f"images/day={end:%Y-%m-%d}/{late_name(end) if known else PARTITION_FILE}"
     write_batches(source.with_ids("images", "image_id", new), fresh / at)
-
-
-@contextmanager
-def _pull_lock(name: str) -> Iterator[None]:
-    """Hold the lock of this data set's pulls; UserError if another pull holds it."""
-    state = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / f"pull-{name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{name}: another pull of it is running") from None
-        yield

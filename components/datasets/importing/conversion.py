@@ -46,13 +46,14 @@ def convert(
     table: StagedTable,
     rule: FileRule,
     mapping: Mapping,
+    *,
     place: str,
     target: Path,
 ) -> Converted:
     """Write the rows of `table` to the Parquet file `target`, by `rule`; `place` names the rule in messages."""
     source = f"read_parquet({sql_text(str(table.parquet))})"
     made = {name: expression(rule.table, name, column, mapping) for name, column in rule.columns.items()}
-    _check_values(connection, source, table, rule, made, place)
+    _check_values(connection, source, table, rule, made=made, place=place)
     digest = _row_digest(table) if any(column.made == "row digest" for column in rule.columns.values()) else None
     columns = [f"{sql} AS {sql_name(name)}" for name, sql in made.items() if rule.columns[name].made is None]
     columns += [f"{_made(rule, name, digest, mapping)} AS {sql_name(name)}" for name in made if rule.columns[name].made]
@@ -123,6 +124,7 @@ def _check_values(
     source: str,
     table: StagedTable,
     rule: FileRule,
+    *,
     made: Dict[str, str],
     place: str,
 ) -> None:

@@ -65,7 +65,7 @@ def write_tables(tables: ContractTables, mapping: Mapping, name: str, source: st
         _refuse_contradictions(tables, table, key, fresh)
         if table == "impressions" and held is not None:
             settled = _write_settled(tables, card, fresh)
-        counts = _write_days(tables, table, key, fresh, card, held)
+        counts = _write_days(tables, table, key, fresh, card=card, held=held)
         rows[table] = sum(counts.values())
         late += sum(count for day, count in counts.items() if held is not None and day < held.ends_at.date())
         days = max(days, len([day for day in counts if held is None or day >= held.ends_at.date()]))
@@ -127,7 +127,7 @@ def _refuse_contradictions(tables: ContractTables, table: str, key: str, fresh: 
 
 
 def _write_days(
-    tables: ContractTables, table: str, key: str, fresh: UPath, card: DatasetCard, held: DatasetCard | None
+    tables: ContractTables, table: str, key: str, fresh: UPath, *, card: DatasetCard, held: DatasetCard | None
 ) -> dict[date, int]:
     """Day -> how many new rows of it were written."""
     connection = tables.connection

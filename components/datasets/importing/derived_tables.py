@@ -10,6 +10,7 @@ from components.datasets.importing import propensities
 from components.datasets.importing.cell_expressions import SQL_TYPE
 from components.datasets.importing.contract_views import ContractTables
 from components.datasets.importing.mapping import Mapping
+from components.datasets.importing.sql_text import sql_text
 from components.datasets.importing.staging.reading import ROW
 from components.settings.errors import UserError
 
@@ -154,41 +155,9 @@ def check_creatives(tables: ContractTables) -> None:
 
 def complete_campaigns(tables: ContractTables, name: str) -> None:
     """Campaigns with all that the contract needs: derived ones, or what a file leaves out."""
-    logs = [table for table in ("impressions", "events") if table in tables.present]
-    if "campaigns" not in tables.present:
-        sources = [table for table in ("impressions", "creatives") if table in tables.present]
-        if not sources:
-            return
-        ids = " UNION ".join(
-            f"SELECT DISTINCT campaign FROM {tables.view(table)} WHERE campaign IS NOT NULL" for table in sources
-        )
-        nulls = ", ".join(
-            f'CAST(NULL AS {SQL_TYPE[column.kind]}) AS "{column.name}"'
-            for column in TABLES["campaigns"].columns
-            if column.name != "campaign"
-        )
-        tables.replace("campaigns", f"SELECT campaign, {nulls}, 'impressions' AS _file, 0 AS {ROW} FROM ({ids})")
-        tables.present.insert(0, "campaigns")
-        tables.derived.add("campaigns")
-    times = " UNION ALL ".join(f'SELECT "timestamp" FROM {tables.view(table)}' for table in logs)
-    begin = (
-        f"(SELECT date_trunc('day', min(\"timestamp\")) FROM ({times}))"
-        if logs
-        else "TIMESTAMPTZ '2000-01-01 00:00:00+00'"
-    )
-    end = (
-        f"(SELECT date_trunc('day', max(\"timestamp\")) + INTERVAL 1 DAY FROM ({times}))"
-        if logs
-        else "TIMESTAMPTZ '2100-01-01 00:00:00+00'"
-    )
-    stated = {
-        "advertiser_id": "'" + name + "'",
-        "objective": "'click'",
-        "billing": "'cpm'",
-        "locale": "'en'",
-        "starts_at": begin,
-        "ends_at": end,
-    }
+    if "campaigns" not in tables.present and not _derive_campaigns(tables):
+        return
+    stated = _stated_terms(tables, name)
     view = tables.current("campaigns")
     gaps = [
         column
@@ -202,3 +171,46 @@ def complete_campaigns(tables: ContractTables, name: str) -> None:
             f"campaigns: {', '.join(gaps)} are not in the files; stated are advertiser {name}, objective click, "
             "billing cpm, locale en, and the log's first and last day"
         )
+
+
+def _derive_campaigns(tables: ContractTables) -> bool:
+    """Make a campaign of each name that the impressions or creatives bear; False if neither is there."""
+    sources = [table for table in ("impressions", "creatives") if table in tables.present]
+    if not sources:
+        return False
+    ids = " UNION ".join(
+        f"SELECT DISTINCT campaign FROM {tables.view(table)} WHERE campaign IS NOT NULL" for table in sources
+    )
+    nulls = ", ".join(
+        f'CAST(NULL AS {SQL_TYPE[column.kind]}) AS "{column.name}"'
+        for column in TABLES["campaigns"].columns
+        if column.name != "campaign"
+    )
+    tables.replace("campaigns", f"SELECT campaign, {nulls}, 'impressions' AS _file, 0 AS {ROW} FROM ({ids})")
+    tables.present.insert(0, "campaigns")
+    tables.derived.add("campaigns")
+    return True
+
+
+def _stated_terms(tables: ContractTables, name: str) -> dict[str, str]:
+    """Column of campaigns -> the SQL of what an import states where no file says it."""
+    logs = [table for table in ("impressions", "events") if table in tables.present]
+    times = " UNION ALL ".join(f'SELECT "timestamp" FROM {tables.view(table)}' for table in logs)
+    begin = (
+        f"(SELECT date_trunc('day', min(\"timestamp\")) FROM ({times}))"
+        if logs
+        else "TIMESTAMPTZ '2000-01-01 00:00:00+00'"
+    )
+    end = (
+        f"(SELECT date_trunc('day', max(\"timestamp\")) + INTERVAL 1 DAY FROM ({times}))"
+        if logs
+        else "TIMESTAMPTZ '2100-01-01 00:00:00+00'"
+    )
+    return {
+        "advertiser_id": sql_text(name),
+        "objective": "'click'",
+        "billing": "'cpm'",
+        "locale": "'en'",
+        "starts_at": begin,
+        "ends_at": end,
+    }

@@ -1,9 +1,7 @@
 """`adloom data import NAME FILE...`: a shop's files -> data/NAME with its `mapping.yaml`; all of it or nothing."""
 
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +14,7 @@ from components.contract.files.atomic_files import recover_folder, scratch_folde
 from components.contract.files.tables import read_json, write_json
 from components.datasets.add import check_name
 from components.datasets.dataset_files import extended_copy
+from components.datasets.dataset_lock import dataset_lock
 from components.datasets.importing import mapping as mappings
 from components.datasets.importing.contract_tables import contract_tables
 from components.datasets.importing.conversion import Converted, check_fits, convert
@@ -66,7 +65,7 @@ def import_files(
         raise UserError(
             f"{name}: {folder} is there but was not imported: it has no {mappings.NAME}; choose another name"
         )
-    with _alone(name), scratch_folder(folder) as scratch:
+    with dataset_lock(name), scratch_folder(folder) as scratch:
         staged = _stage(files, Path(scratch.path), read_mapping(path) if path.exists() else None)
         mapping, written_before = _mapping(path, staged, zone, currency)
         for table in staged:
@@ -192,7 +191,8 @@ def _convert(
         at, rule = _rule_of(mapping, table, place)
         if rule.table != "skip":
             target = Path(scratch.path) / f"converted-{number}.parquet"
-            converted.append(convert(connection, table, rule, mapping, file_place(Path(place.path), at, rule), target))
+            named = file_place(Path(place.path), at, rule)
+            converted.append(convert(connection, table, rule, mapping, place=named, target=target))
     return converted
 
 
@@ -216,16 +216,3 @@ def _connection(scratch: UPath) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise UserError(f"the environment variable {MEMORY} is {memory!r}: {str(error).splitlines()[0]}") from None
     return connection
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Hold the lock of this data set's imports; UserError where another one is at work."""
-    state = Path(os.environ.get("ADLOOM_STATE", ".adloom"))
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / f"import-{name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{name}: another import of it is at work") from None
-        yield

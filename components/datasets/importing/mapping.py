@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from upath import UPath
 
 from components.contract.files.tables import write_text
+from components.contract.files.yaml_files import read_yaml_file
 from components.contract.schema import TABLES
 from components.datasets.importing.column_names import roles
 from components.datasets.importing.value_formats import OPEN
@@ -149,16 +150,7 @@ def known_zone(name: str) -> str:
 def read_mapping(path: UPath) -> Mapping:
     """The mapping in the file at `path`; UserError naming the file, the key and the value that is wrong."""
     path = UPath(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes; a mapping has at most {MAX_BYTES:,}")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: must be a mapping of keys, not {type(document).__name__}")
+    document = read_yaml_file(path, kind="mapping", max_bytes=MAX_BYTES, missing="")
     try:
         return Mapping.model_validate_json(json.dumps(document, default=_iso))
     except ValidationError as error:

@@ -44,7 +44,8 @@ def test_a_column_alone_is_written_as_its_name():
         (("column: c", "column: c, value: 1"), "one of column, value and made is due, not column and value"),
         (("column: c", "form: odd, column: c"), "form: .*got 'odd'"),
         (("file: log.csv", "file: ["), "not valid YAML"),
-        ((MINIMAL, "- a"), "must be a mapping of keys, not list"),
+        ((MINIMAL, "- a"), "must be a mapping of fields, not list"),
+        (("files:", "zone: &a UTC\ncurrency: *a\nfiles:"), r"aliases \(\*name\) are not allowed"),
     ],
 )
 def test_a_fault_names_file_key_and_value(tmp_path, change, message):
