@@ -36,8 +36,8 @@ GERMAN = dict(
 class Case:
     """Files to import (several `imports`, one after another) and the rows of each table that must come of them.
 
-    answers: text of mapping.yaml -> its replacement, where a question is due; zone: the answer to that of the zone.
-    refused: words of the refusal that is due. edits: as answers, made after a first import without a question.
+    answers: text of mapping.yaml -> its replacement, for what the import asks; zone: the answer about the zone.
+    refused: words that the refusal must have. edits: as answers, made after a first import without a question.
     """
 
     imports: tuple[Mapping[str, bytes], ...]

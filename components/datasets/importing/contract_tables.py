@@ -97,7 +97,7 @@ def _leave_out_sampling_share(tables: ContractTables, source: str) -> None:
         return
     if low <= 0 or high > 1:
         raise UserError(
-            f"impressions: keep_probability is from {low:g} to {high:g}; shares above 0, at most 1, are due"
+            f"impressions: keep_probability is from {low:g} to {high:g}; expected shares above 0 and at most 1"
         )
     note = "keep_probability is left out: no stage uses a sampling share, so all figures are of the rows in the file"
     if low < high:

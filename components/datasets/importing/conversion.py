@@ -149,12 +149,12 @@ def _check_values(
                 str(part) for part in connection.execute(f"SELECT {cells} FROM {source} WHERE {ROW} = {row}").fetchone()
             )
             raise UserError(
-                f"{place}: {table.place}, row {row}: column {column.column} holds {value!r} where "
-                f"{_due(rule.table, name)} is due (columns.{name})"
+                f"{place}: {table.place}, row {row}: column {column.column} holds {value!r}; expected "
+                f"{_expected(rule.table, name)} (columns.{name})"
             )
 
 
-def _due(role: str, name: str) -> str:
+def _expected(role: str, name: str) -> str:
     kind = "flag" if name in ("click", "conversion") else column_of(role, name).kind
     if name.endswith("_id"):
         return "an id without lost digits"

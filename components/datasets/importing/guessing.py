@@ -199,7 +199,7 @@ def _number(rule: ColumnRule, values: Sequence[str], place: str, whole: bool) ->
     if mark is None:
         odd = next((value for value in values if value_formats.decimal_mark([value]) is None), None)
         held = "commas and points before fractions" if odd is None else repr(odd)
-        raise UserError(f"{place}: numbers are due, and it holds {held}")
+        raise UserError(f"{place}: expected numbers, and it holds {held}")
     if mark == OPEN and whole:  # 1,234 is no fraction then
         mark = "." if any("," in value for value in values) else ","
     return rule.model_copy(update={"decimal": mark})

@@ -66,7 +66,7 @@ class ColumnRule(_Record):
     def _one_origin(self) -> "ColumnRule":
         given = [name for name in ("column", "value", "made") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"one of column, value and made is due, not {' and '.join(given) or 'none'}")
+            raise ValueError(f"give one of column, value and made, not {' and '.join(given) or 'none'}")
         return self
 
 
@@ -86,7 +86,7 @@ class Slate(_Record):
     @model_validator(mode="after")
     def _one_form(self) -> "Slate":
         if bool(self.separator and self.columns) == bool(self.numbered):
-            raise ValueError("either separator and columns, or numbered, is due")
+            raise ValueError("give either separator and columns, or numbered")
         return self
 
 

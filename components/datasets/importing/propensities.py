@@ -31,7 +31,7 @@ def guess_form(rule: ColumnRule, values: Sequence[str], name: str) -> ColumnRule
     """The rule with the decimal mark and the form of these values; `?` where two forms fit."""
     mark = value_formats.decimal_mark(values)
     if mark is None:
-        raise UserError(f"column {name}: propensities are due, and it holds {values[0]!r}")
+        raise UserError(f"column {name}: expected propensities, and it holds {values[0]!r}")
     unclear = mark == OPEN  # 1.234 may be a thousand; a probability is none, and an inverse may be
     if unclear:
         mark = "." if any("." in value for value in values) else ","

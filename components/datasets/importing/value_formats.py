@@ -171,7 +171,9 @@ def _ordered(shapes: Sequence[str], texts: Sequence[str], place: str) -> TimeFor
             first.setdefault(int(numbers[1]) > 12, text)
             second.setdefault(int(numbers[2]) > 12, text)
     if True in first and True in second:
-        raise UserError(f"{place}: {first[True]!r} has the day first and {second[True]!r} the month; one order is due")
+        raise UserError(
+            f"{place}: {first[True]!r} has the day first and {second[True]!r} the month; give times of one order"
+        )
     if True not in first and True not in second:
         return TimeFormat(tuple(shapes), True, ambiguous=True, dates_only=dates_only)
     order = ("%d", "%m") if True in first else ("%m", "%d")

@@ -189,7 +189,7 @@ def test_an_unreadable_value_beyond_the_first_ones_stops_the_import(desk):
     rows[-1] = (*rows[-1][:6], "often", rows[-1][7])
     desk.bring(desk.write("log-1.csv", as_csv(rows[:-1])))
     before = tree(desk.shop)
-    with pytest.raises(UserError, match=r"log-2.csv, row 25: column propensity holds 'often' where a number is due"):
+    with pytest.raises(UserError, match=r"log-2.csv, row 25: column propensity holds 'often'; expected a number"):
         desk.bring(desk.write("log-2.csv", as_csv(rows)))
     assert tree(desk.shop) == before
 

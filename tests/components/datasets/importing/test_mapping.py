@@ -41,7 +41,7 @@ def test_a_column_alone_is_written_as_its_name():
         (("files:", "currency: euro\nfiles:"), "mapping.yaml: currency: .*got 'euro'"),
         (("table: impressions", "table: logs"), r"files.0: table: 'logs' is not known; known are report"),
         (("click:", "clickk:"), "impressions has no column clickk"),
-        (("column: c", "column: c, value: 1"), "one of column, value and made is due, not column and value"),
+        (("column: c", "column: c, value: 1"), "give one of column, value and made, not column and value"),
         (("column: c", "form: odd, column: c"), "form: .*got 'odd'"),
         (("file: log.csv", "file: ["), "not valid YAML"),
         ((MINIMAL, "- a"), "must be a mapping of fields, not list"),
