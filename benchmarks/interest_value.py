@@ -27,27 +27,25 @@ one line of JSON.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from upath import UPath
 
+from benchmarks.interest_law import TASTES, TERMS, law_terms, reference
 from benchmarks.ope_parallel import resumed
 
 RESULTS = Path("benchmarks/results/interest_value.jsonl")
 NAME = "marketplace"
 PEERS = Path(".adloom/peers/bin/python")
-TERMS = ("quality", "category", "brand", "price", "look", "segment_template", "segment_headline", "palette_hour")
 ELEMENTS = ("template", "headline", "call_to_action", "palette", "product")
-TASTES = ("category", "brand", "price", "look")
 
 
 @dataclass(frozen=True)
@@ -88,15 +86,21 @@ def run(task: tuple[int, int, str, tuple[str, ...]]) -> dict:
     scored = judged_pairs(tables, card, built, impressions)
     answer = {"seed": seed, "models": {}}
     for name, train in trainers(built, tables, card, settings).items():
-        begun = time.process_time()
+        begun = processor_seconds()
         score = train()
         if score is None:
             continue
-        seconds = time.process_time() - begun
+        seconds = processor_seconds() - begun
         answer["models"][name] = {"cpu_seconds": round(seconds, 1)} | figures(score(scored), scored)
         print(seed, name, json.dumps(answer["models"][name]), file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     return answer
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 Score = Callable[[Scored], np.ndarray]
@@ -115,7 +119,7 @@ def trainers(built, tables, card, settings) -> dict[str, Callable[[], Score | No
     return names | {
         "plain": lambda: plain(columns),
         "lightgbm": lambda: lightgbm(columns),
-        "reference": lambda: reference(built, tables, card),
+        "reference": lambda: reference_score(built, tables, card),
     }
 
 
@@ -137,47 +141,6 @@ def judged_pairs(tables, card, built, impressions: int) -> Scored:
         truth(card.simulator, tables)(pairs),
         law_terms(card, tables, pairs),
     )
-
-
-def law_terms(card, tables, pairs: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Each of TERMS in log-odds, float64 [n], by the law with every other effect set to 0."""
-    from components.simulator.click_law import Situation, personal, quality, segmental
-    from components.simulator.truth import positions
-
-    law, traits, shopper_of_row = _law(card, tables)
-    effects, preferences = law.scenario.effects, law.preferences[0]
-    log = tables["impressions"]
-    row = positions(pairs["impression_id"], log["impression_id"], "impression_id")
-    creative = positions(pairs["creative_id"], tables["creatives"]["creative_id"], "creative_id")
-    shopper, zeros = shopper_of_row[row], np.zeros(len(row), dtype=np.int64)
-    hour = log["context_local_hour"].to_numpy(np.int64)[row]
-    at = Situation(shopper, creative, zeros + 1, hour, zeros, zeros)
-    nothing = {name: 0.0 for name in type(effects).model_fields}
-    terms = {"quality": effects.quality * quality(preferences, traits)[creative]}
-    for name in ("category", "brand", "price", "look"):
-        key = f"taste_{name}"
-        alone = effects.model_copy(update=nothing | {key: getattr(effects, key)})
-        terms[name] = personal(alone, preferences, traits, shopper, creative)
-    for name in ("segment_template", "segment_headline", "palette_hour"):
-        alone = effects.model_copy(update=nothing | {name: getattr(effects, name)})
-        terms[name] = segmental(alone, preferences, law.shoppers.segment, traits, at)
-    return terms
-
-
-def _law(card, tables):
-    """The law, the creatives' traits in it, and each impression's shopper in it, int64 [impressions]."""
-    import pyarrow as pa
-
-    from components.simulator.law_traits import creative_traits
-    from components.simulator.market import latent_law, look_of
-    from components.simulator.scenario import load_scenario
-    from components.simulator.truth import positions
-
-    law = latent_law(card.simulator, load_scenario(card.simulator.scenario))
-    images = tables["images"]
-    traits = creative_traits(tables["creatives"], tables["products"], images, look_of(images))
-    shoppers = positions(tables["impressions"]["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
-    return law, traits, shoppers
 
 
 class PlainColumns:
@@ -205,6 +168,12 @@ class PlainColumns:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
+def reference_score(built, tables, card) -> Score:
+    """The reference, as a function of pairs."""
+    score = reference(built, tables, card)
+    return lambda scored: score(scored.row, scored.column)
+
+
 def plain(columns: PlainColumns) -> Score:
     """Logistic regression on the plain columns."""
     from sklearn.linear_model import LogisticRegression
@@ -217,7 +186,7 @@ def plain(columns: PlainColumns) -> Score:
     return lambda scored: model.decision_function(columns.of(_pairs(columns.built, scored)))
 
 
-LIGHTGBM = """
+TRAIN_LIGHTGBM = """
 import sys
 import lightgbm
 import numpy
@@ -227,12 +196,19 @@ settings = {"objective": "binary", "learning_rate": 0.03, "num_leaves": 15, "min
 train = lightgbm.Dataset(data["x"], data["y"])
 later = lightgbm.Dataset(data["x_later"], data["y_later"], reference=train)
 model = lightgbm.train(settings, train, 2000, [later], callbacks=[lightgbm.early_stopping(50, verbose=False)])
-numpy.save(sys.argv[2], model.predict(data["x_scored"], raw_score=True))
+model.save_model(sys.argv[2])
+"""
+SCORE_LIGHTGBM = """
+import sys
+import lightgbm
+import numpy
+model = lightgbm.Booster(model_file=sys.argv[2])
+numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[1]), raw_score=True))
 """
 
 
 def lightgbm(columns: PlainColumns) -> Score | None:
-    """LightGBM in the peers' environment; None without it. Its training runs when pairs are scored."""
+    """LightGBM in the peers' environment; None without it."""
     from components.features.time_splits import CALIBRATE, TRAIN
     from components.interest.predictions import logged_pairs
 
@@ -243,98 +219,21 @@ def lightgbm(columns: PlainColumns) -> Score | None:
         print("lightgbm is left out: `make peers` installs it", file=sys.stderr)
         return None
     (training, click), (later, later_click) = (logged_pairs(columns.built, part) for part in (TRAIN, CALIBRATE))
+    with tempfile.TemporaryDirectory() as folder:
+        data, model = Path(folder) / "data.npz", Path(folder) / "model.txt"
+        np.savez(data, x=columns.of(training), y=click, x_later=columns.of(later), y_later=later_click)
+        subprocess.run([str(PEERS), "-c", TRAIN_LIGHTGBM, str(data), str(model)], check=True)
+        trained = model.read_bytes()
 
     def score(scored: Scored) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
-            data, answer = Path(folder) / "data.npz", Path(folder) / "answer.npy"
-            arrays = {"x": columns.of(training), "y": click, "x_later": columns.of(later), "y_later": later_click}
-            np.savez(data, x_scored=columns.of(_pairs(columns.built, scored)), **arrays)
-            subprocess.run([str(PEERS), "-c", LIGHTGBM, str(data), str(answer)], check=True)
+            data, model, answer = (Path(folder) / name for name in ("data.npy", "model.txt", "answer.npy"))
+            np.save(data, columns.of(_pairs(columns.built, scored)))
+            model.write_bytes(trained)
+            subprocess.run([str(PEERS), "-c", SCORE_LIGHTGBM, str(data), str(model), str(answer)], check=True)
             return np.load(answer)
 
     return score
-
-
-def reference(built, tables, card) -> Score:
-    """The law's own form with its variances, on estimated tastes and segments."""
-    from sklearn.linear_model import LogisticRegression
-
-    from components.features.time_splits import TRAIN
-    from components.interest.predictions import logged_pairs
-
-    columns, deviations = law_columns(built, tables, card)
-    training, click = logged_pairs(built, TRAIN)
-    place = np.arange(len(built.impressions))[_places(built, training)]
-    model = LogisticRegression(C=1.0, max_iter=500, tol=1e-6)
-    model.fit(columns(place, _creative_places(built, training)) * deviations, click)
-    return lambda scored: model.decision_function(columns(scored.row, scored.column) * deviations)
-
-
-def law_columns(built, tables, card):
-    """A function of places of impressions and creatives, int64 [n] each, and prior deviations, float32 [d].
-
-    The function gives the columns of the law's form, float32 [n, d].
-    """
-    from components.features.time_splits import TRAIN
-    from components.interest.models.feature_blocks import creative_blocks, impression_blocks
-    from components.simulator.click_law import QUALITY_SHARES
-    from components.simulator.population import HOUR_BINS
-
-    law, traits, _ = _law(card, tables)
-    effects = law.scenario.effects
-    order = pd.Index(tables["creatives"]["creative_id"]).get_indexer(built.creatives["creative_id"])
-    parts = {"product": traits.product, "template": traits.template, "headline": traits.headline}
-    parts |= {"call": traits.call, "palette": traits.palette}
-    codes = {name: np.asarray(code)[order] for name, code in parts.items()}
-    levels = {name: int(code.max()) + 1 for name, code in codes.items()}
-    look = np.asarray(traits.look)[order]
-    left = impression_blocks(built.of(TRAIN))
-    right = creative_blocks(built.creatives)
-    x = left.encode(built.impressions, TASTES)
-    z = right.encode(built.creatives, TASTES)
-    segment = built.impressions["segment"].to_numpy()
-    segments = int(segment.max()) + 1
-    log = tables["impressions"]
-    log_row = pd.Index(log["impression_id"]).get_indexer(built.impressions["impression_id"])
-    hours = log["context_local_hour"].to_numpy(np.int64)[log_row] // (24 // HOUR_BINS)
-    position = np.log(log["position"].to_numpy(float)[log_row])
-
-    def one_hot(code: np.ndarray, size: int) -> np.ndarray:
-        return np.eye(size, dtype=np.float32)[code]
-
-    def columns(row: np.ndarray, creative: np.ndarray) -> np.ndarray:
-        tastes = [(x[name][row] * z[name][creative]).sum(axis=1, keepdims=True) for name in TASTES]
-        quality = [one_hot(code[creative], levels[name]) for name, code in codes.items()]
-        group = segment[row]
-        crossed = [
-            one_hot(group * levels[name] + codes[name][creative], segments * levels[name])
-            for name in ("template", "headline")
-        ]
-        palette = one_hot(codes["palette"][creative] * HOUR_BINS + hours[row], levels["palette"] * HOUR_BINS)
-        return np.concatenate([*tastes, position[row][:, None], *quality, look[creative], *crossed, palette], axis=1)
-
-    shares = [np.full(levels[name], effects.quality * np.sqrt(QUALITY_SHARES[name])) for name in codes]
-    deviations = np.concatenate(
-        [
-            np.ones(len(TASTES) + 1),
-            *shares,
-            np.full(look.shape[1], effects.quality * np.sqrt(QUALITY_SHARES["look"])),
-            np.full(segments * levels["template"], effects.segment_template),
-            np.full(segments * levels["headline"], effects.segment_headline),
-            np.full(levels["palette"] * HOUR_BINS, effects.palette_hour),
-        ]
-    )
-    return columns, deviations.astype(np.float32)
-
-
-def _places(built, pairs) -> np.ndarray:
-    ids = pairs.impressions["impression_id"]
-    return pd.Index(built.impressions["impression_id"]).get_indexer(ids)[pairs.row]
-
-
-def _creative_places(built, pairs) -> np.ndarray:
-    ids = pairs.creatives["creative_id"]
-    return pd.Index(built.creatives["creative_id"]).get_indexer(ids)[pairs.column]
 
 
 def _pairs(built, scored: Scored):

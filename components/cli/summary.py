@@ -8,12 +8,6 @@ import click
 
 from components.contract.escaping import terminal
 
-NEXT = """
-Next:
-  adloom status                                 champions and decisions
-  adloom ui                                     the runs, and the registry
-  adloom generate marketplace -n 8 --out ads    new ads from the champion
-  artifacts/DATASET/docs/                       the reports"""
 MIN_TABLE_WIDTH = 78  # columns; in a narrower terminal the cells of a table would break within words
 
 
@@ -41,7 +35,7 @@ def print_summary(outcomes: Sequence[dict], as_json: bool) -> None:
     for outcome in outcomes:
         for reason in outcome["reasons"]:
             console.print(terminal(f"{outcome['dataset']}: {reason}"))
-    console.print(NEXT)
+    console.print(_next_steps(outcomes), soft_wrap=True)
 
 
 def print_status(rows: Sequence[dict]) -> None:
@@ -84,12 +78,24 @@ def _print_rows(console, headings: Sequence[str], rows: Sequence[Sequence[str]])
                 console.print(f"  {heading}: {terminal(cell)}")
         console.print()
         return
-    table = Table(box=SIMPLE)
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold", no_wrap=heading == headings[0])
     for row in rows:
         table.add_row(*map(terminal, row))
-    console.print(table)
+    console.print(table, "", sep="\n")
+
+
+def _next_steps(outcomes: Sequence[dict]) -> str:
+    """What to type next, on the data sets of this run."""
+    names = [outcome["dataset"] for outcome in outcomes]
+    with_ads = [outcome["dataset"] for outcome in outcomes if (outcome["creatives"] or {}).get("passed")]
+    steps = [(f"adloom status {names[0]}", "its champions and decisions"), ("adloom ui", "the runs, and the registry")]
+    if with_ads:
+        steps.append((f"adloom generate {with_ads[0]} -n 8 --out ads", "new ads from the champion"))
+    steps += [(f"artifacts/{name}/docs/", "its reports") for name in names]
+    width = max(len(step) for step, _ in steps)
+    return terminal("\n".join(["", "Next:", *(f"  {step:{width}}  {what}" for step, what in steps)]))
 
 
 def _mark(gate: dict | None) -> str:
