@@ -65,7 +65,7 @@ def _lists(report: DataReport) -> list[tuple[str, list[str]]]:
         f"{one.creative_id}: {one.quarantined:,} of {one.impressions:,} impressions" for one in hit[:WORST_CREATIVES]
     ]
     absent = [f"{name}: {consequence}" for name, consequence in report.absent.items()]
-    unchecked = [f"{one.table}: “{one.reason}”, for {one.why}" for one in report.unchecked]
+    unchecked = [f"{one.table}: “{one.reason}”, because {one.why}" for one in report.unchecked]
     found = [
         ("Broken rules", broken),
         ("Creatives that lost most impressions to quarantine", creatives),

@@ -16,5 +16,7 @@ table.table-bordered th:first-child { width: auto; }
 .fa-check-circle::before { content: "\\2713"; } .fa-times::before { content: "\\2717"; }
 .fa-exclamation-triangle::before { content: "!"; } .fas { font-style: normal; font-weight: 700; }
 .collapse { display: none; } a[data-toggle="collapse"], button { display: none; }
+@media (max-width: 640px) { body { padding: 14px; } table { display: block; overflow-x: auto; }
+  td, th { overflow-wrap: anywhere; } td:first-child { min-width: 8em; } }
 .note { color: #5a6572; margin: 0 0 16px; } .show-scrollbars { overflow-wrap: anywhere; }
 """
