@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from upath import UPath
 
-from components.contract.files.digests import MANIFEST, digest_file
+from components.contract.files.digests import MANIFEST, digest_file, digest_json
 from components.contract.files.tables import remove_file, write_bytes, write_json, write_table, write_text
 from components.workflow.caching.manifests import Manifest
 
@@ -56,6 +56,11 @@ class Outputs:
                 path.rmdir()
         outputs = {name: digest_file(self.folder / name) for name in sorted(self._written)}
         write_json({**manifest.to_dict(), "outputs": outputs}, self.folder / MANIFEST)
+
+    def package_digest(self, folder: str) -> str:
+        """`digest_package` of `folder`, over the files of this run only: `finish` deletes those of earlier runs."""
+        below = {name.removeprefix(f"{folder}/"): name for name in self._written if name.startswith(f"{folder}/")}
+        return digest_json({name: digest_file(self.folder / below[name]) for name in sorted(below)})
 
     def copy(self, source: UPath, name: str) -> None:
         """Copy the file or folder `source`, if it exists, to the relative name `name`."""

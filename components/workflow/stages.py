@@ -188,7 +188,7 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
 
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}" if target else "policy")
-    candidate, champion = digest_of(out.folder / "policy"), digest_of(paths.champion)
+    candidate, champion = out.package_digest("policy"), digest_of(paths.champion)
     question = current_question(config, paths)
     place = ledger_place(question, paths)
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
