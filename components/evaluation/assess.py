@@ -58,9 +58,9 @@ def assess(
 ) -> Assessment:
     """The assessment of `target` against `baseline` (float64 [n_pairs] each; None: the logging policy).
 
-    impressions, creatives: tables of the contract that hold the log's ids. quarantine: the impressions that validation
-    removed. findings: of checks made elsewhere, such as leakage. The log's rows must be in order of time. Shoppers who
-    look like bots are reported and stay in.
+    impressions: the log's rows with the contract's outcomes. creatives: the contract's table. quarantine: the
+    impressions that validation removed. findings: of checks made elsewhere, such as leakage. The log's rows must be in
+    order of time. Shoppers who look like bots are reported and stay in.
     """
     rows = _rows_of(log, impressions)
     removed = None if quarantine is None or quarantine.empty else quarantine
@@ -92,7 +92,7 @@ def pooled_gate_evidence(
     """The gate's evidence on `log`, which may hold the rows of several logging policies.
 
     unlogged_share: float64 [n] in [0, 1], the share of each impression that goes to creatives absent from every log;
-    the bound counts it as if it earned nothing. impressions: the contract's table.
+    the bound counts it as if it earned nothing. impressions: as for `assess`.
     """
     covered = cover(log, target, baseline)
     guards = metrics(
@@ -110,7 +110,7 @@ def pooled_gate_evidence(
 
 
 def _rows_of(log: LoggedDecisions, impressions: pd.DataFrame) -> pd.DataFrame:
-    """The contract's rows of the log's impressions, in the log's order."""
+    """The rows of the log's impressions, in the log's order."""
     return impressions.set_index("impression_id", drop=False).loc[list(log.impression)]
 
 

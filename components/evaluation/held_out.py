@@ -9,11 +9,17 @@ import pandas as pd
 from components.evaluation.log_checks.integrity import Finding
 from components.features import Features
 from components.features.time_splits import CALIBRATE, JUDGE, SELECT, TRAIN
-from components.policies.eligible import pair_offsets, rows_of
+from components.policies.eligible import eligible_pairs, pair_offsets, rows_of
 from components.policies.proposal import SelectSlice
 from components.policies.ragged_rows import spread
 from components.policies.temperature import LoggedOutcomes
+from components.settings.errors import UserError
 
+# what the log says of an impression beside its features: columns of the contract's table, where it has them
+LOGGED = (
+    *("placement", "logging_policy", "propensity", "reward", "request_id"),
+    *("conversion", "conversion_timestamp", "revenue", "cost", "feedback"),
+)
 # impressions, their pairs -> the baseline's probability of each pair, float64 [n_pairs]
 Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 
@@ -22,7 +28,7 @@ Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 class HeldOut:
     """Impressions that no model was trained on, in order of time.
 
-    impressions: feature rows, and placement, logging_policy, reward (null: not final yet). pairs: impression_id,
+    impressions: feature rows with the columns LOGGED (reward is null: not final yet). pairs: impression_id,
     creative_id, p_click and, if known, propensity, in the order of the impressions: impression i owns the pairs
     offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs]; None: the logging policy. click_rate, prior: mean click and
     mean final reward of the consenting impressions before these; prior is None if none of their rewards is final.
@@ -34,10 +40,6 @@ class HeldOut:
     baseline: np.ndarray | None
     click_rate: float = 0.0
     prior: float | None = 0.0
-
-    def contract_rows(self, impressions: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the contract's `impressions` that are held out, in that table's order."""
-        return impressions.merge(self.impressions[["impression_id"]], on="impression_id")
 
     def select_slice(self, judged: int) -> SelectSlice:
         """These rows in the form in which a policy is chosen on them. judged: how many impressions will judge it.
@@ -52,7 +54,7 @@ class HeldOut:
             logged=np.flatnonzero(pairs["creative_id"].to_numpy(dtype=object) == shown),
             propensity=impressions["propensity"].to_numpy(dtype=float),
             reward=impressions["click"].to_numpy(dtype=float),
-            logging=_logging_distribution(pairs),
+            logging=pairs["propensity"].to_numpy(dtype=float) if "propensity" in pairs else None,
             baseline=self.baseline,
             unlogged_share=np.zeros(len(impressions)),
             judged=judged,
@@ -61,18 +63,20 @@ class HeldOut:
 
 
 def held_out(
-    tables: dict[str, pd.DataFrame], features: Features, pairs: pd.DataFrame, split: str, baseline: Baseline | None
+    tables: dict[str, pd.DataFrame], features: Features, scores: pd.DataFrame, split: str, baseline: Baseline | None
 ) -> HeldOut:
-    """The rows of `split` (select or judge). pairs: of both splits, as the stage interest scored them.
+    """The rows of `split` (select or judge). scores: p_click of the pairs of both splits (interest.score_pairs).
 
-    tables: the contract's, with the column `reward` in impressions (rewards.logged_rewards).
+    tables: the contract's, with the column `reward` in impressions (rewards.logged_rewards). UserError if `scores` are
+    of other pairs.
     """
     if split not in (SELECT, JUDGE):
         raise ValueError(f"models were trained on the rows of {split}, so these rows can neither select nor judge")
-    logged = tables["impressions"][["impression_id", "placement", "logging_policy", "reward"]]
-    impressions = features.of(split).merge(logged, on="impression_id", how="left")
-    in_split = rows_of(pairs["impression_id"], impressions["impression_id"]) >= 0
-    pairs = pairs[in_split].reset_index(drop=True)
+    logged = tables["impressions"]
+    columns = [name for name in LOGGED if name in logged]
+    impressions = features.of(split).merge(logged[["impression_id", *columns]], on="impression_id", how="left")
+    pairs = eligible_pairs(tables, impressions)
+    pairs = pairs.assign(p_click=_scores_of(pairs, scores, impressions["impression_id"]))
     probabilities = None if baseline is None else baseline(impressions, pairs)
     before = features.of(TRAIN, CALIBRATE, *((SELECT,) if split == JUDGE else ()))
     before = before[before["consent"]]
@@ -81,11 +85,13 @@ def held_out(
     return HeldOut(impressions, pairs, pair_offsets(pairs, impressions), probabilities, click_rate, prior)
 
 
-def _logging_distribution(pairs: pd.DataFrame) -> np.ndarray | None:
-    """The logging distribution, float64 [n_pairs]; None if it is unknown for some pair."""
-    if "propensity" not in pairs or pairs["propensity"].isna().any():
-        return None
-    return pairs["propensity"].to_numpy(dtype=float)
+def _scores_of(pairs: pd.DataFrame, scores: pd.DataFrame, impression_id: pd.Series) -> np.ndarray:
+    """P(click) of `pairs`, float64 [n_pairs], from the rows of `scores` of these impressions, in the same order."""
+    scores = scores[rows_of(scores["impression_id"], impression_id) >= 0].reset_index(drop=True)
+    ids = ["impression_id", "creative_id"]
+    if len(scores) != len(pairs) or (scores[ids] != pairs[ids]).to_numpy().any():
+        raise UserError("the interest model scored other pairs than the eligible ones; run the stage interest again")
+    return scores["p_click"].to_numpy()
 
 
 def rows_from(rows: HeldOut, learned_until: int) -> HeldOut:

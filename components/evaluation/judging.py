@@ -24,14 +24,14 @@ Truth = Callable[[pd.DataFrame], np.ndarray]  # pairs (impression_id, creative_i
 class JudgingTables:
     """What a judgement reads beside the judged rows.
 
-    reward: what the policy is judged by. creatives: feature rows. tables: the contract's impressions and creatives.
+    reward: what the policy is judged by. creatives: feature rows. contract_creatives: the contract's table.
     quarantined: impressions of the judged time that validation removed. findings: of checks of all rows together.
     truth: the true mean reward of pairs, if the simulator knows it.
     """
 
     reward: Reward
     creatives: pd.DataFrame
-    tables: dict[str, pd.DataFrame]
+    contract_creatives: pd.DataFrame
     quarantined: pd.DataFrame
     findings: tuple[Finding, ...] = ()
     truth: Truth | None = None
@@ -85,7 +85,6 @@ def judge(
     unlogged_share: float64 [n], see `assess.pooled_gate_evidence`.
     """
     assessments, truths = {}, {}
-    impressions = tables.tables["impressions"]
     for log in split_logs(rows, tables.creatives, target, tables.reward):
         name = log.logging_policy
         assessments[name] = assess(
@@ -93,19 +92,19 @@ def judge(
             log.target,
             log.baseline,
             config,
-            impressions=impressions,
-            creatives=tables.tables["creatives"],
+            impressions=log.impressions,
+            creatives=tables.contract_creatives,
             quarantine=tables.quarantined[tables.quarantined["logging_policy"] == name],
             findings=tables.findings,
         )
-        truths[name] = None if tables.truth is None else log.values(tables.truth(log.pairs))
+        truths[name] = None if tables.truth is None else log.values(tables.truth(log.log.pairs()))
     judgement = Judgement(assessments, None, truths)
     largest = next(iter(assessments.values()), None)
     if largest is None or largest.evaluation.card is None or judgement.critical_findings():
         return judgement
     pooled = pooled_log(rows, tables.creatives, tables.reward)
     gate = pooled_gate_evidence(
-        pooled, target, rows.baseline, config, unlogged_share=unlogged_share, impressions=impressions
+        pooled, target, rows.baseline, config, unlogged_share=unlogged_share, impressions=rows.impressions
     )
     return replace(judgement, gate=gate)
 

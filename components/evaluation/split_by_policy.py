@@ -12,7 +12,6 @@ import pandas as pd
 from components.evaluation.held_out import HeldOut, filter_rows
 from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
 from components.evaluation.rewards import Reward
-from components.policies.eligible import pair_offsets
 from components.policies.ragged_rows import spread
 
 
@@ -20,12 +19,13 @@ from components.policies.ragged_rows import spread
 class PolicyLog:
     """The decisions of one logging policy, and two policies on their pairs: float64 [n_pairs], sums to 1 per row.
 
-    baseline: None if the target is compared with the logging policy.
+    impressions: the rows of `log`, with the columns of HeldOut. baseline: None if the target is compared with the
+    logging policy.
     """
 
     logging_policy: str
     log: LoggedDecisions
-    pairs: pd.DataFrame
+    impressions: pd.DataFrame
     target: np.ndarray
     baseline: np.ndarray | None
 
@@ -48,29 +48,22 @@ def split_logs(rows: HeldOut, creatives: pd.DataFrame, target: np.ndarray, rewar
     sizes = rows.impressions["logging_policy"].value_counts()
     for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
         policy_rows = filter_rows(rows, names == name)
-        log, pairs = _log_of(policy_rows, creatives, reward)
-        yield PolicyLog(name, log, pairs, target[spread(names == name, rows.offsets)], policy_rows.baseline)
+        log, of_policy = pooled_log(policy_rows, creatives, reward), spread(names == name, rows.offsets)
+        yield PolicyLog(name, log, policy_rows.impressions, target[of_policy], policy_rows.baseline)
 
 
 def pooled_log(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> LoggedDecisions:
-    """The decisions of all logging policies in one log, each with its own propensity; arguments as `split_logs`."""
-    return _log_of(rows, creatives, reward)[0]
-
-
-def _log_of(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> tuple[LoggedDecisions, pd.DataFrame]:
-    """The log of `rows`, and its pairs.
+    """The decisions of all logging policies in one log, each with its own propensity; arguments as `split_logs`.
 
     No model is trained on rows of shoppers who refused consent; their predictions are the constants of `rows`.
     """
     # shopper features are in the score already; as context they would cost the reward models far more than they add
     columns = [name for name in rows.impressions if name == "shopper_id" or not name.startswith("shopper_")]
-    impressions = rows.impressions[columns].reset_index(drop=True)
-    pairs = _known_pairs(rows.pairs.reset_index(drop=True))
-    offsets = pair_offsets(pairs, impressions)
+    impressions, pairs, offsets = rows.impressions[columns], rows.pairs, rows.offsets
     consent = np.ones(len(impressions), dtype=bool)
     if "consent" in impressions:
         consent = impressions["consent"].to_numpy(dtype=bool)
-    log = logged_decisions(
+    return logged_decisions(
         impressions,
         pairs,
         offsets,
@@ -82,11 +75,3 @@ def _log_of(rows: HeldOut, creatives: pd.DataFrame, reward: Reward) -> tuple[Log
         prior=rows.prior,
         unit=reward.unit,
     )
-    return log, pairs
-
-
-def _known_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """`pairs`, without the column propensity if it is unknown for some of them."""
-    if "propensity" in pairs and pairs["propensity"].isna().any():
-        return pairs.drop(columns="propensity")
-    return pairs

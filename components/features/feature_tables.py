@@ -20,7 +20,7 @@ from components.features.time_splits import JUDGE, SELECT
 from components.features.timeline import microseconds, positions
 from components.settings.sections import FeaturesConfig
 
-COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "propensity", "position")
+COPIED = ("impression_id", "shopper_id", "campaign", "creative_id", "timestamp", "click", "position")
 
 
 @dataclass(frozen=True)

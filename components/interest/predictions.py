@@ -18,6 +18,11 @@ def predict_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFram
     return model.probabilities(pairs_at(features, row, column))
 
 
+def score_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Columns impression_id, creative_id and p_click of `pairs`, in their order."""
+    return pairs[["impression_id", "creative_id"]].assign(p_click=predict_pairs(model, features, pairs))
+
+
 def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
     """Consenting impressions of `split` in order of time, paired with the creative shown; and clicks, float64 [n]."""
     impressions = features.impressions

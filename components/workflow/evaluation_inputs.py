@@ -63,11 +63,11 @@ class EvaluationInputs:
     def judging_tables(self, rows: HeldOut, charged: bool, truth: Truth | None) -> JudgingTables:
         """The other inputs of a judgement on `rows`. truth: the true mean reward of pairs, if known."""
         splits = self.learned.model.splits
-        findings = leakage_findings(self.tables, rows.contract_rows(self.tables["impressions"]))
+        findings = leakage_findings(self.tables, rows.impressions)
         return JudgingTables(
             reward=self.reward,
             creatives=self.learned.features.creatives_at(self._since(charged)),
-            tables=self.tables,
+            contract_creatives=self.tables["creatives"],
             quarantined=self.quarantined[splits.may_judge(self.quarantined)] if charged else self.quarantined.head(0),
             findings=findings + rewards_not_final(self.judge if charged else self.select),
             truth=truth,
@@ -83,10 +83,10 @@ def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> Evaluation
     reward, logged = reward_of(config, card.currency), tables["impressions"]
     tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
     model, features = built_features(paths)
-    pairs = read_frame(paths.stage("interest") / "predictions.parquet")
+    scores = read_frame(paths.stage("interest") / "predictions.parquet")
     champion = read_champion(paths)
     baseline = None if champion is None else lambda rows, scored: champion.probabilities(tables, rows, scored)
-    select, judge = (held_out(tables, features, pairs, split, baseline) for split in (SELECT, JUDGE))
+    select, judge = (held_out(tables, features, scores, split, baseline) for split in (SELECT, JUDGE))
     if champion is not None:
         judge = rows_from(judge, champion.package.parameters.learned_until)
     return EvaluationInputs(

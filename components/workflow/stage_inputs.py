@@ -46,10 +46,16 @@ def validated(
 
 
 def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
-    """The fitted feature model and the features that it built."""
+    """The fitted feature model and the features that it built. UserError if an earlier version of Adloom built them."""
     folder = paths.stage("features")
     names = ("impressions", "creatives", "shopper_profiles")
     tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
+    if "propensity" in tables["impressions"]:
+        dataset = paths.artifacts.name
+        raise UserError(
+            f"{folder}: an earlier version of Adloom built these features; `adloom run {dataset}`, or "
+            f"`adloom stage features --dataset {dataset}` and the stages after it, build them anew"
+        )
     tables["earlier"] = read_frame(folder / "creatives_earlier.parquet")
     messages = tuple(read_json(folder / "messages.json"))
     model = FeatureModel.from_files(files_in(folder / "model"))

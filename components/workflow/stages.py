@@ -99,7 +99,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """A calibrated interest model, and its P(click) of every pair that selects or judges a policy, from features."""
-    from components.interest import predict_pairs, train_disjoint_models, train_interest
+    from components.interest import score_pairs, train_disjoint_models, train_interest
     from components.policies.eligible import eligible_pairs
     from components.workflow.stage_inputs import DISJOINT_MODELS, built_features, validated
 
@@ -107,7 +107,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     model, built = built_features(paths)
     trained = train_interest(built, config)
     pairs = eligible_pairs(tables, built.held_out())
-    out.table("predictions.parquet", pairs.assign(p_click=predict_pairs(trained.champion, built, pairs)))
+    out.table("predictions.parquet", score_pairs(trained.champion, built, pairs))
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
     if model.traits.look is not None:  # these models personalise images

@@ -23,19 +23,8 @@ def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd
     """The log as the stage evaluation has it: rows held out, and the contract's tables. names: logging policies [n]."""
     log = known.log
     table = impressions(known)
-    rows = pd.DataFrame(
-        {
-            "impression_id": log.impression,
-            "shopper_id": log.cluster.astype(str),
-            "campaign": "c",
-            "creative_id": log.action_names[log.action[log.logged]],
-            "timestamp": table["timestamp"],
-            "click": log.reward.astype(int),
-            "reward": log.reward,
-            "propensity": log.propensity,
-            "placement": "top",
-            "logging_policy": names,
-        }
+    rows = table.assign(
+        campaign="c", reward=log.reward, propensity=log.propensity, placement="top", logging_policy=names
     )
     pairs = log.pairs().assign(p_click=0.05, propensity=log.logging)
     held = HeldOut(rows, pairs, log.offsets, None)
@@ -45,7 +34,7 @@ def tables_of(known: KnownLog, names: np.ndarray) -> tuple[HeldOut, dict[str, pd
 
 def judging_tables(tables: dict[str, pd.DataFrame], findings: tuple[Finding, ...] = ()) -> JudgingTables:
     quarantined = pd.DataFrame({"creative_id": [], "logging_policy": []})
-    return JudgingTables(REWARDS["click"], tables["creatives"], tables, quarantined, findings)
+    return JudgingTables(REWARDS["click"], tables["creatives"], tables["creatives"], quarantined, findings)
 
 
 def judged(known: KnownLog, names: np.ndarray, unlogged_share: float = 0.0):

@@ -161,7 +161,7 @@ def test_the_logs_carry_the_chosen_reward_and_its_range_and_models_keep_their_ow
         assert log.reward.sum() == rows.impressions["reward"].sum()
         assert log.prior == 2.5, "in reward units, for the rows that teach nothing"
         assert (log.score[: rows.offsets[10]] == 0.05).all(), "a score is a P(click), whatever the reward"
-    gains = part.values(np.full(len(part.pairs), 4.0))
+    gains = part.values(np.full(len(part.log.action), 4.0))
     assert gains == pytest.approx({"target": 4.0, "baseline": 4.0, "lift": 0.0})
 
 
@@ -171,7 +171,7 @@ def test_where_too_few_rewards_are_final_evaluation_abstains_and_says_why():
     reward = np.where(np.arange(6000) < 100, 40.0 * known.log.reward, np.nan)
     rows = replace(rows, impressions=rows.impressions.assign(reward=reward))
     lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
-    more = JudgingTables(REVENUE, tables["creatives"], tables, lost, rewards_not_final(rows))
+    more = JudgingTables(REVENUE, tables["creatives"], tables["creatives"], lost, rewards_not_final(rows))
     left = with_final_reward(rows)
     pairs = left.offsets[-1]
     judgement = judge(left, known.target[:pairs], np.zeros(100), QUICK, more)
@@ -190,7 +190,7 @@ def test_the_bound_of_a_reward_scales_with_it():
         rows, tables = tables_of(known, np.full(6000, "one"))
         rows = replace(rows, impressions=rows.impressions.assign(reward=factor * known.log.reward))
         lost = pd.DataFrame({"creative_id": [], "logging_policy": []})
-        more = JudgingTables(reward, tables["creatives"], tables, lost)
+        more = JudgingTables(reward, tables["creatives"], tables["creatives"], lost)
         judgement = judge(rows, known.target, np.zeros(6000), QUICK, more)
         bounds.append(judgement.gate.lower_bound(0.025) / factor)
         carried.append(judgement.assessments["one"])

@@ -31,7 +31,7 @@ def test_an_audience_is_of_its_segment_and_of_the_time_before_evaluation(feature
 
 
 def test_an_audience_names_nobody_and_tells_no_outcome(features):
-    left_out = {"impression_id", "shopper_id", "creative_id", "timestamp", "click", "propensity", "split", "consent"}
+    left_out = {"impression_id", "shopper_id", "creative_id", "timestamp", "click", "split", "consent"}
     assert left_out < set(features.impressions)
     assert not left_out & set(draw_audience(features, 2, 20, seed=0))
 

@@ -14,6 +14,7 @@ from components.policies.decision_table import ANY
 from components.policies.policy_package import FORMS
 from components.policies.proposal import LearnedModels, propose
 from components.policies.ragged_rows import row_sums
+from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig, PolicyConfig
 from tests.components.features.shop import START, shop
 
@@ -64,6 +65,19 @@ def proposed(tables, pool=None):
 @pytest.fixture(scope="module")
 def proposal(tables):
     return proposed(tables)
+
+
+def test_the_logged_propensities_are_the_contracts_and_scores_of_other_pairs_are_refused(tables, proposal):
+    *_, learned, pairs = proposal
+    scores = pairs[["impression_id", "creative_id", "p_click"]]
+    rows = held_out(rewarded(tables), learned.features, scores, JUDGE, None)
+    logged = tables["impressions"].set_index("impression_id")["propensity"]
+    assert "propensity" not in learned.features.impressions
+    np.testing.assert_array_equal(rows.impressions["propensity"], logged[rows.impressions["impression_id"]])
+    assert rows.pairs["p_click"].tolist() == predict_pairs(learned.interest, learned.features, rows.pairs).tolist()
+    for others in (scores.iloc[:-1], scores.iloc[::-1], scores.assign(creative_id="c")):
+        with pytest.raises(UserError, match="scored other pairs than the eligible ones; run the stage interest again"):
+            held_out(rewarded(tables), learned.features, others, JUDGE, None)
 
 
 def test_nothing_that_happens_from_the_first_judged_row_on_changes_a_byte(tables, proposal):
