@@ -13,6 +13,7 @@ from components.contract.validation.validate import validate
 from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import card, changed, planted, sample, without
 
+pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
 SCRIPT = "<script>alert(1)</script>"
 
 

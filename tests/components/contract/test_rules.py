@@ -17,6 +17,7 @@ from components.contract.validation.validate import validate
 from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import BEGINS, ENDS, bomb, card, png, sample
 
+pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
 DAY = timedelta(days=1)
 CENTURY_AGO = BEGINS - 100 * 365 * DAY
 IMPRESSIONS = 600

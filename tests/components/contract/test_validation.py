@@ -376,6 +376,7 @@ def test_the_end_of_the_log_comes_from_the_card():
 NULLABLE = [(name, column.name) for name, table in TABLES.items() for column in table.columns if column.nullable]
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 @pytest.mark.parametrize(("name", "column"), NULLABLE, ids=lambda value: value)
 def test_a_column_that_may_be_null_may_be_absent_and_counts_as_all_null(name, column):
     nulled = changed(
