@@ -55,15 +55,16 @@ class Scene:
 
     def score(self, interest, base: pd.DataFrame, segment: int):
         """A function that maps images to the mean P(click) of `segment` on the ad `base` with each image."""
-        from components.features import creative_features
+        from components.features import Looks, creative_features
         from components.interest.segment_scores import draw_audience, segment_scores
 
         own = self.built.impressions[self.built.impressions["segment"] == segment].assign(segment=0)
         audience = draw_audience(replace(self.built, impressions=own), 1, AUDIENCE, seed=0)
 
         def score(pictures: np.ndarray) -> np.ndarray:
-            creatives, images = rows_of(base, pictures, "tried")
-            rows = creative_features(self.model, creatives, self.tables["products"], images)
+            creatives, _ = rows_of(base, pictures, "tried")
+            looks = Looks.of_pictures(self.model.traits.look, creatives["image_id"], pictures)
+            rows = creative_features(self.model, creatives, self.tables["products"], looks)
             return segment_scores(interest, audience, rows)[:, 0]
 
         return score

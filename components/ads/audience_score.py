@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.ads.pool import Score
-from components.features import FeatureModel, creative_features
+from components.features import FeatureModel, Looks, creative_features
 from components.interest import CalibratedModel
 from components.interest.segment_scores import segment_scores
 
@@ -14,10 +14,11 @@ from components.interest.segment_scores import segment_scores
 def audience_score(
     interest: CalibratedModel, model: FeatureModel, audience: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> Score:
-    """Function from new creatives and images to mean P(click) over each segment's rows of `audience`."""
+    """Function from new creatives and their images to mean P(click) over each segment's rows of `audience`."""
 
-    def score(creatives: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
-        rows = creative_features(model, creatives, tables.get("products"), images)
+    def score(creatives: pd.DataFrame, pictures: np.ndarray) -> np.ndarray:
+        looks = Looks.of_pictures(model.traits.look, creatives["image_id"], pictures)
+        rows = creative_features(model, creatives, tables.get("products"), looks)
         return segment_scores(interest, audience, rows)
 
     return score

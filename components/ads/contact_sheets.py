@@ -16,7 +16,6 @@ from components.generators.generator_protocol import Generator
 from components.generators.text_to_image.caption_parser import ParsedCaption
 from components.generators.text_to_image.captions import examples
 from components.generators.text_to_image.text_to_image import MAX_ATTEMPTS, TextToImage
-from components.images import decode
 from components.settings.file_names import file_name
 
 COLUMNS = 12  # samples of each category on a sheet
@@ -69,11 +68,9 @@ def ads(
     pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)
 ) -> dict[AdSize, dict[str, bytes]]:
     """By size: file name (see `ad_names`) -> PNG of the creative as an ad of that size, in its campaign's colour."""
-    pictures = {row.image_id: decode(row.image) for row in pool.images.itertuples()}
-    wording = texts_of(pool.creatives, campaigns)
-    rows = list(zip(pool.creatives["creative_id"], pool.creatives["image_id"], wording, strict=True))
+    rows = list(zip(pool.creatives["creative_id"], pool.pictures, texts_of(pool.creatives, campaigns), strict=True))
     return {
-        size: {_ad_name(name, size): ad_png(pictures[image], **words, size=size) for name, image, words in rows}
+        size: {_ad_name(name, size): ad_png(picture, **words, size=size) for name, picture, words in rows}
         for size in sizes
     }
 

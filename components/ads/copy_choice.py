@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 from components.contract.origins import PEOPLE
-from components.features import FeatureModel, creative_features
+from components.features import FeatureModel, Looks, creative_features
 from components.features.products.creative_features import COPY_COLUMNS
-from components.images import encode_png
 from components.interest import CalibratedModel
 from components.interest.segment_scores import AUDIENCE_SEGMENT
 
@@ -87,12 +86,12 @@ def made_features(
 ) -> pd.DataFrame:
     """Features [n] of creatives with texts `words` (COPY_COLUMNS) [n] and images uint8 [1 or n, h, w, c]."""
     names = [f"{NEW_ID}-{number}" for number in range(len(pictures))]
-    images = pd.DataFrame({"image_id": names, "image": [encode_png(picture) for picture in pictures]})
+    looks = Looks.of_pictures(features.traits.look, pd.Series(names, dtype="str"), pictures)
     products = pd.DataFrame({"product_id": [NEW_ID], "category": [category]})
     products = products.reindex(columns=["product_id", "category", "brand", "price", "title", "image_id"])
     ids = {"creative_id": NEW_ID, "campaign": campaign["campaign"], "product_id": NEW_ID, "origin": NEW_ID}
     shown = names * len(words) if len(names) == 1 else names
-    return creative_features(features, words.assign(**ids, image_id=shown), products, images)
+    return creative_features(features, words.assign(**ids, image_id=shown), products, looks)
 
 
 def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:

@@ -22,20 +22,22 @@ from components.settings.errors import UserError
 DRAWS_PER_PLACE = 6  # images drawn for each place in the pool
 IN_CATALOGUE = "is in the catalogue already"
 
-# creatives [n], images [n] -> expected click-through, float64 [n, segments]
-Score = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
+# creatives [n], their images uint8 [n, h, w, c] -> expected click-through, float64 [n, segments]
+Score = Callable[[pd.DataFrame, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Pool:
     """New creatives of all campaigns.
 
-    creatives, images: rows with exactly the contract's columns; ranking: creative_id, campaign, segment, score, rank
-    (1 is best within campaign and segment); drawn: number of images; refused: reason -> number of refused candidates.
+    creatives, images: rows with exactly the contract's columns; pictures: uint8 [n, h, w, c], the images; ranking:
+    creative_id, campaign, segment, score, rank (1 is best within campaign and segment); drawn: number of images;
+    refused: reason -> number of refused candidates.
     """
 
     creatives: pd.DataFrame
     images: pd.DataFrame
+    pictures: np.ndarray
     ranking: pd.DataFrame
     drawn: int
     refused: Mapping[str, int]
@@ -79,12 +81,12 @@ def fill_pool(
     sound = np.flatnonzero(reasons == "")
     proposals, pictures = proposals.iloc[sound].reset_index(drop=True), pictures[sound]
     creatives = _contract_rows("creatives", proposals.assign(active_from=active_from))
-    images = _image_rows(proposals, pictures)
-    scores = _checked(score(creatives, images), len(creatives), generators[0].segments)
+    scores = _checked(score(creatives, pictures), len(creatives), generators[0].segments)
     chosen = _choose(proposals, scores, per_campaign)
     return Pool(
         creatives=creatives.iloc[chosen].reset_index(drop=True),
-        images=images.iloc[chosen].reset_index(drop=True),
+        images=_image_rows(proposals.iloc[chosen].reset_index(drop=True), pictures[chosen]),
+        pictures=pictures[chosen],
         ranking=_rank(proposals.iloc[chosen], scores[chosen]),
         drawn=len(reasons),
         refused=dict(sorted(Counter(reasons[reasons != ""]).items())),

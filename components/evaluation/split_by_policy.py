@@ -29,12 +29,15 @@ class PolicyLog:
     target: np.ndarray
     baseline: np.ndarray | None
 
-    def values(self, reward: np.ndarray) -> dict[str, float]:
+    def values(self, reward: np.ndarray) -> dict[str, float] | None:
         """The mean reward per impression of both policies and their difference, by each pair's true mean reward.
 
+        None if the baseline is the logging policy and the log has its propensities of the shown creatives alone.
         reward: float64 [n_pairs], known in the simulator alone; for the report, never for an estimate.
         """
         baseline = self.log.logging if self.baseline is None else self.baseline
+        if baseline is None:
+            return None
         target, base = (float(self.log.expected(reward, policy).mean()) for policy in (self.target, baseline))
         return {"target": target, "baseline": base, "lift": target - base}
 

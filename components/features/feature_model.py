@@ -12,8 +12,9 @@ from components.features.npz_records import from_npz, to_npz
 from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY
 from components.features.products.creative_features import CreativeColumns
+from components.features.products.looks import Looks, fit_encoder, looks_of
 from components.features.products.open_columns import rows_known_at
-from components.features.products.product_attributes import ProductAttributes, fit_looks
+from components.features.products.product_attributes import ProductAttributes
 from components.features.products.text_space import TextSpace
 from components.features.request_context import Context
 from components.features.shoppers.segments import Segments
@@ -27,7 +28,7 @@ from components.features.shoppers.shopper_history import (
 )
 from components.features.time_splits import TRAIN, Splits
 from components.features.timeline import microseconds
-from components.images import NetworkEncoder
+from components.images import NetworkEncoder, PictureEncoder
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig
 
@@ -75,7 +76,17 @@ def fit_features(
     ends_at: pd.Timestamp | None = None,
     encoder: NetworkEncoder | None = None,
 ) -> FeatureModel:
-    """The feature model of a data set, fitted on consenting shoppers and on time before training ends.
+    """The feature model of a data set, fitted on consenting shoppers and on time before training ends."""
+    return fit_with_looks(tables, config, ends_at, encoder)[0]
+
+
+def fit_with_looks(
+    tables: Mapping[str, pd.DataFrame],
+    config: FeaturesConfig,
+    ends_at: pd.Timestamp | None = None,
+    encoder: NetworkEncoder | None = None,
+) -> tuple[FeatureModel, Looks]:
+    """The feature model, and the looks of the images that products and creatives name, for `build_features`.
 
     The log is split by the impressions of consenting shoppers, too. Columns that are not outcomes (a creative's texts,
     a product's price) are read from the whole tables; open columns only if known when training ends (`features_from`).
@@ -85,18 +96,19 @@ def fit_features(
     consenting = _consenting(impressions, tables)
     splits = Splits.fit(consenting, config, ends_at)
     training = consenting[splits.of(consenting) == TRAIN]
-    products, images = tables.get("products"), tables.get("images")
+    products = tables.get("products")
     events = consenting_rows(tables.get("events"), tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
-    traits = _fit_traits(products, photos_of(tables), past, config, encoder)
-    events_by_attribute = attribute_events(past, products, images, traits)
+    look, known = fit_encoder(photos_of(tables), config.image_dimensions, config.seed, encoder)
+    traits, looks = _fit_traits(products, past, config, look), looks_of(look, tables, known)
+    events_by_attribute = attribute_events(past, products, looks, traits)
     behaviour = ShopperHistory(
         activity=None if past is None else Activity.fit(past, config.window_days),
         tastes=fit_averages(events_by_attribute),
         exposure=Exposure(tuple(sorted(config.window_days))) if config.shopper_history else None,
     )
     shoppers = tables.get("shoppers")
-    return FeatureModel(
+    model = FeatureModel(
         splits=splits,
         context=Context.fit(training, tables["campaigns"]),
         traits=traits,
@@ -107,6 +119,7 @@ def fit_features(
         pairs=tuple(name for name in config.pairs if _missing_for(name, tables, config) is None),
         messages=_messages(tables, traits, config),
     )
+    return model, looks
 
 
 def consenting_rows(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
@@ -137,10 +150,9 @@ def _shopper_table(shoppers: pd.DataFrame | None) -> pd.DataFrame:
 
 def _fit_traits(
     products: pd.DataFrame | None,
-    images: pd.DataFrame | None,
     past: pd.DataFrame | None,
     config: FeaturesConfig,
-    encoder: NetworkEncoder | None,
+    look: PictureEncoder | NetworkEncoder | None,
 ) -> ProductAttributes:
     empty = pd.Series(dtype="str")
     texts = [] if products is None else [products["title"].dropna()]
@@ -153,7 +165,7 @@ def _fit_traits(
         bands=bands,
         price=Levels("price", tuple(f"band{number}" for number in range(1, len(bands.edges) + 2))),
         text=TextSpace.fit((str(text) for column in texts for text in column), config.text_dimensions, config.seed),
-        look=fit_looks(images, config.image_dimensions, config.seed, encoder),
+        look=look,
     )
 
 

@@ -1,7 +1,7 @@
 """The features of every impression and creative, as of each impression's time, computed by a feature model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY, EVENT_COLUMNS, PairTables, creative_codes, pair_history
 from components.features.pairs.pair_values import PairQuery, PairValues, values_by_category
 from components.features.products.creative_features import advertised_products, headline_attribute
+from components.features.products.looks import Looks, looks_of
 from components.features.products.open_columns import Versions, known_from
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.features.shoppers.shopper_profiles import shopper_profiles
@@ -31,7 +32,8 @@ class Features:
     `shopper_*` and `context_*`. creatives: ids, then float32 columns `creative_*`, as known at the log's end.
     shopper_profiles: for people. messages: a sentence for each kind of feature that is missing. earlier: versions of
     rows of `creatives` for impressions before their `known_until`; None or no rows: there are none. pairs: names of
-    pair features; past: further tables that they read, None if they need none.
+    pair features; past: further tables that they read, None if they need none. looks: of the images that products and
+    creatives name.
     """
 
     impressions: pd.DataFrame
@@ -41,6 +43,7 @@ class Features:
     earlier: pd.DataFrame | None = None
     pairs: tuple[str, ...] = ()
     past: PairTables | None = None
+    looks: Looks = field(default_factory=Looks.none)
 
     @cached_property
     def versions(self) -> Versions:
@@ -85,14 +88,18 @@ class Features:
         return self.impressions[self.impressions["split"].isin(splits)].reset_index(drop=True)
 
 
-def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> Features:
+def build_features(
+    model: FeatureModel, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig, looks: Looks | None = None
+) -> Features:
     """The features of a data set's tables by a fitted model; `config` only gives the length of the profiles.
 
+    looks: of the images that products and creatives name; None: they are decoded and embedded here.
     The rows of a shopper without consent stay, since evaluation needs them, but have the features of a new shopper.
     """
     impressions = tables["impressions"]
+    looks = looks_of(model.traits.look, tables) if looks is None else looks
     events = consenting_rows(tables.get("events"), tables) if model.behaviour.activity else None
-    events_by_attribute = attribute_events(events, tables.get("products"), tables.get("images"), model.traits)
+    events_by_attribute = attribute_events(events, tables.get("products"), looks, model.traits)
     moment = microseconds(impressions["timestamp"])
     query = HistoryQuery(impressions["shopper_id"], impressions["campaign"], moment)
     past = model.behaviour.as_of(query, events, events_by_attribute, consenting_rows(impressions, tables))
@@ -102,8 +109,8 @@ def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], conf
     numbers = pd.DataFrame(join_columns(blocks, len(impressions)), columns=list(columns))
     ids = impressions[list(COPIED)].reset_index(drop=True)
     labels = {"split": model.splits.of(impressions), "consent": known, "segment": _segments(model, past)}
-    creatives, products, images = tables["creatives"], tables.get("products"), tables.get("images")
-    current = creative_features(model, creatives, products, images)
+    creatives, products = tables["creatives"], tables.get("products")
+    current = creative_features(model, creatives, products, looks)
     until = (
         max(
             int(moment.max()),
@@ -120,6 +127,7 @@ def build_features(model: FeatureModel, tables: Mapping[str, pd.DataFrame], conf
         earlier=model.creative.earlier(current, creatives, advertised_products(creatives, products)),
         pairs=model.pairs,
         past=pair_tables(model.pairs, tables),
+        looks=looks,
     )
 
 
@@ -144,11 +152,11 @@ def reads_tables(pairs: Sequence[str]) -> bool:
 
 
 def creative_features(
-    model: FeatureModel, creatives: pd.DataFrame, products: pd.DataFrame | None, images: pd.DataFrame | None
+    model: FeatureModel, creatives: pd.DataFrame, products: pd.DataFrame | None, looks: Looks
 ) -> pd.DataFrame:
     """Columns creative_id, campaign, product_id and the model's float32 columns of creatives [n]."""
     shown = advertised_products(creatives, products)
-    traits = (*model.traits.of(shown, images), *headline_attribute(creatives, model.traits))
+    traits = (*model.traits.of(shown, looks), *headline_attribute(creatives, model.traits))
     columns, numbers = model.creative.encode(creatives, shown, traits)
     ids = creatives[["creative_id", "campaign", "product_id"]].reset_index(drop=True)
     return pd.concat([ids, pd.DataFrame(numbers, columns=list(columns))], axis=1)

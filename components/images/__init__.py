@@ -1,6 +1,6 @@
 """Images as arrays: decoding of users' image files, embeddings, and near-duplicates."""
 
-from components.images.decoding import decode, decode_all, encode_png, fit_all, header
+from components.images.decoding import decode, decode_all, encode_png, fit_all, header, shape_of
 from components.images.encoder_protocol import Encoder
 from components.images.neighbours import first_duplicates, nearest
 from components.images.network_encoder import NetworkEncoder
@@ -17,4 +17,5 @@ __all__ = [
     "fit_all",
     "header",
     "nearest",
+    "shape_of",
 ]

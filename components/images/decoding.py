@@ -5,12 +5,13 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from components.contract.validation.image_headers import MAX_PIXELS, NO_PICTURE, open_picture, other_format
 from components.settings.errors import UserError
 
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
+QUARTER_TURNS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -32,6 +33,14 @@ def header(content: bytes) -> tuple[int, bool]:
     """(longer side in pixels, whether it is grey) of PNG or JPEG bytes, from the header only."""
     image = _open(content, MAX_PIXELS)
     return max(image.size), image.mode in GREY_MODES
+
+
+def shape_of(content: bytes) -> tuple[int, int, int]:
+    """(height, width, channels) of what `decode` returns, from the header only."""
+    image = _open(content, MAX_PIXELS)
+    turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
+    height, width = image.size if turned else image.size[::-1]
+    return height, width, 1 if image.mode in GREY_MODES or image.mode.startswith("I") else 3
 
 
 def decode_all(

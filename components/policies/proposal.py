@@ -76,7 +76,9 @@ def _untempered(
 ) -> tuple[PolicyPackage, pd.Series]:
     """The policy before a temperature is chosen, its decisions being scores; and the preference of each creative."""
     until = learned.model.splits.select_until
-    segments = cluster_shoppers(learned.model, tables, until, config.segments, config.seed)
+    segments = cluster_shoppers(
+        learned.model, tables, learned.features.looks, moment=until, count=config.segments, seed=config.seed
+    )
     impressions = learned.features.impressions
     rows = np.flatnonzero(impressions["consent"] & (impressions["split"] != JUDGE))
     before = impressions.iloc[rows].reset_index(drop=True)

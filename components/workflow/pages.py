@@ -119,7 +119,7 @@ def temperatures(chosen: Mapping[str, float], forecasts: Mapping[str, Sequence[M
 def truth(values: Mapping[str, float] | None, unit: str, simulated: bool) -> str:
     """The simulator's truth beside the estimates; nothing for real data."""
     if values is None and simulated:
-        return f"\nThe simulator's law gives no truth of {unit}, so none is shown.\n"
+        return f"\nThe true {unit} of both policies are not known here, so none are shown.\n"
     if values is None:
         return ""
     return (

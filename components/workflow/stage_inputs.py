@@ -8,7 +8,7 @@ from upath import UPath
 from components.contract.card import DatasetCard, read_card
 from components.contract.files.tables import read_frame, read_json, read_table
 from components.contract.schema import TABLES
-from components.features import FeatureModel, Features
+from components.features import FeatureModel, Features, Looks
 from components.features.feature_tables import pair_tables, reads_tables
 from components.features.pairs.pair_history import EVENT_COLUMNS
 from components.images import NetworkEncoder
@@ -48,19 +48,20 @@ def validated(
 def built_features(paths: Paths) -> tuple[FeatureModel, Features]:
     """The fitted feature model and the features that it built. UserError if an earlier version of Adloom built them."""
     folder = paths.stage("features")
-    names = ("impressions", "creatives", "shopper_profiles")
-    tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
-    if "propensity" in tables["impressions"]:
+    if not (folder / "looks.parquet").exists():
         dataset = paths.artifacts.name
         raise UserError(
             f"{folder}: an earlier version of Adloom built these features; `adloom run {dataset}`, or "
             f"`adloom stage features --dataset {dataset}` and the stages after it, build them anew"
         )
+    names = ("impressions", "creatives", "shopper_profiles")
+    tables = {name: read_frame(folder / f"{name}.parquet") for name in names}
     tables["earlier"] = read_frame(folder / "creatives_earlier.parquet")
     messages = tuple(read_json(folder / "messages.json"))
     model = FeatureModel.from_files(files_in(folder / "model"))
     past = pair_tables(model.pairs, validated(paths, PAIRS_READ)[0]) if reads_tables(model.pairs) else None
-    return model, Features(**tables, messages=messages, pairs=model.pairs, past=past)
+    looks = Looks.from_table(read_frame(folder / "looks.parquet"))
+    return model, Features(**tables, messages=messages, pairs=model.pairs, past=past, looks=looks)
 
 
 def encoder_file(config: FeaturesConfig) -> bytes | None:

@@ -80,17 +80,18 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     """Features of impressions and creatives, and readable shopper profiles, from validated tables."""
-    from components.features import build_features, fit_features
+    from components.features import build_features, fit_with_looks
     from components.workflow.stage_inputs import FEATURES_READ, chosen_encoder, validated
 
     encoder = chosen_encoder(config)
     tables, card = validated(paths, FEATURES_READ)
-    model = fit_features(tables, config, card.ends_at, encoder)
-    built = build_features(model, tables, config)
+    model, looks = fit_with_looks(tables, config, card.ends_at, encoder)
+    built = build_features(model, tables, config, looks)
     out.table("impressions.parquet", built.impressions)
     out.table("creatives.parquet", built.creatives)
     out.table("creatives_earlier.parquet", built.earlier)
     out.table("shopper_profiles.parquet", built.shopper_profiles)
+    out.table("looks.parquet", looks.to_table())
     out.files("model", model.files())
     out.json("messages.json", list(built.messages))
     write_text(pages.features(built), paths.docs / "features.md")

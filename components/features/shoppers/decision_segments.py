@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.features.feature_model import FeatureModel, consenting_rows
+from components.features.products.looks import Looks
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.features.timeline import microseconds
 
@@ -13,12 +14,13 @@ MAX_SHOPPERS = 50_000  # for fitting centroids; more shoppers do not make these 
 
 
 def cluster_shoppers(
-    model: FeatureModel, tables: Mapping[str, pd.DataFrame], moment: int, count: int, seed: int
+    model: FeatureModel, tables: Mapping[str, pd.DataFrame], looks: Looks, *, moment: int, count: int, seed: int
 ) -> pd.DataFrame:
     """The segment (text) of each consenting shopper with a history: columns shopper_id, segment; at most `count`.
 
-    moment: microseconds since 1970; only events and impressions strictly before it count. Segment 0 is the largest. No
-    rows if the data set has no history (no events, or features.shopper_history is false).
+    looks: of the images that products name. moment: microseconds since 1970; only events and impressions
+    strictly before it count. Segment 0 is the largest. No rows if the data set has no history (no events, or
+    features.shopper_history is false).
     """
     empty = pd.DataFrame({"shopper_id": pd.Series(dtype="str"), "segment": pd.Series(dtype="str")})
     events = consenting_rows(tables.get("events"), tables) if model.behaviour.activity else None
@@ -28,7 +30,7 @@ def cluster_shoppers(
     impressions = consenting_rows(tables["impressions"], tables)
     reached = impressions.loc[microseconds(impressions["timestamp"]) < moment, "shopper_id"]
     shoppers = pd.Series(np.unique(np.concatenate([events["shopper_id"].unique(), reached.unique()])), dtype="str")
-    events_by_attribute = attribute_events(events, tables.get("products"), tables.get("images"), model.traits)
+    events_by_attribute = attribute_events(events, tables.get("products"), looks, model.traits)
     if shoppers.empty or not any(len(attribute.moment) for attribute in events_by_attribute):
         return empty
     averages, _ = model.behaviour.averages(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.features.categoricals import Levels, join_columns
+from components.features.products.looks import Looks
 from components.features.products.product_attributes import ProductAttributes
 from components.features.shoppers.shopper_activity import Activity, Exposure
 from components.features.shoppers.shrunken_average import EventVectors, ShrunkenAverage, centred
@@ -111,7 +112,7 @@ class ShopperHistory:
 
 
 def attribute_events(
-    events: pd.DataFrame | None, products: pd.DataFrame | None, images: pd.DataFrame | None, traits: ProductAttributes
+    events: pd.DataFrame | None, products: pd.DataFrame | None, looks: Looks, traits: ProductAttributes
 ) -> tuple[AttributeEvents, ...]:
     """By attribute of products, the events with a product that has it; then searches by their texts; then all events
     by their kinds."""
@@ -122,7 +123,7 @@ def attribute_events(
         product = positions(events["product_id"], pd.Index(products["product_id"]))[timeline.order]
         category = traits.category.codes(products["category"])
         group = np.where(category >= 0, category, len(traits.category.levels)).astype(np.int32)
-        for trait in traits.of(products, images):
+        for trait in traits.of(products, looks):
             chosen = (product >= 0) & trait.known[product]
             within = None if trait.name == "category" else group
             sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, within)))

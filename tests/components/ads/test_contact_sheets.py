@@ -36,7 +36,7 @@ CAMPAIGNS = [
 @pytest.fixture(scope="module")
 def pool() -> Pool:
     ids = [f"{campaign}-made-0123456789ab" for campaign in CAMPAIGNS[:-1]] + ["con", "..", "plain-made-0123456789ab"]
-    picture = encode_png(np.full((8, 8, 1), 120, np.uint8))
+    pictures = np.full((len(ids), 8, 8, 1), 120, np.uint8)
     creatives = pd.DataFrame(
         {
             "creative_id": ids,
@@ -45,9 +45,8 @@ def pool() -> Pool:
             **dict.fromkeys(("headline", "call_to_action", "palette", "template")),
         }
     )
-    return Pool(
-        creatives, pd.DataFrame({"image_id": creatives["image_id"], "image": [picture] * len(ids)}), None, 0, {}
-    )
+    images = pd.DataFrame({"image_id": creatives["image_id"], "image": [encode_png(each) for each in pictures]})
+    return Pool(creatives, images, pictures, None, 0, {})
 
 
 def test_every_ad_lies_in_its_folder_and_leads_back_to_its_creative(pool, tmp_path):

@@ -56,8 +56,8 @@ def tables():
     return {"campaigns": campaigns, "creatives": creatives, "products": products}
 
 
-def brightness(creatives, images):
-    light = decode_all(images, 12, 1).mean(axis=(1, 2, 3))
+def brightness(creatives, pictures):
+    light = pictures.mean(axis=(1, 2, 3))
     return np.stack([light, -light], axis=1)
 
 
@@ -84,8 +84,8 @@ def test_the_pool_has_the_contracts_columns_and_only_what_was_asked(tables, phot
 def test_each_segment_gets_what_it_likes_best(tables, photos, manifold):
     proposed = {}
 
-    def remembering(creatives, images):
-        scores = brightness(creatives, images)
+    def remembering(creatives, pictures):
+        scores = brightness(creatives, pictures)
         proposed.update(zip(creatives["creative_id"], scores[:, 0], strict=True))
         return scores
 
@@ -137,7 +137,8 @@ def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
     about = json.loads(row["conditions"])
     codes = np.full(about["draw"] + 1, generator.categories.index(about["category"]))
     again = generator.sample(codes, codes * 0, int(row["seed"]))[-1]
-    assert np.array_equal(again, decode_all(pool.images.iloc[:1], 12, 1)[0])
+    assert np.array_equal(again, pool.pictures[0])
+    assert np.array_equal(pool.pictures, decode_all(pool.images, 12, 1))
 
 
 def test_the_board_of_ads_shows_some_of_every_part_of_the_pool():
@@ -152,7 +153,7 @@ def test_the_board_of_ads_shows_some_of_every_part_of_the_pool():
 
 
 def test_a_score_that_is_no_number_stops_the_pool(tables, photos, manifold):
-    def broken(creatives, images):
+    def broken(creatives, pictures):
         return np.full((len(creatives), 2), np.nan)
 
     with pytest.raises(UserError, match="finite"):

@@ -150,3 +150,13 @@ def test_a_leaked_column_leaves_no_bound_whatever_the_policy():
     judgement = judge(held, known.target, np.zeros(3000), QUICK, judging_tables(tables, (leaked,)))
     assert judgement.gate is None and "feature_ctr" in judgement.critical_findings()[0]
     assert judgement.assessments["one"].evaluation.verdict == "abstain"
+
+
+def test_without_candidates_the_truth_about_the_logging_policy_is_unknown():
+    """A simulated data set without the table `candidates` stopped the stage evaluation."""
+    known = known_log(5, n=600)
+    held, tables = tables_of(known, np.full(600, "one"))
+    shown_only = replace(held, pairs=held.pairs.drop(columns="propensity"))
+    told = replace(judging_tables(tables), truth=lambda pairs: np.full(len(pairs), 0.05))
+    assert judge(shown_only, known.target, np.zeros(600), QUICK, told).truths == {"one": None}
+    assert judge(held, known.target, np.zeros(600), QUICK, told).truths["one"]["lift"] == pytest.approx(0.0)

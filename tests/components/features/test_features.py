@@ -212,7 +212,7 @@ def test_numbers_are_float32_and_finite(features):
 
 def test_a_generated_creative_gets_the_same_columns(tables, model, features):
     new = tables["creatives"].iloc[:2].assign(creative_id=["new1", "new2"], origin="vae 1", headline="never seen")
-    found = creative_features(model, new, tables["products"], tables["images"])
+    found = creative_features(model, new, tables["products"], features.looks)
     assert list(found.columns) == list(features.creatives.columns)
     assert (found["creative_generated"] == 1).all()
     assert (found.filter(like="creative_headline:") == 0).all().all()

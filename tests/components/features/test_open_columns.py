@@ -83,7 +83,7 @@ def test_a_pair_sees_open_columns_of_creative_and_product_from_their_moments_on(
     assert len(features.earlier) > len(tables["creatives"]) // 2
     for moment in [START, MIDDLE, MIDDLE + pd.Timedelta(days=1), MIDDLE + pd.Timedelta(days=2), JUDGED]:
         known = as_known_at(tables, moment)
-        slow = creative_features(model, known["creatives"], known["products"], known["images"])
+        slow = creative_features(model, known["creatives"], known["products"], features.looks)
         changes = (MIDDLE, MIDDLE + pd.Timedelta(days=2))
         end = min((each for each in changes if each > moment), default=START + pd.Timedelta(days=99))
         rows = (when >= moment) & (when < end)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.images import decode, decode_all, encode_png
+from components.images import decode, decode_all, encode_png, shape_of
 from components.settings.errors import UserError
 
 
@@ -66,6 +66,18 @@ def test_a_camera_rotation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode(saved(np.zeros((10, 20), dtype=np.uint8), kind="JPEG", exif=exif)).shape == (20, 10, 1)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
+def test_the_header_tells_the_shape_of_what_is_decoded(mode):
+    stream = io.BytesIO()
+    Image.new(mode, (20, 10)).save(stream, format="PNG")
+    assert shape_of(stream.getvalue()) == decode(stream.getvalue()).shape
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        turned = saved(np.zeros((10, 20, 3), dtype=np.uint8), kind="JPEG", exif=exif)
+        assert shape_of(turned) == decode(turned).shape
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"GIF89a" + b"\0" * 40, None])

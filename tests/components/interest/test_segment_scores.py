@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.features import creative_features
+from components.features import creative_features, looks_of
 from components.interest import train_interest
 from components.interest.segment_scores import draw_audience, segment_scores
 from components.settings.sections import FeaturesConfig, InterestConfig
@@ -53,7 +53,7 @@ def test_all_shoppers_stand_for_a_segment_that_nobody_is_in(features):
 
 def test_a_score_is_the_mean_over_the_segments_rows(tables, model, features):
     interest = train_interest(features, InterestConfig(models=("logistic",), bootstrap=20)).champion
-    rows = creative_features(model, tables["creatives"], tables["products"], tables["images"])
+    rows = creative_features(model, tables["creatives"], tables["products"], looks_of(model.traits.look, tables))
     audience = draw_audience(features, 2, 20, seed=0)
     scores = segment_scores(interest, audience, rows)
     assert scores.shape == (len(rows), 2)
