@@ -14,7 +14,7 @@ FAST_TESTS := tests/test_architecture.py tests/test_docs.py tests/components/set
 # containers often forbid bytecode; then every command would compile TensorFlow and Prefect anew, 20 seconds each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check setup data repro lint ui peers clean help
+.PHONY: run test check quickest setup data repro lint ui peers clean help
 
 run: data            ## build the data if needed, run all stages on both data sets, show a summary
 	$(BIN)/adloom run
@@ -31,7 +31,10 @@ repro: data          ## run the same stages through DVC
 	$(BIN)/dvc repro
 	git diff --exit-code data.dvc
 
-check: lint          ## the fast loop: style, types, and the tests of the lower packages and of docs
+check: $(READY)      ## the fast loop: style, types, and the tests of the lower packages and of docs
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint quickest
+
+quickest: $(READY)   # on the other cores while mypy, which uses one, checks the types
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(FAST_TESTS)
 
 lint: $(READY)       ## check style, names and types

@@ -223,6 +223,21 @@ def forked(work: Callable[[], Result], failed: Callable[[str, str], Result]) -> 
     return failed("hang" if code == -signal.SIGALRM else "traceback", f"the process ended with {code}")
 
 
+def run_trials(numbers: list[int], seed: int, only: str | None, out: Path) -> dict[int, dict]:
+    """The rows of trials `numbers`, by number; each is appended to `out` when it ends."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as scratch, out.open("a") as file:
+        valid = Path(scratch) / "valid"
+        make_inputs(valid)
+        baselines = baselines_of(valid)
+        for number in numbers:
+            work = partial(trial, number, seed, valid, baselines, only)
+            rows[number] = asdict(forked(work, partial(Result, number, COMMANDS[number % 3], "", "")))
+            file.write(json.dumps(rows[number]) + "\n")
+            file.flush()
+    return rows
+
+
 def main(arguments: list[str] | None = None) -> dict:
     """Run the trials that the results file lacks; their summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -236,17 +251,9 @@ def main(arguments: list[str] | None = None) -> dict:
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     done = {row["trial"]: row for row in map(json.loads, out.read_text().splitlines())} if out.exists() else {}
-    with tempfile.TemporaryDirectory() as scratch, out.open("a") as file:
-        valid = Path(scratch) / "valid"
-        make_inputs(valid)
-        baselines = baselines_of(valid)
-        for number in range(options.trials):
-            if number in done:
-                continue
-            work = partial(trial, number, options.seed, valid, baselines, options.only)
-            done[number] = asdict(forked(work, partial(Result, number, COMMANDS[number % 3], "", "")))
-            file.write(json.dumps(done[number]) + "\n")
-            file.flush()
+    missing = [number for number in range(options.trials) if number not in done]
+    if missing:
+        done |= run_trials(missing, options.seed, options.only, out)
     return summary([done[number] for number in sorted(done) if number < options.trials])
 
 

@@ -150,3 +150,11 @@ def pytest_sessionfinish(session):
 def pytest_collection_modifyitems(items):
     """Fast tests first: a mistake shows early."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadfile`, files that share what takes long to make share a worker."""
+    from tests.file_groups import FileGroupScheduling
+
+    return FileGroupScheduling(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -65,13 +65,16 @@ except Exception as error:
 
 
 def run(script: str, backend: str, devices: int, *arguments: str) -> str:
-    """The script in a process of its own, on so many devices made of this machine's cores -> what it printed."""
+    """The script in a process of its own, on so many devices made of this machine's cores -> what it printed.
+
+    XLA compiles without optimisation: that takes most of the time, and it is run for four steps.
+    """
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
     }
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, env=environment, check=True, timeout=400, stdout=subprocess.PIPE, text=True).stdout
