@@ -54,7 +54,7 @@ def _law(card, tables):
 
     law = latent_law(card.simulator, load_scenario(card.simulator.scenario))
     images = tables["images"]
-    traits = creative_traits(tables["creatives"], tables["products"], images, look_of(images))
+    traits = creative_traits(tables["creatives"], tables["products"], images, look_of(images), law.scenario.sells)
     shoppers = positions(tables["impressions"]["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
     return law, traits, shoppers
 

@@ -17,6 +17,7 @@ from components.policies.ragged_rows import row_sums
 from components.settings.sections import SimulatorConfig
 from components.simulator import load_scenario, vocabulary
 from components.simulator.ad_day import NO_EXPOSURES, DayDecisions, Exposures, decide_day, simulate_ads
+from components.simulator.assortments import FASHION
 from components.simulator.click_law import Situation, click_probability, exposures_before
 from components.simulator.logging_policy import MILLION
 from components.simulator.market import Market, open_market
@@ -178,7 +179,7 @@ def crossings(market: Market, rows: Rows) -> tuple[np.ndarray, ...]:
         rows.age * styles + traits.headline[action],
         rows.mobile * templates + traits.template[action],
         (rows.hour // HOUR_BIN) * palettes + traits.palette[action],
-        rows.age * len(vocabulary.CATEGORIES) + traits.category[action],
+        rows.age * len(FASHION.categories) + traits.category[action],
     )
 
 

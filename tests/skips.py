@@ -74,6 +74,12 @@ GROUPS = (
         lambda: _has("moto", "s3fs", "dvc_s3"),
     ),
     Group(
+        "npm package",
+        r"^storefront: ",
+        "install npm, or name a registry in npm_config_registry",
+        lambda: bool(shutil.which("npm")),
+    ),
+    Group(
         "shaped scripts",
         r"FriBiDi",
         "apt-get install libfribidi0",

@@ -4,13 +4,13 @@ import numpy as np
 
 from components.datasets.fashion_mnist import load_photos
 from components.generators.photos.training_photos import Photos
-from components.simulator.vocabulary import CATEGORIES
+from components.simulator.assortments import FASHION
 
 
-def shelf(categories: tuple[str, ...] = CATEGORIES) -> tuple[Photos, Photos]:
+def shelf(categories: tuple[str, ...] = FASHION.categories) -> tuple[Photos, Photos]:
     """(60,000 training photos, 10,000 test photos), uint8 [n, 28, 28, 1]; codes are indices of `categories`."""
     loaded = load_photos()
-    code_of = np.array([categories.index(name) for name in CATEGORIES], dtype=np.int32)
+    code_of = np.array([categories.index(name) for name in FASHION.categories], dtype=np.int32)
 
     def split(code: int) -> Photos:
         rows = loaded.split == code

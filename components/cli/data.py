@@ -2,7 +2,7 @@
 
 import click
 
-from components.cli.run import DATASET, SHIPPED
+from components.cli.run import ALL_SHIPPED, DATASET, SHIPPED
 from components.settings.errors import UserError
 
 
@@ -16,7 +16,7 @@ def data() -> None:
 @click.option("--scenario", metavar="FILE", help="Name or file of a scenario to simulate.")
 @click.pass_obj
 def build(params: str, name: str | None, scenario: str | None) -> None:
-    """Build the data sets that come with Adloom (no name: all of them).
+    """Build a data set that comes with Adloom: marketplace, openbandit or storefront (no name: the first two).
 
     Your package managers fetch the photos and logs they are built from.
     """
@@ -27,10 +27,10 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
     from components.settings.environment import prepare
     from components.settings.params_file import load_settings
 
-    if name and name not in SHIPPED:
-        raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(SHIPPED)}")
-    if scenario and name != "marketplace":
-        raise UserError("--scenario goes with marketplace: `adloom data build marketplace --scenario FILE`")
+    if name and name not in ALL_SHIPPED:
+        raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(ALL_SHIPPED)}")
+    if scenario and name not in ("marketplace", "storefront"):
+        raise UserError("--scenario goes with a simulated shop: `adloom data build marketplace --scenario FILE`")
     cache = prepare() / "cache"
     with show_progress():
         for dataset in (name,) if name else SHIPPED:
@@ -43,7 +43,7 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
 @data.command()
 @click.argument("name", required=False, type=DATASET, metavar="[DATASET]")
 def verify(name: str | None) -> None:
-    """Compare every file of the built data sets with the digests that come with Adloom."""
+    """Compare every file of a built data set with the digests that come with Adloom (no name: the first two)."""
     from upath import UPath
 
     from components import datasets

@@ -7,7 +7,8 @@ import click
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 
-SHIPPED = ("marketplace", "openbandit")
+SHIPPED = ("marketplace", "openbandit")  # built and run if no name is given
+ALL_SHIPPED = (*SHIPPED, "storefront")
 
 
 class DatasetName(click.ParamType):
@@ -74,7 +75,7 @@ def _names(datasets: tuple[str, ...], folder: str | None) -> tuple[str, ...]:
     name = read_card(UPath(folder)).name
     if datasets and datasets[0] != name:
         raise UserError(f"{folder}/dataset.yaml calls the data set {name!r}, not {datasets[0]!r}")
-    if name in SHIPPED and Path(folder).resolve() != Path("data", name).resolve():
+    if name in ALL_SHIPPED and Path(folder).resolve() != Path("data", name).resolve():
         raise UserError(f"{folder}: a data set of your own cannot be called {name!r}, which comes with Adloom")
     return (name,)
 

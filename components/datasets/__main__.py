@@ -4,8 +4,8 @@ import sys
 
 from upath import UPath
 
-from components.datasets.shipped_digests import SHIPPED, committed_digests, write_digests
+from components.datasets.shipped_digests import ALL_SHIPPED, committed_digests, write_digests
 
 write_digests(UPath(sys.argv[1]))
-for shipped in SHIPPED:
+for shipped in ALL_SHIPPED:
     print(f"{shipped}: {len(committed_digests(shipped))} files")

@@ -11,7 +11,7 @@ from components.contract.files.digests import digest_file
 from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
 from components.contract.validation.validate import without_extra_columns
-from components.datasets.shipped_digests import SHIPPED
+from components.datasets.shipped_digests import ALL_SHIPPED
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 
@@ -73,7 +73,7 @@ def _table_files(folder: UPath) -> dict[str, UPath]:
 def check_name(name: str) -> None:
     """UserError for a name that a data set cannot have, or that is reserved for the data sets that Adloom builds."""
     check_dataset_name(name)
-    for shipped in SHIPPED:
+    for shipped in ALL_SHIPPED:
         if name == shipped or name.startswith(f"{shipped}-"):
             raise UserError(f"{name}: names that begin with {shipped} are reserved for data sets that Adloom builds")
 

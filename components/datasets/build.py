@@ -1,19 +1,21 @@
 """Build a data set that comes with Adloom, and verify a shipped one against its committed digests."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from upath import UPath
 
-from components.contract.card import CARD_FILE, read_card
+from components.contract.card import CARD_FILE, DatasetCard, read_card
 from components.contract.files.atomic_files import recover_folder
-from components.datasets import marketplace, openbandit
+from components.datasets import marketplace, openbandit, storefront
 from components.datasets.dataset_files import write_dataset
 from components.datasets.fashion_mnist import load_photos
 from components.datasets.package_download import DEFAULT_CACHE
-from components.datasets.shipped_digests import SHIPPED, committed_digests, differences
+from components.datasets.shipped_digests import ALL_SHIPPED, committed_digests, differences
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 from components.settings.sections import SimulatorConfig
@@ -33,17 +35,30 @@ class Built:
     fresh: bool
 
 
-def build(name: str, data_folder: UPath, config: SimulatorConfig, cache: Path = DEFAULT_CACHE) -> Built:
-    """Data set `name` (marketplace or openbandit), built in a folder below `data_folder`.
+@dataclass(frozen=True)
+class SimulatedShop:
+    """A data set from the simulator: its name, and the function that gives its tables and card."""
 
-    A scenario other than the shipped one makes `marketplace-<id>`. UserError if the folder was built with other
-    settings. Downloads are stored in `cache`.
+    name: str
+    build_tables: Callable[[], tuple[dict[str, pd.DataFrame], DatasetCard]]
+
+
+def build(name: str, data_folder: UPath, config: SimulatorConfig, cache: Path = DEFAULT_CACHE) -> Built:
+    """Data set `name` (of ALL_SHIPPED), built in a folder below `data_folder`.
+
+    A scenario other than the shipped one makes `marketplace-<id>` or `storefront-<id>`. UserError if the folder was
+    built with other settings. Downloads are stored in `cache`.
     """
-    if name not in SHIPPED:
-        raise UserError(f"{name}: no data set of that name comes with Adloom; there are {', '.join(SHIPPED)}")
+    if name not in ALL_SHIPPED:
+        raise UserError(f"{name}: no data set of that name comes with Adloom; there are {', '.join(ALL_SHIPPED)}")
     if name == openbandit.OPENBANDIT:
         return _build_openbandit(UPath(data_folder), cache)
-    return _build_marketplace(UPath(data_folder), config, cache)
+    scenario = load_scenario(config.scenario)
+    if name == storefront.STOREFRONT:
+        shop = SimulatedShop(storefront.dataset_name(scenario), lambda: _storefront_tables(config, cache))
+    else:
+        shop = SimulatedShop(marketplace.dataset_name(scenario), lambda: _marketplace_tables(config, cache))
+    return _build_simulated(shop, UPath(data_folder), config)
 
 
 def verify(data_folder: UPath, name: str) -> int:
@@ -68,16 +83,14 @@ def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
     return Built(openbandit.OPENBANDIT, folder, fresh=True)
 
 
-def _build_marketplace(data_folder: UPath, config: SimulatorConfig, cache: Path) -> Built:
-    name = check_dataset_name(marketplace.dataset_name(load_scenario(config.scenario)))
+def _build_simulated(shop: SimulatedShop, data_folder: UPath, config: SimulatorConfig) -> Built:
+    name = check_dataset_name(shop.name)
     folder = data_folder / name
     recover_folder(folder)
     _refuse_other_settings(folder, config)
-    if _has_added_days(folder, config) or (config == SimulatorConfig() and _is_as_committed(folder, name)):
+    if _has_added_days(folder, config) or (name in ALL_SHIPPED and _is_as_committed(folder, name)):
         return Built(name, folder, fresh=False)
-    existing = os.environ.get(PHOTOS_VARIABLE)
-    photos = load_photos(Path(existing) if existing else None, cache)
-    tables, card = marketplace.build_tables(config, photos)
+    tables, card = shop.build_tables()
     if config.scenario in scenario_names():
         write_dataset(tables, card, folder)
     else:
@@ -86,6 +99,15 @@ def _build_marketplace(data_folder: UPath, config: SimulatorConfig, cache: Path)
         note = yaml.safe_dump(load_scenario(config.scenario).model_dump(), sort_keys=False)
         write_dataset(tables, card.model_copy(update={"simulator": copied}), folder, {SCENARIO_FILE: note})
     return Built(name, folder, fresh=True)
+
+
+def _marketplace_tables(config: SimulatorConfig, cache: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    existing = os.environ.get(PHOTOS_VARIABLE)
+    return marketplace.build_tables(config, load_photos(Path(existing) if existing else None, cache))
+
+
+def _storefront_tables(config: SimulatorConfig, cache: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    return storefront.build_tables(config, storefront.load_archive(cache))
 
 
 def _has_added_days(folder: UPath, config: SimulatorConfig) -> bool:
@@ -105,7 +127,7 @@ def _refuse_other_settings(folder: UPath, config: SimulatorConfig) -> None:
         return
     built = read_card(folder).simulator
     if built is None:
-        raise UserError(f"{folder}: was not built from the simulated marketplace; move it away first")
+        raise UserError(f"{folder}: was not built from a simulated shop; move it away first")
     changed = [key for key, value in config.model_dump().items() if value != getattr(built, key)]
     if "scenario" in changed and load_scenario(built.scenario) == load_scenario(config.scenario):
         changed.remove("scenario")  # the data set's copy of the same scenario

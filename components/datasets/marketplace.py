@@ -4,6 +4,7 @@ import pandas as pd
 
 from components.contract.card import DatasetCard
 from components.datasets.fashion_mnist import LICENCE
+from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from components.simulator import Photos, Scenario, load_scenario, simulate
 from components.simulator.catalogue import CURRENCY
@@ -22,6 +23,8 @@ def dataset_name(scenario: Scenario) -> str:
 def build_tables(config: SimulatorConfig, photos: Photos) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """All tables of the simulated marketplace with the settings `config`, and its card."""
     scenario = load_scenario(config.scenario)
+    if scenario.assortment != "fashion":
+        raise UserError(f"{config.scenario}: this scenario sells {scenario.assortment}; marketplace sells fashion")
     tables = simulate(config, scenario, photos)
     real = ("images",)
     card = DatasetCard(

@@ -13,14 +13,16 @@ from components.contract.files.tables import read_json, write_json
 from components.settings.errors import UserError
 
 DIGESTS_FILE = Path(__file__).with_name("digests.json")
-SHIPPED = ("marketplace", "openbandit")
+SHIPPED = ("marketplace", "openbandit")  # built and run if no name is given
+BUILT_BY_NAME = ("storefront",)
+ALL_SHIPPED = (*SHIPPED, *BUILT_BY_NAME)
 
 
 def committed_digests(name: str) -> dict[str, str]:
     """Relative file name -> SHA-256 of the shipped data set `name`; UserError for another name."""
-    if name not in SHIPPED:
+    if name not in ALL_SHIPPED:
         raise UserError(
-            f"{name}: only the shipped data sets ({', '.join(SHIPPED)}) have committed digests; "
+            f"{name}: only the shipped data sets ({', '.join(ALL_SHIPPED)}) have committed digests; "
             "`dvc status data.dvc` shows whether another one has changed"
         )
     return read_json(UPath(DIGESTS_FILE)).get(name, {})
@@ -38,5 +40,6 @@ def differences(folder: UPath, expected: dict[str, str]) -> list[str]:
 
 
 def write_digests(data_folder: UPath) -> None:
-    """Write digests.json from the shipped data sets in `data_folder`."""
-    write_json({name: digest_tree(data_folder / name) for name in SHIPPED}, UPath(DIGESTS_FILE))
+    """Write digests.json from the shipped data sets in `data_folder`; a set that is not there keeps its digests."""
+    built = {name: digest_tree(data_folder / name) for name in ALL_SHIPPED if (data_folder / name).is_dir()}
+    write_json(read_json(UPath(DIGESTS_FILE)) | built, UPath(DIGESTS_FILE))

@@ -1,4 +1,7 @@
-"""The tables `campaigns`, `products`, `creatives` and `shoppers` of the marketplace, drawn from a seed."""
+"""The tables `campaigns`, `products`, `creatives` and `shoppers` of a simulated shop, drawn from a seed.
+
+A shop with a real catalogue has its products from there.
+"""
 
 from dataclasses import dataclass
 
@@ -8,8 +11,9 @@ import pyarrow as pa
 
 from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
-from components.simulator.population import PRODUCTS_PER_CAMPAIGN, Shoppers, campaign_locale
-from components.simulator.product_photos import Photos
+from components.simulator.assortments import DRAWN_PER_CAMPAIGN, FASHION
+from components.simulator.population import Shoppers, campaign_locale
+from components.simulator.product_photos import Goods, Photos
 from components.simulator.randomness import CATALOGUE, generator, standardised
 from components.simulator.scenario import Scenario
 
@@ -19,9 +23,7 @@ RUNS_FOR_DAYS = 365  # campaigns run longer than the log, so that the simulation
 CREATIVES_PER_PRODUCT = 3
 CATEGORIES_PER_CAMPAIGN = 5
 CURRENCY = "EUR"
-# price = exp(LOG_PRICE + SPREAD * z), with z the price in the click law; the quintiles of z are the price bands.
-LOG_PRICE, SPREAD = np.log(40.0), 0.6
-_BANDS = np.array([-0.8416, -0.2533, 0.2533, 0.8416])
+_BANDS = np.array([-0.8416, -0.2533, 0.2533, 0.8416])  # price bands: the quintiles of z, the price in the click law
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,15 @@ def timestamps(offsets: np.ndarray) -> pd.Series:
     return pd.Series(START + offsets.astype("timedelta64[us]")).dt.tz_localize("UTC")
 
 
-def draw_catalogue(config: SimulatorConfig, scenario: Scenario, photos: Photos, shoppers: Shoppers) -> Catalogue:
+def draw_catalogue(config: SimulatorConfig, scenario: Scenario, sold: Photos | Goods, shoppers: Shoppers) -> Catalogue:
     """The catalogue. Of the law, creatives reflect only `feature_prior`, which `rescore` fills in."""
     rng = generator(config.seed, CATALOGUE)
-    campaigns = _campaigns(config, rng)
-    products = _products(config, photos, rng)
+    campaigns = _campaigns(config, scenario, rng)
+    products = sold.products if isinstance(sold, Goods) else _products(config, sold, rng)
     return Catalogue(campaigns, products, _creatives(config, scenario, products, rng), _shoppers(shoppers))
 
 
-def _campaigns(config: SimulatorConfig, rng: np.random.Generator) -> pd.DataFrame:
+def _campaigns(config: SimulatorConfig, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
     n = config.campaigns
     billing = np.arange(n) % 2
     bid = np.where(billing == 0, rng.uniform(2, 6, n), rng.uniform(0.15, 0.4, n))  # per 1000 impressions; per click
@@ -65,7 +67,7 @@ def _campaigns(config: SimulatorConfig, rng: np.random.Generator) -> pd.DataFram
             "starts_at": timestamps(np.zeros(n)),
             "ends_at": timestamps(np.full(n, RUNS_FOR_DAYS * (DAY // np.timedelta64(1, "us")))),
             "billing": text_column(("cpm", "cpc")[code] for code in billing),
-            "locale": text_column(words.LOCALES[code] for code in campaign_locale(n)),
+            "locale": text_column(words.LOCALES[code] for code in _locales(config, scenario)),
             "budget": np.full(n, 50_000.0),
             "bid": bid.round(2),
             "frequency_cap": pd.array([pd.NA] * n, dtype="Int64"),
@@ -76,41 +78,41 @@ def _campaigns(config: SimulatorConfig, rng: np.random.Generator) -> pd.DataFram
 
 def _products(config: SimulatorConfig, photos: Photos, rng: np.random.Generator) -> pd.DataFrame:
     """120 products per campaign, in five categories and four brands of the campaign; the first ones are advertised."""
-    n = config.campaigns * PRODUCTS_PER_CAMPAIGN
+    n = config.campaigns * DRAWN_PER_CAMPAIGN
     category, brand = np.empty(n, np.int64), np.empty(n, np.int64)
     for campaign in range(config.campaigns):
-        rows = slice(campaign * PRODUCTS_PER_CAMPAIGN, (campaign + 1) * PRODUCTS_PER_CAMPAIGN)
-        categories = rng.permutation(len(words.CATEGORIES))[:CATEGORIES_PER_CAMPAIGN]
-        brands = rng.permutation(len(words.BRANDS))[:4]
+        rows = slice(campaign * DRAWN_PER_CAMPAIGN, (campaign + 1) * DRAWN_PER_CAMPAIGN)
+        categories = rng.permutation(len(FASHION.categories))[:CATEGORIES_PER_CAMPAIGN]
+        brands = rng.permutation(len(FASHION.brands))[:4]
         # In turn and not at random, so that four products have four categories.
-        category[rows] = np.resize(categories, PRODUCTS_PER_CAMPAIGN)
-        brand[rows] = brands[rng.integers(0, 4, PRODUCTS_PER_CAMPAIGN)]
+        category[rows] = np.resize(categories, DRAWN_PER_CAMPAIGN)
+        brand[rows] = brands[rng.integers(0, 4, DRAWN_PER_CAMPAIGN)]
     price_z = rng.standard_normal(n)
     band = np.searchsorted(_BANDS, price_z)
-    locale = np.repeat(campaign_locale(config.campaigns), PRODUCTS_PER_CAMPAIGN)
+    locale = np.repeat(campaign_locale(config.campaigns, len(FASHION.locales)), DRAWN_PER_CAMPAIGN)
     return pd.DataFrame(
         {
             "product_id": text_column(f"p{row:05d}" for row in range(n)),
-            "category": text_column(words.CATEGORIES[code] for code in category),
+            "category": text_column(FASHION.categories[code] for code in category),
             "title": text_column(map(_title, locale, category, brand, band)),
-            "brand": text_column(words.BRANDS[code] for code in brand),
+            "brand": text_column(FASHION.brands[code] for code in brand),
             "description": text_column(map(_description, locale, category, brand, band)),
-            "price": np.exp(LOG_PRICE + SPREAD * price_z).round(2),
+            "price": np.exp(FASHION.log_price + FASHION.price_spread * price_z).round(2),
             "image_id": text_column(_photos_of(category, photos, rng)),
         }
     )
 
 
 def _title(locale: int, category: int, brand: int, band: int) -> str:
-    word, adjective = words.CATEGORY_WORDS[locale][category][0], words.ADJECTIVES[locale][band]
-    return f"{words.BRANDS[brand]} {adjective} {word}" if locale == 0 else f"{words.BRANDS[brand]}{adjective}{word}"
+    word, adjective = FASHION.category_words[locale][category][0], words.ADJECTIVES[locale][band]
+    return f"{FASHION.brands[brand]} {adjective} {word}" if locale == 0 else f"{FASHION.brands[brand]}{adjective}{word}"
 
 
 def _description(locale: int, category: int, brand: int, band: int) -> str:
     return words.DESCRIPTIONS[locale].format(
         adjective=words.ADJECTIVES[locale][band],
-        word=words.CATEGORY_WORDS[locale][category][0],
-        brand=words.BRANDS[brand],
+        word=FASHION.category_words[locale][category][0],
+        brand=FASHION.brands[brand],
     )
 
 
@@ -130,9 +132,10 @@ def _creatives(
 ) -> pd.DataFrame:
     per, n = config.creatives_per_campaign, config.campaigns * config.creatives_per_campaign
     campaign = np.repeat(np.arange(config.campaigns), per)
-    advertised = min(PRODUCTS_PER_CAMPAIGN, -(-per // CREATIVES_PER_PRODUCT))
-    product = campaign * PRODUCTS_PER_CAMPAIGN + np.tile(np.arange(per) % advertised, config.campaigns)
-    locale = campaign_locale(config.campaigns)[campaign]
+    stocked = scenario.sells.products_per_campaign(config.campaigns)
+    advertised = min(stocked, -(-per // CREATIVES_PER_PRODUCT))
+    product = campaign * stocked + np.tile(np.arange(per) % advertised, config.campaigns)
+    locale = _locales(config, scenario)[campaign]
     style, wording = rng.integers(0, len(words.HEADLINE_STYLES), n), rng.integers(0, 3, n)
     call = rng.integers(0, len(words.CALLS_TO_ACTION[0]), n)
     shown = products.iloc[product]
@@ -147,7 +150,7 @@ def _creatives(
             "image_id": shown["image_id"].reset_index(drop=True),
             "template": text_column(words.TEMPLATES[code] for code in rng.integers(0, len(words.TEMPLATES), n)),
             "headline": text_column(
-                map(lambda at, code, which: words.HEADLINES[at][code][which], locale, style, wording)
+                map(lambda at, code, which: scenario.sells.headlines[at][code][which], locale, style, wording)
             ),
             "call_to_action": text_column(map(lambda at, code: words.CALLS_TO_ACTION[at][code], locale, call)),
             "palette": text_column(words.PALETTES[code] for code in rng.integers(0, len(words.PALETTES), n)),
@@ -156,6 +159,11 @@ def _creatives(
             "feature_prior": rng.standard_normal(n),
         }
     )
+
+
+def _locales(config: SimulatorConfig, scenario: Scenario) -> np.ndarray:
+    """The locale code of each campaign, int64 [campaigns]."""
+    return campaign_locale(config.campaigns, len(scenario.sells.locales))
 
 
 def _active_from(rng: np.random.Generator, n: int, per: int, scenario: Scenario) -> pd.Series:

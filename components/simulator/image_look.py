@@ -17,7 +17,8 @@ The 14x14 sums of 2x2 blocks have 196 principal components over real photos, wit
 major = mean of z_k^2 / lambda_k over the first 64 (distance within the space of photos), minor = the same over the
 others (distance from it; Moghaddam & Pentland 1997), detail = the energy within blocks, which the sums do not see.
 over(v) is the distance of v from the [0.5 %, 99.5 %] quantiles of real photos, in units of their interquartile range.
-It is two-sided: noise has too large values, a blurred, blank or averaged image too small ones.
+It is two-sided: noise has too large values, a blurred, blank or averaged image too small ones. With fewer than FEWEST
+photos these quantiles are not known, and off(x) = 0.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ MAJOR = 64
 LEAST_VARIANCE = 1e-3
 SAMPLE = 4000  # real photos that the PCA is fitted on: the first of the train split
 MAX_PENALTY = 3.0
+FEWEST = 500  # real photos from which the quantiles of 0.5 % are known
 _QUANTILES = (0.005, 0.25, 0.75, 0.995)
+_NO_BOUNDS = np.tile([-np.inf, 0.0, 1.0, np.inf], (3, 1))
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def fit_look(pictures: np.ndarray) -> Look:
         centre=centre,
         basis=basis,
         variance=variance,
-        bounds=np.quantile(distances, _QUANTILES, axis=0).T,
+        bounds=np.quantile(distances, _QUANTILES, axis=0).T if len(photos) >= FEWEST else _NO_BOUNDS,
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.settings.errors import UserError
 from components.simulator import vocabulary as words
-from components.simulator.catalogue import LOG_PRICE, SPREAD
+from components.simulator.assortments import Assortment, headline_style
 from components.simulator.image_look import Look, canonical
 from components.simulator.product_photos import decode_grey
 
@@ -35,38 +35,40 @@ class Traits:
     subject: np.ndarray
 
 
-def creative_traits(creatives: pd.DataFrame, products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
+def creative_traits(
+    creatives: pd.DataFrame, products: pd.DataFrame, images: pd.DataFrame, look: Look, sells: Assortment
+) -> Traits:
     """Traits of each row of `creatives`, with the creative's image, or else its product's."""
     product = _position(creatives["product_id"], products["product_id"])
     image_ids = creatives["image_id"].where(
         creatives["image_id"].notna(), _gather(products["image_id"].to_numpy(object), product, None)
     )
-    category = codes(_gather(products["category"].to_numpy(object), product, None), words.CATEGORIES)
-    image_category = _category_of(image_ids, images)
+    category = codes(_gather(products["category"].to_numpy(object), product, None), sells.categories)
+    image_category = _category_of(image_ids, images, sells)
     looks, penalty = _looks(image_ids, images, look)
     return Traits(
         category=np.where(category >= 0, category, image_category),
-        brand=codes(_gather(products["brand"].to_numpy(object), product, None), words.BRANDS),
-        price=_gather(_price(products), product, 0.0).astype(np.float64),
+        brand=codes(_gather(products["brand"].to_numpy(object), product, None), sells.brands),
+        price=_gather(_price(products, sells), product, 0.0).astype(np.float64),
         look=looks,
         penalty=penalty,
         product=product,
         template=codes(creatives["template"], words.TEMPLATES),
-        headline=np.array([words.headline_style(value) for value in creatives["headline"]], np.int64),
+        headline=np.array([headline_style(value) for value in creatives["headline"]], np.int64),
         call=np.array([words.call_code(value) for value in creatives["call_to_action"]], np.int64),
         palette=codes(creatives["palette"], words.PALETTES),
         subject=np.where(product >= 0, product, len(products) + np.arange(len(creatives))),
     )
 
 
-def product_traits(products: pd.DataFrame, images: pd.DataFrame, look: Look) -> Traits:
+def product_traits(products: pd.DataFrame, images: pd.DataFrame, look: Look, sells: Assortment) -> Traits:
     """Traits of each row of `products`, for events: without template, headline, call to action or palette."""
     none = np.full(len(products), -1)
     looks, penalty = _looks(products["image_id"], images, look)
     return Traits(
-        category=codes(products["category"], words.CATEGORIES),
-        brand=codes(products["brand"], words.BRANDS),
-        price=_price(products),
+        category=codes(products["category"], sells.categories),
+        brand=codes(products["brand"], sells.brands),
+        price=_price(products, sells),
         look=looks,
         penalty=penalty,
         product=np.arange(len(products)),
@@ -95,14 +97,14 @@ def _gather(values: np.ndarray, position: np.ndarray, missing) -> np.ndarray:
     return np.append(values, missing)[position]
 
 
-def _price(products: pd.DataFrame) -> np.ndarray:
+def _price(products: pd.DataFrame, sells: Assortment) -> np.ndarray:
     price = products["price"].to_numpy(np.float64)
-    return np.where(np.isfinite(price), (np.log(np.maximum(price, 0.01)) - LOG_PRICE) / SPREAD, 0.0)
+    return np.where(np.isfinite(price), (np.log(np.maximum(price, 0.01)) - sells.log_price) / sells.price_spread, 0.0)
 
 
-def _category_of(image_ids: pd.Series, images: pd.DataFrame) -> np.ndarray:
+def _category_of(image_ids: pd.Series, images: pd.DataFrame, sells: Assortment) -> np.ndarray:
     used = images[images["image_id"].isin(set(image_ids.dropna()))]
-    category = dict(zip(used["image_id"], codes(used["category"], words.CATEGORIES), strict=True))
+    category = dict(zip(used["image_id"], codes(used["category"], sells.categories), strict=True))
     return np.array([category.get(image_id, -1) for image_id in image_ids], np.int64)
 
 

@@ -15,7 +15,6 @@ from components.simulator.randomness import PREFERENCES, SHOPPERS, generator, st
 from components.simulator.scenario import Scenario
 
 SEGMENTS = 6
-PRODUCTS_PER_CAMPAIGN = 120
 HOUR_BINS = 4  # night, morning, afternoon, evening: six hours each
 # Probability of each age band in each segment; rows sum to 1.
 _AGE_OF_SEGMENT = np.array(
@@ -57,9 +56,9 @@ class Shoppers:
 class Preferences:
     """The effects on clicks, each of unit variance. Tables end with a zero row and column for unknown values, code -1.
 
-    Tastes by shopper: `category` [n, 11], `brand` [n, 13], `price` [n], `look` [n, 4]. Qualities for all shoppers:
-    `template` [6], `headline` [7], `call` [5], `palette` [6], `product` [p + 1], `look_quality` [4]. Interactions:
-    `segment_template` [7, 6], `segment_headline` [7, 7], `palette_hour` [6, 5].
+    Tastes by shopper: `category` [n, categories + 1], `brand` [n, brands + 1], `price` [n], `look` [n, 4].
+    Qualities for all shoppers: `template` [6], `headline` [7], `call` [5], `palette` [6], `product` [p + 1],
+    `look_quality` [4]. Interactions: `segment_template` [7, 6], `segment_headline` [7, 7], `palette_hour` [6, 5].
     """
 
     category: np.ndarray
@@ -77,9 +76,9 @@ class Preferences:
     palette_hour: np.ndarray
 
 
-def campaign_locale(campaigns: int) -> np.ndarray:
-    """Locale codes int64 [campaigns]: three of eight are Chinese; two campaigns already have both languages."""
-    return (np.arange(campaigns) % 8 % 3 == 1).astype(np.int64)
+def campaign_locale(campaigns: int, locales: int) -> np.ndarray:
+    """Locale codes int64 [campaigns]: of two `locales`, three of eight are the second; the first pair has both."""
+    return (np.arange(campaigns) % 8 % 3 == 1).astype(np.int64) * (locales > 1)
 
 
 def draw_shoppers(config: SimulatorConfig, scenario: Scenario) -> Shoppers:
@@ -90,7 +89,7 @@ def draw_shoppers(config: SimulatorConfig, scenario: Scenario) -> Shoppers:
     age_band = (rng.random(n)[:, None] > _AGE_OF_SEGMENT[segment].cumsum(axis=1)[:, :-1]).sum(axis=1)
     member = (rng.random(n) < 0.3 + 0.1 * (age_band >= 2)).astype(np.int64)
     bot = rng.random(n) < scenario.bots.share
-    locales = campaign_locale(config.campaigns)
+    locales = campaign_locale(config.campaigns, len(scenario.sells.locales))
     locale = (rng.random(n) < locales.mean()).astype(np.int64)
     return Shoppers(
         ids=tuple(f"s{row:06d}" for row in range(n)),
@@ -120,10 +119,10 @@ def _targeting(rng: np.random.Generator, locale: np.ndarray, locales: np.ndarray
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def draw_preferences(config: SimulatorConfig, shoppers: Shoppers, epoch: int) -> Preferences:
+def draw_preferences(config: SimulatorConfig, scenario: Scenario, shoppers: Shoppers, epoch: int) -> Preferences:
     """Tastes of all shoppers and qualities of all creatives' elements in `epoch` 0 or 1; drift turns 0 into 1."""
     rng = generator(config.seed, PREFERENCES, epoch)
-    n, segment = len(shoppers.ids), shoppers.segment
+    n, segment, sells = len(shoppers.ids), shoppers.segment, scenario.sells
 
     def taste(dimensions: int, segment_share: float) -> np.ndarray:  # (n, dimensions)
         common = rng.standard_normal((SEGMENTS, dimensions))[segment]
@@ -138,8 +137,8 @@ def draw_preferences(config: SimulatorConfig, shoppers: Shoppers, epoch: int) ->
         return np.pad(standardised(table), (0, 1))
 
     return Preferences(
-        category=np.pad(standardised(taste(len(words.CATEGORIES), 0.5), axis=1), ((0, 0), (0, 1))),
-        brand=np.pad(standardised(taste(len(words.BRANDS), 0.3), axis=1), ((0, 0), (0, 1))),
+        category=np.pad(standardised(taste(len(sells.categories), 0.5), axis=1), ((0, 0), (0, 1))),
+        brand=np.pad(standardised(taste(len(sells.brands), 0.3), axis=1), ((0, 0), (0, 1))),
         price=standardised(taste(1, 0.5)[:, 0]),
         look=standardised(taste(len(ATOMS), 0.5), axis=0),
         template=quality(len(words.TEMPLATES)),
@@ -147,7 +146,7 @@ def draw_preferences(config: SimulatorConfig, shoppers: Shoppers, epoch: int) ->
         call=quality(len(words.CALLS_TO_ACTION[0])),
         palette=quality(len(words.PALETTES)),
         look_quality=standardised(rng.standard_normal(len(ATOMS))) / np.sqrt(len(ATOMS)),
-        product=quality(config.campaigns * PRODUCTS_PER_CAMPAIGN),
+        product=quality(config.campaigns * sells.products_per_campaign(config.campaigns)),
         segment_template=interaction(SEGMENTS, len(words.TEMPLATES)),
         segment_headline=interaction(SEGMENTS, len(words.HEADLINE_STYLES)),
         palette_hour=interaction(len(words.PALETTES), HOUR_BINS),

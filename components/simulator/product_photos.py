@@ -1,4 +1,4 @@
-"""Real product photos as arrays, and as uncompressed PNG files for the table `images`."""
+"""Real product photos: as arrays and uncompressed PNG files, or with the products of a real catalogue."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from PIL.Image import DecompressionBombError
 
 from components.contract.validation.image_headers import NO_PICTURE, open_picture
 from components.settings.errors import UserError
-from components.simulator.vocabulary import CATEGORIES
+from components.simulator.assortments import FASHION
 
 SPLITS = ("train", "test")
 ID_PREFIX = "photo-"  # marks a real photo of this data set among the rows of `images`
@@ -32,6 +32,17 @@ class Photos:
         return Photos(tuple(self.ids[row] for row in rows), self.pictures[rows], self.category[rows], self.split[rows])
 
 
+@dataclass(frozen=True)
+class Goods:
+    """The products and photos of a real catalogue in the contract's columns; products of a campaign are consecutive.
+
+    The ids of the photos begin with ID_PREFIX.
+    """
+
+    products: pd.DataFrame
+    images: pd.DataFrame
+
+
 def photo_id(split: int, index: int) -> str:
     """Id of photo number `index` of a split, such as `photo-train-00042`."""
     return f"{ID_PREFIX}{SPLITS[split]}-{index:05d}"
@@ -43,7 +54,7 @@ def images_table(photos: Photos) -> pd.DataFrame:
         {
             "image_id": _text(photos.ids),
             "image": [encode_png(picture) for picture in photos.pictures],
-            "category": _text(CATEGORIES[code] for code in photos.category),
+            "category": _text(FASHION.categories[code] for code in photos.category),
             "split": _text(SPLITS[code] for code in photos.split),
         }
     )
@@ -73,9 +84,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def decode_grey(content: bytes, image_id: str) -> np.ndarray:
-    """Luma float64 [h, w] in [0, 1] of a PNG or JPEG."""
+    """Luma float64 [h, w] in [0, 1] of an image file."""
     try:
         with open_picture(content) as image:
             return np.asarray(image.convert("L"), np.float64) / 255.0
     except (*NO_PICTURE, DecompressionBombError) as error:
-        raise UserError(f"images: {image_id} is not a PNG or JPEG: {error}") from None
+        raise UserError(f"images: {image_id} cannot be decoded: {error}") from None

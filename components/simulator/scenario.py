@@ -10,6 +10,7 @@ from components.settings.errors import UserError
 from components.settings.params_file import merge
 from components.settings.sections import Count, Section, Share
 from components.simulator import vocabulary as words
+from components.simulator.assortments import ASSORTMENTS, Assortment
 
 SCENARIOS_FOLDER = Path(__file__).parent / "scenarios"
 Size = Annotated[float, Field(ge=0)]
@@ -104,10 +105,11 @@ class ColdStart(Section):
 
 
 class Scenario(Section):
-    """The parameters of a marketplace's law; `definition` describes the scenario in one line."""
+    """The parameters of a shop's law; `definition` describes the scenario in one line."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     definition: str
+    assortment: Literal["fashion", "storefront"] = "fashion"  # what is sold, a name in assortments.py
     click_rate: Annotated[float, Field(gt=0, lt=0.5)]  # mean over uniformly shown creatives
     effects: Effects
     exposure: Exposure
@@ -119,6 +121,11 @@ class Scenario(Section):
     drift: Size  # radians by which tastes and qualities rotate in 28 days
     event_taste: Size  # kappa in shopper_events.py: how strongly tastes determine events
     consent_refused: Share
+
+    @property
+    def sells(self) -> Assortment:
+        """What the shop sells."""
+        return ASSORTMENTS[self.assortment]
 
 
 def scenario_names() -> tuple[str, ...]:

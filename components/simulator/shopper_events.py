@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.simulator import vocabulary as words
+from components.simulator.assortments import Assortment
 from components.simulator.catalogue import text_column, timestamps
 from components.simulator.click_law import Law, preferences_on
 from components.simulator.law_traits import Traits
@@ -58,21 +58,21 @@ class _DayEvents:
 
 @dataclass(frozen=True)
 class Shelves:
-    """Products by (language, category): `rows` int64, grouped, with `start` and `count` [2, 10] of each group."""
+    """Products by (language, category): `rows` int64, grouped, with `start` and `count` [locales, categories]
+    of each group."""
 
     rows: np.ndarray
     start: np.ndarray
     count: np.ndarray
 
 
-def stock_shelves(locale: np.ndarray, category: np.ndarray) -> Shelves:
+def stock_shelves(locale: np.ndarray, category: np.ndarray, sells: Assortment) -> Shelves:
     """Products grouped by language and category codes, int64 [p] each."""
-    group = locale * len(words.CATEGORIES) + category
+    shape = (len(sells.locales), len(sells.categories))
+    group = locale * shape[1] + category
     order = np.argsort(group, kind="stable")
-    groups = len(words.LOCALES) * len(words.CATEGORIES)
-    count = np.bincount(group, minlength=groups)
+    count = np.bincount(group, minlength=shape[0] * shape[1])
     start = np.concatenate([[0], count.cumsum()[:-1]])
-    shape = (len(words.LOCALES), len(words.CATEGORIES))
     return Shelves(order, start.reshape(shape), count.reshape(shape))
 
 
@@ -135,8 +135,8 @@ def _sessions(
 
 
 def _category_weight(law: Law, preferences: Preferences, shelves: Shelves, shopper: np.ndarray) -> np.ndarray:
-    """Equation (1) over the categories that the shopper's language has: float64 [n, 10]."""
-    liking = preferences.category[shopper, : len(words.CATEGORIES)]
+    """Equation (1) over the categories that the shopper's language has: float64 [n, categories]."""
+    liking = preferences.category[shopper, : len(law.scenario.sells.categories)]
     return np.exp(law.scenario.event_taste * liking) * (shelves.count[law.shoppers.locale[shopper]] > 0)
 
 
@@ -208,11 +208,12 @@ def _texts(law: Law, products: pd.DataFrame, events: _DayEvents, rng: np.random.
     word, form = rng.integers(0, 3, len(events.kind)), rng.random(len(events.kind))
     is_review = np.isin(events.kind, [KINDS.index("review"), KINDS.index("comment")])
     texts: list[str | None] = [None] * len(events.kind)
+    sells = law.scenario.sells
     for row in np.flatnonzero((events.kind == KINDS.index("search")) | is_review):
-        language, names = locale[row], words.CATEGORY_WORDS[locale[row]][events.category[row]]
+        language, names = locale[row], sells.category_words[locale[row]][events.category[row]]
         if is_review[row]:
-            texts[row] = words.REVIEWS[language][word[row]].format(word=names[0])
-        elif form[row] < 0.5:
+            texts[row] = sells.reviews[language][word[row]].format(word=names[0])
+        elif form[row] < 0.5 or not isinstance(brand[row], str):
             texts[row] = names[word[row]]
         else:
             texts[row] = f"{brand[row]}{' ' if language == 0 else ''}{names[word[row]]}"

@@ -1,4 +1,4 @@
-"""All tables of the marketplace, simulated day by day.
+"""All tables of a simulated shop, day by day.
 
 Each day has its own random generators, so day d does not depend on the length of the log, and the simulation can
 continue after the log's end with another policy (`simulate_ads` with another AdPolicy).
@@ -12,16 +12,16 @@ from components.settings.sections import SimulatorConfig
 from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 from components.simulator.catalogue import START
 from components.simulator.market import Market, open_market
-from components.simulator.product_photos import Photos
+from components.simulator.product_photos import Goods, Photos
 from components.simulator.scenario import Scenario
 from components.simulator.shopper_events import daily_count, draw_events
 
 _DAY_MS = 86_400_000
 
 
-def simulate(config: SimulatorConfig, scenario: Scenario, photos: Photos) -> dict[str, pd.DataFrame]:
+def simulate(config: SimulatorConfig, scenario: Scenario, sold: Photos | Goods) -> dict[str, pd.DataFrame]:
     """All tables of the contract, by name. Equal arguments give equal tables."""
-    market = open_market(config, scenario, photos)
+    market = open_market(config, scenario, sold)
     catalogue = market.catalogue
     impressions, candidates = simulate_log(market)
     return {

@@ -78,7 +78,7 @@ def _truth_of(
     scenario = load_scenario(config.scenario)
     law = latent_law(config, scenario)
     creatives, log = tables["creatives"], tables["impressions"]
-    traits = creative_traits(creatives, tables["products"], tables["images"], look_of(tables["images"]))
+    traits = creative_traits(creatives, tables["products"], tables["images"], look_of(tables["images"]), scenario.sells)
     shopper = positions(log["shopper_id"], pa.array(law.shoppers.ids), "shopper_id")
     elapsed = (log["timestamp"].dt.tz_convert(None) - pd.Timestamp(START)).dt.as_unit("us").to_numpy().astype(np.int64)
     moment = elapsed // 1000

@@ -117,7 +117,7 @@ def test_a_build_that_dies_leaves_what_was_there(tiny, tmp_path, monkeypatch):
 
 
 def test_unknown_names_are_told_the_known_ones(tiny_config, tmp_path):
-    with pytest.raises(UserError, match="there are marketplace, openbandit"):
+    with pytest.raises(UserError, match="there are marketplace, openbandit, storefront"):
         build("marketplaces", UPath(tmp_path), tiny_config)
     with pytest.raises(UserError, match="only the shipped data sets"):
         verify(UPath(tmp_path), "mine")

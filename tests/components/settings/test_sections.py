@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from components.datasets.shipped_digests import ALL_SHIPPED
 from components.settings.errors import UserError
 from components.settings.params_file import dataset_names, load_settings
 from components.settings.paths import ROOT
@@ -25,7 +26,7 @@ def test_overrides_of_a_data_set_and_of_a_run_apply_in_that_order(tmp_path):
 
 
 def test_the_shipped_file_knows_the_shipped_data_sets():
-    assert dataset_names(PARAMS) == ("marketplace", "openbandit")
+    assert dataset_names(PARAMS) == ALL_SHIPPED
 
 
 SEEDED = ("simulator", "features", "interest", "creatives", "evaluation")

@@ -7,7 +7,7 @@ from components.simulator import load_scenario, scenario_names
 from components.simulator.click_law import mean_examination
 from components.simulator.scenario import Effects, Scenario
 
-SHIPPED = {"baseline", "null", "confounded", "low-overlap", "clickbait", "fatigue", "drift", "cold-start"}
+SHIPPED = {"baseline", "null", "confounded", "low-overlap", "clickbait", "fatigue", "drift", "cold-start", "storefront"}
 
 
 def own(tmp_path, text):
@@ -25,6 +25,22 @@ def test_null_has_no_effect_that_depends_on_a_creative():
     effects = load_scenario("null").effects.model_dump()
     assert {name for name, size in effects.items() if size} == {"shopper"}
     assert load_scenario("null").feedback.annoyance == 1.0
+
+
+def test_storefront_differs_from_baseline_only_in_what_its_file_says():
+    base, shop = load_scenario("baseline"), load_scenario("storefront")
+    assert shop.sells.catalogue == 54 and base.sells.catalogue is None
+    assert (shop.effects.off_manifold, base.effects.off_manifold) == (0.0, 0.3)
+    same = {"id": base.id, "definition": base.definition, "assortment": base.assortment, "effects": base.effects}
+    assert shop.model_copy(update=same) == base
+    assert shop.effects.model_copy(update={"off_manifold": 0.3}) == base.effects
+
+
+@pytest.mark.parametrize(("campaigns", "each"), [(1, 54), (6, 9), (54, 1)])
+def test_a_catalogue_is_shared_out_evenly_or_not_at_all(campaigns, each):
+    assert load_scenario("storefront").sells.products_per_campaign(campaigns) == each
+    with pytest.raises(UserError, match=r"simulator.campaigns 4: 54 products .* write 1, 2, 3, 6, 9, 18, 27 or 54"):
+        load_scenario("storefront").sells.products_per_campaign(4)
 
 
 def test_a_file_needs_to_say_only_what_differs(tmp_path):

@@ -1,0 +1,145 @@
+"""The data set `storefront`: a real catalogue with colour photos, everything else from the simulator.
+
+The catalogue is the sample shop in the npm package `@vendure/create` (MIT): 54 products with names, descriptions,
+prices, and photos of about 1600 x 1067 pixels. Choices, and why:
+
+- A product has several variants there; here it has the price of the first one, and one photo.
+- `category` is the last and narrowest of a product's categories; `images` has no categories, as in most shops.
+- Photos are stored as the package has them, JPEG and in all sizes.
+- The catalogue names no currency; its prices are taken as euros.
+- No category has 20 photos, too few to train a generator; the stage creatives says so, and the other stages run.
+"""
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.contract.card import DatasetCard
+from components.datasets.package_download import check_digest, download_npm_package
+from components.settings.errors import UserError
+from components.settings.sections import SimulatorConfig
+from components.simulator import Goods, Scenario, load_scenario, simulate
+from components.simulator.catalogue import CURRENCY, text_column
+from components.simulator.product_photos import ID_PREFIX
+from components.simulator.simulate import ends_at
+
+STOREFRONT = "storefront"
+PACKAGE, VERSION = "@vendure/create", "1.9.7"
+ARCHIVE = "vendure-create-1.9.7.tgz"
+SHA256 = "730e949998c551d4562bf48a3ab075c5573e1748e8262d538d529d65e85e2272"
+SOURCE = "Catalogue and photos of the npm package @vendure/create 1.9.7; shoppers, ads and clicks simulated"
+LICENCE = "catalogue and photos: MIT (Vendure); the rest: Apache-2.0"
+REAL = ("products", "images")
+
+
+def dataset_name(scenario: Scenario) -> str:
+    """The data set's name: `storefront` for the scenario of that name, `storefront-<id>` for any other."""
+    return STOREFRONT if scenario.id == STOREFRONT else f"{STOREFRONT}-{scenario.id}"
+
+
+def load_archive(cache: Path) -> Path:
+    """The path of the npm package, from the cache or a registry, checked by SHA-256; it is read and not installed."""
+    folder = cache / "packages"
+    archive = folder / ARCHIVE
+    if not archive.is_file():
+        try:
+            archive = download_npm_package(PACKAGE, VERSION, folder)
+        except UserError as error:
+            raise UserError(
+                f"{STOREFRONT}: {error}. Install npm, or name your registry in the environment variable "
+                f"npm_config_registry, or put {ARCHIVE}, made elsewhere by `npm pack {PACKAGE}@{VERSION}`, into "
+                f"{folder}"
+            ) from None
+    return check_digest(archive, SHA256, STOREFRONT)
+
+
+def build_tables(config: SimulatorConfig, archive: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+    """All tables of the shop with the settings `config`, and its card."""
+    scenario = load_scenario(config.scenario)
+    if scenario.assortment != STOREFRONT:
+        raise UserError(
+            f"{STOREFRONT}: simulator.scenario {config.scenario} sells {scenario.assortment}; write `storefront`, or a "
+            "file that begins with `extends: storefront`"
+        )
+    tables = simulate(config, scenario, read_goods(archive, config.campaigns))
+    card = DatasetCard(
+        name=dataset_name(scenario),
+        source=SOURCE,
+        licence=LICENCE,
+        real=REAL,
+        simulated=tuple(name for name in tables if name not in REAL),
+        currency=CURRENCY,
+        conversion_window_days=scenario.conversion.window_days,
+        ends_at=ends_at(config).to_pydatetime(),
+        simulator=config,
+    )
+    return tables, card
+
+
+def read_goods(archive: Path, campaigns: int) -> Goods:
+    """The products and photos in the package, for `campaigns` that each advertise every category in turn."""
+    with tarfile.open(archive) as package:
+        catalogue = _read(package, "products.csv").decode("utf-8")
+        rows = [row for row in _rows(catalogue) if row["name"]]  # a row without a name is a further variant
+        rows.sort(key=lambda row: (_category(row), row["slug"]))
+        rows = [rows[place] for place in np.argsort(np.arange(len(rows)) % campaigns, kind="stable")]
+        photos = [_read(package, f"images/{row['assets']}") for row in rows]
+    return Goods(_products(rows), _images(rows, photos))
+
+
+def _read(package: tarfile.TarFile, name: str) -> bytes:
+    member = package.extractfile(f"package/assets/{name}")
+    if member is None:
+        raise UserError(f"{STOREFRONT}: {PACKAGE}@{VERSION} has no file {name}")
+    return member.read()
+
+
+def _rows(catalogue: str) -> list[dict[str, str]]:
+    """The rows of the catalogue, whose cells are padded with blanks."""
+    heading, *rows = csv.reader(io.StringIO(catalogue))
+    names = [name.strip() for name in heading]
+    return [dict(zip(names, (cell.strip() for cell in row), strict=True)) for row in rows]
+
+
+def _category(row: dict[str, str]) -> str:
+    """The last of a product's categories, such as Photo in `category:Electronics|category:Photo|brand:Sony`."""
+    return _facets(row, "category")[-1]
+
+
+def _facets(row: dict[str, str], kind: str) -> list[str]:
+    facets = (facet.split(":", 1) for facet in row["facets"].split("|"))
+    return [value for name, value in facets if name == kind]
+
+
+def _photo_id(row: dict[str, str]) -> str:
+    return f"{ID_PREFIX}{row['slug']}"
+
+
+def _products(rows: list[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "product_id": text_column(row["slug"] for row in rows),
+            "category": text_column(map(_category, rows)),
+            "title": text_column(row["name"] for row in rows),
+            "brand": text_column(next(iter(_facets(row, "brand")), None) for row in rows),
+            "description": text_column(row["description"] for row in rows),
+            "price": [float(row["price"]) for row in rows],
+            "image_id": text_column(map(_photo_id, rows)),
+        }
+    )
+
+
+def _images(rows: list[dict[str, str]], photos: list[bytes]) -> pd.DataFrame:
+    nothing = [None] * len(rows)
+    return pd.DataFrame(
+        {
+            "image_id": text_column(map(_photo_id, rows)),
+            "image": photos,
+            "category": text_column(nothing),
+            "split": text_column(nothing),
+        }
+    )
