@@ -182,7 +182,7 @@ _IMAGES = Table(
     key=("image_id",),
     columns=(
         Column("image_id"),
-        Column("image", "bytes"),  # PNG or JPEG, grey or RGB
+        Column("image", "bytes"),  # PNG, JPEG, WebP or AVIF
         _null("category"),
         _null("split"),
     ),

@@ -1,36 +1,45 @@
-"""PNG and JPEG bytes <-> uint8 arrays. An image's declared size is checked before any pixel is decoded."""
+"""Bytes of PNG, JPEG, WebP and AVIF files <-> uint8 arrays. Sizes are checked before any pixel is decoded."""
 
 import io
+import struct
 import warnings
 
 import numpy as np
 import pandas as pd
 from PIL import ExifTags, Image, ImageOps
 
-from components.contract.validation.image_headers import MAX_PIXELS, NO_PICTURE, open_picture, other_format
+from components.contract.validation.image_headers import (
+    ACCEPTED,
+    MAX_PIXELS,
+    NO_PICTURE,
+    begins_as,
+    open_picture,
+    other_format,
+)
 from components.settings.errors import UserError
 
+BAD_EXIF = (struct.error, TypeError, KeyError, IndexError, AttributeError)  # raised by Pillow besides NO_PICTURE
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
 QUARTER_TURNS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Pixels uint8 [height, width, channels] of PNG or JPEG bytes: one channel if the file is grey, else three.
+    """Pixels uint8 [height, width, channels] of an image file: one channel if the file is grey, else three (RGB).
 
-    Transparent pixels are blended with white, 16-bit greys are scaled to 8 bits and the EXIF rotation is applied.
-    Raises UserError for bytes that are no such image, are cut off, or declare more than `max_pixels` pixels.
+    Transparent pixels are blended with white, 16 bits are scaled to 8, CMYK is converted without a colour profile, and
+    the EXIF rotation is applied. Of several images in a file the first is taken. Raises UserError for bytes that are
+    no PNG, JPEG, WebP or AVIF, are cut off, or declare more than `max_pixels` pixels.
     """
     image = _open(content, max_pixels)
     try:
         image.load()  # decodes; until here only the header was read
-        upright = ImageOps.exif_transpose(image)
     except NO_PICTURE as error:
         raise UserError(f"the picture is damaged: {error}") from None
-    return _to_array(upright)
+    return _to_array(_upright(image))
 
 
 def header(content: bytes) -> tuple[int, bool]:
-    """(longer side in pixels, whether it is grey) of PNG or JPEG bytes, from the header only."""
+    """(longer side in pixels, whether it is grey) of an image file, from its header only."""
     image = _open(content, MAX_PIXELS)
     return max(image.size), image.mode in GREY_MODES
 
@@ -38,7 +47,7 @@ def header(content: bytes) -> tuple[int, bool]:
 def shape_of(content: bytes) -> tuple[int, int, int]:
     """(height, width, channels) of what `decode` returns, from the header only."""
     image = _open(content, MAX_PIXELS)
-    turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
+    turned = "exif" in image.info and _orientation(image) in QUARTER_TURNS
     height, width = image.size if turned else image.size[::-1]
     return height, width, 1 if image.mode in GREY_MODES or image.mode.startswith("I") else 3
 
@@ -115,22 +124,47 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
         raise UserError("the picture is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` is checked below
+            warnings.simplefilter(
+                "ignore"
+            )  # of large images, since `max_pixels` is checked below, and damaged EXIF data
             image = open_picture(content)
     except Image.DecompressionBombError as error:
         raise UserError(f"the picture is too large: {error}") from None
     except NO_PICTURE:
+        if begins_as(content) is not None:
+            raise UserError(f"the picture is damaged: its {begins_as(content)} header cannot be read") from None
         name = other_format(content)
-        message = "neither PNG nor JPEG" if name is None else f"{name}; save it as PNG or JPEG"
+        message = f"not {ACCEPTED}" if name is None else f"{name}; save it as {ACCEPTED}"
         raise UserError(f"the picture is {message}") from None
     if image.width * image.height > max_pixels:
         raise UserError(f"the picture declares {image.width} x {image.height} pixels, more than {max_pixels:,}")
     return image
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF rotation says; as it is if its EXIF data are damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's on damaged EXIF data
+            return ImageOps.exif_transpose(image)
+    except (*NO_PICTURE, *BAD_EXIF):
+        return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """The rotation in the image's EXIF data; 1 (none) if they are damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (*NO_PICTURE, *BAD_EXIF):
+        return 1
+
+
 def _to_array(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.float64)
+        wide[wide == image.info.get("transparency", -1)] = 65535  # one grey may stand for transparent
         return np.clip(np.round(wide / 257.0), 0, 255).astype(np.uint8)[..., None]
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         layered = image.convert("RGBA")

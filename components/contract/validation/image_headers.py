@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import pandas as pd
 from PIL import Image
 
+from components.contract.validation.frame_sizes import avif_pixels, is_avif, is_webp, webp_size
 from components.contract.validation.plain_png import plain_png
 
 # Also a rule in expectations/images.json; here it prevents that a decompression bomb is decoded.
 MAX_PIXELS = 25_000_000  # 75 MB decoded
-FORMATS = ("PNG", "JPEG")
+MAX_CODED = 3 * MAX_PIXELS  # of an AVIF's frames: colours, transparency, thumbnail
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")  # that Pillow opens
+ACCEPTED = "PNG, JPEG, WebP or AVIF"
+NAMES = {"MPO": "JPEG", "WEBP": "WebP"}  # Pillow's name -> ours, where they differ
 # (offset, bytes, name) of other formats, which are refused by their name and never opened
 OTHER_FORMATS = (
-    (8, b"WEBP", "WebP"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypavis", "AVIF"),
+    (4, b"ftypavis", "animated AVIF"),
     (4, b"ftypheic", "HEIC"),
     (4, b"ftypheix", "HEIC"),
     (4, b"ftypmif1", "HEIC"),
@@ -28,34 +30,33 @@ OTHER_FORMATS = (
     (0, b"8BPS", "Photoshop"),
 )
 BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # valid header sizes of a BMP, since many texts begin with "BM"
-NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, OverflowError)  # raised by Pillow for damaged bytes
+# raised by Pillow for damaged bytes; RuntimeError by its AVIF decoder
+NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """One image: format and mode from its header (None: not an image), number of pixels, and whether it decodes.
+    """One image: format from its header (None: not an image), number of pixels, and whether it decodes.
 
-    image_decodes: None for a format other than PNG and JPEG, which is not decoded.
+    image_decodes: None for a format that is not accepted, which is not decoded.
     """
 
     image_format: str | None
-    image_mode: str | None
     image_pixels: int
     image_decodes: bool | None
 
 
-NOT_A_PICTURE = PhotoFacts(None, None, 1, False)  # one pixel, so that it does not also break the rule on size
+NOT_A_PICTURE = PhotoFacts(None, 1, False)  # one pixel, so that it does not also break the rule on size
 
 
 def photo_facts(images: pd.Series) -> pd.DataFrame:
-    """Columns image_format, image_mode (text), image_pixels (int64), image_decodes (boolean) of encoded images [n]."""
+    """Columns image_format (text), image_pixels (int64), image_decodes (boolean) of encoded images [n]."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `inspect` has a lower limit
+        warnings.simplefilter("ignore")  # of large images, since `inspect` has a lower limit, and damaged EXIF data
         facts = [_plain(content) or inspect(content) for content in images]
     return pd.DataFrame(
         {
             "image_format": pd.Series([fact.image_format for fact in facts], index=images.index, dtype="str"),
-            "image_mode": pd.Series([fact.image_mode for fact in facts], index=images.index, dtype="str"),
             "image_pixels": pd.Series([fact.image_pixels for fact in facts], index=images.index, dtype="int64"),
             "image_decodes": pd.Series([fact.image_decodes for fact in facts], index=images.index, dtype="boolean"),
         }
@@ -65,35 +66,53 @@ def photo_facts(images: pd.Series) -> pd.DataFrame:
 def _plain(content: object) -> PhotoFacts | None:
     """The result of `inspect` for a plain PNG, in a tenth of the time; None for any other content."""
     facts = plain_png(content, MAX_PIXELS)
-    return None if facts is None else PhotoFacts("PNG", *facts, True)
+    return None if facts is None else PhotoFacts("PNG", facts[1], True)
 
 
 def inspect(content: object) -> PhotoFacts:
     """The facts of one encoded image; the size in its header is checked before anything is decoded."""
     if not isinstance(content, bytes) or not content:
         return NOT_A_PICTURE
+    known = begins_as(content)
     try:
         image = open_picture(content)
     except Image.DecompressionBombError:
-        return PhotoFacts("PNG" if content.startswith(b"\x89PNG") else "JPEG", None, MAX_PIXELS + 1, False)
+        return PhotoFacts(known or "JPEG", MAX_PIXELS + 1, False)
     except NO_PICTURE:
+        if known is not None:
+            return PhotoFacts(known, 1, False)
         name = other_format(content)
-        return NOT_A_PICTURE if name is None else PhotoFacts(name, None, 1, None)
+        return NOT_A_PICTURE if name is None else PhotoFacts(name, 1, None)
     pixels = image.width * image.height
-    kind = "JPEG" if image.format == "MPO" else image.format
-    return PhotoFacts(kind, image.mode, pixels, 0 < pixels <= MAX_PIXELS and _decodes(image))
+    kind = NAMES.get(image.format, image.format)
+    return PhotoFacts(kind, pixels, 0 < pixels <= MAX_PIXELS and _decodes(image))
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """The image in PNG or JPEG bytes, with only its header read; for an MPO (a JPEG with further images) the first one.
+    """The image in PNG, JPEG, WebP or AVIF bytes, with only its header read.
 
-    Image.DecompressionBombError, or one of NO_PICTURE, for other bytes.
+    Of several images in a file (MPO, an animated WebP) it is the first. Image.DecompressionBombError for a WebP or AVIF
+    whose decoding would take too much memory, and for PNG and JPEG above Pillow's own limit; one of NO_PICTURE for
+    other bytes.
     """
+    if is_webp(content):
+        width, height = webp_size(content)
+        if width * height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"it declares {width} x {height} pixels, more than {MAX_PIXELS:,}")
+    elif is_avif(content) and (pixels := avif_pixels(content)) > MAX_CODED:
+        raise Image.DecompressionBombError(f"its frames have {pixels:,} pixels, more than {MAX_CODED:,}")
     return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
+def begins_as(content: bytes) -> str | None:
+    """The accepted format that the bytes begin as, where its signature is long enough to be no coincidence."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    return "WebP" if is_webp(content) else "AVIF" if is_avif(content) else None
+
+
 def other_format(content: bytes) -> str | None:
-    """The name of the image format of `content`, other than PNG and JPEG; None if it is not a known format."""
+    """The name of the image format of `content`, other than the accepted ones; None if it is not a known format."""
     if content[:2] == b"BM" and int.from_bytes(content[14:18], "little") in BITMAP_HEADERS:
         return "BMP"
     if content[:256].lstrip().startswith((b"<svg", b"<?xml")) and b"<svg" in content[:4096]:

@@ -130,11 +130,13 @@ def training_photos(
     images = photos_of(tables)
     if images is None:
         raise NoNewPictures("no table images: nothing to learn from")
+    images, ambiguous = with_product_categories(images, tables.get("products"))
     segments = int(built.impressions.loc[built.impressions["consent"], "segment"].max()) + 1
     shares = None
     if "events" in tables and "products" in tables:
         shares = image_segments.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)
     train, remarks = read_photos(images, segments, side, shares)
+    remarks = (*ambiguous, *remarks)
     tested = images["split"].eq("test") & images["category"].isin(train.categories)
     if not images["split"].eq("test").any():
         return train, None, remarks
@@ -145,6 +147,26 @@ def training_photos(
         )
     test, _ = read_photos(images, segments, train.shape[0], shares, split="test", categories=train.categories)
     return train, test, remarks
+
+
+def with_product_categories(
+    images: pd.DataFrame, products: pd.DataFrame | None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """`images` with the category of its product for each image without one, and a remark on images of several.
+
+    An image that products of more than one category share, such as a placeholder, stays without a category.
+    """
+    lacking = images["category"].isna()
+    if products is None or not lacking.any():
+        return images, ()
+    shown = products[["image_id", "category"]].dropna().drop_duplicates()
+    shown = shown[shown["image_id"].isin(images.loc[lacking, "image_id"])]
+    shared = shown["image_id"].duplicated(keep=False)
+    category = shown[~shared].set_index("image_id")["category"]
+    filled = images.assign(category=images["category"].fillna(images["image_id"].map(category)))
+    count = int(shown.loc[shared, "image_id"].nunique())
+    remark = f"{count} photos that products of several categories share and that have no category: left out"
+    return filled, (remark,) if count else ()
 
 
 def _with_article(pictures: np.ndarray) -> tuple[np.ndarray, list[str]]:

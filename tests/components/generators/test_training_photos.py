@@ -154,6 +154,38 @@ def test_pictures_that_generators_made_are_no_photos():
     assert len(learned(images)[0].category) == 40
 
 
+def test_a_photo_without_a_category_has_its_products():
+    images = table({"hat": 30, "sock": 25}).assign(split=None)
+    images["category"] = pd.Series([None] * 55, dtype="str")
+    with pytest.raises(UserError, match="no photo has a category"):
+        learned(images)
+    products = pd.DataFrame(
+        {
+            "product_id": [f"p{number}" for number in range(58)],
+            "category": ["hat"] * 30 + ["sock"] * 25 + ["hat", "sock", "hat"],
+            # a second hat on photo 0, a sock and a hat on the placeholder of photo 54, a product without a photo
+            "image_id": [f"i{number}" for number in range(55)] + ["i0", None, "i54"],
+        }
+    )
+    photos, _, remarks = learned(images, products=products)
+    assert photos.categories == ("hat", "sock")
+    assert np.bincount(photos.category).tolist() == [30, 24]
+    assert remarks == ("1 photos that products of several categories share and that have no category: left out",)
+
+
+def test_a_photos_own_category_counts_more_than_its_products():
+    images = table({"hat": 30}).assign(split=None)
+    products = pd.DataFrame({"product_id": ["p"], "category": ["sock"], "image_id": ["i0"]})
+    photos, _, remarks = learned(images, products=products)
+    assert photos.categories == ("hat",) and len(photos.category) == 30 and remarks == ()
+
+
+def test_too_few_photos_of_every_category_say_so():
+    images = table({"hat": 19, "sock": 11}).assign(split=None)
+    with pytest.raises(UserError, match="no category has 20 photos"):
+        learned(images)
+
+
 def test_too_few_test_photos_are_refused_before_anything_is_trained():
     images = table({"hat": 60})
     images.loc[images.index[:3], "split"] = "test"
