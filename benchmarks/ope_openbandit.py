@@ -17,7 +17,7 @@ from upath import UPath
 
 from components.contract.files.tables import read_table
 from components.datasets.openbandit import CAMPAIGNS, KNOWN_CLICK_RATE, bts_prior, load_wheel
-from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.packages.package_download import DEFAULT_CACHE
 from components.evaluation import evaluate
 from components.evaluation.logged_decisions import LoggedDecisions, logged_decisions
 from components.evaluation.trust import UNBIASED

@@ -25,7 +25,7 @@ from upath import UPath
 from benchmarks.ope_openbandit import load, target_policy, thompson
 from benchmarks.ope_parallel import THREADS
 from components.datasets.openbandit import bts_prior, load_wheel
-from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.packages.package_download import DEFAULT_CACHE
 from components.evaluation.estimators.chunks import Chunk, evaluate_chunks
 from components.evaluation.estimators.estimators import ESTIMATORS, WeightedRows
 from components.evaluation.intervals.resampling import bootstrap, value_of

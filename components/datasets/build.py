@@ -14,7 +14,7 @@ from components.contract.files.atomic_files import recover_folder
 from components.datasets import marketplace, openbandit, storefront
 from components.datasets.dataset_files import write_dataset
 from components.datasets.fashion_mnist import load_photos
-from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.packages.package_download import DEFAULT_CACHE
 from components.datasets.shipped_digests import ALL_SHIPPED, committed_digests, differences
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name

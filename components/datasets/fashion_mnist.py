@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from components.datasets.package_download import (
+from components.datasets.packages.package_download import (
     DEFAULT_CACHE,
     check_digest,
     download_debian_package,
     unpack_debian_package,
 )
 from components.settings.errors import UserError
-from components.simulator.product_photos import Photos, photo_id
+from components.simulator.photos.product_photos import Photos, photo_id
 
 PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")

@@ -27,7 +27,7 @@ import pandas as pd
 import yaml
 
 from components.contract.card import DatasetCard
-from components.datasets.package_download import check_digest, download_wheel
+from components.datasets.packages.package_download import check_digest, download_wheel
 from components.settings.errors import UserError
 
 OPENBANDIT = "openbandit"

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from components.contract.card import DatasetCard
-from components.datasets.package_download import check_digest, download_npm_package
+from components.datasets.packages.npm_packages import download_npm_package
+from components.datasets.packages.package_download import check_digest
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from components.simulator import Goods, Scenario, load_scenario, simulate
 from components.simulator.catalogue import CURRENCY, text_column
-from components.simulator.product_photos import ID_PREFIX
+from components.simulator.photos.product_photos import ID_PREFIX
 from components.simulator.simulate import ends_at
 
 STOREFRONT = "storefront"

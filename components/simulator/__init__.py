@@ -4,7 +4,7 @@ Read `click_law.py` first: it states the click law with its equations. `scenario
 their sources. Only `datasets`, `workflow`, `cli` and benchmarks may import this package.
 """
 
-from components.simulator.product_photos import Goods, Photos
+from components.simulator.photos.product_photos import Goods, Photos
 from components.simulator.scenario import Scenario, load_scenario, scenario_names
 from components.simulator.simulate import simulate
 from components.simulator.truth import ill_feedback_truth, reward_truth, truth

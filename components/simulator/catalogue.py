@@ -12,8 +12,8 @@ import pyarrow as pa
 from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
 from components.simulator.assortments import DRAWN_PER_CAMPAIGN, FASHION
+from components.simulator.photos.product_photos import Goods, Photos
 from components.simulator.population import Shoppers, campaign_locale
-from components.simulator.product_photos import Goods, Photos
 from components.simulator.randomness import CATALOGUE, generator, standardised
 from components.simulator.scenario import Scenario
 

@@ -12,7 +12,7 @@ Shopper s of segment g sees creative a at position k, local hour h, on day d, af
         + sigma_category C_s[category_a]          tastes: unit variance over shoppers and things
         + sigma_brand B_s[brand_a]
         + sigma_price p_s z_a                     z: standardised log price
-        + sigma_look <l_s, look_a> / 2            look: four numbers from the pixels (image_look.py)
+        + sigma_look <l_s, look_a> / 2            look: four numbers from the pixels (photos/image_look.py)
         + sigma_template G[g, template_a]         segment x template
         + sigma_headline H[g, style_a]            segment x headline
         + sigma_palette P[palette_a, bin(h)]      palette x hour, in four bins of six hours                     (4)
@@ -22,7 +22,7 @@ Shopper s of segment g sees creative a at position k, local hour h, on day d, af
 
     b = log(click_rate / mean_k k^-eta) - Var[u] / 2 - E[clickbait term]                                        (6)
 
-off_a in [0, 3] is the image's distance from real photos (image_look.py). (6) makes the mean over uniformly shown
+off_a in [0, 3] is the image's distance from real photos (photos/image_look.py). (6) makes the mean over uniformly shown
 creatives about `click_rate`, since E exp(N(0, s^2)) = exp(s^2 / 2). v_0 and v_1 have independent tastes and tables of
 the same variance, so drift turns one into the other at constant effect sizes. n counts the shopper's logged exposures
 to the same subject (the product) before the impression, within `fatigue_window_days`. Examination, position^-eta:

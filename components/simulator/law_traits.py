@@ -12,8 +12,8 @@ import pandas as pd
 from components.settings.errors import UserError
 from components.simulator import vocabulary as words
 from components.simulator.assortments import Assortment, headline_style
-from components.simulator.image_look import Look, canonical
-from components.simulator.product_photos import decode_grey
+from components.simulator.photos.image_look import Look, canonical
+from components.simulator.photos.product_photos import decode_grey
 
 
 @dataclass(frozen=True)

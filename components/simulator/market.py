@@ -10,11 +10,11 @@ from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
 from components.simulator.catalogue import DAY, START, Catalogue, draw_catalogue, rescore
 from components.simulator.click_law import Law, plain_appeal, quality
-from components.simulator.image_look import SAMPLE, Look, canonical, fit_look
 from components.simulator.law_traits import Traits, codes, creative_traits, product_traits
 from components.simulator.logging_policy import LoggingPolicy, logging_policy
+from components.simulator.photos.image_look import SAMPLE, Look, canonical, fit_look
+from components.simulator.photos.product_photos import ID_PREFIX, SPLITS, Goods, Photos, decode_grey, images_table
 from components.simulator.population import draw_preferences, draw_shoppers
-from components.simulator.product_photos import ID_PREFIX, SPLITS, Goods, Photos, decode_grey, images_table
 from components.simulator.scenario import Scenario
 from components.simulator.shopper_events import Shelves, stock_shelves
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from components.settings.sections import SimulatorConfig
 from components.simulator import vocabulary as words
-from components.simulator.image_look import ATOMS
+from components.simulator.photos.image_look import ATOMS
 from components.simulator.randomness import PREFERENCES, SHOPPERS, generator, standardised
 from components.simulator.scenario import Scenario
 

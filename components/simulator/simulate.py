@@ -12,7 +12,7 @@ from components.settings.sections import SimulatorConfig
 from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 from components.simulator.catalogue import START
 from components.simulator.market import Market, open_market
-from components.simulator.product_photos import Goods, Photos
+from components.simulator.photos.product_photos import Goods, Photos
 from components.simulator.scenario import Scenario
 from components.simulator.shopper_events import daily_count, draw_events
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.contract.validation.image_headers import MAX_PIXELS, PhotoFacts, inspect, photo_facts
 from components.contract.validation.plain_png import BEGINS, plain_png
-from components.simulator.product_photos import encode_png
+from components.simulator.photos.product_photos import encode_png
 from tests.components.contract.samples import bomb, png
 
 SIGNATURE = BEGINS[:8]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.datasets import package_download, storefront
-from components.datasets.package_download import download_npm_package, npm_registry
+from components.datasets import storefront
+from components.datasets.packages import npm_packages
+from components.datasets.packages.npm_packages import download_npm_package, npm_registry
 from components.settings.errors import UserError
 
 CONTENT = b"an archive"
@@ -42,7 +43,7 @@ def registry():
 @pytest.fixture
 def configured(monkeypatch, tmp_path):
     """A machine without npm and without its configuration: (project folder, home)."""
-    for name in list(package_download.os.environ):
+    for name in list(npm_packages.os.environ):
         if name.lower().startswith("npm_config_"):
             monkeypatch.delenv(name)
     project, home = tmp_path / "project", tmp_path / "home"
@@ -50,7 +51,7 @@ def configured(monkeypatch, tmp_path):
         folder.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(package_download, "NPMRC", (tmp_path / "npmrc",))
+    monkeypatch.setattr(npm_packages, "NPMRC", (tmp_path / "npmrc",))
     monkeypatch.chdir(project)
     return project, home
 
@@ -89,7 +90,7 @@ def test_an_address_that_is_none_of_a_registry_is_not_read(value, configured, mo
 def test_no_text_of_an_npmrc_makes_it_fail(text, tmp_path_factory):
     file = tmp_path_factory.mktemp("npm") / ".npmrc"
     file.write_text(text, encoding="utf-8", errors="surrogatepass")
-    assert all(isinstance(value, str) for value in package_download._npmrc(file).values())
+    assert all(isinstance(value, str) for value in npm_packages._npmrc(file).values())
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -121,7 +122,7 @@ def test_where_neither_works_the_reasons_are_given_without_an_address(registry, 
 
 
 def test_an_endless_answer_is_cut_off(registry, configured, monkeypatch, tmp_path):
-    monkeypatch.setattr(package_download, "MAX_ARCHIVE", 3)
+    monkeypatch.setattr(npm_packages, "MAX_ARCHIVE", 3)
     monkeypatch.setenv("npm_config_registry", registry)
     with pytest.raises(UserError, match="the file has more than 3 bytes"):
         download_npm_package("@shop/things", "1.0", tmp_path)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from components.datasets.openbandit import KNOWN_CLICK_RATE, bts_prior, build_tables, load_wheel
-from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.packages.package_download import DEFAULT_CACHE
 from components.settings.errors import UserError
 from components.settings.sections import ValidationConfig
 

@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from components.datasets import fashion_mnist, package_download
+from components.datasets import fashion_mnist
 from components.datasets.openbandit import load_wheel
+from components.datasets.packages import package_download
 from components.settings.errors import UserError
 
 

@@ -12,7 +12,7 @@ from components.contract.files.digests import digest_tree
 from components.contract.validation.validate import validate
 from components.datasets import build, verify
 from components.datasets.marketplace import build_tables as marketplace_tables
-from components.datasets.package_download import DEFAULT_CACHE
+from components.datasets.packages.package_download import DEFAULT_CACHE
 from components.datasets.shipped_digests import committed_digests
 from components.datasets.storefront import build_tables, load_archive, read_goods
 from components.settings.errors import UserError

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.simulator.image_look import canonical, fit_look
-from components.simulator.product_photos import decode_grey, encode_png, images_table
+from components.simulator.photos.image_look import canonical, fit_look
+from components.simulator.photos.product_photos import decode_grey, encode_png, images_table
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from components.settings.sections import SimulatorConfig
 from components.simulator import ill_feedback_truth, load_scenario, reward_truth, simulate, truth
 from components.simulator.ad_day import NO_EXPOSURES, simulate_ads
 from components.simulator.market import open_market
-from components.simulator.product_photos import encode_png
+from components.simulator.photos.product_photos import encode_png
 from components.simulator.simulate import ends_at, simulate_log
 
 TINY = {"shoppers": 400, "campaigns": 2, "creatives_per_campaign": 12, "events": 800, "impressions": 6000}
