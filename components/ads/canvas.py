@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from components.ads.ad_sizes import AdSize
+from components.ads.framing import border_colour, fitted
 from components.ads.palettes import Colour, Palette
 from components.ads.text_fitting import Lettering, fit_text
 
@@ -52,6 +53,11 @@ class Canvas:
         image = Image.new("RGB", (size.width * SCALE, size.height * SCALE), palette.paper)
         return cls(image, ImageDraw.Draw(image), palette, picture)
 
+    @property
+    def in_colour(self) -> bool:
+        """Whether the image is a colour photo."""
+        return self.picture.shape[2] == 3
+
     def pixels(self, box: Box) -> Pixels:
         """The box in pixels of the canvas."""
         wide, high = self.image.size
@@ -68,10 +74,13 @@ class Canvas:
         self.draw.rounded_rectangle((left, top, right - 1, bottom - 1), self.unit(radius) if radius else 0, colour)
 
     def show(self, box: Box, radius: int = 0, margin: int = 40) -> None:
-        """Draw the image in two tones on a panel, as large as the box allows."""
+        """Draw the image on a panel: a grey one in two tones, as large as the box allows; a colour photo fills it."""
         left, top, right, bottom = self.pixels(box)
         toned, ground = tone(self.picture, self.palette)
         self.fill(box, ground, radius)
+        if self.in_colour:
+            self._photo((left, top, right, bottom), self.unit(radius) if radius else 0)
+            return
         inset = self.unit(margin)
         room = (max(1, right - left - 2 * inset), max(1, bottom - top - 2 * inset))
         scale = min(room[0] / toned.width, room[1] / toned.height)
@@ -80,6 +89,16 @@ class Canvas:
         across, down = (left + right - wide) // 2, (top + bottom - high) // 2
         self.marks.append(Mark("picture", (across, down, across + wide, down + high)))
         self.image.paste(enlarged, (across, down))
+
+    def _photo(self, area: Pixels, radius: int) -> None:
+        """Draw the colour photo in `area`, with corners rounded by `radius` pixels."""
+        left, top, right, bottom = area
+        size = (max(1, right - left), max(1, bottom - top))
+        photo = Image.fromarray(fitted(self.picture, size[0] / size[1])).resize(size, Image.Resampling.BICUBIC)
+        shape = Image.new("L", size, 0)
+        ImageDraw.Draw(shape).rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius, 255)
+        self.marks.append(Mark("picture", area))
+        self.image.paste(photo, (left, top), shape)
 
     def write(
         self, box: Box, text: str, colour: Colour, largest: int, *, lines: int = 3, centred: bool = False
@@ -96,6 +115,11 @@ class Canvas:
             spare = right - left - set_text.line_width(line)
             across = left + (spare / 2 if centred else spare if set_text.right_to_left else 0)
             self._letter((across, start + row * set_text.line_height), line, set_text, colour)
+
+    def ground(self, box: Box) -> None:
+        """Continue a grey image's background in `box`, so that it has no frame; a colour photo has its own panel."""
+        if not self.in_colour:
+            self.fill(box, tone(self.picture, self.palette)[1])
 
     def button(self, box: Box, text: str, radius: int = 28, largest: int = 60, inset: int = 15) -> None:
         """Draw the call to action on a button, `inset` thousandths of the width from its sides."""
@@ -135,11 +159,11 @@ def tone(picture: np.ndarray, palette: Palette) -> tuple[Image.Image, Colour]:
 
     A black background becomes the panel's colour and a white one the light tone, so that no frame is visible.
     """
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    colour = border_colour(picture)
     if picture.shape[2] == 3:
-        return Image.fromarray(picture), tuple(int(value) for value in np.median(border, axis=0))
+        return Image.fromarray(picture), tuple(int(value) for value in colour)
     dark, light = np.array(palette.panel, np.float64), np.array(palette.light, np.float64)
     share = picture.astype(np.float64) / 255.0  # (h, w, 1)
     toned = np.rint(dark + share * (light - dark)).astype(np.uint8)
-    ground = dark + np.median(border) / 255.0 * (light - dark)
+    ground = dark + colour[0] / 255.0 * (light - dark)
     return Image.fromarray(toned), tuple(int(value) for value in np.rint(ground))

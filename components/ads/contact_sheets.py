@@ -102,6 +102,28 @@ def ads_sheet(made: Mapping[str, bytes]) -> bytes:
     return picture_png(sheet)
 
 
+def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTANGLE) -> bytes | None:
+    """A PNG with some of the ads that people made, of this size; None if none of them has an image.
+
+    tables: campaigns, creatives, images and optionally products, whose image an ad without one of its own shows.
+    """
+    creatives = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
+    images = tables["images"].set_index("image_id")["image"]
+    shown = creatives["image_id"]
+    if "products" in tables:
+        shown = shown.fillna(creatives["product_id"].map(tables["products"].set_index("product_id")["image_id"]))
+    shown = shown[shown.isin(images.index)]
+    if shown.empty:
+        return None
+    shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, ADS).astype(int))]
+    rows = creatives.loc[shown.index]
+    drawn = {
+        name: ad_png(decode(images[image]), **words, size=size)
+        for name, image, words in zip(rows["creative_id"], shown, texts_of(rows, tables["campaigns"]), strict=True)
+    }
+    return ads_sheet(drawn)
+
+
 def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:
     """The headline, call_to_action, palette, template and brand_color of each creative."""
     colours = campaigns.set_index("campaign")["brand_color"]

@@ -10,7 +10,15 @@ from components.ads.ad_sizes import AdSize, ad_sizes
 from components.ads.admission import Standards
 from components.ads.admitted_texts import admitted_texts
 from components.ads.audience_score import audience_score
-from components.ads.contact_sheets import ad_names, ads, ads_sheet, caption_sheet, known_texts, sample_sheet
+from components.ads.contact_sheets import (
+    ad_names,
+    ads,
+    ads_sheet,
+    caption_sheet,
+    known_texts,
+    people_sheet,
+    sample_sheet,
+)
 from components.ads.copy_choice import wordings
 from components.ads.pool import Pool, fill_pool
 from components.features import FeatureModel, Features
@@ -80,7 +88,9 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
         photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
     except NoNewPictures as why:
         remarks = [f"no new images were made: {why}"]
-        return NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": remarks})
+        made = NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": remarks})
+        _add_people(made, sources.tables, sizes[0])
+        return made
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     adopted = training.adopt(photos)
     trained = training.train(augment(photos, config.augment))
@@ -93,6 +103,7 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     audience = draw_audience(sources.features, photos.segments, config.audience, config.seed)
     _describe_model(made, judged, audience, _about(sources, texts, judged, config))
     made.add_files("boards", {f"{name}.png": sample_sheet(generator) for name, generator in generators.items()})
+    _add_people(made, sources.tables, sizes[0])
     if config.parser_steps:
         text_to_image = train_text_to_image(
             generators[judged.leading()],
@@ -135,6 +146,13 @@ def _describe_model(made: NewCreatives, judged: Review, audience: pd.DataFrame, 
     made.documents["model/about.json"] = about
     made.tables["model/audience.parquet"] = audience
     made.add_files("model", {BOUNDS_FILE: judged.manifold.bounds.to_bytes()})
+
+
+def _add_people(made: NewCreatives, tables: Mapping[str, pd.DataFrame], size: AdSize) -> None:
+    """Add a sheet of the ads that people made, if they have images."""
+    sheet = people_sheet(tables, size) if "images" in tables else None
+    if sheet is not None:
+        made.add_files("boards", {f"people-{size.name}.png": sheet})
 
 
 def _add_captions(made: NewCreatives, text_to_image: TextToImage, attempts: int) -> None:

@@ -73,7 +73,7 @@ def test_people_see_pages_ads_and_boards(finished):
     assert {page.name for page in docs.glob("*.md")} == {f"{name}.md" for name in STAGES}
     assert (docs / "data_docs" / "index.html").exists()
     boards = {path.name for path in UPath("artifacts/marketplace/creatives/boards").glob("*.png")}
-    assert boards == {"captions.png", "vae-3.png", "wgan-3.png"}
+    assert boards == {"captions.png", "people-300x250.png", "vae-3.png", "wgan-3.png"}
     assert {path.name for path in UPath("artifacts/marketplace/evaluation/charts").iterdir()} == INTERVALS
 
 

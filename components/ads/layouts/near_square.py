@@ -1,6 +1,6 @@
 """Templates for ads of about equal width and height, such as 300x250 and 336x280."""
 
-from components.ads.canvas import Box, Canvas, tone
+from components.ads.canvas import Box, Canvas
 
 
 def _plain(canvas: Canvas, headline: str, call: str) -> None:
@@ -22,14 +22,15 @@ def _split(canvas: Canvas, headline: str, call: str) -> None:
 
 
 def _lifestyle(canvas: Canvas, headline: str, call: str) -> None:
-    canvas.show(Box(0, 0, 1000, 1000), margin=0)
+    # the band would hide a third of a colour photo, which fills its panel
+    canvas.show(Box(0, 0, 1000, 700 if canvas.in_colour else 1000), margin=0)
     canvas.fill(Box(0, 700, 1000, 1000), canvas.palette.paper)
     canvas.write(Box(45, 715, 610, 985), headline, canvas.palette.ink, 76)
     canvas.button(Box(640, 770, 955, 930), call, radius=80)
 
 
 def _price_tag(canvas: Canvas, headline: str, call: str) -> None:
-    canvas.fill(Box(0, 250, 1000, 1000), tone(canvas.picture, canvas.palette)[1])
+    canvas.ground(Box(0, 250, 1000, 1000))
     canvas.show(Box(0, 250, 680, 1000), margin=20)
     canvas.write(Box(50, 25, 950, 225), headline, canvas.palette.ink, 84, lines=2)
     canvas.tag(Box(570, 525, 1000, 725), Box(665, 540, 980, 710), call)

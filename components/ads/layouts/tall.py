@@ -1,6 +1,6 @@
 """Templates for columns, such as 160x600 and 300x600, with image, headline and call to action from top to bottom."""
 
-from components.ads.canvas import Box, Canvas, tone
+from components.ads.canvas import Box, Canvas
 
 HEADLINE, ACTION = 150, 110  # largest type, in thousandths of the width
 LINES = 6
@@ -48,7 +48,7 @@ def _lifestyle(canvas: Canvas, headline: str, call: str) -> None:
 
 
 def _price_tag(canvas: Canvas, headline: str, call: str) -> None:
-    canvas.fill(Box(0, 300, 1000, 1000), tone(canvas.picture, canvas.palette)[1])
+    canvas.ground(Box(0, 300, 1000, 1000))
     canvas.show(Box(0, 300, 1000, 780), margin=20)
     _headline(canvas, 30, 285, headline)
     canvas.tag(Box(150, 830, 1000, 940), Box(400, 840, 970, 930), call, largest=ACTION)

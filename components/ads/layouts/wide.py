@@ -1,6 +1,6 @@
 """Templates for strips, such as 728x90 and 320x50, with image, headline and call to action side by side."""
 
-from components.ads.canvas import Box, Canvas, tone
+from components.ads.canvas import Box, Canvas
 
 CALL, TAG = 250, 290  # widths of the call to action and of a price tag, in thousandths of the ad's
 WIDEST = 260  # largest width of the image, in thousandths of the ad's
@@ -62,7 +62,7 @@ def _lifestyle(canvas: Canvas, headline: str, call: str) -> None:
 
 def _price_tag(canvas: Canvas, headline: str, call: str) -> None:
     panel, left = _panel(canvas, 1.2), 1000 - TAG
-    canvas.fill(Box(left - EDGE, 0, 1000, 1000), tone(canvas.picture, canvas.palette)[1])
+    canvas.ground(Box(left - EDGE, 0, 1000, 1000))
     canvas.show(Box(0, 0, panel, 1000), margin=20)
     _headline(canvas, panel + EDGE, left - 2 * EDGE, headline)
     wide, high = canvas.image.size

@@ -9,7 +9,7 @@ from PIL import Image
 from upath import UPath
 
 from components.ads.ad_sizes import AD_SIZES
-from components.ads.contact_sheets import ad_names, ads, ads_sheet
+from components.ads.contact_sheets import ad_names, ads, ads_sheet, people_sheet
 from components.ads.pool import Pool
 from components.images import encode_png
 from components.settings.paths import ROOT
@@ -86,3 +86,41 @@ def test_no_stage_writes_outside_its_folder(name, tmp_path):
     with pytest.raises(ValueError, match="no file within"):
         Outputs(UPath(tmp_path / "stage")).text(name, "")
     assert not (tmp_path / "x.png").exists()
+
+
+def shop(creatives: pd.DataFrame, products: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+    """Two photos, red and blue, and these creatives of one campaign."""
+    photos = [np.full((20, 30, 3), colour, np.uint8) for colour in ((250, 0, 0), (0, 0, 250))]
+    images = pd.DataFrame({"image_id": ["red", "blue"], "image": [encode_png(photo) for photo in photos]})
+    texts = {"headline": "Shop", "call_to_action": "Go", "palette": "warm", "template": "plain"}
+    tables = {
+        "campaigns": pd.DataFrame({"campaign": ["c"], "brand_color": [None]}),
+        "creatives": creatives.assign(campaign="c", **texts),
+        "images": images,
+    }
+    return tables if products is None else {**tables, "products": products}
+
+
+def test_the_ads_of_people_show_their_own_photo_or_their_products():
+    creatives = pd.DataFrame(
+        {
+            "creative_id": ["a", "b", "c", "d"],
+            "origin": ["people", "people", "flow-3", "people"],
+            "image_id": ["red", None, "red", None],
+            "product_id": ["p", "p", "p", None],
+        }
+    )
+    products = pd.DataFrame({"product_id": ["p"], "image_id": ["blue"]})
+    sheet = np.asarray(Image.open(BytesIO(people_sheet(shop(creatives, products)))))
+    assert sheet.shape == (250, 3 * 308 - 8, 3), "one row: two ads, and a free place"
+    assert sheet[50, 150].tolist() == [250, 0, 0] and sheet[50, 308 + 150].tolist() == [0, 0, 250]
+    assert (sheet[:, 2 * 308 :] == 255).all()
+    only = np.asarray(Image.open(BytesIO(people_sheet(shop(creatives)))))
+    assert only[50, 150].tolist() == [250, 0, 0] and (only[:, 308:] == 255).all()
+
+
+def test_without_a_photo_there_is_no_sheet_of_peoples_ads():
+    creatives = pd.DataFrame(
+        {"creative_id": ["a"], "origin": ["people"], "image_id": pd.array([None], dtype="str"), "product_id": ["p"]}
+    )
+    assert people_sheet(shop(creatives)) is None

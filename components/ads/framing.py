@@ -1,0 +1,91 @@
+"""Frame a colour photo for a panel of an ad: the article stays, and the panel is filled.
+
+A photo on an even ground is cropped to its article, with some room, or continued with its ground. Another photo fills
+the panel if at most 40 % of a side is cropped for it; else it is shown whole, on a blurred copy of itself.
+"""
+
+import numpy as np
+from PIL import Image
+
+from components.generators.photos.article_mask import article
+
+MOST_CROPPED = 0.4  # of a side of a photo without an even ground
+EVEN, UNEVEN_SHARE = 16, 0.1  # grey levels from the border's median; share of the border that may differ more
+ROOM = 0.2  # around the article, of the longer side of its box
+CLOSEST = 0.5  # of the largest window of the panel's aspect; closer, small photos would be blurred
+SIDE = 64  # pixels of the reduced photo in which the article is looked for
+TRIM = 0.005  # share of the article's pixels that may lie outside its box, since single pixels are noise
+BLURRED = 4  # pixels of the longer side of the blurred copy before it is enlarged
+
+
+def fitted(picture: np.ndarray, aspect: float) -> np.ndarray:
+    """uint8 [h', w', 3] of about this aspect (width over height) from a photo uint8 [h, w, 3]."""
+    height, width = picture.shape[:2]
+    largest = min(width, height * aspect)  # width of the largest window within the photo
+    small = np.asarray(Image.fromarray(picture).resize((min(width, SIDE), min(height, SIDE)), Image.Resampling.BOX))
+    if _is_even(small):
+        top, left, bottom, right = _article_box(small) * np.array([height, width] * 2)
+        wide = max(CLOSEST * largest, right - left, (bottom - top) * aspect)
+        high = wide / aspect
+        corner = _start((left + right) / 2, wide, width), _start((top + bottom) / 2, high, height)
+        return _window(picture, corner, (wide, high))
+    high = largest / aspect
+    window = _window(picture, ((width - largest) / 2, (height - high) / 2), (largest, high))
+    shown = min(largest / width, high / height)
+    return window if shown >= 1 - MOST_CROPPED else _on_blurred(picture, window, aspect)
+
+
+def border_colour(picture: np.ndarray) -> np.ndarray:
+    """The median colour of the border of an image uint8 [h, w, c], float64 [c]."""
+    return np.median(_border(picture), axis=0)
+
+
+def _border(picture: np.ndarray) -> np.ndarray:
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+
+
+def _is_even(picture: np.ndarray) -> bool:
+    apart = np.abs(_border(picture).astype(np.float64) - border_colour(picture)).max(axis=1)
+    return bool((apart > EVEN).mean() <= UNEVEN_SHARE)
+
+
+def _article_box(picture: np.ndarray) -> np.ndarray:
+    """Top, left, bottom and right of the article and the room around it, in shares of the photo's sides."""
+    mask = article(picture[None])[0]
+    rows, columns = np.nonzero(mask)
+    ends = []
+    for places, side in ((rows, mask.shape[0]), (columns, mask.shape[1])):
+        first, last = np.quantile(places, (TRIM, 1 - TRIM))
+        ends.append((first / side, (last + 1) / side))
+    (top, bottom), (left, right) = ends
+    room = ROOM * max(bottom - top, right - left)
+    return np.array([top - room, left - room, bottom + room, right + room])
+
+
+def _start(centre: float, length: float, whole: int) -> float:
+    """Where a window of this length around `centre` begins: within the photo if it fits, else around all of it."""
+    within = sorted((0.0, whole - length))
+    return float(np.clip(centre - length / 2, *within))
+
+
+def _window(picture: np.ndarray, corner: tuple[float, float], size: tuple[float, float]) -> np.ndarray:
+    """The window of the photo at a corner (x, y) of a size (wide, high), with the border's colour outside the photo."""
+    (x, y), (columns, rows) = map(round, corner), (max(1, round(side)) for side in size)
+    canvas = np.empty((rows, columns, 3), np.uint8)
+    canvas[:] = border_colour(picture).astype(np.uint8)
+    part = picture[max(y, 0) : y + rows, max(x, 0) : x + columns]
+    down, across = max(-y, 0), max(-x, 0)
+    canvas[down : down + part.shape[0], across : across + part.shape[1]] = part
+    return canvas
+
+
+def _on_blurred(picture: np.ndarray, window: np.ndarray, aspect: float) -> np.ndarray:
+    """The whole photo uint8 [h, w, 3] in the middle of a blurred copy of `window`, which has this aspect."""
+    height, width = picture.shape[:2]
+    size = max(width, round(height * aspect)), max(height, round(width / aspect))
+    reduced = Image.fromarray(window)
+    reduced.thumbnail((BLURRED, BLURRED), Image.Resampling.BOX, reducing_gap=None)
+    canvas = np.array(reduced.resize(size, Image.Resampling.BICUBIC))
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    canvas[top : top + height, left : left + width] = picture
+    return canvas
