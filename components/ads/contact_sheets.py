@@ -16,6 +16,7 @@ from components.generators.generator_protocol import Generator
 from components.generators.text_to_image.caption_parser import ParsedCaption
 from components.generators.text_to_image.captions import examples
 from components.generators.text_to_image.text_to_image import MAX_ATTEMPTS, TextToImage
+from components.images import decode
 from components.settings.file_names import file_name
 
 COLUMNS = 12  # samples of each category on a sheet

@@ -108,7 +108,8 @@ def read_photos(
         chosen_rows = has_article & usable["category"].isin(names).to_numpy()
         usable, pictures = usable[chosen_rows], pictures[chosen_rows]
     if usable.empty:
-        missing = f"no category has {MIN_PER_CATEGORY} photos of split {split!r}: nothing to learn from"
+        of_split = "" if images["split"].isna().all() else f" of split {split!r}"
+        missing = f"no category has {MIN_PER_CATEGORY} photos{of_split}: nothing to learn from"
         raise NoNewPictures("; ".join([f"images: {missing}", *remarks]))
     remarks += [
         f"category {name}: {count} photos, fewer than {MIN_PER_CATEGORY} that can be learned from: left out"
