@@ -39,10 +39,11 @@ class Cell:
 def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     """(all cells, the creatives that they name, features of the judged impressions) of a finished run."""
     from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
+    from components.contract.files.tables import files_in
     from components.images import decode
     from components.interest import CalibratedModel
     from components.interest.segment_scores import draw_audience
-    from components.workflow.stage_inputs import built_features, files_in
+    from components.workflow.stage_inputs import built_features
 
     model, built = built_features(paths)
     segments = int(built.impressions["segment"].max()) + 1

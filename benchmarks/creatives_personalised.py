@@ -82,11 +82,11 @@ def rows_of(base: pd.DataFrame, pictures: np.ndarray, prefix: str) -> tuple[pd.D
 
 def open_scene(workdir: str) -> tuple[Scene, object]:
     """(the scene of a finished run, with two newly trained interest models; the data set's card)."""
-    from components.contract.files.tables import read_json
+    from components.contract.files.tables import files_in, read_json
     from components.generators.keras_generator import NetworkGenerator
     from components.generators.photos.training_photos import training_photos
     from components.settings.paths import Paths
-    from components.workflow.stage_inputs import built_features, files_in, validated
+    from components.workflow.stage_inputs import built_features, validated
 
     paths = Paths.of("marketplace", workdir=workdir)
     tables, card = validated(paths)

@@ -140,8 +140,8 @@ def _values(paths, decision: dict) -> dict:
 
 def _policy_in(package):
     """The PolicyPackage in the folder `package`."""
+    from components.contract.files.tables import files_in
     from components.policies.policy_package import PolicyPackage
-    from components.workflow.stage_inputs import files_in
 
     return PolicyPackage.from_files({name: file for name, file in files_in(package).items() if "/" not in name})
 
@@ -156,11 +156,11 @@ def _served_table(paths, rows) -> np.ndarray:
 
 def _served_per_shopper(package, tables, rows) -> np.ndarray:
     """Probabilities float64 [n_pairs] of the per-shopper form, from the features, model and policy in the package."""
+    from components.contract.files.tables import files_in
     from components.features import FeatureModel, build_features
     from components.interest import CalibratedModel, predict_pairs
     from components.policies.policy_package import PER_SHOPPER
     from components.settings.sections import FeaturesConfig
-    from components.workflow.stage_inputs import files_in
 
     features = build_features(
         FeatureModel.from_files(files_in(package / "model" / "features")), tables, FeaturesConfig()

@@ -1,4 +1,4 @@
-"""`adloom ui` serves Prefect's and MLflow's pages on loopback; `adloom databases` creates their databases."""
+"""`adloom ui` serves Prefect's, MLflow's and TensorBoard's pages on loopback; `adloom databases` creates databases."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from components.cli.run import workdir
 from components.settings.addresses import hidden
 from components.settings.errors import UserError
 
@@ -14,14 +15,20 @@ from components.settings.errors import UserError
 @click.command()
 @click.option("--prefect-port", type=click.IntRange(1, 65535), default=4200, show_default=True)
 @click.option("--mlflow-port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(prefect_port: int, mlflow_port: int) -> None:
-    """Serve the Prefect and MLflow pages on loopback until Ctrl-C.
+@click.option("--tensorboard-port", type=click.IntRange(1, 65535), default=6006, show_default=True)
+@workdir
+def ui(prefect_port: int, mlflow_port: int, tensorboard_port: int, workdir: str) -> None:
+    """Serve the pages of Prefect, MLflow and TensorBoard (if installed) on loopback until Ctrl-C.
 
-    Both refuse requests from the pages of other sites.
+    They refuse requests from the pages of other sites. TensorBoard shows the training curves below the folder of
+    outputs.
     """
+    from importlib.util import find_spec
+
     from components.settings.environment import prepare
 
-    for port in (prefect_port, mlflow_port):
+    with_curves = find_spec("tensorboard") is not None
+    for port in (prefect_port, mlflow_port, *((tensorboard_port,) if with_curves else ())):
         _check_free(port)
     prepare()
     _bring_up_to_date()
@@ -34,10 +41,16 @@ def ui(prefect_port: int, mlflow_port: int) -> None:
     # SIGTERM too: a service manager sends it, and a background job ignores SIGINT
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
-    servers = [subprocess.Popen(prefect, **quiet), subprocess.Popen(mlflow, **quiet)]
-    click.echo(f"Prefect   127.0.0.1:{prefect_port}   runs, artifacts, deployments")
-    click.echo(f"MLflow    127.0.0.1:{mlflow_port}   models, versions, aliases, reasons")
-    click.echo("They take half a minute to start. Ctrl-C ends both.")
+    commands = [prefect, mlflow]
+    if with_curves:
+        board = [sys.executable, "-m", "components.cli.tensorboard_pages", "--port", str(tensorboard_port)]
+        commands.append([*board, "--logdir", workdir])
+    servers = [subprocess.Popen(command, **quiet) for command in commands]
+    click.echo(f"Prefect     127.0.0.1:{prefect_port}   runs, artifacts, deployments")
+    click.echo(f"MLflow      127.0.0.1:{mlflow_port}   models, versions, aliases, reasons")
+    if with_curves:
+        click.echo(f"TensorBoard 127.0.0.1:{tensorboard_port}   training curves of the generators")
+    click.echo("They take half a minute to start. Ctrl-C ends them.")
     try:
         for server in servers:
             server.wait()
@@ -91,4 +104,6 @@ def _check_free(port: int) -> None:
 
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise UserError(f"port {port} is taken; choose another with --prefect-port or --mlflow-port")
+            raise UserError(
+                f"port {port} is taken; choose another with --prefect-port, --mlflow-port or --tensorboard-port"
+            )

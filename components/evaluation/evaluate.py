@@ -25,6 +25,10 @@ SAMPLE_SIZE_UNKNOWN = (
 )
 NO_LIFT_TO_PROVE = "no number of impressions settles this: both policies choose alike, so there is no lift to prove"
 FIX_LOG_FIRST = "no number of impressions settles this: the log contradicts itself, and that has to be corrected first"
+LOG_PROPENSITIES = (
+    "no number of impressions settles this without propensities: from now on, log with each impression the probability "
+    "with which its creative was chosen"
+)
 FATAL = "propensity_range"  # the kind of finding after which weights cannot be computed
 NO_DIFFERENCE = Interval(0.0, 0.0, 0.0)  # the lift of two policies that choose alike: no uncertainty
 
@@ -49,6 +53,8 @@ def evaluate(
     reasons = blocking_reasons(covered.log) + fatal
     if reasons:
         advice = FIX_LOG_FIRST if fatal else SAMPLE_SIZE_UNKNOWN.format(config.min_clicks)
+        if fatal and np.isnan(log.propensity).all():
+            advice = LOG_PROPENSITIES
         reasons = (*reasons, advice, *notices(findings, config))
         return _without_numbers(log, covered.uncovered, reasons, findings)
     findings += check_weights(covered.log, covered.target)

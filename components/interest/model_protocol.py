@@ -40,7 +40,10 @@ class Pairs:
 
 
 class InterestModel(Protocol):
-    """A trained interest model, before calibration."""
+    """A trained interest model, before calibration.
+
+    A kind that is trained in epochs may have `losses`, a mapping of names to values per epoch, shown in TensorBoard.
+    """
 
     name: str
 

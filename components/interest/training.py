@@ -4,7 +4,8 @@ Models are trained on the `train` split and calibrated on `calibrate`. The `sele
 the champion's figures and its gate. Nothing here reads `judge`, which is for the evaluation of policies.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -65,12 +66,16 @@ class CandidateModel:
 
 @dataclass(frozen=True)
 class TrainedInterest:
-    """The champion, all candidates (simplest first), and whether the champion passed its gate, with reasons."""
+    """The champion, all candidates (simplest first), and whether the champion passed its gate, with reasons.
+
+    losses: of each candidate that was trained in epochs, the losses of each epoch by name, in nats per impression.
+    """
 
     champion: CalibratedModel
     candidates: tuple[CandidateModel, ...]
     passed: bool
     reasons: tuple[str, ...]
+    losses: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
 
     @property
     def report(self) -> ModelReport:
@@ -78,7 +83,7 @@ class TrainedInterest:
         return next(candidate.report for candidate in self.candidates if candidate.name == self.champion.name)
 
     def to_dict(self) -> dict:
-        """Everything but the model itself, as JSON values."""
+        """Everything but the model itself and the losses, as JSON values."""
         return {
             "champion": self.champion.name,
             "calibration": asdict(self.champion.platt),
@@ -112,7 +117,9 @@ def train_interest(features: Features, config: InterestConfig) -> TrainedInteres
     )
     champion = choose_champion(candidates)
     passed, reasons = interest_gate(candidates[champion].report, config)
-    return TrainedInterest(calibrated[champion], candidates, passed, (_choice_reason(candidates, champion), *reasons))
+    curves = {model.name: steps for model in models if (steps := getattr(model, "losses", ()))}
+    reasons = (_choice_reason(candidates, champion), *reasons)
+    return TrainedInterest(calibrated[champion], candidates, passed, reasons, curves)
 
 
 def train_calibrated(features: Features, name: str, config: InterestConfig) -> CalibratedModel:

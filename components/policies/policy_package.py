@@ -22,11 +22,15 @@ from components.policies.decision_table import DecisionTable
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import with_floors
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat
 from components.settings.typed_settings import typed_settings
 
 TABLE, PER_SHOPPER = "table", "per_shopper"
 FORMS = (TABLE, PER_SHOPPER)
+EARLIER_POLICIES = {
+    None: "softmax",
+    "chi-square": "chi_square",
+}  # by the `weighing` of packages without a policy's name
 PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE = (
     "policy.json",
     "decisions.parquet",
@@ -134,18 +138,26 @@ class PolicyPackage:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "PolicyPackage":
-        """The package that `files` wrote. UserError if a file is missing or damaged."""
+        """The package that `files` wrote. EarlierFormat if a file is missing or damaged, or has another layout."""
         try:
-            stored = json.loads(files[PARAMETERS_FILE])
+            stored = _with_policy(json.loads(files[PARAMETERS_FILE]))
             parameters = PolicyParameters(**{**stored, "forms": tuple(stored["forms"])})
             for form in parameters.forms:
                 parameters.policy_of(form)  # raises UserError if it is unknown
             return cls(parameters, *(_table(files[name]) for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE)))
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise UserError(
-                f"a policy's package lacks a file or holds a damaged one ({error}); packages of release 0.1 and before "
-                "must be made anew: `adloom run DATASET` proposes one"
+            raise EarlierFormat(
+                f"a policy's package lacks a file, holds a damaged one, or has the layout of an earlier release "
+                f"({type(error).__name__}: {error})"
             ) from None
+
+
+def _with_policy(stored: Mapping[str, object]) -> Mapping[str, object]:
+    """The content of policy.json with the policy's name, which earlier packages call `weighing` or leave out."""
+    if "policy" in stored:
+        return stored
+    others = {name: value for name, value in stored.items() if name != "weighing"}
+    return {**others, "policy": EARLIER_POLICIES[stored.get("weighing")], "policy_settings": {}}
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

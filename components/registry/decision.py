@@ -13,7 +13,7 @@ from components.contract.escaping import markdown
 from components.evaluation.gate.boundaries import Boundary
 from components.evaluation.gate.evidence import GateEvidence, gate_reasons
 from components.evaluation.gate.sample_size import FIRST_ALPHA, POWER, SampleSizes, current_option
-from components.evaluation.rewards import Reward
+from components.evaluation.rewards import REWARDS, Reward
 from components.settings.sections import PromotionConfig
 
 Action = Literal["promote", "refuse", "abstain", "keep", "preview"]
@@ -136,10 +136,13 @@ class Decision:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Decision":
-        """The decision from its record."""
+        """The decision from its record; one from before rewards could be chosen is about clicks.
+
+        KeyError, TypeError or ValueError if the record has another layout.
+        """
         values = record["evidence"]
         gates = {kind: Gate.of(values[kind]) for kind in ("interest", "creatives")}
-        reward = Reward(**values["reward"])
+        reward = Reward(**values["reward"]) if "reward" in values else REWARDS["click"]
         evidence = Evidence(**{**values, **gates, "forms": tuple(values["forms"]), "reward": reward})
         forms = tuple(Verdict(form["form"], form["verdict"], tuple(form["reasons"])) for form in record["forms"])
         same = {name: record[name] for name in ("action", "margin", "alpha", "boundary", "planned_impressions")}
@@ -168,9 +171,18 @@ def _decide(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[
     verdicts = {verdict.verdict for verdict in forms}
     if faults and verdicts != {ABSTAINED}:
         return "refuse", faults, unasked
-    reasons = tuple(f"{verdict.form}: {reason}" for verdict in forms for reason in verdict.reasons)
+    reasons = _reasons_once(forms)
     action: Action = "promote" if PASSED in verdicts else "refuse" if REFUSED in verdicts else "abstain"
     return action, (*reasons, *faults), forms
+
+
+def _reasons_once(forms: tuple[Verdict, ...]) -> tuple[str, ...]:
+    """Each reason once, after the names of the forms that it is about."""
+    by_reason: dict[str, list[str]] = {}
+    for verdict in forms:
+        for reason in verdict.reasons:
+            by_reason.setdefault(reason, []).append(verdict.form)
+    return tuple(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def _holm(evidence: Evidence, config: PromotionConfig) -> tuple[Verdict, ...]:

@@ -12,7 +12,7 @@ from components.contract.files.digests import digest_bytes
 from components.registry.decision import Decision
 from components.registry.mlflow_store import Version, artifacts_in, digest_of, fetch_artifact
 from components.registry.signing import sign, verify
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat, UserError
 
 FOLDER, FILE = "decisions", "decision.json"
 VOUCHED = "vouched_by"  # key of a record that replaces a decision from before decisions were recorded
@@ -92,7 +92,13 @@ def _decision(version: Version, name: str) -> Decision | None:
     record = _checked(version, name)
     if record.get("candidate") == digest_of(version) and VOUCHED in record:
         return None
-    decision = Decision.of(record)
+    try:
+        decision = Decision.of(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EarlierFormat(
+            f"{_label(version)}: its decision {name} has the layout of an earlier release, which this one cannot read "
+            f"({type(error).__name__}: {error}); nothing was moved or loaded"
+        ) from None
     if decision.evidence.candidate != digest_of(version):
         raise UserError(f"{_label(version)}: its decision is about another package; nothing was moved or loaded")
     return decision

@@ -12,13 +12,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from upath import UPath
 
+from components.contract.files.tables import files_in
+
 
 def log_interest(folder: UPath) -> str:
     """The URI of the interest model in `folder`, after logging it to the active run in the flavour of its kind."""
     from components.interest import CalibratedModel
     from components.interest.model_kinds import Flavour, model_kind
 
-    files = read_files(folder / "interest")
+    files = files_in(folder / "interest")
     calibrated = CalibratedModel.from_files(files)
     kind = model_kind(calibrated.name)
     if kind.flavour is Flavour.PYFUNC:
@@ -81,7 +83,7 @@ def log_generators(folder: UPath) -> str:
 
     uris = {}
     for name in sorted(path.name for path in folder.iterdir() if (path / GENERATOR_FILE).exists()):
-        generator = NetworkGenerator.from_files(read_files(folder / name))
+        generator = NetworkGenerator.from_files(files_in(folder / name))
         uris[name] = _log_network(generator.network, name=name)
     return uris[json.loads((folder / "about.json").read_text(encoding="utf-8"))["best"]]
 
@@ -105,11 +107,6 @@ def log_policy(package: Path) -> str:
         pip_requirements=_requirements("pandas", "pyarrow", "mlflow"),
     )
     return logged.model_uri
-
-
-def read_files(folder: UPath) -> Mapping[str, bytes]:
-    """The bytes of all files below `folder`, by relative name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _signature(inputs, outputs):

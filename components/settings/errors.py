@@ -5,6 +5,10 @@ class UserError(Exception):
     """A user's input is wrong. The message names the input; it is shown without a traceback."""
 
 
+class EarlierFormat(UserError):
+    """A registered file has the layout of an earlier release, which this one cannot read."""
+
+
 class Unavailable(UserError):
     """A database or store cannot be reached now. The message is shown without a traceback; a run tries again."""
 

@@ -62,6 +62,11 @@ class Paths:
         return self.artifacts / "docs"
 
     @property
+    def tensorboard(self) -> UPath:
+        """The losses of trainings, for TensorBoard; no digest includes them."""
+        return self.artifacts / "tensorboard"
+
+    @property
     def export(self) -> UPath:
         """Decisions, ads and their manifest, for an ad server."""
         return self.artifacts / "export"

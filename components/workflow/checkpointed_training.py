@@ -133,7 +133,7 @@ def _trained(
     training = start_training(name, photos, budget, seed, resume=resume, earlier=earlier)
     if resume is not None:
         log.info("%s: continued from step %d of an interrupted run", name, training.summary().steps)
-    board = paths.artifacts / "tensorboard" / name
+    board = paths.tensorboard / name
     run_with_checkpoints(training, budget.steps, checkpoint, board, config.checkpoint_seconds)
     return training
 

@@ -1,4 +1,7 @@
-"""New creatives of the champion generator: images, ads and a manifest that records how each was made."""
+"""New creatives of the champion generator: images, ads and a manifest that records how each was made.
+
+Functions import what needs Keras themselves, so that a wrong request ends before TensorFlow has started.
+"""
 
 import json
 import tempfile
@@ -149,11 +152,10 @@ def _scorer(client, dataset: str, about: Mapping, options: str):
 def _choosers(scorer, package: UPath, request: GenerateRequest) -> tuple["CopyChooser", "Personaliser | None"]:
     """The chooser of copy and, if requested, the personaliser, from the scoring version and the generators' package."""
     from components.ads.copy_choice import CopyChooser
-    from components.contract.files.tables import read_frame
+    from components.contract.files.tables import files_in, read_frame
     from components.features import FeatureModel
     from components.interest import CalibratedModel
     from components.registry.mlflow_store import fetch_package
-    from components.workflow.stage_inputs import files_in
 
     audience = read_frame(package / "audience.parquet")
     with tempfile.TemporaryDirectory() as scratch:
@@ -167,9 +169,10 @@ def _choosers(scorer, package: UPath, request: GenerateRequest) -> tuple["CopyCh
 def _personaliser(scorer, model: UPath, package: UPath, features, audience) -> "Personaliser":
     """The personaliser with the disjoint models in the folder `model`; UserError if they are missing."""
     from components.ads.personalise import Personaliser
+    from components.contract.files.tables import files_in
     from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
     from components.interest import CalibratedModel
-    from components.workflow.stage_inputs import disjoint_models_folder, files_in
+    from components.workflow.stage_inputs import disjoint_models_folder
 
     folders = [disjoint_models_folder(model) / name for name in DISJOINT]
     if not all(folder.exists() for folder in folders) or not (package / BOUNDS_FILE).exists():

@@ -146,6 +146,7 @@ def creatives(record: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
         table(("generator", "steps", "seconds", "limited by", "restarts after collapse"), rows) if rows else "",
         table(("images of", *figures), quality) if quality else "",
         f"{record['pool']} new creatives in the pool. Gate: **{verdict}**",
+        "The losses of each training are in TensorBoard: `adloom ui`." if rows else "",
         items([*(gate["reasons"] if gate else ()), *record["remarks"]]),
     ]
     return joined(parts)

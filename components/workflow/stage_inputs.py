@@ -6,7 +6,7 @@ import pandas as pd
 from upath import UPath
 
 from components.contract.card import DatasetCard, read_card
-from components.contract.files.tables import read_frame, read_json, read_table
+from components.contract.files.tables import files_in, read_frame, read_json, read_table
 from components.contract.schema import TABLES
 from components.features import FeatureModel, Features, Looks
 from components.features.feature_tables import pair_tables, reads_tables
@@ -89,8 +89,3 @@ def disjoint_models_folder(model: UPath) -> UPath:
     """The folder of the disjoint models in an interest version; versions from before have it under another name."""
     folder = model / DISJOINT_MODELS
     return folder if folder.exists() else model / "halves"
-
-
-def files_in(folder: UPath) -> Mapping[str, bytes]:
-    """The bytes of all files below `folder`, by relative name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

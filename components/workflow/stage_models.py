@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from components.contract.files.tables import read_frame
+from components.contract.files.tables import files_in, read_frame
 from components.interest import CalibratedModel
 from components.settings.paths import Paths
-from components.workflow.stage_inputs import files_in
 
 
 def interest_model(paths: Paths) -> CalibratedModel:

@@ -21,7 +21,7 @@ from components.settings.sections import (
 from components.workflow import pages
 from components.workflow.caching.freshness import (
     current_question,
-    digest_of,
+    digest_if_present,
     evaluation_key,
     expected_manifest,
     is_charged,
@@ -101,8 +101,10 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """A calibrated interest model, and its P(click) of every pair that selects or judges a policy, from features."""
     from components.interest import score_pairs, train_disjoint_models, train_interest
+    from components.interest.model_kinds import MODEL_KINDS
     from components.policies.eligible import eligible_pairs
     from components.workflow.stage_inputs import DISJOINT_MODELS, built_features, validated
+    from components.workflow.training_curves import write_curves
 
     tables, _ = validated(paths)
     model, built = built_features(paths)
@@ -114,6 +116,8 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     if model.traits.look is not None:  # these models personalise images
         for number, disjoint in enumerate(train_disjoint_models(built, config)):
             out.files(f"model/{DISJOINT_MODELS}/{number}", disjoint.files())
+    for name in MODEL_KINDS:
+        write_curves(trained.losses.get(name, ()), paths.tensorboard / f"interest-{name}")
     out.json("metrics.json", trained.to_dict())
     write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
 
@@ -189,7 +193,7 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
 
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}" if target else "policy")
-    candidate, champion = out.package_digest("policy"), digest_of(paths.champion)
+    candidate, champion = out.package_digest("policy"), digest_if_present(paths.champion)
     question = current_question(config, paths)
     place = ledger_place(question, paths)
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")

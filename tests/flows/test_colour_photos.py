@@ -10,12 +10,12 @@ import yaml
 from PIL import Image
 from upath import UPath
 
+from components.contract.files.tables import files_in
 from components.generators.keras_generator import NetworkGenerator
 from components.images import decode, encode_png
 from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
 from components.workflow import run_stage
-from components.workflow.stage_inputs import files_in
 from tests.conftest import Shop
 
 pytestmark = pytest.mark.slow

@@ -7,14 +7,13 @@ import pytest
 from upath import UPath
 
 from components.contract.files.digests import digest_tree
-from components.contract.files.tables import read_frame, read_json
+from components.contract.files.tables import files_in, read_frame, read_json
 from components.features import FeatureModel
 from components.images import NetworkEncoder, decode_all
 from components.settings.errors import UserError
 from components.settings.params_file import load_settings
 from components.settings.paths import Paths
 from components.workflow import run_stage
-from components.workflow.stage_inputs import files_in
 from tests.components.images.sketches import dense_encoder
 from tests.flows.conftest import copied
 

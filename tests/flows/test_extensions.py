@@ -9,7 +9,7 @@ import pytest
 from upath import UPath
 
 from components.contract.files.digests import digest_package
-from components.contract.files.tables import read_frame, read_json
+from components.contract.files.tables import files_in, read_frame, read_json
 from components.evaluation.estimators.estimators import (
     ESTIMATORS,
     Contributions,
@@ -33,7 +33,7 @@ from components.settings.sections import FeaturesConfig
 from components.workflow import run_stage
 from components.workflow.publishing import publication
 from components.workflow.run_stage import checked
-from components.workflow.stage_inputs import files_in, validated
+from components.workflow.stage_inputs import validated
 from tests.components.interest import category_rates
 from tests.components.policies import probit_policy
 

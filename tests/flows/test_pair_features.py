@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from components.contract.files.tables import read_frame
+from components.contract.files.tables import files_in, read_frame
 from components.interest import CalibratedModel, predict_pairs
 from components.settings.params_file import load_settings
 from components.settings.paths import Paths
 from components.workflow import run_stage
-from components.workflow.stage_inputs import built_features, files_in
+from components.workflow.stage_inputs import built_features
 
 pytestmark = pytest.mark.slow
 

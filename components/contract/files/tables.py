@@ -129,6 +129,11 @@ def read_json(path: UPath) -> Any:
         raise UserError(f"{path}: not valid JSON: {error}") from None
 
 
+def files_in(folder: UPath) -> dict[str, bytes]:
+    """The bytes of all files below `folder`, by relative name."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def write_text(text: str, path: UPath) -> None:
     """Write `text` atomically as a UTF-8 file."""
     write_bytes(text.encode("utf-8"), path)

@@ -9,7 +9,7 @@ columns that have the same name on both sides, such as a category. Each tower ru
 import logging
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -58,11 +58,20 @@ class EpochStep:
 
 @dataclass(frozen=True)
 class Network:
-    """pairs: maps rows to inputs; model: the Keras model of the equation above, whose towers are layers of it."""
+    """pairs: maps rows to inputs; model: the Keras model of the equation above, whose towers are layers of it.
+
+    epochs: of its training; empty for a network that was read from files.
+    """
 
     pairs: PairMap
     model: Any  # keras.Model
     name: str = "network"
+    epochs: tuple[EpochStep, ...] = ()
+
+    @property
+    def losses(self) -> tuple[dict[str, float], ...]:
+        """The log loss of each epoch on the pairs it learned from (`training`) and on those `held out`."""
+        return tuple({"training": step.train_loss, "held out": step.held_out_loss} for step in self.epochs)
 
     def logits(self, pairs: Pairs) -> np.ndarray:
         """Log-odds of a click of n pairs, float64 [n]."""
@@ -103,9 +112,11 @@ class Network:
 
 def train_network(features: Features, training: Pairs, click: np.ndarray, config: NetworkConfig, seed: int) -> Network:
     """The best network of all epochs, for training pairs in order of time and clicks 0/1 [n]."""
+    steps = []
     for step, best in train_epochs(features, training, click, config, seed):  # noqa: B007 - the last one is returned
         log.info("network: epoch %d: log loss %.5f, held out %.5f", step.epoch, step.train_loss, step.held_out_loss)
-    return best
+        steps.append(step)
+    return replace(best, epochs=tuple(steps))
 
 
 def train_epochs(

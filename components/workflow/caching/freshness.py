@@ -10,6 +10,7 @@ from upath import UPath
 
 from components.contract.files.digests import digest_bytes, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_json
+from components.evaluation.gate.boundaries import Boundary
 from components.settings.errors import UserError
 from components.settings.paths import ROOT, Paths
 from components.settings.sections import CreativesStageConfig, FeaturesConfig, PromotionConfig, Section
@@ -91,8 +92,6 @@ def question_of(evaluation: str, promotion: PromotionConfig) -> str:
     `promotion.approval` is not part of it, because it changes no number. The key ends with the boundary in words,
     because a last look has to be planned beforehand.
     """
-    from components.evaluation.gate.boundaries import Boundary
-
     settings = promotion.model_dump(mode="json", exclude={"approval"})
     return f"{evaluation}.{digest_json(settings)[:24]} {Boundary.of(promotion).label}"
 
@@ -118,15 +117,15 @@ def ledger_questions(paths: Paths) -> list[str]:
     return read_json(paths.ledger) if paths.ledger.exists() else []
 
 
-def digest_of(package: UPath) -> str | None:
+def digest_if_present(package: UPath) -> str | None:
     """The digest that identifies a registered version of the package; None if there is no package."""
     return digest_package(package) if package.exists() else None
 
 
 def _is_promoted(paths: Paths) -> bool:
     """Whether the champion is the candidate in this data set's artifacts."""
-    champion = digest_of(paths.champion)
-    return champion is not None and champion == digest_of(paths.stage("promotion") / "policy")
+    champion = digest_if_present(paths.champion)
+    return champion is not None and champion == digest_if_present(paths.stage("promotion") / "policy")
 
 
 def _record(paths: Paths) -> object:

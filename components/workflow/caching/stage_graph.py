@@ -24,7 +24,7 @@ class Stage:
 GRAPH = {
     "validation": Stage((), (*WRITES, "contract")),
     "features": Stage(("validation",), (*READS, *FEATURES)),
-    "interest": Stage(("validation", "features"), (*READS, *INTEREST, "policies")),
+    "interest": Stage(("validation", "features"), (*READS, "workflow/training_curves", *INTEREST, "policies")),
     "creatives": Stage(
         ("validation", "features", "interest"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from components.contract.files.digests import digest_package
-from components.contract.files.tables import read_json
+from components.contract.files.tables import files_in, read_json
 from components.features import FeatureModel, build_features
 from components.interest import CalibratedModel, predict_pairs
 from components.policies.eligible import pair_offsets
@@ -21,7 +21,6 @@ from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
-from components.workflow.stage_inputs import files_in
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,13 @@ class ChampionPolicy:
     def _scores(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> np.ndarray:
         """P(click) by the features and the model in the package: float64 [n_pairs]."""
         folder = self.paths.champion / "model"
-        features = FeatureModel.from_files(files_in(folder / "features"))
-        model = CalibratedModel.from_files(files_in(folder / "interest"))
+        try:
+            features = FeatureModel.from_files(files_in(folder / "features"))
+            model = CalibratedModel.from_files(files_in(folder / "interest"))
+        except (UserError, KeyError, TypeError, ValueError) as error:
+            # the files are signed, so they are whole and of another layout
+            record = read_json(self.paths.champion_record)
+            raise unreadable_champion(record["model"], record["version"], error) from None
         return predict_pairs(model, build_features(features, tables, FeaturesConfig()), pairs)
 
 
@@ -73,6 +77,17 @@ def read_champion(paths: Paths) -> ChampionPolicy | None:
     )
     acts = record["acts"] or package.parameters.forms[0]
     return ChampionPolicy(logging_policy_name(record["package"]), package, acts, paths)
+
+
+def unreadable_champion(name: str, version: int, error: Exception) -> UserError:
+    """What to do about the champion of the model `name`, whose files this release cannot read because of `error`."""
+    dataset = name.removesuffix("-policy")
+    return UserError(
+        f"{name} version {version}, the champion, was registered by an earlier release, and this one cannot read it "
+        f"({error}). Nothing was registered or moved. Either go back to an earlier champion (`adloom rollback "
+        f"{dataset}`), or run with the commit in the version's tag git_commit, or delete the alias champion of {name} "
+        "in MLflow (`adloom ui`): the next run compares its policy with the one that logged the data"
+    )
 
 
 def _checked_record(paths: Paths) -> dict:

@@ -8,10 +8,15 @@ from upath import UPath
 from components.contract.files.atomic_files import replace_folder, scratch_folder
 from components.contract.files.digests import digest_bytes, digest_file, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
+from components.policies.logging_preference import logging_policy_name
+from components.policies.policy_package import TABLE, PolicyPackage
 from components.registry.locks import folder_lock
+from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
+from components.registry.promotion import CHAMPION
 from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import Paths
+from components.workflow.advance import ShopPolicy
 from components.workflow.publishing.publication import POLICY, RUN, forms_of
 
 EXPERIMENT = ("experiment.json", "experiment.md")
@@ -44,8 +49,6 @@ def renew_export(dataset: str, paths: Paths) -> bool:
     Only if there is an export or a candidate in these artifacts. The champion's files are fetched to a scratch folder,
     because a run in progress may be judging against the snapshot.
     """
-    from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
-    from components.registry.promotion import CHAMPION
 
     if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
         return False
@@ -75,7 +78,6 @@ RULE = (
 
 def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
     """Replace the export with the files of the champion's `package` and its experiment plan, atomically."""
-    from components.policies.logging_preference import logging_policy_name
 
     acting, files = outcome["acting"], digest_tree(package)
     if digest_json(files) != outcome["package"]:
@@ -141,8 +143,6 @@ def exported_policy(paths: Paths):
 
     UserError if the package of the export is gone, or the form that acts needs a server.
     """
-    from components.policies.policy_package import TABLE, PolicyPackage
-    from components.workflow.advance import ShopPolicy
 
     if not (paths.export / "manifest.json").exists():
         return None

@@ -17,13 +17,21 @@ from components.contract.files.digests import (
     digest_tree,
 )
 from components.contract.files.tables import read_json, write_json
+from components.registry.decision import Decision
+from components.registry.decision_records import passed_decision
 from components.registry.locks import folder_lock, store_lock
+from components.registry.mlflow_flavours import log_generators, log_interest, log_policy
+from components.registry.mlflow_store import ModelRecord, digest_of, fetch_package, open_store, register, version_of
+from components.registry.promotion import CHAMPION, apply, apply_gate, complete_changes, questions
+from components.registry.promotion import charge as charge_ledger
 from components.registry.signing import signature_path, verify
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat, UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
+from components.workflow.publishing.deployed_policy import read_champion, unreadable_champion
+from components.workflow.run_stage import question
 
 POLICY = "policy"
 RUN = "`adloom run`"  # the holder that the lock of a data set's artifacts names
@@ -36,10 +44,9 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     """Write the registry's snapshot for the stages: the ledger, the champion policy's files and record.
 
     With `creatives.warm_start` also the champion generators' files. Interrupted changes are completed first. UserError,
-    before any work is done, if the registry has no lock or a setting names an unknown ad size or generator family.
+    before any work is done, if the registry has no lock, the champion cannot be read, or a setting names an unknown
+    ad size or generator family.
     """
-    from components.registry.mlflow_store import open_store
-    from components.registry.promotion import complete_changes, questions
 
     _check_creatives(settings, paths)
     lock = store_lock(settings.promotion.lock)
@@ -54,7 +61,11 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
             paths.champion_record.unlink(missing_ok=True)
         else:
             package = {"model": champion.name, "package": champion.tags["package_digest"]}
-            write_json({"version": champion.number, **package, **forms_of(champion)}, paths.champion_record)
+            try:
+                write_json({"version": champion.number, **package, **forms_of(champion)}, paths.champion_record)
+                read_champion(paths)
+            except EarlierFormat as error:
+                raise unreadable_champion(champion.name, champion.number, error) from None
         if settings.creatives.warm_start:
             _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
 
@@ -79,13 +90,10 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
 
     A question that was charged before costs nothing. The ledger's snapshot is updated.
     """
-    from components.registry import promotion
-    from components.registry.mlflow_store import open_store
-    from components.workflow.run_stage import question
 
     key = question(settings, paths)
     client = open_store(settings.promotion.lock)
-    write_json(list(promotion.charge(client, f"{dataset}-{POLICY}", key)), paths.ledger)
+    write_json(list(charge_ledger(client, f"{dataset}-{POLICY}", key)), paths.ledger)
     return key
 
 
@@ -95,7 +103,6 @@ def forms_of(version) -> dict:
     Without a decision that passed it, as after `adloom promote --force`, `acts` is None and `forms` is empty; readers
     then use the package's first form.
     """
-    from components.registry.decision_records import passed_decision
 
     decision = passed_decision(version)
     return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
@@ -103,8 +110,6 @@ def forms_of(version) -> dict:
 
 def _fetch_champion(client, name: str, folder: UPath):
     """The champion of `name`, after syncing `folder` with its files; None, and no folder, without a champion."""
-    from components.registry.mlflow_store import fetch_package, version_of
-    from components.registry.promotion import CHAMPION
 
     version = version_of(client, name, CHAMPION)
     if version is None:
@@ -117,7 +122,6 @@ def _fetch_champion(client, name: str, folder: UPath):
 
 def _is_fetched(version, folder: Path) -> bool:
     """Whether `folder` holds the signed files of `version`."""
-    from components.registry.mlflow_store import digest_of
 
     if not folder.exists() or digest_package(folder) != digest_of(version):
         return False
@@ -133,9 +137,6 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
 
     UserError, with nothing registered, if a stage's files are not those that the decision was made about.
     """
-    from components.registry.decision import Decision
-    from components.registry.mlflow_store import digest_of, open_store, register, version_of
-    from components.registry.promotion import CHAMPION, apply, apply_gate
 
     with folder_lock(Path(paths.artifacts), RUN):
         client = open_store(settings.promotion.lock)
@@ -164,7 +165,6 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
 
 def preview(dataset: str, paths: Paths) -> dict:
     """The outcome of a run that publishes nothing: the decision, and the champion in the snapshot."""
-    from components.registry.decision import Decision
 
     decision = Decision.of(read_json(paths.stage("promotion") / "decision.json"))
     record = read_json(paths.champion_record) if paths.champion_record.exists() else None
@@ -235,8 +235,6 @@ def _without_seeds(value: object) -> object:
 
 def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:
     """The records of the interest model and, with photos, of the generators."""
-    from components.registry.mlflow_flavours import log_generators, log_interest
-    from components.registry.mlflow_store import ModelRecord
 
     interest, creatives = paths.stage("interest"), paths.stage("creatives")
     yield ModelRecord(
@@ -266,8 +264,6 @@ def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags
 
 
 def _policy(dataset: str, settings: Settings, paths: Paths, tags: Mapping[str, str]):
-    from components.registry.mlflow_flavours import log_policy
-    from components.registry.mlflow_store import ModelRecord
 
     package = paths.stage("promotion") / POLICY
     pictures = Path(paths.stage("evaluation") / "charts"), Path(paths.stage("creatives") / "boards")

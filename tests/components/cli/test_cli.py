@@ -189,10 +189,10 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Ports of Prefect and MLflow as `adloom ui` serves them."""
+    """Ports of Prefect, MLflow and TensorBoard as `adloom ui` serves them."""
     import requests
 
-    ports = free_ports(2)
+    ports = free_ports(3)
     command = [
         sys.executable,
         "-m",
@@ -202,13 +202,15 @@ def pages(tmp_path_factory):
         str(ports[0]),
         "--mlflow-port",
         str(ports[1]),
+        "--tensorboard-port",
+        str(ports[2]),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ui = subprocess.Popen(
         command, cwd=tmp_path_factory.mktemp("ui"), env=environment, stdout=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 300
-    for path, port in (("api/health", ports[0]), ("health", ports[1])):
+    for path, port in (("api/health", ports[0]), ("health", ports[1]), ("data/environment", ports[2])):
         while time.monotonic() < deadline:
             try:
                 if requests.get(f"http://127.0.0.1:{port}/{path}", timeout=5).ok:
@@ -228,7 +230,8 @@ FOREIGN = [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin
 def test_a_page_of_another_site_can_do_nothing(pages, headers):
     import requests
 
-    prefect, mlflow = pages
+    prefect, mlflow, board = pages
+    assert requests.get(f"http://127.0.0.1:{board}/data/runs", headers=headers, timeout=30).status_code == 403
     made = requests.post(f"http://127.0.0.1:{prefect}/api/flows/", json={"name": "evil"}, headers=headers, timeout=30)
     assert made.status_code == 403 and "access-control-allow-origin" not in made.headers
     read = requests.get(f"http://127.0.0.1:{prefect}/api/csrf-token?client=evil", headers=headers, timeout=30)
@@ -273,18 +276,71 @@ def test_the_own_pages_and_programs_work(pages):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_ending_the_pages_ends_both_servers(tmp_path, ending):
-    ports = [str(port) for port in free_ports(2)]
-    command = [sys.executable, "-m", "components", "ui", "--prefect-port", ports[0], "--mlflow-port", ports[1]]
+def test_ending_the_pages_ends_all_servers(tmp_path, ending):
+    ports = [str(port) for port in free_ports(3)]
+    options = zip(("--prefect-port", "--mlflow-port", "--tensorboard-port"), ports, strict=True)
+    command = [sys.executable, "-m", "components", "ui", *(word for option in options for word in option)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pages = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     while "Ctrl-C" not in pages.stdout.readline():
         assert pages.poll() is None
     children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pages.pid)], capture_output=True, text=True).stdout
-    assert len(children.split()) == 2
+    assert len(children.split()) == 3
     pages.send_signal(ending)
     pages.wait(timeout=60)
     assert not [child for child in children.split() if Path("/proc", child).exists()]
+
+
+def test_without_tensorboard_the_other_pages_are_served(monkeypatch, capsys):
+    from components.cli import ui
+
+    started = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(ui, "_bring_up_to_date", lambda: None)
+    monkeypatch.setattr(ui.subprocess, "Popen", lambda command, **options: started.append(command) or Ended())
+    ports = [str(port) for port in free_ports(2)]
+    try:
+        ui.ui.callback(int(ports[0]), int(ports[1]), 6006, "artifacts")
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert [command[2] for command in started] == ["flows.server", "mlflow"]
+    assert "TensorBoard" not in capsys.readouterr().out
+
+
+class Ended:
+    """A server that has ended."""
+
+    def wait(self, timeout=None):
+        return 0
+
+    def terminate(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"HTTP_HOST": "127.0.0.1:6006"}, "200 OK"),
+        ({"HTTP_HOST": "localhost:6006", "HTTP_ORIGIN": "http://localhost:6006"}, "200 OK"),
+        ({"HTTP_HOST": "localhost:5000"}, "403 Forbidden"),
+        ({"HTTP_HOST": "evil.example"}, "403 Forbidden"),
+        ({"HTTP_HOST": "localhost:6006", "HTTP_ORIGIN": "http://evil.example"}, "403 Forbidden"),
+        ({"HTTP_HOST": "localhost:6006", "HTTP_ORIGIN": "null"}, "403 Forbidden"),
+        ({}, "403 Forbidden"),
+    ],
+    ids=str,
+)
+def test_tensorboard_answers_its_own_pages_and_programs_alone(headers, answer):
+    from components.cli.tensorboard_pages import OwnPagesOnly
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"curves"]
+
+    answers = []
+    OwnPagesOnly(app, ["127.0.0.1:6006", "localhost:6006"])(headers, lambda status, fields: answers.append(status))
+    assert answers == [answer]
 
 
 HOSTILE_NAMES = ["x' OR name LIKE '%", "../../escaped", "/tmp/escaped", "a\nb", "店", "con", "a" * 300]

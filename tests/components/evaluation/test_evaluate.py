@@ -207,3 +207,11 @@ def test_an_estimator_of_ones_own_is_one_function_and_one_line(monkeypatch):
     dr = plain.estimate("dr")
     assert plain.estimate("blend").interval.value == pytest.approx(dr.interval.value)
     assert plain.estimate("blend").finite_sample.ci_low == pytest.approx(dr.finite_sample.ci_low, abs=0.02)
+
+
+def test_a_log_without_propensities_is_advised_to_log_them_and_does_not_contradict_itself():
+    known = known_log(0, n=3000)
+    log = replace(known.log, propensity=np.full(known.log.n, np.nan), logging=None)
+    reasons = " ".join(evaluate(log, known.target, QUICK).reasons)
+    assert "the log has no propensities" in reasons and "log with each impression the probability" in reasons
+    assert "contradicts itself" not in reasons

@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 from upath import UPath
 
+from components.contract.files.tables import files_in
 from components.features import build_features, fit_features
 from components.features.time_splits import SELECT
 from components.interest import CalibratedModel, predict_pairs, train_interest
 from components.interest.model_kinds import MODEL_KINDS, Flavour
 from components.interest.predictions import logged_pairs
-from components.registry.mlflow_flavours import log_interest, read_files
+from components.registry.mlflow_flavours import log_interest
 from components.registry.mlflow_store import ModelRecord, fetch_package, open_store, register
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig, Settings
 from components.workflow.run_stage import checked
-from components.workflow.stage_inputs import files_in
 from tests.components.features.shop import shop
 from tests.components.interest import category_rates
 
@@ -194,7 +194,7 @@ def test_it_is_registered_and_comes_back(name, trained, personal, tmp_path):
     fetch_package(version, tmp_path / "fetched")
     fetched = files_in(UPath(tmp_path / "fetched" / "interest"))
     again, pairs = CalibratedModel.from_files(fetched), every_pair(personal)
-    assert dict(fetched) == dict(read_files(UPath(tmp_path / "model" / "interest")))
+    assert dict(fetched) == dict(files_in(UPath(tmp_path / "model" / "interest")))
     np.testing.assert_allclose(predict_pairs(again, personal, pairs), predict_pairs(champion, personal, pairs), 1e-6)
     np.testing.assert_allclose(*from_mlflow(name, champion, uri, personal), rtol=1e-6)
 
@@ -234,3 +234,11 @@ def test_a_wrong_setting_of_a_kind_is_named_before_a_run_begins(monkeypatch):
             checked(Settings(interest=InterestConfig(**written)))
     complete = checked(Settings()).interest
     assert complete.network == MODEL_KINDS["network"].settings() and complete.category_rates.prior_impressions == 50.0
+
+
+@pytest.mark.slow
+def test_the_losses_of_each_epoch_of_the_network_are_kept_for_its_curves(trained):
+    losses = trained("network").losses["network"]
+    assert 1 <= len(losses) <= NETWORK["epochs"]
+    assert all(set(epoch) == {"training", "held out"} and all(np.isfinite([*epoch.values()])) for epoch in losses)
+    assert trained("logistic").losses == {}

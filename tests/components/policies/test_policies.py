@@ -23,7 +23,7 @@ from components.policies.ragged_rows import draw_per_row, row_sums
 from components.policies.seeded_draws import seeded_normals
 from components.policies.softmax import BoundedSoftmax
 from components.policies.thompson import Thompson, ThompsonConfig
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat, UserError
 from tests.components.policies.packages import package
 
 
@@ -332,3 +332,14 @@ def test_no_policy_of_the_same_reward_has_a_lift_of_smaller_variance(temperature
     assert solved.success
     assert variance(probabilities / base) == pytest.approx(solved.fun, rel=1e-4, abs=1e-9)
     np.testing.assert_allclose(probabilities, base * solved.x, atol=2e-3)
+
+
+@pytest.mark.parametrize(("weighing", "policy"), [({}, "softmax"), ({"weighing": "chi-square"}, "chi_square")])
+def test_a_package_from_before_policies_had_names_acts_as_it_did(weighing, policy):
+    present = replace(package(), parameters=replace(package().parameters, policy=policy))
+    files = present.files()
+    stored = json.loads(files["policy.json"])
+    del stored["policy"], stored["policy_settings"]
+    assert PolicyPackage.from_files({**files, "policy.json": json.dumps(stored | weighing).encode()}).files() == files
+    with pytest.raises(EarlierFormat, match="has the layout of an earlier release"):
+        PolicyPackage.from_files({**files, "policy.json": json.dumps(stored | {"weighing": "dice"}).encode()})

@@ -207,3 +207,16 @@ def test_without_a_row_later_than_all_training_it_abstains():
 def test_a_margin_below_zero_is_refused():
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         PromotionConfig(margin=-1.0)
+
+
+def test_a_reason_that_holds_for_both_forms_is_given_once():
+    alike = [form(name, verdict="abstain", reasons=["287 clicks are too few"]) for name in ("table", "per_shopper")]
+    decision = decide(of_forms(*alike), PromotionConfig())
+    assert decision.reasons == ("table, per_shopper: 287 clicks are too few",)
+    assert Decision.of(decision.to_dict()).replays()
+
+
+def test_a_record_from_before_rewards_could_be_chosen_is_about_clicks():
+    record = decide(evidence(), PromotionConfig()).to_dict()
+    del record["evidence"]["reward"]
+    assert Decision.of(record) == decide(evidence(), PromotionConfig())

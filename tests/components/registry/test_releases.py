@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from components.contract.files.tables import files_in
 from components.features import FeatureModel, build_features
 from components.interest import CalibratedModel, predict_pairs
 from components.policies.policy_package import PolicyPackage
 from components.registry.signing import PUBLIC_KEY, verify
 from components.settings.errors import UserError
-from components.workflow.stage_inputs import files_in
 from tests.components.features.shop import shop
 from tests.fixtures.packages.make import ASKED, FEATURES, FOLDER, SHOP
 

@@ -11,12 +11,14 @@ from components.contract.files.digests import digest_json, digest_package, diges
 from components.contract.files.tables import read_json, write_json
 from components.evaluation.gate.ledger import share_of
 from components.registry.decision import Gate, decide
+from components.registry.decision_records import log_record
 from components.registry.mlflow_store import git_commit, open_store, version_of
 from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig, Settings
 from components.workflow.caching.manifests import Manifest
+from components.workflow.publishing.deployed_policy import read_champion
 from components.workflow.publishing.export import export, exported_policy, renew_export
 from components.workflow.publishing.publication import preview, publish, snapshot
 from tests.components.policies.packages import package, write
@@ -211,3 +213,60 @@ def test_a_working_tree_with_changes_is_recorded(tmp_path, monkeypatch):
     assert git_commit() == clean
     (tmp_path / "file").write_text("two")
     assert git_commit() == f"{clean}+dirty"
+
+
+def with_layout(monkeypatch, change) -> None:
+    """Let `run_stages` write a package whose policy.json is `change` of the present one."""
+
+    present = write
+
+    def earlier(folder, policy):
+        present(folder, policy)
+        file = folder / "policy.json"
+        file.write_text(json.dumps(change(json.loads(file.read_text()))))
+
+    monkeypatch.setattr(f"{__name__}.write", earlier)
+
+
+def test_a_champion_of_an_earlier_layout_is_read(store, paths, monkeypatch):
+    """Before policies had names, packages called theirs `weighing`; decisions were about clicks and did not say so."""
+    with monkeypatch.context() as patch:
+        with_layout(patch, lambda now: {**without(now, "policy", "policy_settings"), "weighing": "chi-square"})
+        run_stages(store, paths)
+        published(paths)
+    champion, record = version_of(store, NAME, CHAMPION), read_json(paths.stage("promotion") / "decision.json")
+    log_record(store, champion, {**record, "evidence": without(record["evidence"], "reward")})
+    snapshot("shop", SETTINGS, paths)
+    assert read_champion(paths).package.files() == package().files()
+    assert read_champion(paths).acts == "table"
+
+
+def test_a_champion_that_this_release_cannot_read_stops_the_run_at_its_start_and_says_what_to_do(
+    store, paths, monkeypatch
+):
+    with_layout(monkeypatch, lambda now: {"weights": "of release 0.0"})
+    run_stages(store, paths)
+    published(paths)
+    message = (
+        r"shop-policy version 1, the champion, was registered by an earlier release, .* \(`adloom rollback shop`\), or "
+        r".* delete the alias champion of shop-policy in MLflow"
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match=message):
+            snapshot("shop", SETTINGS, paths)
+    assert version_of(store, NAME, CHAMPION).number == 1, "nothing was moved"
+    store.delete_registered_model_alias(NAME, CHAMPION)
+    snapshot("shop", SETTINGS, paths)
+    assert read_champion(paths) is None and not paths.champion_record.exists()
+
+
+def test_so_does_one_whose_decision_it_cannot_read(store, paths):
+    run_stages(store, paths)
+    published(paths)
+    log_record(store, version_of(store, NAME, CHAMPION), {"action": "promote", "lower_bound": 0.1})
+    with pytest.raises(UserError, match=r"the champion, was registered by an earlier release, .*KeyError: 'evidence'"):
+        snapshot("shop", SETTINGS, paths)
+
+
+def without(record: dict, *names: str) -> dict:
+    return {name: value for name, value in record.items() if name not in names}
