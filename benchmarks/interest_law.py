@@ -15,7 +15,7 @@ from components.simulator.population import HOUR_BINS
 from components.simulator.scenario import Effects
 
 TERMS = ("quality", "category", "brand", "price", "look", "segment_template", "segment_headline", "palette_hour")
-TASTES = ("category", "brand", "price", "look")
+TASTES = ("category", "brand", "log_price", "look")
 
 
 def law_terms(card, tables, pairs: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from components.features.pairs.pair_history import CATEGORY
 from components.features.products.creative_features import CreativeColumns
 from components.features.products.looks import Looks, fit_encoder, looks_of
 from components.features.products.open_columns import rows_known_at
-from components.features.products.product_attributes import ProductAttributes
+from components.features.products.product_attributes import LogPrice, ProductAttributes, writing_system
 from components.features.products.text_space import TextSpace
 from components.features.request_context import Context
 from components.features.shoppers.segments import Segments
@@ -24,7 +24,7 @@ from components.features.shoppers.shopper_history import (
     HistoryQuery,
     ShopperHistory,
     attribute_events,
-    fit_averages,
+    fit_tastes,
 )
 from components.features.time_splits import TRAIN, Splits
 from components.features.timeline import microseconds
@@ -104,7 +104,7 @@ def fit_with_looks(
     events_by_attribute = attribute_events(past, products, looks, traits)
     behaviour = ShopperHistory(
         activity=None if past is None else Activity.fit(past, config.window_days),
-        tastes=fit_averages(events_by_attribute),
+        tastes=fit_tastes(events_by_attribute),
         exposure=Exposure(tuple(sorted(config.window_days))) if config.shopper_history else None,
     )
     shoppers = tables.get("shoppers")
@@ -166,6 +166,8 @@ def _fit_traits(
         price=Levels("price", tuple(f"band{number}" for number in range(1, len(bands.edges) + 2))),
         text=TextSpace.fit((str(text) for column in texts for text in column), config.text_dimensions, config.seed),
         look=look,
+        log_price=LogPrice.fit(products["price"] if products is not None else pd.Series(dtype="float64")),
+        writing=() if products is None else tuple(sorted({writing_system(title) for title in products["title"]})),
     )
 
 
@@ -178,8 +180,8 @@ def _fit_segments(
         return None
     shoppers = pd.Series(sorted(set(pd.concat(active))), dtype="str")
     query = HistoryQuery(shoppers, shoppers, np.full(len(shoppers), splits.train_until))
-    averages, _ = behaviour.averages(query, events_by_attribute)
-    return Segments.fit(behaviour.tastes, averages, config.segments, config.seed)
+    estimates, _ = behaviour.tastes_of(query, events_by_attribute)
+    return Segments.fit(behaviour.tastes, estimates, config.segments, config.seed)
 
 
 def _missing_for(pair: str, tables: Mapping[str, pd.DataFrame], config: FeaturesConfig) -> str | None:

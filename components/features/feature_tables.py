@@ -12,7 +12,7 @@ from components.features.feature_model import FeatureModel, consenting_rows, ref
 from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY, EVENT_COLUMNS, PairTables, creative_codes, pair_history
 from components.features.pairs.pair_values import PairQuery, PairValues, values_by_category
-from components.features.products.creative_features import advertised_products, headline_attribute
+from components.features.products.creative_features import advertised_products, headline_attributes
 from components.features.products.looks import Looks, looks_of
 from components.features.products.open_columns import Versions, known_from
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
@@ -156,7 +156,7 @@ def creative_features(
 ) -> pd.DataFrame:
     """Columns creative_id, campaign, product_id and the model's float32 columns of creatives [n]."""
     shown = advertised_products(creatives, products)
-    traits = (*model.traits.of(shown, looks), *headline_attribute(creatives, model.traits))
+    traits = (*model.traits.of(shown, looks), *headline_attributes(creatives, model.traits))
     columns, numbers = model.creative.encode(creatives, shown, traits)
     ids = creatives[["creative_id", "campaign", "product_id"]].reset_index(drop=True)
     return pd.concat([ids, pd.DataFrame(numbers, columns=list(columns))], axis=1)

@@ -7,8 +7,9 @@ import pandas as pd
 
 from components.contract.origins import PEOPLE
 from components.features.categoricals import Levels, OpenColumns, join_columns
+from components.features.products.copy_appeals import APPEALS, appeals_of
 from components.features.products.open_columns import ALWAYS, KNOWN_UNTIL, known_from, rows_known_at
-from components.features.products.product_attributes import AttributeVectors, ProductAttributes
+from components.features.products.product_attributes import AttributeVectors, ProductAttributes, numbered
 
 COPY_COLUMNS = ("template", "headline", "call_to_action", "palette")
 CREATIVE_PREFIX = "creative_"
@@ -89,10 +90,14 @@ def advertised_products(creatives: pd.DataFrame, products: pd.DataFrame | None) 
     )
 
 
-def headline_attribute(creatives: pd.DataFrame, traits: ProductAttributes) -> tuple[AttributeVectors, ...]:
-    """Text embeddings of the headlines of creatives [n], which also describe headlines that were never used."""
-    if traits.text is None:
-        return ()
-    vectors = traits.text.embed(creatives["headline"])
-    columns = tuple(f"wording:{number:02d}" for number in range(vectors.shape[1]))
-    return (AttributeVectors("wording", columns, vectors, vectors.any(axis=1)),)
+def headline_attributes(creatives: pd.DataFrame, traits: ProductAttributes) -> tuple[AttributeVectors, ...]:
+    """What the headlines of creatives [n] say, also headlines that were never used: their appeals, and their text
+    embeddings if there are any."""
+    appeals = appeals_of(creatives["headline"])
+    attributes = [AttributeVectors("appeal", tuple(f"appeal:{name}" for name in APPEALS), appeals, appeals.any(axis=1))]
+    if traits.text is not None:
+        vectors = traits.text.embed(creatives["headline"])
+        attributes.append(
+            AttributeVectors("wording", numbered("wording", vectors.shape[1]), vectors, vectors.any(axis=1))
+        )
+    return tuple(attributes)

@@ -1,1 +1,1 @@
-"""Point-in-time features of shoppers: activity, averages of the attributes they interacted with, segments."""
+"""Point-in-time features of shoppers: activity, tastes, exposure to ads, segments."""

@@ -10,7 +10,7 @@ from components.features.products.looks import Looks
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.features.timeline import microseconds
 
-MAX_SHOPPERS = 50_000  # for fitting centroids; more shoppers do not make these averages better
+MAX_SHOPPERS = 50_000  # for fitting centroids; more shoppers do not make them better
 
 
 def cluster_shoppers(
@@ -33,10 +33,10 @@ def cluster_shoppers(
     events_by_attribute = attribute_events(events, tables.get("products"), looks, model.traits)
     if shoppers.empty or not any(len(attribute.moment) for attribute in events_by_attribute):
         return empty
-    averages, _ = model.behaviour.averages(
+    estimates, _ = model.behaviour.tastes_of(
         HistoryQuery(shoppers, shoppers, np.full(len(shoppers), moment)), events_by_attribute
     )
-    tastes = tuple(average.astype(np.float64) for average in averages)
+    tastes = tuple(estimate.astype(np.float64) for estimate in estimates)
     segments = _clusters(tastes, count, seed)
     return pd.DataFrame({"shopper_id": shoppers, "segment": pd.Series(segments.astype(str), dtype="str")})
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.features.shoppers.shrunken_average import ShrunkenAverage
+from components.features.shoppers.tastes import LevelTaste, VectorTaste
 
+Taste = LevelTaste | VectorTaste | ShrunkenAverage
 MAX_SHOPPERS = 50_000  # for fitting; more shoppers do not make means and covariances better
 SEGMENT_TASTES = ("kind", "category")  # the tastes that segments are fitted on, if a data set has them
 MIN_SHARE = 1e-3  # a level with a smaller share of all events is left out, since its logarithm is noise
@@ -32,14 +34,12 @@ class Segments:
     offset: np.ndarray
 
     @classmethod
-    def fit(
-        cls, tastes: Sequence[ShrunkenAverage], averages: Sequence[np.ndarray], count: int, seed: int
-    ) -> "Segments | None":
-        """At most `count` segments of averages, by taste float64 [shoppers, k_i]; None if all shoppers are equal."""
+    def fit(cls, tastes: Sequence[Taste], estimates: Sequence[np.ndarray], count: int, seed: int) -> "Segments | None":
+        """At most `count` segments of tastes, each float64 [shoppers, k_i]; None if all shoppers are equal."""
         from sklearn.mixture import GaussianMixture
 
         names = _tastes_read(tastes)
-        columns = _columns(names, tastes, averages)
+        columns = _columns(names, tastes, estimates)
         if len(columns) > MAX_SHOPPERS:
             columns = columns[np.sort(np.random.default_rng(seed).choice(len(columns), MAX_SHOPPERS, replace=False))]
         mean, deviation = columns.mean(axis=0), columns.std(axis=0)
@@ -56,26 +56,26 @@ class Segments:
         offset = np.log(np.maximum(mixture.weights_[order], 1e-300)) - (directions * means).sum(axis=1) / 2
         return cls(names, mean, scale, np.round(directions, 6), np.round(offset, 6))
 
-    def assign(self, tastes: Sequence[ShrunkenAverage], averages: Sequence[np.ndarray]) -> np.ndarray:
-        """int64 [n], the most probable segment of averages, by taste float [n, k_i]."""
-        columns = (_columns(self.names, tastes, averages) - self.mean) / self.scale
+    def assign(self, tastes: Sequence[Taste], estimates: Sequence[np.ndarray]) -> np.ndarray:
+        """int64 [n], the most probable segment of estimates, by taste float [n, k_i]."""
+        columns = (_columns(self.names, tastes, estimates) - self.mean) / self.scale
         return (columns @ self.directions.T + self.offset).argmax(axis=1)
 
 
-def _tastes_read(tastes: Sequence[ShrunkenAverage]) -> tuple[str, ...]:
+def _tastes_read(tastes: Sequence[Taste]) -> tuple[str, ...]:
     """The names of the tastes to use: SEGMENT_TASTES, or all if a data set lacks one of them."""
     named = tuple(taste.name for taste in tastes)
     return SEGMENT_TASTES if set(SEGMENT_TASTES) <= set(named) else named
 
 
-def _columns(names: tuple[str, ...], tastes: Sequence[ShrunkenAverage], averages: Sequence[np.ndarray]) -> np.ndarray:
-    """float64 [n, k]: shares as the logarithm of their ratio to the prior, other averages unchanged."""
+def _columns(names: tuple[str, ...], tastes: Sequence[Taste], estimates: Sequence[np.ndarray]) -> np.ndarray:
+    """float64 [n, k]: tastes as they are; of release 0.1, shares as the logarithm of their ratio to the prior."""
     blocks = []
-    for taste, average in zip(tastes, averages, strict=True):
+    for taste, estimate in zip(tastes, estimates, strict=True):
         if taste.name not in names:
             continue
-        values = np.asarray(average, dtype=np.float64)
-        if taste.is_share:
+        values = np.asarray(estimate, dtype=np.float64)
+        if isinstance(taste, ShrunkenAverage) and taste.is_share:
             common = taste.prior > MIN_SHARE
             values = np.log(np.maximum(values[:, common], 1e-9) / taste.prior[common])
         blocks.append(values)

@@ -7,12 +7,17 @@ import pandas as pd
 
 from components.features.categoricals import Levels, join_columns
 from components.features.products.looks import Looks
-from components.features.products.product_attributes import ProductAttributes
+from components.features.products.product_attributes import Groups, ProductAttributes
+from components.features.shoppers.between_shoppers import ShopperEvents
 from components.features.shoppers.shopper_activity import Activity, Exposure
-from components.features.shoppers.shrunken_average import EventVectors, ShrunkenAverage, centred
-from components.features.timeline import Rows, Timeline, microseconds, positions
+from components.features.shoppers.shrunken_average import ShrunkenAverage
+from components.features.shoppers.tastes import LevelTaste, VectorTaste, fit_taste
+from components.features.timeline import DAY, Rows, Timeline, microseconds, positions
 
 EVENT_KINDS = Levels("kind", ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase"))
+
+
+Taste = LevelTaste | VectorTaste | ShrunkenAverage  # the last is that of packages of earlier releases
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,9 @@ class AttributeEvents:
     """The m events of a timeline whose product (or query, or kind) has a vector of one attribute, in its order.
 
     timeline: of all events, shared by all attributes; chosen: bool [events], the m events; table: float64 [r, k], the
-    distinct vectors; row: int32 [m], each event's row of the table; group: int32 [r], the category of each vector's
-    product (the number of categories if it has none), None for an attribute that is not averaged within categories.
+    distinct vectors; row: int32 [m], each event's row of the table; group: the products with which each
+    vector's product competes: those of its category and language; of its language for the category itself; all for
+    queries and kinds.
     """
 
     trait: str
@@ -39,7 +45,7 @@ class AttributeEvents:
     chosen: np.ndarray
     table: np.ndarray
     row: np.ndarray
-    group: np.ndarray | None
+    group: Groups
 
     @property
     def shopper(self) -> np.ndarray:
@@ -62,13 +68,12 @@ class ShopperHistory:
     """The features of a shopper; None for those that the data set does not have."""
 
     activity: Activity | None
-    tastes: tuple[ShrunkenAverage, ...]
+    tastes: tuple[Taste, ...]
     exposure: Exposure | None
 
     @property
     def taste_columns(self) -> tuple[str, ...]:
-        """Names such as `shopper_category:Shirt`, a shrunken share in [0, 1], and `shopper_look:00`, a shrunken average
-        of differences from the category's mean."""
+        """Names such as `shopper_category:Shirt` and `shopper_look:00`, in log-odds; see tastes.py."""
         return tuple(f"shopper_{column}" for taste in self.tastes for column in taste.columns)
 
     @property
@@ -90,25 +95,25 @@ class ShopperHistory:
         if self.activity is not None:
             timeline = events_by_attribute[0].timeline if events_by_attribute else _timeline(events)
             blocks.append(self.activity.as_of(events, timeline, query.shopper_id, query.moment))
-        averages, counts = self.averages(query, events_by_attribute)
-        blocks += [*averages, counts]
+        tastes, counts = self.tastes_of(query, events_by_attribute)
+        blocks += [*tastes, counts]
         if self.exposure is not None:
             blocks.append(self.exposure.as_of(impressions, query.shopper_id, query.campaign, query.moment))
         return join_columns(blocks, len(query.moment))
 
-    def averages(
+    def tastes_of(
         self, query: HistoryQuery, events_by_attribute: tuple[AttributeEvents, ...]
     ) -> tuple[list[np.ndarray], np.ndarray]:
-        """By taste float32 [n, k], and the number of events that each average is of, float32 [n, tastes]."""
-        averages, counts = [], [np.zeros((len(query.moment), 0))]
+        """By taste float32 [n, k], and the number of events that each is estimated from, float32 [n, tastes]."""
+        estimates, counts = [], [np.zeros((len(query.moment), 0))]
         past: Rows | None = None  # computed once, since all attributes share one timeline
         for taste, attribute in zip(self.tastes, events_by_attribute, strict=True):
             past = attribute.timeline.rows(query.shopper_id, query.moment) if past is None else past
             rows = past.within(attribute.chosen)
-            sums = rows.sums_of(centred(attribute.table, attribute.group, taste.centres), attribute.row)
-            averages.append(np.round(taste.average(sums, rows.count), 6).astype(np.float32))
+            estimate = taste.estimate(rows, attribute.table, attribute.row, attribute.group.code)
+            estimates.append(np.round(estimate, 6).astype(np.float32))
             counts.append(rows.count[:, None])
-        return averages, np.concatenate(counts, axis=1, dtype=np.float32, casting="unsafe")
+        return estimates, np.concatenate(counts, axis=1, dtype=np.float32, casting="unsafe")
 
 
 def attribute_events(
@@ -121,28 +126,37 @@ def attribute_events(
     timeline, sets = _timeline(events), []
     if products is not None:
         product = positions(events["product_id"], pd.Index(products["product_id"]))[timeline.order]
-        category = traits.category.codes(products["category"])
-        group = np.where(category >= 0, category, len(traits.category.levels)).astype(np.int32)
+        languages, markets = traits.languages_of(products), traits.markets_of(products)
         for trait in traits.of(products, looks):
             chosen = (product >= 0) & trait.known[product]
-            within = None if trait.name == "category" else group
-            sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, within)))
+            group = languages if trait.name == "category" else markets
+            sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, group)))
     if traits.text is not None:
         text, vectors = traits.text.distinct(events["text"])
         text = text[timeline.order]
         columns = tuple(f"query:{number:02d}" for number in range(vectors.shape[1]))
-        sets.append(_event_set("query", columns, timeline, vectors.any(axis=1)[text], (vectors, text, None)))
+        sets.append(
+            _event_set("query", columns, timeline, vectors.any(axis=1)[text], (vectors, text, Groups.one(len(vectors))))
+        )
     kind = EVENT_KINDS.codes(events["kind"])[timeline.order]
     vectors = np.eye(len(EVENT_KINDS.levels))
-    sets.append(_event_set("kind", EVENT_KINDS.columns, timeline, kind >= 0, (vectors, kind, None)))
+    sets.append(_event_set("kind", EVENT_KINDS.columns, timeline, kind >= 0, (vectors, kind, Groups.one(len(vectors)))))
     return tuple(sets)
 
 
-def fit_averages(events_by_attribute: tuple[AttributeEvents, ...]) -> tuple[ShrunkenAverage, ...]:
+def fit_tastes(events_by_attribute: tuple[AttributeEvents, ...]) -> tuple[Taste, ...]:
     """One taste per attribute, fitted on events of training time."""
     return tuple(
-        ShrunkenAverage.of(
-            attribute.columns, EventVectors(attribute.table, attribute.row, attribute.shopper, attribute.group)
+        fit_taste(
+            attribute.columns,
+            ShopperEvents(
+                attribute.table,
+                attribute.row,
+                attribute.group.code,
+                attribute.group.count,
+                attribute.shopper,
+                attribute.moment // DAY,
+            ),
         )
         for attribute in events_by_attribute
     )
@@ -153,12 +167,16 @@ def _timeline(events: pd.DataFrame) -> Timeline:
 
 
 def _event_set(
-    trait: str, columns: tuple[str, ...], timeline: Timeline, chosen: np.ndarray, vectors: tuple[np.ndarray, ...]
+    trait: str,
+    columns: tuple[str, ...],
+    timeline: Timeline,
+    chosen: np.ndarray,
+    vectors: tuple[np.ndarray, np.ndarray, Groups],
 ) -> AttributeEvents:
     """vectors: the table, each event's row of it, and the group of each row of the table."""
     table, row, group = vectors
     return AttributeEvents(trait, columns, timeline, chosen, table, row[chosen].astype(np.int32), group)
 
 
-def _group(taste: ShrunkenAverage) -> str:
+def _group(taste: Taste) -> str:
     return taste.columns[0].partition(":")[0]

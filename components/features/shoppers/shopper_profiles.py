@@ -61,8 +61,8 @@ def segment_of(
     """int64 [n], the segment as of each moment of `query`; 0 without segments."""
     if model.segments is None:
         return np.zeros(len(query.moment), dtype=np.int64)
-    averages, _ = model.behaviour.averages(query, events_by_attribute)
-    return model.segments.assign(model.behaviour.tastes, averages)
+    estimates, _ = model.behaviour.tastes_of(query, events_by_attribute)
+    return model.segments.assign(model.behaviour.tastes, estimates)
 
 
 def _favourites(shoppers: pd.Series, attribute: AttributeEvents | None, most: int) -> np.ndarray:

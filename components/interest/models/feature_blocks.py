@@ -9,7 +9,7 @@ from components.features.categoricals import Levels
 from components.interest.models.encoders import CategoricalBlock, NumericBlock
 
 ONE = "one"  # the constant block, 1 for every row: its crosses are main effects
-SHOPPER_BLOCKS = ("category", "brand", "price", "title", "look", "query", "kind")
+SHOPPER_BLOCKS = ("category", "brand", "price", "log_price", "title", "look", "query", "kind")
 CONTEXT_BLOCKS = ("position", "placement", "campaign", "hour")
 CLOCK_COLUMNS = ("context_hour_sin", "context_hour_cos", "context_weekend")
 HISTORY_GROUPS = tuple(
@@ -24,9 +24,11 @@ CREATIVE_BLOCKS = (
     "headline",
     "call_to_action",
     "palette",
+    "appeal",
     "category",
     "brand",
     "price",
+    "log_price",
     "title",
     "wording",
     "look",

@@ -26,15 +26,16 @@ from components.interest.models.feature_blocks import (
 # how a block of x is crossed with a block of z: every column with every column; each column with the column of the same
 # name, one coefficient each; the same with one coefficient for all (the inner product)
 OUTER, ALONG, MATCH = "outer", "along", "match"
-COPY_BLOCKS = ("template", "headline", "call_to_action", "palette")
+COPY_BLOCKS = ("template", "headline", "call_to_action", "palette", "appeal")
+# what many creatives share; headlines are too many for an effect of each in each segment, so their appeals stand in
+SHARED_COPY = ("template", "call_to_action", "palette", "appeal")
 CROSSES = (
     # traits of products that the shopper touched x traits that the creative shows
-    *((trait, trait, MATCH) for trait in ("category", "brand", "price", "title", "look")),
+    *((trait, trait, MATCH) for trait in ("category", "brand", "price", "log_price", "title", "look")),
     *((trait, trait, ALONG) for trait in ("category", "brand", "price", "look")),
     ("query", "title", MATCH),
-    ("price", "price", OUTER),  # neighbouring price bands correlate, too
     # shopper segment and profile x copy, template and look of the ad
-    *(("segment", block, OUTER) for block in (*COPY_BLOCKS, "category", "price", "look")),
+    *(("segment", block, OUTER) for block in (*SHARED_COPY, "category", "price", "look")),
     *(("shopper", block, OUTER) for block in ("template", "palette", "category", "price", "own")),
     ("category", "template", OUTER),
     # hour and placement x look of the ad
@@ -42,7 +43,7 @@ CROSSES = (
     ("hour", "template", OUTER),
     ("placement", "template", OUTER),
 )  # fmt: skip
-TRAIT_BLOCKS = ("category", "brand", "price", "title", "wording", "look")
+TRAIT_BLOCKS = ("category", "brand", "price", "log_price", "title", "wording", "look")
 KINDS_OF_BLOCKS = dict.fromkeys(COPY_BLOCKS, "copy") | dict.fromkeys(TRAIT_BLOCKS, "traits")
 DENSE_BLOCKS, DENSE_SCALE = ("title", "look"), 0.25  # vectors of about 16 coordinates of unit variance: 1 / sqrt(16)
 
@@ -64,14 +65,12 @@ class Term:
     def group(self) -> str:
         """The group that shares one prior variance: terms of one kind, whose effects are of one size.
 
-        All MATCH terms share one, for each says that taste predicts clicks; so do all ALONG terms, all tastes by
-        themselves, and crosses of one block with elements of the ad's copy, or with traits of its product. Together
-        they have evidence where each alone has too little.
+        All MATCH terms share one, for each says that taste predicts clicks; so do all ALONG terms, and crosses of one
+        block with elements of the ad's copy, or with traits of its product. Together they have evidence where each
+        alone has too little.
         """
         if self.how != OUTER:
             return self.how
-        if self.right == ONE and self.left in SHOPPER_BLOCKS:
-            return f"tastes x {ONE}"
         if self.left == self.right:
             return self.name
         return f"{self.left} x {KINDS_OF_BLOCKS.get(self.right, self.right)}"
@@ -100,7 +99,8 @@ class PairMap:
         """
         creatives = features.creatives_at(rows["timestamp"].max())
         left, right = impression_blocks(rows), creative_blocks(creatives)
-        main_effects = [Term(block.name, ONE, OUTER) for block in left.all]
+        # a taste says which ads a shopper clicks; how often a shopper clicks any is left to the other columns
+        main_effects = [Term(block.name, ONE, OUTER) for block in left.all if block.name not in SHOPPER_BLOCKS]
         main_effects += [Term(ONE, block.name, OUTER) for block in right.all]
         crosses = [Term(*cross) for cross in CROSSES if left.width(cross[0]) and right.width(cross[1])]
         terms = tuple(term for term in (*main_effects, *crosses) if left.width(term.left) and right.width(term.right))

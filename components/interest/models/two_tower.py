@@ -3,7 +3,8 @@
     logit(x, z) = a(x) + b(z) + c[creative] + s(x) . t(z) + sum_k m_k x_k z_k + r.pair
 
 s and t are small perceptrons into one space (two-tower retrieval: Covington et al. 2016; Yi et al. 2019). m weighs the
-columns that have the same name on both sides, such as a category. Each tower runs once per row, not once per pair.
+columns that have the same name on both sides, such as a category: a shopper's tastes x_k act only there, since a and s
+fit chance in them. Each tower runs once per row, not once per pair.
 """
 
 import logging
@@ -24,6 +25,7 @@ from components.features import Features
 from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
+from components.interest.models.feature_blocks import SHOPPER_BLOCKS
 from components.interest.models.keras_init import draw_initial_weights
 from components.interest.models.pair_design import ALONG, MATCH, PairMap
 from components.settings.errors import UserError
@@ -32,6 +34,8 @@ from components.settings.sections import Count, Section
 log = logging.getLogger("adloom")
 
 PAIR_MAP_FILE, NETWORK_FILE = "pairs.npz", "network.keras"
+SPEED = 3.0  # the linear weights m and r learn as if the learning rate were so many times larger
+PATIENCE = 4  # epochs in a row without a gain before training stops; the loss of few held-out rows is uneven
 HELD_OUT_SHARE = 0.1  # the last tenth of the training rows decides when to stop and which epoch's weights to keep
 VECTOR_LENGTH = 16  # of a tower's vector
 DROPOUT = 0.2
@@ -40,7 +44,7 @@ DROPOUT = 0.2
 class NetworkConfig(Section):
     """Settings of `interest.network`."""
 
-    epochs: Count = 12  # at most; training stops after two in a row without a gain
+    epochs: Count = 12  # at most; training stops earlier without a gain
     batch_size: Count = 4096
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     hidden: tuple[Count, ...] = (64, 32)
@@ -79,8 +83,7 @@ class Network:
         right = _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, pairs.creatives))
         logits = tower_logits(left, right, pairs.row, pairs.column)
         if self.pairs.pairs:
-            slopes = self.model.get_layer("pair_slopes").get_weights()[0][:, 0]
-            logits += pairs.values_of(self.pairs.pairs) @ slopes.astype(np.float64)
+            logits += pairs.values_of(self.pairs.pairs) @ _pair_slopes(self.model)
         return logits
 
     def files(self) -> dict[str, bytes]:
@@ -124,8 +127,8 @@ def train_epochs(
 ) -> Iterator[tuple[EpochStep, Network]]:
     """After each epoch its record and the network; the last network has the best epoch's weights.
 
-    Pairs are in order of time, with clicks 0/1 [n]. Stops after `config.epochs`, or when two epochs in a row have not
-    lowered the held-out loss.
+    Pairs are in order of time, with clicks 0/1 [n]. Stops after `config.epochs`, or when PATIENCE epochs in a row have
+    not lowered the held-out loss.
     """
     import keras
 
@@ -147,7 +150,7 @@ def train_epochs(
         best, best_losses, epochs_without_gain = (
             (model.get_weights(), losses, 0) if better else (best, best_losses, epochs_without_gain + 1)
         )
-        stop = epochs_without_gain == 2 or epoch == config.epochs
+        stop = epochs_without_gain == PATIENCE or epoch == config.epochs
         if stop:
             model.set_weights(best if _surely_better(best_losses, start_losses) else start)
         yield EpochStep(epoch, train_loss, float(losses.mean())), Network(pairs, model)
@@ -170,7 +173,8 @@ def build_network(pairs: PairMap, base_rate: float, config: NetworkConfig, seed:
     if pairs.pairs:
         values = keras.Input((len(pairs.pairs),), name="pair_values")
         slopes = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="pair_slopes")
-        logit = layers.Add(name="logit_pairs")([logit, slopes(values)])
+        scaled = layers.Rescaling(SPEED, name="pair_values_scaled")(values)
+        logit = layers.Add(name="logit_pairs")([logit, slopes(scaled)])
         inputs.append(values)
     return keras.Model(inputs, logit, name="interest")
 
@@ -181,8 +185,10 @@ def _person(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], config: Netw
 
     x = keras.Input((sum(block.width for block in pairs.left.all),), name="person_x")
     likes = keras.Input((sum(pairs.left.width(left) for left, _ in namesakes),), name="person_likes")
-    vector = layers.Concatenate(name="person_vector")([_perceptron(x, "person", config, seed), likes])
-    return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(x)]
+    used = [float(block.name not in SHOPPER_BLOCKS) for block in pairs.left.all for _ in range(block.width)]
+    known = layers.Rescaling(used, name="without_tastes")(x)
+    vector = layers.Concatenate(name="person_vector")([_perceptron(known, "person", config, seed), likes])
+    return [x, likes], [vector, layers.Dense(1, use_bias=False, name="person_bias", **_small(config))(known)]
 
 
 def _advert(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], base_rate: float, config: NetworkConfig, seed: int):
@@ -210,7 +216,9 @@ def _advert(pairs: PairMap, namesakes: tuple[tuple[str, str], ...], base_rate: f
     namesake_weights = layers.EinsumDense(
         "nk,k->nk", width, kernel_initializer="zeros", kernel_regularizer=_l2(config), name="namesakes"
     )
-    vector = layers.Concatenate(name="advert_vector")([_perceptron(z, "advert", config, seed), namesake_weights(shows)])
+    vector = layers.Concatenate(name="advert_vector")(
+        [_perceptron(z, "advert", config, seed), namesake_weights(layers.Rescaling(SPEED, name="shows_scaled")(shows))]
+    )
     return [z, shows, *ids], [vector, layers.Add(name="advert_sum")(bias) if len(bias) > 1 else bias[0]]
 
 
@@ -310,6 +318,12 @@ def _advert_inputs(pairs: PairMap, creatives: pd.DataFrame) -> tuple[np.ndarray,
     shows = join_columns([z[right] for _, right in _namesakes(pairs)], len(creatives))
     ids = [(block.codes(creatives) + 1).astype(np.int32) for block in pairs.right.codes]
     return join_columns([z[name] for name in names], len(creatives)), shows, *ids
+
+
+def _pair_slopes(model) -> np.ndarray:
+    """r, float64 [pairs], of the values as they are; networks of release 0.1 do not scale them."""
+    scaled = any(layer.name == "pair_values_scaled" for layer in model.layers)
+    return model.get_layer("pair_slopes").get_weights()[0][:, 0].astype(np.float64) * (SPEED if scaled else 1.0)
 
 
 def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:

@@ -1,5 +1,7 @@
 """The slow and obvious way to compute shopper columns: one impression at a time, one filter per question."""
 
+import math
+
 import pandas as pd
 
 DAY = pd.Timedelta(days=1)
@@ -34,10 +36,20 @@ def exposure(impressions: pd.DataFrame, shopper_id: str, campaign: str, moment: 
     }
 
 
-def category_share(
-    events: pd.DataFrame, products: pd.DataFrame, shopper_id: str, moment: pd.Timestamp, prior: pd.Series, kappa: float
+def category_tastes(
+    events: pd.DataFrame, products: pd.DataFrame, shopper_id: str, moment: pd.Timestamp, taste, languages: pd.Series
 ) -> dict[str, float]:
+    """languages: by product id, the row of taste.share; the root of N - E exp(u) - u / v by halving an interval."""
     touched = past_of(events, shopper_id, moment).dropna(subset=["product_id"])["product_id"]
-    counts = products.set_index("product_id").loc[touched, "category"].value_counts().reindex(prior.index).fillna(0)
-    shares = (counts + kappa * prior) / (len(touched) + kappa)
-    return {f"shopper_category:{name}": share for name, share in shares.items()}
+    counts = products.set_index("product_id").loc[touched, "category"].value_counts()
+    found = {}
+    for number, column in enumerate(taste.columns):
+        seen = counts.get(column.removeprefix("category:"), 0) / taste.repeats
+        expected = sum(taste.share[languages[product], number] for product in touched) / taste.repeats
+        low, high = -50.0, 50.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = seen - expected * math.exp(middle) - middle / taste.variance < 0
+            low, high = (low, middle) if above else (middle, high)
+        found[f"shopper_{column}"] = low
+    return found

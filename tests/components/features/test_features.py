@@ -43,14 +43,15 @@ def test_the_fast_engine_agrees_with_a_loop_over_impressions(tables, model, feat
     events = tables["events"][tables["events"]["shopper_id"].isin(consenting)]
     shown = tables["impressions"][tables["impressions"]["shopper_id"].isin(consenting)]
     taste = model.behaviour.tastes[0]
-    prior = pd.Series(taste.prior, index=[column.removeprefix("category:") for column in taste.columns])
+    assert model.traits.writing == ("CJK",)
+    languages = pd.Series(0, tables["products"]["product_id"])
     for _, row in features.impressions[features.impressions["consent"]].iloc[::17].iterrows():
         who, when = row["shopper_id"], row["timestamp"]
         expected = oracle.exposure(shown, who, row["campaign"], when)
         for kind in ("view", "search", "purchase"):
             for days in (1, 7):
                 expected |= oracle.activity(events, who, when, kind, days)
-        expected |= oracle.category_share(events, tables["products"], who, when, prior, taste.kappa)
+        expected |= oracle.category_tastes(events, tables["products"], who, when, taste, languages)
         found = row[list(expected)].astype(float)
         np.testing.assert_allclose(found, list(expected.values()), rtol=1e-5, atol=1e-5)
 
