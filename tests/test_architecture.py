@@ -235,3 +235,15 @@ def test_git_holds_no_links_and_nothing_that_commands_make():
     assert entries and not [name for mode, name in entries if mode.startswith("120000")]
     made = ("data", "artifacts", "ads", ".adloom", ".venv")
     assert not [name for _, name in entries if name.split("/")[0] in made]
+
+
+def test_tests_mirror_the_packages():
+    folders = {path.parent.name for path in (ROOT / "tests" / "components").glob("*/__init__.py")}
+    assert folders == set(PACKAGES)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_paths_that_the_code_names_exist(path):
+    folders = r"(?<![\w/])(?:components|flows|benchmarks|expectations|infra)/"
+    named = re.findall(folders + r"[\w./-]+\.(?:py|yaml|json)\b", path.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []

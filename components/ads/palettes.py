@@ -1,4 +1,8 @@
-"""Colours of an ad, by palette name. Every pair that carries text has a contrast of at least 4.5 (WCAG 2.2, 1.4.3)."""
+"""Colours of an ad, by palette name.
+
+Every pair that carries text has a contrast of at least 4.5 (WCAG 2.2, 1.4.3): a property of these constants that a test
+checks. No admission rule does.
+"""
 
 import re
 from dataclasses import dataclass, replace

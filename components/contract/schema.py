@@ -19,6 +19,9 @@ from typing import Literal
 
 import pyarrow as pa
 
+# what a shopper did; expectations/events.json and datasets/importing/column_names.yaml list the same words
+EVENT_KINDS = ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase")
+
 Kind = Literal["text", "timestamp", "number", "whole", "flag", "bytes"]
 
 ARROW: dict[Kind, pa.DataType] = {

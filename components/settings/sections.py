@@ -299,7 +299,7 @@ class SourceConfig(Section):
 
 
 class NotifyConfig(Section):
-    """Where a signed JSON notice is posted, and on which events: see components/workflow/notices.py."""
+    """Where a signed JSON notice is posted, and on which events: see components/workflow/webhook.py."""
 
     webhook: str | None = None  # URL; ${NAME} stands for an environment variable
     events: tuple[Literal["failed", "stopped", "refused", "abstained", "waiting", "missed"], ...] = (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from components.contract.schema import EVENT_KINDS
 from components.simulator.assortments import Assortment
 from components.simulator.catalogue import text_column, timestamps
 from components.simulator.click_law import Law, preferences_on
@@ -22,7 +23,6 @@ from components.simulator.law_traits import Traits
 from components.simulator.population import Preferences
 from components.simulator.randomness import EVENTS, generator
 
-KINDS = ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase")
 # Relative frequency of each kind by segment: some segments buy more, others like and share more.
 _MIX = np.array(
     [
@@ -111,7 +111,7 @@ def draw_events(
     category = _categories(law, preferences, shelves, shopper, session_category, rng=rng)
     product = _products(law, preferences, shelves, traits, shopper=shopper, category=category, rng=rng)
     kind = draw_by_row((_MIX / _MIX.sum(axis=1, keepdims=True))[law.shoppers.segment[shopper]], rng)
-    kind = np.where(first & (rng.random(count) < 0.4), KINDS.index("search"), kind)
+    kind = np.where(first & (rng.random(count) < 0.4), EVENT_KINDS.index("search"), kind)
     order = np.argsort(moment, kind="stable")
     events = _DayEvents(*(values[order] for values in (shopper, moment, product, category, kind)))
     return _table(law, products, day, events, rng)
@@ -182,7 +182,7 @@ def _products(
 
 def _table(law: Law, products: pd.DataFrame, day: int, events: _DayEvents, rng: np.random.Generator) -> pd.DataFrame:
     n = len(events.kind)
-    is_kind = {name: events.kind == code for code, name in enumerate(KINDS)}
+    is_kind = {name: events.kind == code for code, name in enumerate(EVENT_KINDS)}
     price = products["price"].to_numpy()[events.product]
     names = products["product_id"].to_numpy(object)[events.product]
     seconds = np.exp(2.5 + 0.8 * rng.standard_normal(n)).round(1)
@@ -192,7 +192,7 @@ def _table(law: Law, products: pd.DataFrame, day: int, events: _DayEvents, rng: 
             "event_id": text_column(f"e{day:03d}-{row:06d}" for row in range(n)),
             "timestamp": timestamps(events.moment),
             "shopper_id": text_column(np.array(law.shoppers.ids, object)[events.shopper]),
-            "kind": text_column(np.array(KINDS, object)[events.kind]),
+            "kind": text_column(np.array(EVENT_KINDS, object)[events.kind]),
             "product_id": text_column(np.where(is_kind["search"], None, names)),
             "text": text_column(_texts(law, products, events, rng)),
             "dwell_seconds": np.where(is_kind["view"], seconds, np.nan),
@@ -206,10 +206,10 @@ def _texts(law: Law, products: pd.DataFrame, events: _DayEvents, rng: np.random.
     brand = products["brand"].to_numpy(object)[events.product]
     locale = law.shoppers.locale[events.shopper]
     word, form = rng.integers(0, 3, len(events.kind)), rng.random(len(events.kind))
-    is_review = np.isin(events.kind, [KINDS.index("review"), KINDS.index("comment")])
+    is_review = np.isin(events.kind, [EVENT_KINDS.index("review"), EVENT_KINDS.index("comment")])
     texts: list[str | None] = [None] * len(events.kind)
     sells = law.scenario.sells
-    for row in np.flatnonzero((events.kind == KINDS.index("search")) | is_review):
+    for row in np.flatnonzero((events.kind == EVENT_KINDS.index("search")) | is_review):
         language, names = locale[row], sells.category_words[locale[row]][events.category[row]]
         if is_review[row]:
             texts[row] = sells.reviews[language][word[row]].format(word=names[0])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from components.contract.schema import EVENT_KINDS
 from components.features.categoricals import Levels, join_columns
 from components.features.products.looks import Looks
 from components.features.products.product_attributes import Groups, ProductAttributes
@@ -14,7 +15,7 @@ from components.features.shoppers.shrunken_average import ShrunkenAverage
 from components.features.shoppers.tastes import LevelTaste, VectorTaste, fit_taste
 from components.features.timeline import DAY, Rows, Timeline, microseconds, positions
 
-EVENT_KINDS = Levels("kind", ("view", "click", "search", "like", "comment", "share", "review", "cart", "purchase"))
+KINDS = Levels("kind", EVENT_KINDS)
 
 
 Taste = LevelTaste | VectorTaste | ShrunkenAverage  # the last is that of packages of earlier releases
@@ -138,9 +139,9 @@ def attribute_events(
         sets.append(
             _event_set("query", columns, timeline, vectors.any(axis=1)[text], (vectors, text, Groups.one(len(vectors))))
         )
-    kind = EVENT_KINDS.codes(events["kind"])[timeline.order]
-    vectors = np.eye(len(EVENT_KINDS.levels))
-    sets.append(_event_set("kind", EVENT_KINDS.columns, timeline, kind >= 0, (vectors, kind, Groups.one(len(vectors)))))
+    kind = KINDS.codes(events["kind"])[timeline.order]
+    vectors = np.eye(len(KINDS.levels))
+    sets.append(_event_set("kind", KINDS.columns, timeline, kind >= 0, (vectors, kind, Groups.one(len(vectors)))))
     return tuple(sets)
 
 

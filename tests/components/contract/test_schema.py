@@ -1,8 +1,12 @@
+import json
+
 import pyarrow as pa
 import pytest
+import yaml
 
-from components.contract.schema import TABLES, arrow_schema
+from components.contract.schema import EVENT_KINDS, TABLES, arrow_schema
 from components.contract.validation.suites import expand, read_suite
+from components.settings.paths import ROOT
 from tests.components.contract.samples import sample
 
 
@@ -91,3 +95,11 @@ def test_open_rules_spread_over_the_columns_at_hand():
     assert set(columns) == set(frame.columns)
     without = expand(read_suite("impressions"), frame.drop(columns="context_local_hour"))
     assert not [rule for rule in without if "not an hour" in rule.reason]
+
+
+def test_kinds_of_events_are_the_same_wherever_they_are_listed():
+    suite = json.loads((ROOT / "expectations" / "events.json").read_text(encoding="utf-8"))
+    rules = [rule["kwargs"] for rule in suite["expectations"] if "kind is not one of" in rule["meta"]["reason"]]
+    names = yaml.safe_load((ROOT / "components/datasets/importing/column_names.yaml").read_text(encoding="utf-8"))
+    assert [rule["value_set"] for rule in rules] == [list(EVENT_KINDS)]
+    assert tuple(names["words"]["events.kind"]) == EVENT_KINDS
