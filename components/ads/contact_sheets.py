@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from components.ads.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.compose import compose
 from components.ads.pool import Pool
-from components.ads.text_fitting import fit_text, spelled
+from components.ads.text_fitting import fit_text, spelled, undrawable
 from components.contract.origins import PEOPLE
 from components.generators.generator_protocol import Generator
 from components.generators.text_to_image.caption_parser import ParsedCaption
@@ -104,7 +104,7 @@ def ads_sheet(made: Mapping[str, bytes]) -> bytes:
 
 
 def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTANGLE) -> bytes | None:
-    """A PNG with some of the ads that people made, of this size; None if none of them has an image.
+    """A PNG with some of the ads that people made, of this size; None if none has an image and texts that can be drawn.
 
     tables: campaigns, creatives, images and optionally products, whose image an ad without one of its own shows.
     """
@@ -113,7 +113,7 @@ def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTA
     shown = creatives["image_id"]
     if "products" in tables:
         shown = shown.fillna(creatives["product_id"].map(tables["products"].set_index("product_id")["image_id"]))
-    shown = shown[shown.isin(images.index)]
+    shown = shown[shown.isin(images.index) & _drawable(creatives["headline"]) & _drawable(creatives["call_to_action"])]
     if shown.empty:
         return None
     shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, ADS).astype(int))]
@@ -123,6 +123,11 @@ def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTA
         for name, image, words in zip(rows["creative_id"], shown, texts_of(rows, tables["campaigns"]), strict=True)
     }
     return ads_sheet(drawn)
+
+
+def _drawable(texts: pd.Series) -> pd.Series:
+    """Whether the fonts here have every sign of each text; true for null."""
+    return ~texts.isin([text for text in texts.dropna().unique() if undrawable(text) is not None])
 
 
 def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str, str | None]]:

@@ -65,6 +65,7 @@ def creatives_of(paths: Paths, built_shop, *overrides: str) -> dict:
 def test_photos_that_teach_nothing_are_named(ready, built_shop, tmp_path, change, reason):
     paths = copied(ready, tmp_path)
     spoil(paths, "images", change)
+    spoil(paths, "products", lambda products: products.assign(image_id=None))  # else photos get their categories
     record = creatives_of(paths, built_shop)
     (remark,) = record["remarks"]
     assert remark.startswith("no new images were made: images: ") and reason in remark
@@ -99,6 +100,8 @@ def test_a_shop_with_few_photos_runs_to_its_decision(shop):
     few = pd.concat([few, images[images["image_id"].isin(pd.concat([t["image_id"] for t in named.values()]))]])
     few = few.drop_duplicates("image_id").assign(category=None)
     few.to_parquet(shop.data / "images.parquet", index=False)
+    # products would give their photos categories
+    named["products"].assign(image_id=None).to_parquet(shop.data / "products.parquet", index=False)
     settings, paths = load_settings(shop.params, "marketplace"), Paths.of("marketplace")
     for name in STAGES:
         assert run_stage.run(name, settings, paths)

@@ -122,7 +122,7 @@ class VectorTaste:
 
         centres = np.round(group_means(events), 9)
         variation = Variation.of(events, events.table - centres[events.group])
-        within = variation.within
+        within = _without_negative_variances(variation.within)
         scale = within.trace() / len(within)
         if not scale > 0:
             return cls(columns, centres, np.zeros((len(columns), 0)), np.zeros(0))
@@ -135,6 +135,12 @@ class VectorTaste:
         """(2), l as float64 [n, k], for ranges of events as in `LevelTaste.estimate`."""
         sums = rows.sums_of((table - self.centres[group]) @ self.axes, row)  # (n, a)
         return sums / (rows.count[:, None] + self.kappa) @ self.axes.T
+
+
+def _without_negative_variances(covariance: np.ndarray) -> np.ndarray:
+    """The nearest covariance: moments of few events may have negative variances along some axes."""
+    variances, axes = np.linalg.eigh(covariance)
+    return (axes * np.maximum(variances, 0.0)) @ axes.T
 
 
 def _signed(axes: np.ndarray) -> np.ndarray:

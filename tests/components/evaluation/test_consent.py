@@ -72,7 +72,7 @@ def both():
 
 def judged_log(tables, built, interest):
     """The judged rows as a log, with the interest model's probabilities as its score, and a target policy on it."""
-    judged = built.judged().merge(tables["impressions"][["impression_id", "context_tone"]])
+    judged = built.judged().merge(tables["impressions"][["impression_id", "context_tone", "propensity"]])
     pairs = eligible_pairs(tables, judged)
     offsets = pair_offsets(pairs, judged)
     score = predict_pairs(interest, built, pairs)

@@ -179,3 +179,14 @@ def test_release_0_1_averages_by_credibility():
     # the third product is of a group that the release did not know: it is compared with the mean of the groups
     values = np.array([[2.0], [5.0], [4.0]])
     assert centred.estimate(rows, values, np.array([0, 1, 2]), np.array([0, 1, 2])).ravel().tolist() == [1.0, 1.0, 0.0]
+
+
+@given(st.data())
+def test_a_taste_is_finite_however_few_the_events(data):
+    count, width = data.draw(st.integers(0, 12)), data.draw(st.integers(1, 4))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    table, row = rng.standard_normal((5, width)), rng.integers(0, 5, count)
+    events = events_of(table, row, rng.integers(0, 3, count), rng.integers(0, 2, 5), rng.integers(0, 3, count))
+    columns = tuple(f"look:{number:02d}" for number in range(width))
+    found = VectorTaste.fit(columns, events).estimate(ranges((0, count)), table, row, events.group)
+    assert np.isfinite(found).all()

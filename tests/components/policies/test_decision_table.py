@@ -139,7 +139,7 @@ def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
         again.table.probabilities(*question), policy.table.probabilities(*question), "to the last bit"
     )
     for files in ({}, {**policy.files(), "policy.json": b"{}"}, {**policy.files(), "decisions.parquet": b"rubbish"}):
-        with pytest.raises(UserError, match="adloom run DATASET"):
+        with pytest.raises(UserError, match="lacks a file, holds a damaged one, or has the layout"):
             PolicyPackage.from_files(files)
 
 
