@@ -60,11 +60,9 @@ class DecisionTable:
 
     def _cells(self, impressions: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
         """The cell of each impression, int64 [n]: exact, else with segment `any`, else also placement `any`; or -1."""
-        row_in_segments = rows_of(impressions["shopper_id"], self.segments["shopper_id"])
-        segment_names = np.append(self.segments["segment"].to_numpy(dtype=object), ANY)
         wanted = pd.DataFrame(
             {
-                "segment": segment_names[row_in_segments],
+                "segment": segment_names(self.segments, impressions["shopper_id"]),
                 "placement": impressions["placement"].fillna(ANY).to_numpy(dtype=object),
                 "campaign": impressions["campaign"].to_numpy(dtype=object),
             }
@@ -111,6 +109,11 @@ def decision_rows(scored: pd.DataFrame, preference: pd.Series, policy: Policy) -
     table = scored.assign(probability=policy.probabilities(choices)).drop(columns="score")
     ordered = table.sort_values([*CELL, "probability", "creative_id"], ascending=[True, True, True, False, True])
     return ordered[[*CELL, "creative_id", "probability", "impressions"]].reset_index(drop=True)
+
+
+def segment_names(segments: pd.DataFrame, shopper_id: pd.Series) -> np.ndarray:
+    """The segment of each shopper, str [n]; `any` for a shopper without a segment."""
+    return np.append(segments["segment"].to_numpy(dtype=object), ANY)[rows_of(shopper_id, segments["shopper_id"])]
 
 
 def _sampled_cells(

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.policies.chi_square import ChiSquare
 from components.policies.epsilon_greedy import EpsilonGreedy
+from components.policies.learned_scores import Learn, PopularityConfig, RulesConfig, popularity, rules
 from components.policies.policy_protocol import Policy
 from components.policies.softmax import BoundedSoftmax, Softmax
 from components.policies.thompson import Thompson, ThompsonConfig
@@ -24,13 +25,16 @@ class PolicyKind:
 
     make: its settings and a temperature (log-odds, > 0, lower is greedier) -> policy. settings: the type of the section
     `evaluation.policy.<name>`. table: as `make`, for the cells of a decision table, if they need another policy.
-    prefers_better: whether, of creatives with equal base, a better-scored one never gets a lower probability.
+    prefers_better: whether, of creatives with equal base, a better-scored one never gets a lower probability. learn:
+    settings and the decisions before the select split -> scores of the policy's own (learned_scores.py); None: the
+    interest model's scores.
     """
 
     make: Callable[[Any, float], Policy]
     settings: type[Section] = NoSettings
     table: Callable[[Any, float], Policy] | None = None
     prefers_better: bool = True
+    learn: Learn | None = None
 
     def for_table(self, settings: Section, temperature: float) -> Policy:
         """The policy for the cells of a decision table."""
@@ -41,12 +45,18 @@ def _bounded(settings: NoSettings, temperature: float) -> Policy:
     return BoundedSoftmax(temperature)
 
 
+def _greedy(settings: Section, temperature: float) -> Policy:
+    return EpsilonGreedy(0.0)
+
+
 POLICIES: dict[str, PolicyKind] = {
     "chi_square": PolicyKind(lambda settings, temperature: ChiSquare(temperature, 0.0), table=_bounded),
     "softmax": PolicyKind(lambda settings, temperature: Softmax(temperature, 0.0), table=_bounded),
-    "epsilon_greedy": PolicyKind(lambda settings, temperature: EpsilonGreedy(0.0)),
+    "epsilon_greedy": PolicyKind(_greedy),
     "uniform": PolicyKind(lambda settings, temperature: Uniform()),
     "thompson": PolicyKind(Thompson, ThompsonConfig, prefers_better=False),
+    "popularity": PolicyKind(_greedy, PopularityConfig, learn=popularity),
+    "rules": PolicyKind(_greedy, RulesConfig, learn=rules),
 }
 
 

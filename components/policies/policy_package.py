@@ -3,7 +3,8 @@
 The forms in which a policy can be deployed:
 
     table         decisions.parquet, looked up by segment, placement and campaign (decision_table.py)
-    per_shopper   the policy applied to the model's scores of a request's eligible creatives (policy_kinds.py)
+    per_shopper   the policy applied to the scores of a request's eligible creatives (policy_kinds.py): the interest
+                  model's, or those in scores.parquet if the policy has learned its own (learned_scores.py)
 
 Both are fixed before the judged rows. Each is judged under its own name; only a form that passes is deployed.
 """
@@ -18,10 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.policies.decision_table import DecisionTable
+from components.policies.decision_table import DecisionTable, segment_names
+from components.policies.learned_scores import LearnedScores
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import with_floors
+from components.policies.ragged_rows import spread
 from components.settings.errors import EarlierFormat
 from components.settings.typed_settings import typed_settings
 
@@ -31,11 +34,12 @@ EARLIER_POLICIES = {
     None: "softmax",
     "chi-square": "chi_square",
 }  # by the `weighing` of packages without a policy's name
-PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE = (
+PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE, SCORES_FILE = (
     "policy.json",
     "decisions.parquet",
     "segments.parquet",
     "catalogue.parquet",
+    "scores.parquet",
 )
 
 
@@ -69,12 +73,14 @@ class PolicyPackage:
 
     catalogue: creative_id, campaign, active_from, active_until (when both the creative and its campaign are active;
     null: always), preference (float64, logging_preference.py) and new (bool): whether it is in the policy's pool.
+    scores: the policy's own; None if it uses the interest model's.
     """
 
     parameters: PolicyParameters
     decisions: pd.DataFrame
     segments: pd.DataFrame
     catalogue: pd.DataFrame
+    scores: LearnedScores | None = None
 
     @property
     def table(self) -> DecisionTable:
@@ -93,26 +99,37 @@ class PolicyPackage:
     ) -> np.ndarray:
         """Probability that `form` shows each pair: float64 [n_pairs], summing to 1 within each impression.
 
-        impressions: shopper_id, placement, campaign; for per_shopper impression_id instead. pairs: creative_id and,
-        for per_shopper, p_click.
+        impressions: shopper_id, placement, campaign; for per_shopper impression_id and, if the policy has scores of its
+        own, shopper_id. pairs: creative_id and, for per_shopper without such scores, p_click.
         """
         if form == TABLE:
             return self.table.probabilities(impressions, pairs, offsets)
-        return self.per_shopper(pairs, offsets, impressions["impression_id"])
+        return self.per_shopper(impressions, pairs, offsets)
 
-    def per_shopper(self, pairs: pd.DataFrame, offsets: np.ndarray, impression_id: pd.Series) -> np.ndarray:
-        """Probability of each pair (creative_id, p_click) in the form `per_shopper`, float64 [n_pairs]."""
+    def per_shopper(self, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
+        """`probabilities` of the form `per_shopper`, float64 [n_pairs]."""
         preference = self.catalogue.set_index("creative_id")["preference"]
         choices = Choices(
             offsets=offsets,
-            scores=pairs["p_click"].to_numpy(),
+            scores=self._scores(impressions, pairs, offsets),
             preference=preference.reindex(pairs["creative_id"]).fillna(0.0).to_numpy(),
-            decision_ids=impression_id.to_numpy(dtype=object),
+            decision_ids=impressions["impression_id"].to_numpy(dtype=object),
             creative_ids=pairs["creative_id"].to_numpy(dtype=object),
         )
         weights = self.parameters.policy_of(PER_SHOPPER).probabilities(choices)
         new = pairs["creative_id"].isin(self.new).to_numpy()
         return with_floors(weights, new, offsets, self.parameters.exploration, self.parameters.new_share)
+
+    def _scores(self, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
+        """The score of each pair, float64 [n_pairs]; of a creative without one the lowest of its impression."""
+        if self.scores is None:
+            return pairs["p_click"].to_numpy()
+        segment = segment_names(self.segments, impressions["shopper_id"])
+        scores = self.scores.of(spread(segment, offsets), pairs["creative_id"])
+        known = np.where(np.isnan(scores), np.inf, scores)
+        lowest = np.minimum.reduceat(known, offsets[:-1])
+        lowest = np.where(np.isinf(lowest), 0.5, lowest)
+        return np.where(np.isnan(scores), spread(lowest, offsets), scores)
 
     def shown_and_unlogged(
         self, form: str, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray
@@ -134,6 +151,8 @@ class PolicyPackage:
         """File name -> bytes of every file but the models'; equal policies give equal bytes."""
         settings = json.dumps(asdict(self.parameters), sort_keys=True)
         tables = {DECISIONS_FILE: self.decisions, SEGMENTS_FILE: self.segments, CATALOGUE_FILE: self.catalogue}
+        if self.scores is not None:
+            tables[SCORES_FILE] = self.scores.rows
         return {PARAMETERS_FILE: f"{settings}\n".encode(), **{name: _parquet(table) for name, table in tables.items()}}
 
     @classmethod
@@ -144,7 +163,12 @@ class PolicyPackage:
             parameters = PolicyParameters(**{**stored, "forms": tuple(stored["forms"])})
             for form in parameters.forms:
                 parameters.policy_of(form)  # raises UserError if it is unknown
-            return cls(parameters, *(_table(files[name]) for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE)))
+            decisions, segments, catalogue = map(
+                _table, (files[name] for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE))
+            )
+            learns = policy_kind(parameters.policy, PARAMETERS_FILE).learn is not None
+            scores = LearnedScores(_table(files[SCORES_FILE])) if learns else None
+            return cls(parameters, decisions, segments, catalogue, scores)
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise EarlierFormat(
                 f"a policy's package lacks a file, holds a damaged one, or has the layout of an earlier release "

@@ -7,10 +7,10 @@ import pandas as pd
 
 from components.features import FeatureModel, Features
 from components.features.shoppers.decision_segments import cluster_shoppers
-from components.features.time_splits import JUDGE
+from components.features.time_splits import JUDGE, SELECT
 from components.interest import CalibratedModel
-from components.policies.decision_table import ANY, decision_rows, score_cells
-from components.policies.eligible import rows_of
+from components.policies.decision_table import decision_rows, score_cells, segment_names
+from components.policies.learned_scores import LearnedScores, PastDecisions
 from components.policies.logging_preference import logging_preference
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_package import TABLE, PolicyPackage, PolicyParameters
@@ -89,6 +89,9 @@ def _untempered(
     contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
     scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed)
+    scores = _learned_scores(contexts, tables, pool, config)
+    if scores is not None:
+        scored = scored.assign(score=scores.of(scored["segment"].to_numpy(dtype=object), scored["creative_id"]))
     parameters = PolicyParameters(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
@@ -98,17 +101,26 @@ def _untempered(
         new_share=config.new_share,
         learned_until=until,
     )
-    return PolicyPackage(parameters, scored, segments, _catalogue(tables, pool, preference)), preference
+    return PolicyPackage(parameters, scored, segments, _catalogue(tables, pool, preference), scores), preference
+
+
+def _learned_scores(
+    contexts: pd.DataFrame, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
+) -> LearnedScores | None:
+    """The scores that the policy learns from rows before the select split; None if it uses the interest model's."""
+    learn = policy_kind(config.name).learn
+    if learn is None:
+        return None
+    shown = contexts.loc[contexts["split"] != SELECT, ["creative_id", "segment", "click"]]
+    creatives = tables["creatives"]
+    if pool is not None:
+        creatives = pd.concat([creatives, pool[~pool["creative_id"].isin(creatives["creative_id"])]], ignore_index=True)
+    return learn(policy_settings(config), PastDecisions(shown, creatives))
 
 
 def policy_settings(config: PolicyConfig) -> Section:
     """The section of settings of the policy that `config` names."""
     return kind_settings(config, "evaluation.policy", config.name, policy_kind(config.name).settings)
-
-
-def segment_names(segments: pd.DataFrame, shopper_id: pd.Series) -> np.ndarray:
-    """The segment of each shopper, str [n]; `any` for a shopper without a segment."""
-    return np.append(segments["segment"].to_numpy(dtype=object), ANY)[rows_of(shopper_id, segments["shopper_id"])]
 
 
 def _with_temperature(policy: PolicyPackage, form: str, temperature: float, preference: pd.Series) -> PolicyPackage:

@@ -9,7 +9,7 @@ from components.contract.files.atomic_files import replace_folder, scratch_folde
 from components.contract.files.digests import digest_bytes, digest_file, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
 from components.policies.logging_preference import logging_policy_name
-from components.policies.policy_package import TABLE, PolicyPackage
+from components.policies.policy_package import PER_SHOPPER, SCORES_FILE, SEGMENTS_FILE, TABLE, PolicyPackage
 from components.registry.locks import folder_lock
 from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
@@ -67,6 +67,7 @@ def renew_export(dataset: str, paths: Paths) -> bool:
 
 # files and folders of the package that a server needs for each form, beside policy.json and the catalogue
 FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
+SCORE_FILES = (SCORES_FILE, SEGMENTS_FILE)  # for per_shopper in place of a model, if the policy has scores
 RULE = (
     "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
     "and campaign in decisions.parquet; with no such cell, that of segment `any`; then that of placement `any` too. "
@@ -88,7 +89,11 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
     acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
     with scratch_folder(paths.export) as fresh:
         forms = acting["forms"] or [acts]
-        for name in ("policy.json", "catalogue.parquet", *(file for form in forms for file in FORM_FILES[form])):
+        for name in (
+            "policy.json",
+            "catalogue.parquet",
+            *(file for form in forms for file in _files_for(form, package)),
+        ):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
         ads = _ads(package)
@@ -116,6 +121,11 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         }
         write_json(manifest, fresh / "manifest.json")
         replace_folder(fresh, paths.export)
+
+
+def _files_for(form: str, package: UPath) -> tuple[str, ...]:
+    has_scores = form == PER_SHOPPER and (package / SCORES_FILE).exists()
+    return SCORE_FILES if has_scores else FORM_FILES[form]
 
 
 def _ads(package: UPath) -> dict[str, dict[str, str]]:

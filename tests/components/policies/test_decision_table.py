@@ -159,7 +159,7 @@ def test_the_per_shopper_form_leans_on_the_preference():
     known = policy.catalogue.assign(preference=[np.log(2.0), 0.0])
     leaning = PolicyPackage(policy.parameters, policy.decisions, policy.segments, known)
     pairs = pd.DataFrame({"creative_id": ["a", "b"], "p_click": [1 / 2, 1 / 2]})
-    probabilities = leaning.per_shopper(pairs, np.array([0, 2]), pd.Series(["i1"]))
+    probabilities = leaning.per_shopper(pd.DataFrame({"impression_id": ["i1"]}), pairs, np.array([0, 2]))
     assert probabilities == pytest.approx([0.9 * 2 / 3 + 0.05, 0.9 / 3 + 0.05])
 
 

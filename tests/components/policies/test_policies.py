@@ -18,6 +18,7 @@ from components.policies import (
     eligible_pairs,
     pair_offsets,
 )
+from components.policies.learned_scores import LearnedScores
 from components.policies.policy_package import PARAMETERS_FILE, PolicyPackage
 from components.policies.ragged_rows import draw_per_row, row_sums
 from components.policies.seeded_draws import seeded_normals
@@ -58,6 +59,12 @@ def reordered(choices: Choices, seed: int) -> tuple[Choices, np.ndarray]:
     }
     offsets = np.cumsum([0, *(len(places_of_decision) for places_of_decision in places)])
     return replace(choices, offsets=offsets, decision_ids=choices.decision_ids[order], **moved), place
+
+
+def scores_for(name: str) -> LearnedScores | None:
+    """Some scores for a package of the policy `name`, if it learns its own."""
+    rows = pd.DataFrame({"segment": ["any", "any"], "creative_id": ["a", "b"], "score": [0.01, 0.02]})
+    return None if POLICIES[name].learn is None else LearnedScores(rows)
 
 
 @pytest.fixture(params=[(form, T) for form in ("per_shopper", "table") for T in (1e-3, 0.1, 1.0)], ids=str)
@@ -132,7 +139,7 @@ class TestEveryPolicy:
         """The name and the settings that policy.json records act as the policy did."""
         kind = POLICIES[name]
         parameters = replace(package().parameters, policy=name, policy_settings=kind.settings().model_dump(mode="json"))
-        policy, choices = replace(package(), parameters=parameters), ragged_scores(4)
+        policy, choices = replace(package(), parameters=parameters, scores=scores_for(name)), ragged_scores(4)
         again = PolicyPackage.from_files(policy.files())
         assert again.parameters == parameters and json.loads(policy.files()[PARAMETERS_FILE])["policy"] == name
         for form in parameters.forms:

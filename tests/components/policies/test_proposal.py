@@ -9,11 +9,12 @@ from components.features import build_features, fit_features
 from components.features.time_splits import JUDGE
 from components.interest import predict_pairs
 from components.interest.training import train_calibrated
-from components.policies import eligible_pairs
-from components.policies.decision_table import ANY
-from components.policies.policy_package import FORMS
+from components.policies import POLICIES, eligible_pairs
+from components.policies.decision_table import ANY, segment_names
+from components.policies.learned_scores import PastDecisions
+from components.policies.policy_package import FORMS, PER_SHOPPER, PolicyPackage
 from components.policies.proposal import LearnedModels, propose
-from components.policies.ragged_rows import row_sums
+from components.policies.ragged_rows import row_maxima, row_sums, spread
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig, PolicyConfig
 from tests.components.features.shop import START, shop
@@ -56,10 +57,10 @@ def learn(tables) -> tuple[LearnedModels, pd.DataFrame]:
     return LearnedModels(model, features, interest), pairs.assign(p_click=predict_pairs(interest, features, pairs))
 
 
-def proposed(tables, pool=None):
+def proposed(tables, pool=None, config=CONFIG):
     learned, pairs = learn(tables)
     rows = with_consent(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
-    return (*propose(learned, tables, pool, rows.select_slice(1000), CONFIG), learned, pairs)
+    return (*propose(learned, tables, pool, rows.select_slice(1000), config), learned, pairs)
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,29 @@ def test_without_events_everyone_gets_the_fallback(tables):
     bare = {name: table for name, table in tables.items() if name != "events"}
     policy, *_ = proposed(bare)
     assert policy.segments.empty and set(policy.decisions["segment"]) == {ANY}
+
+
+@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if kind.learn is not None])
+def test_a_policy_with_scores_of_its_own_shows_the_best_of_each_segment(tables, name):
+    """Both forms agree with the scores, which are those of consenting rows before the select split."""
+    config = CONFIG.model_copy(update={"name": name})
+    policy, _, learned, pairs = proposed(tables, config=config)
+    rows = learned.features.impressions
+    known = rows[rows["consent"] & ~rows["split"].isin([SELECT, JUDGE])]
+    segment = segment_names(policy.segments, known["shopper_id"])
+    past = PastDecisions(known[["creative_id", "click"]].assign(segment=segment), tables["creatives"])
+    expected = POLICIES[name].learn(POLICIES[name].settings(), past)
+    pd.testing.assert_frame_equal(policy.scores.rows, expected.rows)
+    again = PolicyPackage.from_files(policy.files())
+    judged = held_out(rewarded(tables), learned.features, pairs, JUDGE, None)
+    shown = again.probabilities(PER_SHOPPER, judged.impressions, judged.pairs.drop(columns="p_click"), judged.offsets)
+    requests = spread(segment_names(policy.segments, judged.impressions["shopper_id"]), judged.offsets)
+    scores = expected.of(requests, judged.pairs["creative_id"])
+    best = scores == spread(row_maxima(scores, judged.offsets), judged.offsets)
+    assert (shown[best] > shown[~best].max()).all()
+    table = policy.decisions.assign(
+        score=expected.of(policy.decisions["segment"].to_numpy(dtype=object), policy.decisions["creative_id"])
+    )
+    first = table.sort_values("probability", ascending=False).groupby(["segment", "placement", "campaign"]).first()
+    most = table.groupby(["segment", "placement", "campaign"])["score"].max()
+    np.testing.assert_allclose(first["score"], most[first.index])

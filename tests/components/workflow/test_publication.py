@@ -5,11 +5,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from components.contract.files.digests import digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_json, write_json
 from components.evaluation.gate.ledger import share_of
+from components.policies.learned_scores import LearnedScores
+from components.policies.policy_package import PolicyPackage
 from components.registry.decision import Gate, decide
 from components.registry.decision_records import log_record
 from components.registry.mlflow_store import git_commit, open_store, version_of
@@ -22,7 +25,7 @@ from components.workflow.publishing.deployed_policy import read_champion
 from components.workflow.publishing.export import export, exported_policy, renew_export
 from components.workflow.publishing.publication import preview, publish, snapshot
 from tests.components.policies.packages import package, write
-from tests.components.registry.test_decision import evidence
+from tests.components.registry.test_decision import evidence, form
 from tests.fixtures.packages.make import FOLDER
 
 NAME = "shop-policy"
@@ -43,7 +46,7 @@ def paths(tmp_path) -> Paths:
     return Paths.of("shop", workdir=str(tmp_path / "artifacts"))
 
 
-def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> None:
+def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2, made: PolicyPackage | None = None) -> None:
     """What the six stages leave, in small: a real model of interest, no photos, a policy, and its decision."""
     snapshot("shop", SETTINGS, paths)
     interest = paths.stage("interest")
@@ -51,7 +54,7 @@ def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> N
     write_json({"passed": True, "reasons": ["calibrated"]}, interest / "metrics.json")
     write_json({"gate": None}, paths.stage("creatives") / "metrics.json")
     policy = paths.stage("promotion") / "policy"
-    write(Path(policy), package(first=first))
+    write(Path(policy), made or package(first=first))
     inputs = {}
     for name in ("validation", "features", "interest", "creatives", "evaluation"):
         inputs[name] = finish(name, paths, {"data": "0" * 64})
@@ -63,6 +66,9 @@ def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2) -> N
     decision_evidence = replace(
         decision_evidence, interest=Gate(True, ("calibrated",)), creatives=None, new_creatives=False
     )
+    if made is not None:
+        forms = tuple(form(name, gain=gain) for name in made.parameters.forms)
+        decision_evidence = replace(decision_evidence, forms=forms)
     write_json(decide(decision_evidence, PromotionConfig()).to_dict(), paths.stage("promotion") / "decision.json")
     finish("promotion", paths, inputs)
 
@@ -145,6 +151,17 @@ def test_an_altered_export_does_not_act(store, paths):
     (paths.export / "decisions.parquet").write_bytes(b"others")
     with pytest.raises(UserError, match=r"decisions\.parquet differ from the package"):
         exported_policy(paths)
+
+
+def test_a_policy_with_scores_of_its_own_is_exported_with_them_and_without_a_model(store, paths):
+    scores = LearnedScores(pd.DataFrame({"segment": ["any"], "creative_id": ["a"], "score": [0.02]}))
+    parameters = replace(package().parameters, policy="popularity", policy_settings={"prior_impressions": 5})
+    run_stages(store, paths, made=replace(package(), parameters=parameters, scores=scores))
+    published(paths)
+    manifest = read_json(paths.export / "manifest.json")
+    assert set(manifest["forms"]) == {"table", "per_shopper"}
+    assert {"scores.parquet", "segments.parquet", "decisions.parquet", "policy.json"} <= set(manifest["files"])
+    assert not any(name.startswith("model/") for name in manifest["files"])
 
 
 def test_a_promotion_by_hand_exports_at_once(store, paths):
