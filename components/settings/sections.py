@@ -197,7 +197,8 @@ class CreativesConfig(KindsSection):
     # Folders, excluded from the digest of settings: their contents are digested with the stage's inputs.
     pretrained: Annotated[str | None, Field(exclude=True)] = None  # with generator.keras and generator.json
     text_encoder: Annotated[str | None, Field(exclude=True)] = None  # with tokenizer.json and model.onnx; null: hashing
-    # Where the stage runs does not change its outputs, so these three are excluded from the digest of settings.
+    # How and where the stage runs is no choice of outputs, so these four are excluded from the digest of settings.
+    processes: Annotated[Count | None, Field(exclude=True)] = None  # generators trained at a time; null: one per core
     pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both machines reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu

@@ -1,11 +1,13 @@
-"""The training of a generator with progress in the log, curves for TensorBoard, and checkpoints for an interruption."""
+"""The training of generators with progress in the log, curves for TensorBoard, and checkpoints for an interruption."""
 
 import logging
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import keras
 from upath import UPath
 
 from components.contract.files.digests import digest_bytes, digest_json
@@ -20,6 +22,7 @@ from components.generators.training.training_loop import Summary
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig
 from components.workflow.caching.manifests import digest_code
+from components.workflow.worker_processes import cores, in_processes
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
@@ -53,8 +56,21 @@ class Trained:
 
 
 def train_all(photos: Photos, config: CreativesConfig, paths: Paths) -> dict[str, Trained]:
-    """Every generator of `config.generators`, trained, by the origin of its creatives."""
-    return {origin(name): train(name, photos, config, paths) for name in config.generators}
+    """Every generator of `config.generators`, trained, by the origin of its creatives.
+
+    `config.processes` of them are trained at a time, each in a process of its own; null: as many as there are cores,
+    or one after the other with JAX, whose processes would compete for one GPU.
+    """
+    trained = in_processes(
+        partial(train, photos=photos, config=config, paths=paths),
+        config.generators,
+        config.processes or _most_processes(),
+    )
+    return {origin(name): result for name, result in zip(config.generators, trained, strict=True)}
+
+
+def _most_processes() -> int:
+    return 1 if keras.backend.backend() == "jax" else cores()
 
 
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:

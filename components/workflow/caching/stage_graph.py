@@ -28,7 +28,13 @@ GRAPH = {
     "creatives": Stage(
         ("validation", "features", "interest"),
         (
-            *(*READS, "workflow/stage_models", "workflow/checkpointed_training", "workflow/caching/local_folders"),
+            *(
+                *READS,
+                "workflow/stage_models",
+                "workflow/checkpointed_training",
+                "workflow/worker_processes",
+                "workflow/caching/local_folders",
+            ),
             *(*INTEREST, "generators", "ads"),
         ),
     ),
