@@ -7,11 +7,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from components.ads.ad_sizes import AdSize
-from components.ads.framing import border_colour, fitted
+from components.ads.framing import fitted, reduced
 from components.ads.palettes import Colour, Palette
 from components.ads.text_fitting import Lettering, fit_text
+from components.images import border_colour
 
 SCALE = 3  # ads are drawn three times as large and averaged down, for smooth edges
+FINEST = 4  # times as many pixels as its panel has are used of a photo, each way
 SMALLEST_TYPE = 9  # pixels of the ad; text that does not fit at that size is cut and ends with an ellipsis
 
 Pixels = tuple[int, int, int, int]  # left, top, right, bottom on the canvas, right and bottom excluded
@@ -94,7 +96,8 @@ class Canvas:
         """Draw the colour photo in `area`, with corners rounded by `radius` pixels."""
         left, top, right, bottom = area
         size = (max(1, right - left), max(1, bottom - top))
-        photo = Image.fromarray(fitted(self.picture, size[0] / size[1])).resize(size, Image.Resampling.BICUBIC)
+        picture = fitted(reduced(self.picture, FINEST * size[0], FINEST * size[1]), size[0] / size[1])
+        photo = Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)
         shape = Image.new("L", size, 0)
         ImageDraw.Draw(shape).rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius, 255)
         self.marks.append(Mark("picture", area))

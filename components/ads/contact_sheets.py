@@ -92,7 +92,7 @@ def ad_names(pool: Pool, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)) -> dict[
 def ads_sheet(made: Mapping[str, bytes]) -> bytes:
     """A PNG with some of the ads of one size, taken evenly from all, so that each campaign is shown."""
     names = sorted(made)
-    shown = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, ADS).astype(int))]
+    shown = [names[place] for place in _evenly(len(names), ADS)]
     ads = [np.asarray(Image.open(BytesIO(made[name])).convert("RGB")) for name in shown]
     high, wide, _ = ads[0].shape
     rows = -(-len(ads) // ADS_ACROSS)
@@ -106,8 +106,10 @@ def ads_sheet(made: Mapping[str, bytes]) -> bytes:
 def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTANGLE) -> bytes | None:
     """A PNG with some of the ads that people made, of this size; None if none has an image and texts that can be drawn.
 
-    tables: campaigns, creatives, images and optionally products, whose image an ad without one of its own shows.
+    tables: campaigns, creatives, and optionally images and products, whose image an ad without one of its own shows.
     """
+    if "images" not in tables:
+        return None
     creatives = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
     images = tables["images"].set_index("image_id")["image"]
     shown = creatives["image_id"]
@@ -116,13 +118,18 @@ def people_sheet(tables: Mapping[str, pd.DataFrame], size: AdSize = MEDIUM_RECTA
     shown = shown[shown.isin(images.index) & _drawable(creatives["headline"]) & _drawable(creatives["call_to_action"])]
     if shown.empty:
         return None
-    shown = shown.iloc[np.unique(np.linspace(0, len(shown) - 1, ADS).astype(int))]
+    shown = shown.iloc[_evenly(len(shown), ADS)]
     rows = creatives.loc[shown.index]
     drawn = {
         name: ad_png(decode(images[image]), **words, size=size)
         for name, image, words in zip(rows["creative_id"], shown, texts_of(rows, tables["campaigns"]), strict=True)
     }
     return ads_sheet(drawn)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of the places 0 to count - 1, evenly spaced, with the first and the last; int64, increasing."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _drawable(texts: pd.Series) -> pd.Series:

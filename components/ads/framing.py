@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from components.generators.photos.article_mask import article
+from components.images import border, border_colour
 
 MOST_CROPPED = 0.4  # of a side of a photo without an even ground
 EVEN, UNEVEN_SHARE = 16, 0.1  # grey levels from the border's median; share of the border that may differ more
@@ -35,17 +36,17 @@ def fitted(picture: np.ndarray, aspect: float) -> np.ndarray:
     return window if shown >= 1 - MOST_CROPPED else _on_blurred(picture, window, aspect)
 
 
-def border_colour(picture: np.ndarray) -> np.ndarray:
-    """The median colour of the border of an image uint8 [h, w, c], float64 [c]."""
-    return np.median(_border(picture), axis=0)
-
-
-def _border(picture: np.ndarray) -> np.ndarray:
-    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+def reduced(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The photo uint8 [h, w, 3] with at most this width and height, reduced at its aspect ratio if it has more."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    if scale >= 1:
+        return picture
+    sides = (max(1, round(scale * picture.shape[1])), max(1, round(scale * picture.shape[0])))
+    return np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.BOX))
 
 
 def _is_even(picture: np.ndarray) -> bool:
-    apart = np.abs(_border(picture).astype(np.float64) - border_colour(picture)).max(axis=1)
+    apart = np.abs(border(picture).astype(np.float64) - border_colour(picture)).max(axis=1)
     return bool((apart > EVEN).mean() <= UNEVEN_SHARE)
 
 

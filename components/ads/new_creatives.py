@@ -150,7 +150,7 @@ def _describe_model(made: NewCreatives, judged: Review, audience: pd.DataFrame, 
 
 def _add_people(made: NewCreatives, tables: Mapping[str, pd.DataFrame], size: AdSize) -> None:
     """Add a sheet of the ads that people made, if they have images."""
-    sheet = people_sheet(tables, size) if "images" in tables else None
+    sheet = people_sheet(tables, size)
     if sheet is not None:
         made.add_files("boards", {f"people-{size.name}.png": sheet})
 

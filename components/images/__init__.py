@@ -1,6 +1,15 @@
 """Images as arrays: decoding of users' image files, embeddings, and near-duplicates."""
 
-from components.images.decoding import decode, decode_all, encode_png, fit_all, header, shape_of
+from components.images.decoding import (
+    border,
+    border_colour,
+    decode,
+    decode_all,
+    encode_png,
+    fit_all,
+    header,
+    shape_of,
+)
 from components.images.encoder_protocol import Encoder
 from components.images.neighbours import first_duplicates, nearest
 from components.images.network_encoder import NetworkEncoder
@@ -10,6 +19,8 @@ __all__ = [
     "Encoder",
     "NetworkEncoder",
     "PictureEncoder",
+    "border",
+    "border_colour",
     "decode",
     "decode_all",
     "encode_png",

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from components.contract.validation.image_headers import (
     ACCEPTED,
@@ -20,36 +20,47 @@ from components.settings.errors import UserError
 
 BAD_EXIF = (struct.error, TypeError, KeyError, IndexError, AttributeError)  # raised by Pillow besides NO_PICTURE
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
-QUARTER_TURNS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+TURNS = {  # EXIF orientation -> what makes the image upright (EXIF 2.32, table 6); no other value turns it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+EXCHANGE_SIDES = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+# of a PNG's chunks that may hold a rotation, also behind the pixels
+PNG_METADATA = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Pixels uint8 [height, width, channels] of an image file: one channel if the file is grey, else three (RGB).
 
     Transparent pixels are blended with white, 16 bits are scaled to 8, CMYK is converted without a colour profile, and
-    the EXIF rotation is applied. Of several images in a file the first is taken. Raises UserError for bytes that are
-    no PNG, JPEG, WebP or AVIF, are cut off, or declare more than `max_pixels` pixels.
+    the rotation in its EXIF or XMP data is applied. Of several images in a file the first is taken. Raises UserError
+    for bytes that are no PNG, JPEG, WebP or AVIF, are cut off, or declare more than `max_pixels` pixels.
     """
     image = _open(content, max_pixels)
     try:
         image.load()  # decodes; until here only the header was read
     except NO_PICTURE as error:
         raise UserError(f"the picture is damaged: {error}") from None
-    return _to_array(_upright(image))
+    turn = _turn(image, content)
+    return _to_array(image if turn is None else image.transpose(turn))
 
 
 def header(content: bytes) -> tuple[int, bool]:
     """(longer side in pixels, whether it is grey) of an image file, from its header only."""
     image = _open(content, MAX_PIXELS)
-    return max(image.size), image.mode in GREY_MODES
+    return max(image.size), _is_grey(image)
 
 
 def shape_of(content: bytes) -> tuple[int, int, int]:
-    """(height, width, channels) of what `decode` returns, from the header only."""
+    """(height, width, channels) of what `decode` returns, from the header; a PNG with metadata is decoded for them."""
     image = _open(content, MAX_PIXELS)
-    turned = "exif" in image.info and _orientation(image) in QUARTER_TURNS
-    height, width = image.size if turned else image.size[::-1]
-    return height, width, 1 if image.mode in GREY_MODES or image.mode.startswith("I") else 3
+    height, width = image.size if _turn(image, content) in EXCHANGE_SIDES else image.size[::-1]
+    return height, width, 1 if _is_grey(image) else 3
 
 
 def decode_all(
@@ -102,12 +113,21 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     # without reducing_gap, which trades exactness for speed and whose result depends on the size ratio
     resized = np.asarray(Image.fromarray(squeezed).resize((inner[1], inner[0]), Image.Resampling.LANCZOS))
     resized = resized.reshape(*inner, picture.shape[2])
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     canvas = np.empty((height, width, picture.shape[2]), dtype=np.uint8)
-    canvas[:] = np.median(border, axis=0).astype(np.uint8)
+    canvas[:] = border_colour(picture).astype(np.uint8)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     canvas[top : top + inner[0], left : left + inner[1]] = resized
     return canvas
+
+
+def border(picture: np.ndarray) -> np.ndarray:
+    """The pixels along the four sides of an image uint8 [h, w, c], uint8 [2 w + 2 h, c]."""
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+
+
+def border_colour(picture: np.ndarray) -> np.ndarray:
+    """The median colour of the border of an image uint8 [h, w, c], float64 [c] within 0 to 255."""
+    return np.median(border(picture), axis=0)
 
 
 def fit_all(pictures: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -141,24 +161,20 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF rotation says; as it is if its EXIF data are damaged."""
+def _turn(image: Image.Image, content: bytes) -> Image.Transpose | None:
+    """What makes the image upright by its EXIF or XMP data; None if nothing does, or if they are damaged."""
+    if image.format == "PNG" and not any(name in content for name in PNG_METADATA):
+        return None  # Pillow would decode the pixels to look behind them
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's on damaged EXIF data
-            return ImageOps.exif_transpose(image)
+            return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except (*NO_PICTURE, *BAD_EXIF):
-        return image
+        return None
 
 
-def _orientation(image: Image.Image) -> int:
-    """The rotation in the image's EXIF data; 1 (none) if they are damaged."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*NO_PICTURE, *BAD_EXIF):
-        return 1
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in GREY_MODES or image.mode.startswith("I")
 
 
 def _to_array(image: Image.Image) -> np.ndarray:

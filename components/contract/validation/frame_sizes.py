@@ -22,11 +22,15 @@ def is_webp(content: bytes) -> bool:
 
 def is_avif(content: bytes) -> bool:
     """Whether the bytes begin as an AVIF still image: the brand `avif` is among those of its file type box."""
-    if content[4:8] != b"ftyp" or content[8:12] == b"avis":
+    if not has_file_type(content) or content[8:12] == b"avis":
         return False
-    (size,) = struct.unpack(">I", content[:4])
-    brands = content[8 : min(size, 256)]
-    return b"avif" in {brands[at : at + 4] for at in range(0, len(brands), 4)}
+    end = min(int.from_bytes(content[:4], "big") or len(content), len(content))  # 0: to the end of the file
+    return any(content[at : at + 4] == b"avif" for at in range(8, end, 4))
+
+
+def has_file_type(content: bytes) -> bool:
+    """Whether the bytes begin with a file type box, as AVIF, HEIC and films do; libavif opens no others."""
+    return content[4:8] == b"ftyp"
 
 
 def webp_size(content: bytes) -> tuple[int, int]:
@@ -164,10 +168,14 @@ def _obu_size(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _largest_frame(header: bytes) -> tuple[int, int]:
-    """(width, height) in a sequence header OBU (AV1, section 5.5.1)."""
+    """(width, height) of the largest frame that a sequence header OBU allows (AV1, section 5.5.1).
+
+    Without a reduced header, a frame's own header may state any size that its fields hold (section 5.9.5).
+    """
     read = _Bits(int.from_bytes(header, "big"), 8 * len(header))
     read.take(4)  # profile, still_picture
-    if read.take(1):  # reduced_still_picture_header
+    reduced = read.take(1)  # reduced_still_picture_header
+    if reduced:
         read.take(5)
     else:
         if read.take(1):  # timing_info_present_flag
@@ -179,8 +187,10 @@ def _largest_frame(header: bytes) -> tuple[int, int]:
                 read.take(1)
             if delays and read.take(1):
                 read.take(4)
-    widths = 1 + read.take(4), 1 + read.take(4)
-    return 1 + read.take(widths[0]), 1 + read.take(widths[1])
+    bits = 1 + read.take(4), 1 + read.take(4)
+    if not reduced:
+        return 1 << bits[0], 1 << bits[1]
+    return 1 + read.take(bits[0]), 1 + read.take(bits[1])
 
 
 @dataclass

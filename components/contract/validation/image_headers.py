@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from PIL import Image
 
-from components.contract.validation.frame_sizes import avif_pixels, is_avif, is_webp, webp_size
+from components.contract.validation.frame_sizes import avif_pixels, has_file_type, is_avif, is_webp, webp_size
 from components.contract.validation.plain_png import plain_png
 
 # Also a rule in expectations/images.json; here it prevents that a decompression bomb is decoded.
@@ -99,7 +99,7 @@ def open_picture(content: bytes) -> Image.Image:
         width, height = webp_size(content)
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"it declares {width} x {height} pixels, more than {MAX_PIXELS:,}")
-    elif is_avif(content) and (pixels := avif_pixels(content)) > MAX_CODED:
+    elif has_file_type(content) and (pixels := avif_pixels(content)) > MAX_CODED:
         raise Image.DecompressionBombError(f"its frames have {pixels:,} pixels, more than {MAX_CODED:,}")
     return Image.open(io.BytesIO(content), formats=FORMATS)
 

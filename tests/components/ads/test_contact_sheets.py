@@ -11,6 +11,7 @@ from upath import UPath
 from components.ads.ad_sizes import AD_SIZES
 from components.ads.contact_sheets import ad_names, ads, ads_sheet, people_sheet
 from components.ads.pool import Pool
+from components.ads.text_fitting import undrawable
 from components.images import encode_png
 from components.settings.paths import ROOT
 from components.workflow.caching.manifests import Manifest
@@ -117,6 +118,39 @@ def test_the_ads_of_people_show_their_own_photo_or_their_products():
     assert (sheet[:, 2 * 308 :] == 255).all()
     only = np.asarray(Image.open(BytesIO(people_sheet(shop(creatives)))))
     assert only[50, 150].tolist() == [250, 0, 0] and (only[:, 308:] == 255).all()
+
+
+def people(count: int) -> pd.DataFrame:
+    names = [f"{number:03d}" for number in range(count)]
+    return pd.DataFrame({"creative_id": names, "origin": "people", "image_id": "red", "product_id": None})
+
+
+def test_an_ad_of_people_whose_headline_no_font_can_draw_is_left_out():
+    tables = shop(people(3).assign(image_id=["red", "blue", "red"]))
+    tables["creatives"].loc[1, "headline"] = "Sale \ue000"
+    assert undrawable(tables["creatives"].loc[1, "headline"])
+    sheet = np.asarray(Image.open(BytesIO(people_sheet(tables))))
+    assert [sheet[50, column * 308 + 150].tolist() for column in (0, 1)] == [[250, 0, 0]] * 2
+    assert (sheet[:, 2 * 308 :] == 255).all()
+    tables["creatives"]["headline"] = "Sale \ue000"
+    assert people_sheet(tables) is None
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, 1), (11, 11), (12, 12), (13, 12), (40, 12)])
+def test_of_many_ads_twelve_are_shown(count, shown):
+    tables = shop(people(count))
+    tables["creatives"].loc[count - 1, "image_id"] = "blue"
+    sheet = np.asarray(Image.open(BytesIO(people_sheet(tables))))
+    rows = -(-shown // 3)
+    assert sheet.shape == (rows * 258 - 8, 3 * 308 - 8, 3)
+    middles = sheet[50::258, 150::308].reshape(-1, 3).tolist()
+    assert middles == [[250, 0, 0]] * (shown - 1) + [[0, 0, 250]] + [[255] * 3] * (3 * rows - shown)
+
+
+def test_without_images_there_is_no_sheet_of_peoples_ads():
+    tables = shop(people(2))
+    del tables["images"]
+    assert people_sheet(tables) is None
 
 
 def test_without_a_photo_there_is_no_sheet_of_peoples_ads():

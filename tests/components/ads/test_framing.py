@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ads.framing import MOST_CROPPED, fitted
+from components.ads.ad_sizes import AD_SIZES
+from components.ads.canvas import FINEST, SCALE
+from components.ads.compose import compose
+from components.ads.framing import MOST_CROPPED, fitted, reduced
+from components.ads.layouts import TEMPLATES
 
 GROUND, ARTICLE = (240, 238, 235), (30, 60, 140)
 
@@ -75,6 +79,34 @@ def test_any_photo_fits_any_panel(height, width, aspect, even):
     if not even and min(height, width) > 4:
         kept = min(rows / height, columns / width)
         assert kept >= 1 - MOST_CROPPED - 1 / min(height, width)
+
+
+@pytest.mark.parametrize("sides", [(1, 20_000), (20_000, 1), (2, 20_000), (5_000, 3)])
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize("size", AD_SIZES.values(), ids=AD_SIZES)
+def test_a_thin_photo_takes_no_more_memory_than_its_panel_needs(size, even, sides, monkeypatch):
+    made = []
+    monkeypatch.setattr("components.ads.canvas.fitted", lambda *given: made.append(fitted(*given)) or made[-1])
+    picture = np.full((*sides, 3), GROUND, np.uint8)
+    if not even:
+        picture.reshape(-1, 3)[: picture.size // 6] = ARTICLE  # one half
+    for template in TEMPLATES:
+        assert compose(picture, "Shop", "Go", None, template, size=size).shape == (size.height, size.width, 3)
+    assert len(made) == len(TEMPLATES)
+    panel = SCALE**2 * size.width * size.height
+    assert max(framed.size / 3 for framed in made) < 2 * FINEST**2 * panel
+    assert np.ptp(made[0]) > 0 or even
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 300), st.integers(1, 300))
+@settings(max_examples=100, deadline=None)
+def test_only_a_photo_larger_than_asked_is_reduced(height, width, most_wide, most_high):
+    picture = scene(height, width)
+    smaller = reduced(picture, most_wide, most_high)
+    assert smaller.shape[0] <= most_high and smaller.shape[1] <= most_wide
+    assert (smaller is picture) == (height <= most_high and width <= most_wide)
+    scale = min(1, most_wide / width, most_high / height)
+    assert smaller.shape[:2] == (max(1, round(scale * height)), max(1, round(scale * width)))
 
 
 def test_a_photo_of_one_pixel_fills_the_panel_with_its_colour():

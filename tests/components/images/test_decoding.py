@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from components.contract.validation.frame_sizes import avif_pixels, webp_size
+from components.contract.validation.frame_sizes import SEQUENCE_HEADER, avif_pixels, webp_size
 from components.contract.validation.image_headers import NOT_A_PICTURE, PhotoFacts, inspect
 from components.images import decode, decode_all, encode_png, shape_of
 from components.settings.errors import UserError
@@ -166,6 +166,54 @@ def test_every_format_gives_its_pixels_upright(kind, orientation):
     assert np.abs(decoded.astype(int) - due).max() <= error
 
 
+def xmp(orientation: int) -> bytes:
+    """XMP data with this rotation and nothing else."""
+    about = f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{orientation}"/>'
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>{about}</rdf:RDF></x:xmpmeta>'.encode()
+
+
+def with_xmp(kind: str, orientation: int) -> bytes:
+    options, _ = KINDS[kind]
+    if kind != "PNG":
+        return saved(quarters(), kind=kind, xmp=xmp(orientation), **options)
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp(orientation).decode())
+    return saved(quarters(), pnginfo=info)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 9])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_rotation_in_xmp_data_alone_is_applied(kind, orientation):
+    content = with_xmp(kind, orientation)
+    due = TURNS.get(orientation, TURNS[1])(quarters())
+    assert shape_of(content) == decode(content).shape == due.shape
+    assert np.abs(decode(content).astype(int) - due).max() <= KINDS[kind][1]
+
+
+def test_a_rotation_behind_a_pngs_pixels_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = saved(quarters())
+    content = whole[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + whole[-12:]
+    assert shape_of(content) == (40, 24, 3)
+    assert np.array_equal(decode(content), TURNS[6](quarters()))
+
+
+def camera_data(orientation: int, unit: tuple[int, int, int]) -> bytes:
+    """EXIF data with a rotation and a ResolutionUnit of this type, count and value."""
+    tags = struct.pack("<HHII", 0x0112, 3, 1, orientation) + struct.pack("<HHII", 0x0128, *unit)
+    return b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+
+
+@pytest.mark.parametrize("unit", [(2, 4, 0x41414141), (5, 1, 0), (5, 1, 8), (3, 2, 1), (7, 4, 5), (12, 1, 26)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_malformed_unit_of_resolution_does_not_stop_the_rotation(kind, unit):
+    options, error = KINDS[kind]
+    content = saved(quarters(), kind=kind, exif=camera_data(6, unit), **options)
+    assert shape_of(content) == (40, 24, 3)
+    assert np.abs(decode(content).astype(int) - TURNS[6](quarters())).max() <= error
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_pixel_is_a_picture(kind):
     options, error = KINDS[kind]
@@ -285,6 +333,7 @@ def test_changed_bytes_give_a_picture_or_one_sentence(kind, data):
         assert "picture" in str(error)
         return
     assert decoded.dtype == np.uint8 and decoded.ndim == 3 and facts.image_decodes
+    assert decoded.shape == shape_of(bytes(content))
 
 
 @given(
@@ -343,6 +392,69 @@ def test_a_frame_larger_than_its_file_declares_is_refused_before_it_is_decoded(m
     with pytest.raises(UserError, match="the picture is too large: its frames have 360,000 pixels"):
         decode(small)
     assert not inspect(small).image_decodes
+
+
+@pytest.mark.parametrize("major", [b"avif", b"mif1"])
+@pytest.mark.parametrize("padding", [300, 5_000])
+def test_an_avif_whose_brand_stands_behind_many_others_is_measured_too(major, padding, monkeypatch):
+    bomb = padded(avif_bomb(600), major, padding)
+    assert decode(bomb).shape[:2] == (10, 10) and inspect(bomb).image_format == "AVIF"
+
+    monkeypatch.setattr("components.contract.validation.image_headers.MAX_CODED", 359_999)
+    monkeypatch.setattr("PIL._avif.AvifDecoder", lambda *arguments: pytest.fail("opened"))
+    with pytest.raises(UserError, match="the picture is too large: its frames have 360,000 pixels"):
+        decode(bomb)
+    assert not inspect(bomb).image_decodes
+
+
+def padded(content: bytes, major: bytes, padding: int) -> bytes:
+    """The AVIF with this major brand, and unknown brands before `avif` in its file type box."""
+    (size,) = struct.unpack_from(">I", content)
+    brands = major + bytes(4) + b"none" * (padding // 4) + b"avif" + content[16:size]
+    grown = 8 + len(brands) - size
+    changed = bytearray(struct.pack(">I4s", 8 + len(brands), b"ftyp") + brands + content[size:])
+    start = changed.index(b"iloc") + 4
+    (count,) = struct.unpack_from(">H", changed, start + 6)
+    for item in range(count):
+        place = start + 8 + item * 14 + 6
+        struct.pack_into(">I", changed, place, struct.unpack_from(">I", changed, place)[0] + grown)
+    return bytes(changed)
+
+
+def test_an_animated_avif_is_never_opened(monkeypatch):
+    stream = io.BytesIO()
+    first, second = (Image.new("RGB", (12, 8), colour) for colour in (RED, BLUE))
+    first.save(stream, format="AVIF", save_all=True, append_images=[second], speed=10)
+    monkeypatch.setattr("PIL._avif.AvifDecoder", lambda *arguments: pytest.fail("opened"))
+    with pytest.raises(UserError, match="the picture is animated AVIF; save it as"):
+        decode(stream.getvalue())
+    assert inspect(stream.getvalue()) == PhotoFacts("animated AVIF", 1, None)
+
+
+def sequence_header(bits: int, side: int) -> bytes:
+    """An AV1 OBU with a sequence header that is not reduced, states side x side and has sizes of `bits` bits."""
+    fields = [
+        (0, 3), (1, 1), (0, 1),  # profile, still_picture, reduced_still_picture_header
+        (0, 1), (0, 1), (0, 5), (0, 12), (0, 5),  # no timing, no delays, one operating point of level 0
+        (bits - 1, 4), (bits - 1, 4), (side - 1, bits), (side - 1, bits), (0, 16),
+    ]  # fmt: skip
+    written = "".join(f"{value:0{width}b}" for value, width in fields)
+    payload = int(written.ljust(-(-len(written) // 8) * 8, "0"), 2).to_bytes(-(-len(written) // 8), "big")
+    return bytes([SEQUENCE_HEADER << 3 | 2, len(payload)]) + payload
+
+
+def test_a_frame_header_may_state_any_size_that_its_fields_hold():
+    """Only with a reduced sequence header are all frames of the size that it states."""
+    content, header = saved(np.zeros((16, 16), np.uint8), kind="AVIF", speed=10), sequence_header(16, 10)
+    boxed = content + struct.pack(">I4s", 8 + len(header), b"free") + header
+    assert avif_pixels(_with_extents(boxed, len(content) + 8, len(header))) == 65536**2
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_large_avif_photos_are_within_the_limit(mode):
+    stream = io.BytesIO()
+    Image.new(mode, (6000, 4000)).save(stream, format="AVIF", speed=10)
+    assert shape_of(stream.getvalue())[:2] == (4000, 6000)
 
 
 def test_an_avif_whose_items_share_their_bytes_is_refused():
