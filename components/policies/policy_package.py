@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.policies.decision_table import DecisionTable, segment_names
+from components.policies.decision_table import CELL, DecisionTable, segment_names
 from components.policies.learned_scores import LearnedScores
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
@@ -41,6 +41,12 @@ PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE, SCORES_FILE = (
     "catalogue.parquet",
     "scores.parquet",
 )
+COLUMNS = {  # of each table that the policy reads
+    DECISIONS_FILE: frozenset({*CELL, "creative_id", "probability"}),
+    SEGMENTS_FILE: frozenset({"shopper_id", "segment"}),
+    CATALOGUE_FILE: frozenset({"creative_id", "campaign", "active_from", "active_until", "preference", "new"}),
+    SCORES_FILE: frozenset({"segment", "creative_id", "score"}),
+}
 
 
 @dataclass(frozen=True)
@@ -161,13 +167,15 @@ class PolicyPackage:
         try:
             stored = _with_policy(json.loads(files[PARAMETERS_FILE]))
             parameters = PolicyParameters(**{**stored, "forms": tuple(stored["forms"])})
+            if not parameters.forms:
+                raise ValueError(f"{PARAMETERS_FILE} names no form")
             for form in parameters.forms:
                 parameters.policy_of(form)  # raises UserError if it is unknown
-            decisions, segments, catalogue = map(
-                _table, (files[name] for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE))
+            decisions, segments, catalogue = (
+                _table(files, name) for name in (DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE)
             )
             learns = policy_kind(parameters.policy, PARAMETERS_FILE).learn is not None
-            scores = LearnedScores(_table(files[SCORES_FILE])) if learns else None
+            scores = LearnedScores(_table(files, SCORES_FILE)) if learns else None
             return cls(parameters, decisions, segments, catalogue, scores)
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise EarlierFormat(
@@ -178,6 +186,8 @@ class PolicyPackage:
 
 def _with_policy(stored: Mapping[str, object]) -> Mapping[str, object]:
     """The content of policy.json with the policy's name, which earlier packages call `weighing` or leave out."""
+    if not isinstance(stored, Mapping):
+        raise TypeError(f"{PARAMETERS_FILE} holds no mapping")
     if "policy" in stored:
         return stored
     others = {name: value for name, value in stored.items() if name != "weighing"}
@@ -190,5 +200,10 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def _table(content: bytes) -> pd.DataFrame:
-    return pq.read_table(BytesIO(content)).to_pandas()
+def _table(files: Mapping[str, bytes], name: str) -> pd.DataFrame:
+    """The table in the Parquet file `name`; ValueError if it lacks one of its COLUMNS."""
+    table = pq.read_table(BytesIO(files[name])).to_pandas()
+    missing = sorted(COLUMNS[name].difference(table.columns))
+    if missing:
+        raise ValueError(f"{name} lacks the column {', '.join(missing)}")
+    return table

@@ -90,11 +90,11 @@ def passed_decision(version: Version) -> Decision | None:
 def _decision(version: Version, name: str) -> Decision | None:
     """The checked decision `name` about this version's package; None if a person vouched instead."""
     record = _checked(version, name)
-    if record.get("candidate") == digest_of(version) and VOUCHED in record:
-        return None
     try:
+        if record.get("candidate") == digest_of(version) and VOUCHED in record:
+            return None
         decision = Decision.of(record)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EarlierFormat(
             f"{_label(version)}: its decision {name} has the layout of an earlier release, which this one cannot read "
             f"({type(error).__name__}: {error}); nothing was moved or loaded"

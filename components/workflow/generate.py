@@ -16,7 +16,7 @@ from upath import UPath
 
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_json, write_bytes, write_json
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat, UserError
 
 if TYPE_CHECKING:
     from components.ads.copy_choice import CopyChooser
@@ -80,6 +80,7 @@ def generate(dataset: str, out: UPath, request: GenerateRequest) -> GenerateResu
     """
     from components.registry.mlflow_store import fetch_package, open_store, version_of
     from components.registry.promotion import CHAMPION
+    from components.registry.unreadable_champion import reading_champion
 
     if request.text is not None and request.category is not None:
         raise UserError("--text says what the picture shows; leave --category out")
@@ -96,10 +97,12 @@ def generate(dataset: str, out: UPath, request: GenerateRequest) -> GenerateResu
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "package"
         fetch_package(version, folder)
-        files, about = _read(UPath(folder))
+        with reading_champion(version.name, version.number):
+            files, about = _read(UPath(folder))
         scorer = _scorer(client, dataset, about, options) if options else None
         chooser, personaliser = _choosers(scorer, UPath(folder), request) if scorer else (None, None)
-    rows = make(files, about, request, chooser, personaliser)
+    with reading_champion(version.name, version.number, (EarlierFormat,)):
+        rows = make(files, about, request, chooser, personaliser)
     for row in rows:
         write_bytes(row.pop("picture_png"), out / row["picture"])
         for name, png in row.pop("ad_pngs").items():
@@ -156,13 +159,16 @@ def _choosers(scorer, package: UPath, request: GenerateRequest) -> tuple["CopyCh
     from components.features import FeatureModel
     from components.interest import CalibratedModel
     from components.registry.mlflow_store import fetch_package
+    from components.registry.unreadable_champion import reading_champion
 
     audience = read_frame(package / "audience.parquet")
     with tempfile.TemporaryDirectory() as scratch:
         model = UPath(scratch) / "model"
         fetch_package(scorer, Path(model))
-        features = FeatureModel.from_files(files_in(model / "features"))
-        chooser = CopyChooser(CalibratedModel.from_files(files_in(model / "interest")), features, audience)
+        with reading_champion(scorer.name, scorer.number):
+            features = FeatureModel.from_files(files_in(model / "features"))
+            interest = CalibratedModel.from_files(files_in(model / "interest"))
+        chooser = CopyChooser(interest, features, audience)
         return chooser, _personaliser(scorer, model, package, features, audience) if request.personalise else None
 
 
@@ -172,6 +178,7 @@ def _personaliser(scorer, model: UPath, package: UPath, features, audience) -> "
     from components.contract.files.tables import files_in
     from components.generators.quality.photo_manifold import BOUNDS_FILE, Bounds
     from components.interest import CalibratedModel
+    from components.registry.unreadable_champion import reading_champion
     from components.workflow.stage_inputs import disjoint_models_folder
 
     folders = [disjoint_models_folder(model) / name for name in DISJOINT]
@@ -180,8 +187,9 @@ def _personaliser(scorer, model: UPath, package: UPath, features, audience) -> "
             f"--personalise: {scorer.name} version {scorer.number} has no two models of disjoint shoppers: "
             "its log had too few clicks for them, or it was made before images could be personalised"
         )
-    bounds = Bounds.from_bytes((package / BOUNDS_FILE).read_bytes())
-    disjoint = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
+    with reading_champion(scorer.name, scorer.number):
+        bounds = Bounds.from_bytes((package / BOUNDS_FILE).read_bytes())
+        disjoint = tuple(CalibratedModel.from_files(files_in(folder)) for folder in folders)
     return Personaliser(disjoint, features, audience, bounds)
 
 
@@ -222,7 +230,10 @@ def make(
 
     if request.placement is not None:
         _check_placement(request.placement, chooser.placements)
-    generator = NetworkGenerator.from_files(dict(files))
+    try:
+        generator = NetworkGenerator.from_files(dict(files))
+    except UserError as error:
+        raise EarlierFormat(str(error)) from None
     repeats = 1 if request.text is not None or request.category is not None else len(generator.categories)
     segments = _codes("--segment", request.segment, tuple(range(generator.segments)), request.count, repeats)
     campaigns = _campaigns(about, request) if request.interest_options else []
@@ -333,7 +344,10 @@ def _text_images(files: Mapping[str, bytes], about: Mapping, request: GenerateRe
 
     if PARSER_FILE not in files:
         raise UserError("--text: this champion reads no captions; run again with creatives.parser_steps above 0")
-    text_to_image = TextToImage.from_files(files)
+    try:
+        text_to_image = TextToImage.from_files(files)
+    except UserError as error:
+        raise EarlierFormat(str(error)) from None
     caption = text_to_image.parser.parse(request.text)
     result = text_to_image.draw([request.text] * request.count, segments, request.seed, about["max_attempts"])
     attributes = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from upath import UPath
 
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import files_in, read_json
@@ -18,9 +19,12 @@ from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
 from components.policies.ragged_rows import spread
 from components.registry.signing import signature_path, verify
+from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
+
+RECORD = {"model", "version", "package", "acts", "forms"}  # keys of the snapshot's record
 
 
 @dataclass(frozen=True)
@@ -53,47 +57,38 @@ class ChampionPolicy:
 
     def _scores(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> np.ndarray:
         """P(click) by the features and the model in the package: float64 [n_pairs]."""
-        folder = self.paths.champion / "model"
-        try:
+        folder, record = self.paths.champion / "model", read_json(self.paths.champion_record)
+        with reading_champion(record["model"], record["version"]):
             features = FeatureModel.from_files(files_in(folder / "features"))
             model = CalibratedModel.from_files(files_in(folder / "interest"))
-        except (UserError, KeyError, TypeError, ValueError) as error:
-            # the files are signed, so they are whole and of another layout
-            record = read_json(self.paths.champion_record)
-            raise unreadable_champion(record["model"], record["version"], error) from None
         return predict_pairs(model, build_features(features, tables, FeaturesConfig()), pairs)
 
 
 def read_champion(paths: Paths) -> ChampionPolicy | None:
     """The deployed policy in the champion's snapshot; None without a champion.
 
-    UserError, before any file is read, if the files are not the registered and signed ones.
+    UserError, before any file is read, if the files are not the registered and signed ones; UserError too, with what to
+    do, if they have the layout of an earlier release.
     """
     if not paths.champion.exists() and not paths.champion_record.exists():
         return None
     record = _checked_record(paths)
-    package = PolicyPackage.from_files(
-        {name: content for name, content in files_in(paths.champion).items() if "/" not in name}
-    )
+    with reading_champion(record["model"], record["version"]):
+        package = read_package(paths.champion)
     acts = record["acts"] or package.parameters.forms[0]
     return ChampionPolicy(logging_policy_name(record["package"]), package, acts, paths)
 
 
-def unreadable_champion(name: str, version: int, error: Exception) -> UserError:
-    """What to do about the champion of the model `name`, whose files this release cannot read because of `error`."""
-    dataset = name.removesuffix("-policy")
-    return UserError(
-        f"{name} version {version}, the champion, was registered by an earlier release, and this one cannot read it "
-        f"({error}). Nothing was registered or moved. Either go back to an earlier champion (`adloom rollback "
-        f"{dataset}`), or run with the commit in the version's tag git_commit, or delete the alias champion of {name} "
-        "in MLflow (`adloom ui`): the next run compares its policy with the one that logged the data"
-    )
+def read_package(folder: UPath) -> PolicyPackage:
+    """The policy's package in `folder`, without its models."""
+    return PolicyPackage.from_files({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
 
 
 def _checked_record(paths: Paths) -> dict:
     """The record of the snapshot, after a check that its files are those of the record."""
     record = read_json(paths.champion_record) if paths.champion_record.exists() else {}
-    if not paths.champion.exists() or record.get("package") != digest_package(paths.champion):
+    is_whole = isinstance(record, dict) and record.keys() >= RECORD and paths.champion.exists()
+    if not is_whole or record["package"] != digest_package(paths.champion):
         raise UserError(
             f"{paths.champion}: the snapshot of the champion is incomplete or was altered; "
             f"`adloom run {paths.artifacts.name}` fetches it anew"

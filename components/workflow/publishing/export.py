@@ -14,9 +14,11 @@ from components.registry.locks import folder_lock
 from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
 from components.registry.signing import signature_path, verify
+from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.advance import ShopPolicy
+from components.workflow.publishing.deployed_policy import read_package
 from components.workflow.publishing.publication import POLICY, RUN, forms_of
 
 EXPERIMENT = ("experiment.json", "experiment.md")
@@ -86,7 +88,8 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             f"{package}: these are not the registered files of version {outcome['champion']}; nothing was exported. "
             f"`adloom run {outcome['dataset']}` makes or fetches them anew"
         )
-    acts = acting["acts"] or read_json(package / "policy.json")["forms"][0]
+    with reading_champion(f"{outcome['dataset']}-{POLICY}", outcome["champion"]):
+        acts = acting["acts"] or read_package(package).parameters.forms[0]
     with scratch_folder(paths.export) as fresh:
         forms = acting["forms"] or [acts]
         for name in (
@@ -169,7 +172,8 @@ def exported_policy(paths: Paths):
     altered = sorted(name for name in files if name in judged and digest_bytes(files[name]) != judged[name])
     if altered:
         raise UserError(f"{paths.export}: {', '.join(altered)} differ from the package; {_again(paths)}")
-    table = PolicyPackage.from_files(files).table
+    with reading_champion(f"{paths.artifacts.name}-{POLICY}", manifest["policy_version"]):
+        table = PolicyPackage.from_files(files).table
     pool = {name: read_frame(package / "pool" / f"{name}.parquet") for name in POOL if (package / "pool").exists()}
     return ShopPolicy(manifest["logging_policy"], table.probabilities, pool)
 

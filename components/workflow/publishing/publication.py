@@ -25,12 +25,13 @@ from components.registry.mlflow_store import ModelRecord, digest_of, fetch_packa
 from components.registry.promotion import CHAMPION, apply, apply_gate, complete_changes, questions
 from components.registry.promotion import charge as charge_ledger
 from components.registry.signing import signature_path, verify
+from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import EarlierFormat, UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
-from components.workflow.publishing.deployed_policy import read_champion, unreadable_champion
+from components.workflow.publishing.deployed_policy import read_champion
 from components.workflow.run_stage import question
 
 POLICY = "policy"
@@ -61,11 +62,8 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
             paths.champion_record.unlink(missing_ok=True)
         else:
             package = {"model": champion.name, "package": champion.tags["package_digest"]}
-            try:
-                write_json({"version": champion.number, **package, **forms_of(champion)}, paths.champion_record)
-                read_champion(paths)
-            except EarlierFormat as error:
-                raise unreadable_champion(champion.name, champion.number, error) from None
+            write_json({"version": champion.number, **package, **forms_of(champion)}, paths.champion_record)
+            read_champion(paths)
         if settings.creatives.warm_start:
             _fetch_champion(client, f"{dataset}-creatives", paths.champion_generators)
 
@@ -98,13 +96,14 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
 
 
 def forms_of(version) -> dict:
-    """The forms of a registered policy that may act, and the one that acts, by its signed decision.
+    """The forms of the champion policy that may act, and the one that acts, by its signed decision.
 
     Without a decision that passed it, as after `adloom promote --force`, `acts` is None and `forms` is empty; readers
     then use the package's first form.
     """
 
-    decision = passed_decision(version)
+    with reading_champion(version.name, version.number, (EarlierFormat,)):
+        decision = passed_decision(version)
     return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
 
 

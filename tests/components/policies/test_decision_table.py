@@ -1,5 +1,8 @@
 """The table that leaves the building: by hand, as an ad server would apply it, and for shortlists it never met."""
 
+import json
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from components.policies.decision_table import ANY, CELL, DecisionTable, decisio
 from components.policies.policy_package import PolicyPackage
 from components.policies.ragged_rows import row_sums
 from components.policies.softmax import BoundedSoftmax
-from components.settings.errors import UserError
+from components.settings.errors import EarlierFormat, UserError
 from tests.components.policies.packages import package, rows
 
 
@@ -129,8 +132,6 @@ def test_a_bold_table_still_ranks_a_shortlist_without_its_best():
 
 
 def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
-    from components.settings.errors import UserError
-
     policy = package(new=("n1",))
     again = PolicyPackage.from_files(policy.files())
     assert again.files() == policy.files() and again.parameters == policy.parameters and again.new == {"n1"}
@@ -141,6 +142,34 @@ def test_packages_survive_their_files_and_say_what_is_wrong_with_others():
     for files in ({}, {**policy.files(), "policy.json": b"{}"}, {**policy.files(), "decisions.parquet": b"rubbish"}):
         with pytest.raises(UserError, match="lacks a file, holds a damaged one, or has the layout"):
             PolicyPackage.from_files(files)
+
+
+@pytest.mark.parametrize("content", ["[]", '["policy"]', '"policy"', "null", "7", "{]", '{"policy": []}'])
+def test_a_policy_file_that_holds_no_mapping_is_refused_by_name(content):
+    with pytest.raises(EarlierFormat, match="a policy's package lacks a file, holds a damaged one, or has the layout"):
+        PolicyPackage.from_files({**package().files(), "policy.json": content.encode()})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"forms": []}, {"forms": None}, {"temperatures": []}, {"temperatures": {}}, {"policy": ["softmax"]}],
+    ids=str,
+)
+def test_a_policy_file_with_a_field_of_another_kind_is_refused(changed):
+    stored = {**json.loads(package().files()["policy.json"]), **changed}
+    with pytest.raises(EarlierFormat, match="has the layout of an earlier release"):
+        PolicyPackage.from_files({**package().files(), "policy.json": json.dumps(stored).encode()})
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("decisions", "probability"), ("decisions", "segment"), ("segments", "segment"), ("catalogue", "preference")],
+)
+def test_a_table_without_a_column_that_the_policy_reads_is_refused(name, column):
+    table = BytesIO()
+    getattr(package(), name).drop(columns=column).to_parquet(table)
+    with pytest.raises(EarlierFormat, match=f"{name}.parquet lacks the column {column}"):
+        PolicyPackage.from_files({**package().files(), f"{name}.parquet": table.getvalue()})
 
 
 def test_new_creatives_that_no_log_holds_are_charged_and_those_that_it_holds_are_not():

@@ -1,5 +1,6 @@
 """The champion as the baseline: what it logged where it logged, its deployed function elsewhere, never tilted twice."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,14 @@ import pandas as pd
 import pytest
 
 from components.contract.files.digests import digest_package
-from components.contract.files.tables import write_json
+from components.contract.files.tables import write_bytes, write_json
 from components.policies.logging_preference import logging_policy_name
 from components.registry.signing import sign, signature_path
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.publishing.deployed_policy import read_champion
 from tests.components.policies.packages import package, write
+from tests.components.registry.unreadable import cannot_be_read
 
 
 @pytest.fixture
@@ -86,6 +88,39 @@ def test_without_a_snapshot_there_is_none_and_a_damaged_one_is_named(paths, tmp_
     registered(paths)
     with pytest.raises(UserError, match="holds a damaged one, or has the layout of an earlier release"):
         read_champion(paths)
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "null", '{"weights": "of release 0.0"}'])
+def test_a_champion_that_cannot_be_read_is_named_with_the_way_out(paths, content):
+    (paths.champion / "policy.json").write_text(content)
+    registered(paths)
+    with pytest.raises(UserError, match=cannot_be_read("shop-policy version 3, the champion")):
+        read_champion(paths)
+
+
+@pytest.mark.parametrize("changed", [{"policy": "oracle"}, {"policy_settings": {"x": 1}}, {"policy_settings": []}])
+def test_so_is_one_with_a_policy_or_setting_that_is_unknown_here(paths, changed):
+    stored = json.loads((paths.champion / "policy.json").read_text())
+    (paths.champion / "policy.json").write_text(json.dumps(stored | changed))
+    registered(paths)
+    with pytest.raises(UserError, match=cannot_be_read("shop-policy version 3, the champion")):
+        read_champion(paths)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "null", '{"version": 3}'])
+def test_a_record_of_a_snapshot_that_lacks_something_is_refused(paths, content):
+    paths.champion_record.write_text(content)
+    with pytest.raises(UserError, match="is incomplete or was altered; `adloom run shop` fetches it anew"):
+        read_champion(paths)
+
+
+@pytest.mark.parametrize("name", ["features/features.npz", "interest/calibration.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}"])
+def test_a_champion_whose_models_cannot_be_read_is_named_likewise(paths, name, content):
+    write_bytes(content, paths.champion / "model" / name)
+    registered(paths, "per_shopper")
+    with pytest.raises(UserError, match=cannot_be_read("shop-policy version 3, the champion")):
+        read_champion(paths).probabilities({}, *log("the shop"))
 
 
 def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(paths, monkeypatch):

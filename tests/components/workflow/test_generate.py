@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,13 +25,14 @@ from components.images import PictureEncoder
 from components.interest import train_disjoint_models, train_interest
 from components.interest.segment_scores import draw_audience
 from components.registry.decision import Gate
-from components.registry.mlflow_store import ModelRecord, open_store, register
+from components.registry.mlflow_store import ModelRecord, fetch_package, open_store, register
 from components.registry.promotion import apply_gate
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, GeneratorConfig, InterestConfig
 from components.workflow.generate import CTR_FIELDS, GenerateRequest, generate, make
 from components.workflow.stage_inputs import DISJOINT_MODELS, disjoint_models_folder
 from tests.components.features.shop import shop as draw_shop
+from tests.components.registry.unreadable import cannot_be_read
 
 CATEGORIES = ("ankle-boot", "bag")
 WORDING = {"headline": "New in", "call_to_action": "Look", "palette": None, "template": None, "brand_color": None}
@@ -252,6 +254,51 @@ def test_without_the_model_that_would_choose_a_context_is_refused(published, tmp
             published(interest, interest), UPath(tmp_path / "ads"), GenerateRequest(1, None, None, None, 0, hour=3)
         )
     assert not (tmp_path / "ads").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("about.json", []),
+        ("about.json", {}),
+        ("about.json", {**ABOUT, "best": 3}),
+        ("vae-3/generator.json", []),
+        ("vae-3/generator.json", {}),
+    ],
+)
+@pytest.mark.parametrize("text", [None, "a bag"])
+def test_generators_that_cannot_be_read_are_named_with_the_way_out(files, tmp_path, name, content, text):
+    dataset, generators, client = f"unread-{tmp_path.name}".replace("_", "-"), UPath(tmp_path / "package"), open_store()
+    for file, made in files.items():
+        write_bytes(made, generators / "vae-3" / file)
+    write_json(ABOUT, generators / "about.json")
+    write_json(content, generators / name)
+    version = register(
+        client, ModelRecord(f"{dataset}-creatives", Path(generators), lambda: "file:///none", dataset, "0" * 64)
+    )
+    apply_gate(client, f"{dataset}-creatives", version, Gate(True, ()))
+    with pytest.raises(UserError, match=cannot_be_read(f"{dataset}-creatives version 1, the champion", dataset)):
+        generate(dataset, UPath(tmp_path / "ads"), order(text))
+    assert not (tmp_path / "ads").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["features/features.npz", "interest/calibration.json", f"{DISJOINT_MODELS}/0"])
+def test_so_is_an_interest_model_that_cannot_be_read(published, tmp_path, monkeypatch, file):
+    whole = fetch_package
+
+    def damaged(version, folder):
+        whole(version, folder)
+        place = Path(folder) / file
+        for path in [place] if place.is_file() else place.iterdir() if place.exists() else []:
+            path.write_bytes(b"[]")
+
+    monkeypatch.setattr("components.registry.mlflow_store.fetch_package", damaged)
+    dataset = published(f"unread-{file.split('/')[0].replace('_', '-')}")
+    wanted = GenerateRequest(1, None, None, None, 0, hour=3, personalise=True)
+    words = cannot_be_read(f"{dataset}-interest version 1, which scored the champion's pool", dataset)
+    with pytest.raises(UserError, match=words):
+        generate(dataset, UPath(tmp_path / "ads"), wanted)
 
 
 def test_an_unknown_placement_is_named_with_those_that_there_are(wear, files):

@@ -15,7 +15,8 @@ from components.policies.learned_scores import LearnedScores
 from components.policies.policy_package import PolicyPackage
 from components.registry.decision import Gate, decide
 from components.registry.decision_records import log_record
-from components.registry.mlflow_store import git_commit, open_store, version_of
+from components.registry.mlflow_store import digest_of, git_commit, open_store, version_of
+from components.registry.model_status import model_status
 from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
 from components.settings.errors import UserError
 from components.settings.paths import Paths
@@ -26,6 +27,7 @@ from components.workflow.publishing.export import export, exported_policy, renew
 from components.workflow.publishing.publication import preview, publish, snapshot
 from tests.components.policies.packages import package, write
 from tests.components.registry.test_decision import evidence, form
+from tests.components.registry.unreadable import cannot_be_read
 from tests.fixtures.packages.make import FOLDER
 
 NAME = "shop-policy"
@@ -283,6 +285,35 @@ def test_so_does_one_whose_decision_it_cannot_read(store, paths):
     log_record(store, version_of(store, NAME, CHAMPION), {"action": "promote", "lower_bound": 0.1})
     with pytest.raises(UserError, match=r"the champion, was registered by an earlier release, .*KeyError: 'evidence'"):
         snapshot("shop", SETTINGS, paths)
+
+
+@pytest.mark.parametrize("record", [[], {"action": "promote"}, {"evidence": []}])
+def test_a_decision_of_another_layout_stops_run_and_export_with_one_message(store, paths, record):
+    run_stages(store, paths)
+    published(paths)
+    log_record(store, version_of(store, NAME, CHAMPION), record)
+    for command in (lambda: snapshot("shop", SETTINGS, paths), lambda: renew_export("shop", paths)):
+        with pytest.raises(UserError, match=cannot_be_read("shop-policy version 1, the champion")):
+            command()
+
+
+@pytest.mark.parametrize("content", ["[]", '{"weights": "of release 0.0"}'])
+def test_run_export_and_the_simulated_shop_say_the_same_of_an_unreadable_champion(store, paths, monkeypatch, content):
+    with_layout(monkeypatch, lambda now: json.loads(content))
+    run_stages(store, paths)
+    published(paths)
+    message = cannot_be_read("shop-policy version 1, the champion")
+    version = version_of(store, NAME, CHAMPION)
+    outcome = {"dataset": "shop", "champion": 1, "candidate": 1, "package": digest_of(version)}
+    for command in (
+        lambda: snapshot("shop", SETTINGS, paths),
+        lambda: read_champion(paths),  # a single stage
+        lambda: exported_policy(paths),
+        lambda: export({**outcome, "acting": {"acts": None, "forms": []}}, paths),  # promoted by force
+    ):
+        with pytest.raises(UserError, match=message):
+            command()
+    assert model_status(store, "shop")[-1]["champion"] == 1, "status reads no file of the champion"
 
 
 def without(record: dict, *names: str) -> dict:
