@@ -1,8 +1,7 @@
 """`python -m flows.server`: Prefect's server for this machine, which refuses requests from pages of other sites.
 
-A browser lets any page send requests to a server on loopback, and a deployment created there may run a command. So a
-request is refused (403) if it names another host (as with DNS rebinding) or comes from a page of another site, by
-WebSocket too. Prefect's CORS and CSRF settings are a second defence.
+A deployment created there may run a command. Such requests are refused (403) by WebSocket too; components/settings/
+own_pages.py says which. Prefect's CORS and CSRF settings are a second defence.
 """
 
 import os
@@ -10,8 +9,7 @@ import os
 import click
 
 from components.settings.environment import apply, prepare
-
-LOCAL = ("127.0.0.1", "localhost")
+from components.settings.own_pages import LOOPBACK, REFUSAL, is_own, local_hosts, origins
 
 
 class OwnPagesOnly:
@@ -20,21 +18,14 @@ class OwnPagesOnly:
     def __init__(self, app, hosts: tuple[str, ...]) -> None:
         self.app = app
         self.hosts = frozenset(hosts)
-        self.origins = frozenset(f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts)
 
     async def __call__(self, scope, receive, send) -> None:
         """Pass one ASGI connection on, or refuse it."""
-        if scope["type"] in ("http", "websocket") and not self._is_own(scope["headers"]):
+        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope.get("headers", ()))
+        if scope["type"] in ("http", "websocket") and not is_own(headers, self.hosts):
             await _refuse(scope["type"], receive, send)
         else:
             await self.app(scope, receive, send)
-
-    def _is_own(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        hosts, origins = (
-            [value.decode("latin-1").lower() for name, value in headers if name == header]
-            for header in (b"host", b"origin")
-        )
-        return hosts != [] and set(hosts) <= self.hosts and set(origins) <= self.origins
 
 
 async def _refuse(kind: str, receive, send) -> None:
@@ -43,13 +34,13 @@ async def _refuse(kind: str, receive, send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"the request names another host or is from another site\n"})
+    await send({"type": "http.response.body", "body": REFUSAL})
 
 
 def protection(hosts: tuple[str, ...]) -> dict[str, str]:
     """Prefect's settings, as environment variables, that refuse pages of other origins than `hosts`."""
     return {
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in hosts),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins(hosts)),
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
     }
 
@@ -62,13 +53,13 @@ def protection(hosts: tuple[str, ...]) -> dict[str, str]:
 def serve(port: int, allow: tuple[str, ...]) -> None:
     """Serve Prefect's pages and API on loopback."""
     prepare()
-    hosts = (*(f"{name}:{port}" for name in LOCAL), *(name.lower() for name in allow))
+    hosts = (*local_hosts(port), *(name.lower() for name in allow))
     apply(protection(hosts))
     os.environ["PREFECT_SERVER_API_PORT"] = str(port)  # the server's pages read it
     import uvicorn
     from prefect.server.api.server import create_app
 
-    uvicorn.run(OwnPagesOnly(create_app(final=True), hosts), host=LOCAL[0], port=port, log_level="warning")
+    uvicorn.run(OwnPagesOnly(create_app(final=True), hosts), host=LOOPBACK, port=port, log_level="warning")
 
 
 if __name__ == "__main__":

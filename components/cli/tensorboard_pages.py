@@ -1,14 +1,13 @@
 """`python -m components.cli.tensorboard_pages`: TensorBoard on loopback, which refuses requests of other sites.
 
-A browser lets any page send requests to a server on loopback. As Prefect's server and MLflow's, this one answers 403 if
-a request names another host (as with DNS rebinding) or comes from a page of another site.
+As Prefect's server, it answers them with 403; components/settings/own_pages.py says which.
 """
 
 from collections.abc import Callable, Iterable
 
 import click
 
-LOCAL = ("127.0.0.1", "localhost")
+from components.settings.own_pages import LOOPBACK, REFUSAL, is_own, local_hosts
 
 
 class OwnPagesOnly:
@@ -17,15 +16,18 @@ class OwnPagesOnly:
     def __init__(self, app: Callable, hosts: Iterable[str]) -> None:
         self.app = app
         self.hosts = frozenset(hosts)
-        self.origins = frozenset(f"http://{host}" for host in self.hosts)
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         """Answer one request, or refuse it."""
-        host, origin = environ.get("HTTP_HOST", "").lower(), environ.get("HTTP_ORIGIN")
-        if host in self.hosts and (origin is None or origin.lower() in self.origins):
+        headers = (
+            (name.removeprefix("HTTP_").replace("_", "-").lower(), value)
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        )
+        if is_own(headers, self.hosts):
             return self.app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"the request names another host or is from another site\n"]
+        return [REFUSAL]
 
 
 @click.command()
@@ -36,10 +38,10 @@ def serve(port: int, logdir: str) -> None:
     from tensorboard import default, program
 
     def protected(app: Callable, flags):
-        return program.WerkzeugServer(OwnPagesOnly(app, [f"{name}:{port}" for name in LOCAL]), flags)
+        return program.WerkzeugServer(OwnPagesOnly(app, local_hosts(port)), flags)
 
     board = program.TensorBoard(default.get_plugins(), server_class=protected)
-    board.configure(("tensorboard", "--host", LOCAL[0], "--port", str(port), "--logdir", logdir))
+    board.configure(("tensorboard", "--host", LOOPBACK, "--port", str(port), "--logdir", logdir))
     board.main()
 
 

@@ -10,6 +10,7 @@ import click
 from components.cli.run import workdir
 from components.settings.addresses import hidden
 from components.settings.errors import UserError
+from components.settings.own_pages import LOOPBACK, local_hosts, origins
 
 
 @click.command()
@@ -28,14 +29,15 @@ def ui(prefect_port: int, mlflow_port: int, tensorboard_port: int, workdir: str)
     from components.settings.environment import prepare
 
     with_curves = find_spec("tensorboard") is not None
-    for port in (prefect_port, mlflow_port, *((tensorboard_port,) if with_curves else ())):
-        _check_free(port)
+    ports = {"--prefect-port": prefect_port, "--mlflow-port": mlflow_port}
+    for option, port in {**ports, **({"--tensorboard-port": tensorboard_port} if with_curves else {})}.items():
+        _check_free(port, option)
     prepare()
     _bring_up_to_date()
     # by the environment, because everybody can read a password in a command line
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"]}
     prefect = [sys.executable, "-m", "flows.server", "--port", str(prefect_port)]
-    mlflow = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(mlflow_port)]
+    mlflow = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port)]
     mlflow += ["--workers", "1", *_own_pages_only(mlflow_port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": environment}
     # SIGTERM too: a service manager sends it, and a background job ignores SIGINT
@@ -65,9 +67,8 @@ def ui(prefect_port: int, mlflow_port: int, tensorboard_port: int, workdir: str)
 
 def _own_pages_only(port: int) -> list[str]:
     """MLflow's options against pages of other sites; its defaults allow pages of every port of this machine."""
-    hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
-    origins = [f"http://{host}" for host in hosts]
-    return ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins)]
+    hosts = local_hosts(port)
+    return ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", ",".join(origins(hosts))]
 
 
 @click.command()
@@ -99,11 +100,9 @@ def _bring_up_to_date() -> None:
         raise UserError(f"Prefect's database could not be brought up to date: {reason}")
 
 
-def _check_free(port: int) -> None:
+def _check_free(port: int, option: str) -> None:
     import socket
 
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise UserError(
-                f"port {port} is taken; choose another with --prefect-port, --mlflow-port or --tensorboard-port"
-            )
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            raise UserError(f"port {port} is taken; choose another with {option}")

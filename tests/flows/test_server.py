@@ -31,6 +31,8 @@ OWN = [
     [("host", "127.0.0.1:4200")],
     [("host", "localhost:4200"), ("origin", "http://localhost:4200")],
     [("host", "LOCALHOST:4200"), ("origin", "http://127.0.0.1:4200")],
+    [("host", "127.0.0.1:4200"), ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")],
+    [("host", "127.0.0.1:4200"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
 ]
 FOREIGN = [
     [],
@@ -43,6 +45,8 @@ FOREIGN = [
     [("host", "127.0.0.1:4200"), ("origin", "http://127.0.0.1:4200.evil.example")],
     [("host", "127.0.0.1:4200"), ("origin", "http://127.0.0.1:5000")],
     [("host", "127.0.0.1:4200"), ("origin", "http://localhost:4200"), ("origin", "http://evil.example")],
+    [("host", "127.0.0.1:4200"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+    [("host", "127.0.0.1:4200"), ("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")],
 ]
 
 

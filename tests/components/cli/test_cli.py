@@ -308,6 +308,17 @@ def test_without_tensorboard_the_other_pages_are_served(monkeypatch, capsys):
     assert "TensorBoard" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--prefect-port", "--mlflow-port", "--tensorboard-port"])
+def test_a_taken_port_is_named_with_the_option_that_changes_it(option, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: "found")
+    ports = dict(zip(("--prefect-port", "--mlflow-port", "--tensorboard-port"), free_ports(3), strict=True))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports[option] = taken.getsockname()[1]
+        message = fails("ui", *(str(word) for pair in ports.items() for word in pair))
+    assert f"port {ports[option]} is taken; choose another with {option}" in message
+    assert not [other for other in ports if other != option and other in message]
+
+
 class Ended:
     """A server that has ended."""
 
@@ -327,6 +338,8 @@ class Ended:
         ({"HTTP_HOST": "evil.example"}, "403 Forbidden"),
         ({"HTTP_HOST": "localhost:6006", "HTTP_ORIGIN": "http://evil.example"}, "403 Forbidden"),
         ({"HTTP_HOST": "localhost:6006", "HTTP_ORIGIN": "null"}, "403 Forbidden"),
+        ({"HTTP_HOST": "localhost:6006", "HTTP_SEC_FETCH_SITE": "same-origin"}, "200 OK"),
+        ({"HTTP_HOST": "localhost:6006", "HTTP_SEC_FETCH_SITE": "cross-site"}, "403 Forbidden"),
         ({}, "403 Forbidden"),
     ],
     ids=str,
