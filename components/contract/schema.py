@@ -118,6 +118,8 @@ _CREATIVES = Table(
         _null("palette"),
         _null("seed", "whole"),
         _null("conditions"),  # JSON
+        _null("body"),
+        _null("design"),  # JSON
         _null("features_from", "timestamp"),  # when the row's open columns became known; null: before the log
     ),
     open_prefixes=("feature_",),
@@ -146,6 +148,7 @@ _IMPRESSIONS = Table(
         _null("revenue", "number"),
         _null("cost", "number"),
         _null("feedback"),
+        _null("keep_probability", "number"),  # share of such rows that a sampled log keeps; null: 1
     ),
     open_prefixes=("context_",),
     open_numbers={"context_local_hour": "the shopper's own hour, from 0 to below 24"},
@@ -204,6 +207,7 @@ _EVENTS = Table(
         _null("text"),
         _null("dwell_seconds", "number"),
         _null("value", "number"),
+        _null("ingested_at", "timestamp"),  # when the row reached the log; a feature knows it from then on
     ),
 )
 

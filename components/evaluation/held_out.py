@@ -18,7 +18,7 @@ from components.settings.errors import UserError
 # what the log says of an impression beside its features: columns of the contract's table, where it has them
 LOGGED = (
     *("placement", "logging_policy", "propensity", "reward", "request_id"),
-    *("conversion", "conversion_timestamp", "revenue", "cost", "feedback"),
+    *("conversion", "conversion_timestamp", "revenue", "cost", "feedback", "keep_probability"),
 )
 # impressions, their pairs -> the baseline's probability of each pair, float64 [n_pairs]
 Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
@@ -123,6 +123,20 @@ def rewards_not_final(rows: HeldOut) -> tuple[Finding, ...]:
     share = float(left_out.mean())
     message = f"{int(left_out.sum()):,} impressions ({share:.1%}) are left out because their rewards are not final yet"
     return (Finding("rewards_not_final", "notice", message, share),)
+
+
+def sampled_unevenly(rows: HeldOut) -> tuple[Finding, ...]:
+    """A critical finding if a sampled log kept different shares of its rows, which estimates weigh alike; or empty."""
+    if "keep_probability" not in rows.impressions:
+        return ()
+    kept = rows.impressions["keep_probability"].fillna(1.0)
+    if kept.empty or kept.min() == kept.max():
+        return ()
+    message = (
+        f"the log is a sample that kept between {kept.min():.3g} and {kept.max():.3g} of the rows (keep_probability of "
+        "impressions), so it over-represents some of them; log every impression, or the same share of all"
+    )
+    return (Finding("sampled_unevenly", "critical", message, float((kept < kept.max()).mean())),)
 
 
 def filter_rows(rows: HeldOut, keep: np.ndarray) -> HeldOut:

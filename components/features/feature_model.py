@@ -10,7 +10,7 @@ from components.contract.origins import photos_of
 from components.features.categoricals import Levels, OpenColumns, PriceBands
 from components.features.npz_records import from_npz, to_npz
 from components.features.pairs import pair_feature
-from components.features.pairs.pair_history import CATEGORY
+from components.features.pairs.pair_history import CATEGORY, known_moments
 from components.features.products.creative_features import CreativeColumns
 from components.features.products.looks import Looks, fit_encoder, looks_of
 from components.features.products.open_columns import rows_known_at
@@ -97,7 +97,7 @@ def fit_with_looks(
     splits = Splits.fit(consenting, config, ends_at)
     training = consenting[splits.of(consenting) == TRAIN]
     products = tables.get("products")
-    events = consenting_rows(tables.get("events"), tables) if config.shopper_history else None
+    events = known_events(tables) if config.shopper_history else None
     past = None if events is None else events[microseconds(events["timestamp"]) < splits.train_until]
     look, known = fit_encoder(photos_of(tables), config.image_dimensions, config.seed, encoder)
     traits, looks = _fit_traits(products, past, config, look), looks_of(look, tables, known)
@@ -127,6 +127,15 @@ def consenting_rows(rows: pd.DataFrame | None, tables: Mapping[str, pd.DataFrame
     if rows is None:
         return None
     return rows[~refused_consent(rows["shopper_id"], tables)]
+
+
+def known_events(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+    """The events of shoppers who have not refused consent, at the times from which they are known; None without any."""
+    events = consenting_rows(tables.get("events"), tables)
+    if events is None or "ingested_at" not in events or events["ingested_at"].isna().all():
+        return events
+    known = pd.to_datetime(known_moments(events), unit="us", utc=True).astype("datetime64[us, UTC]")
+    return events.assign(timestamp=known)
 
 
 def _consenting(impressions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

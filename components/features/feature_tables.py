@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from components.features.categoricals import join_columns
-from components.features.feature_model import FeatureModel, consenting_rows, refused_consent
+from components.features.feature_model import FeatureModel, consenting_rows, known_events, refused_consent
 from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY, EVENT_COLUMNS, PairTables, creative_codes, pair_history
 from components.features.pairs.pair_values import PairQuery, PairValues, values_by_category
@@ -98,7 +98,7 @@ def build_features(
     """
     impressions = tables["impressions"]
     looks = looks_of(model.traits.look, tables) if looks is None else looks
-    events = consenting_rows(tables.get("events"), tables) if model.behaviour.activity else None
+    events = known_events(tables) if model.behaviour.activity else None
     events_by_attribute = attribute_events(events, tables.get("products"), looks, model.traits)
     moment = microseconds(impressions["timestamp"])
     query = HistoryQuery(impressions["shopper_id"], impressions["campaign"], moment)

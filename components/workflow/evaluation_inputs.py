@@ -13,6 +13,7 @@ from components.evaluation.held_out import (
     held_out,
     rewards_not_final,
     rows_from,
+    sampled_unevenly,
     with_consent,
     with_final_reward,
     without_shoppers,
@@ -69,7 +70,11 @@ class EvaluationInputs:
             creatives=self.learned.features.creatives_at(self._since(charged)),
             contract_creatives=self.tables["creatives"],
             quarantined=self.quarantined[splits.may_judge(self.quarantined)] if charged else self.quarantined.head(0),
-            findings=findings + rewards_not_final(self.judge if charged else self.select),
+            findings=(
+                *findings,
+                *rewards_not_final(self.judge if charged else self.select),
+                *sampled_unevenly(rows),
+            ),
             truth=truth,
         )
 

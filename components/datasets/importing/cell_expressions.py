@@ -24,7 +24,7 @@ BLANKS = "[\\s\u00a0\u202f’'%]"
 def column_of(role: str, target: str) -> Column:
     """The contract's column that `target` of a kind of file is read as."""
     kinds = {"day": "timestamp", "impressions": "whole", "clicks": "whole", "keep_probability": "number"}
-    if (role not in TABLES and target in kinds) or target == "keep_probability":
+    if role not in TABLES and target in kinds:
         return Column(target, kinds[target], nullable=True)
     home = role if role in TABLES else "creatives" if role == "report" else "impressions"
     declared = TABLES[home].column(target)

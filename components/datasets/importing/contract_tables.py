@@ -87,25 +87,24 @@ def _union(tables: ContractTables, name: str, parts: Sequence[Converted]) -> Non
             tables.notes.append(f"{gone:,} rows of {name} have no time and are left out")
     tables.present.append(name)
     if "keep_probability" in there:
-        _leave_out_sampling_share(tables, source)
+        _check_sampling_share(tables, source)
 
 
-def _leave_out_sampling_share(tables: ContractTables, source: str) -> None:
-    """No stage uses a sampling share: figures are of the sampled rows, and where shares differ, there is no lift."""
+def _check_sampling_share(tables: ContractTables, source: str) -> None:
+    """UserError for a share outside (0, 1]; a notice of what a share below 1 means."""
     low, high = tables.one(f"SELECT min(keep_probability), max(keep_probability) FROM {source}")
-    if low is None:
+    if low is None or low == high == 1:
         return
     if low <= 0 or high > 1:
         raise UserError(
             f"impressions: keep_probability is from {low:g} to {high:g}; expected shares above 0 and at most 1"
         )
-    note = "keep_probability is left out: no stage uses a sampling share, so all figures are of the rows in the file"
-    if low < high:
-        tables.replace(
-            "impressions", f"SELECT * REPLACE (CAST(NULL AS DOUBLE) AS propensity) FROM {tables.current('impressions')}"
-        )
-        note += (
-            f"; it differs between rows ({low:g} to {high:g}), so propensities are left out too: a lift would be wrong"
+    if low == high:
+        note = f"the log is a sample that kept {low:g} of all rows alike: rates are right, counts are of the sample"
+    else:
+        note = (
+            f"the log is a sample that kept between {low:g} and {high:g} of the rows (keep_probability), so evaluation "
+            "abstains, and learned click rates are those of the sample"
         )
     tables.notes.append(note)
 

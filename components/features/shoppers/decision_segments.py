@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from components.features.feature_model import FeatureModel, consenting_rows
+from components.features.feature_model import FeatureModel, consenting_rows, known_events
 from components.features.products.looks import Looks
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.features.timeline import microseconds
@@ -23,7 +23,7 @@ def cluster_shoppers(
     features.shopper_history is false).
     """
     empty = pd.DataFrame({"shopper_id": pd.Series(dtype="str"), "segment": pd.Series(dtype="str")})
-    events = consenting_rows(tables.get("events"), tables) if model.behaviour.activity else None
+    events = known_events(tables) if model.behaviour.activity else None
     if events is None or not model.behaviour.tastes:
         return empty
     events = events[microseconds(events["timestamp"]) < moment]

@@ -107,6 +107,10 @@ def _nulls(n: int, dtype: str = "str") -> pd.Series:
     return pd.Series([None] * n, dtype=dtype)
 
 
+def _never(n: int) -> pd.Series:
+    return pd.Series([pd.NaT] * n, dtype="datetime64[us, UTC]")
+
+
 def _known_from(n: int) -> pd.Series:
     """Null for most rows, the middle of the log for every third."""
     return pd.Series([BEGINS + (ENDS - BEGINS) / 2] * n).where(np.arange(n) % 3 == 0, pd.NaT)
@@ -152,6 +156,8 @@ def _creatives(images: int) -> pd.DataFrame:
             "palette": _nulls(n),
             "seed": pd.array([None] * n, "Int64"),
             "conditions": pd.Series(['{"segment": 1}'] * n, dtype="str").where(np.arange(n) % 4 == 0),
+            "body": _nulls(n),
+            "design": _nulls(n),
             "features_from": _known_from(n),
             "feature_contrast": np.linspace(0, 1, n),
         }
@@ -217,6 +223,7 @@ def _impressions(rng: np.random.Generator, n: int) -> pd.DataFrame:
             "revenue": np.where(converted, 25.0, 0.0),
             "cost": 0.01,
             "feedback": pd.Series(["like", None] * n, dtype="str")[:n],
+            "keep_probability": _nulls(n, "float64"),
             "context_hour": at.dt.hour,
             "context_local_hour": (at.dt.hour + 8) % 24,
             "context_device": "phone",
@@ -264,5 +271,6 @@ def _events(rng: np.random.Generator, n: int) -> pd.DataFrame:
             "text": pd.Series(["red shoe"] * n, dtype="str").where(kind == "search"),
             "dwell_seconds": rng.random(n) * 60,
             "value": pd.Series(np.full(n, 20.0)).where(kind == "purchase"),
+            "ingested_at": _never(n),
         }
     )

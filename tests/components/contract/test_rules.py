@@ -77,6 +77,8 @@ ON_IMPRESSIONS = (
     Fault("impressions", "click", None, "click is null"),
     Fault("impressions", "click", 2, "click is not 0 or 1"),
     Fault("impressions", "click", -1, "click is not 0 or 1"),
+    Fault("impressions", "keep_probability", 0.0, "keep_probability is not in (0, 1]"),
+    Fault("impressions", "keep_probability", 1.5, "keep_probability is not in (0, 1]"),
     Fault("impressions", "feedback", "love", "feedback is not hide, report, like, share or comment"),
     Fault("impressions", "revenue", float("inf"), f"revenue is {BEYOND}"),
     Fault("impressions", "revenue", float("-inf"), f"revenue is {BEYOND}"),

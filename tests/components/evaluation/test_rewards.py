@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.contract.card import DatasetCard
 from components.contract.schema import TABLES
-from components.evaluation.held_out import HeldOut, rewards_not_final, with_final_reward
+from components.evaluation.held_out import HeldOut, rewards_not_final, sampled_unevenly, with_final_reward
 from components.evaluation.judging import JudgingTables, judge
 from components.evaluation.log_checks.traffic import traffic_of
 from components.evaluation.logged_decisions import logged_decisions
@@ -116,6 +116,21 @@ def test_a_data_set_without_the_column_is_told_so(column):
     for table in (TINY.drop(columns=column), TINY.assign(**{column: np.nan})):
         with pytest.raises(UserError, match=rf"evaluation.reward {column} needs the column {column} .* shop does not"):
             logged_rewards(reward, table, CARD)
+
+
+@pytest.mark.parametrize("kept", [None, [1.0] * 4, [0.1, 0.1, 0.1, 0.1], [None, 1.0, None, 1.0]], ids=str)
+def test_a_log_that_kept_all_rows_alike_is_no_finding(kept):
+    rows, *_ = held(np.arange(4.0))
+    impressions = rows.impressions if kept is None else rows.impressions.assign(keep_probability=kept)
+    assert sampled_unevenly(replace(rows, impressions=impressions.astype({"reward": float}))) == ()
+
+
+def test_a_log_that_kept_clicks_and_a_tenth_of_the_rest_is_critical():
+    rows, *_ = held(np.arange(4.0))
+    kept = pd.Series([None, 0.1, 0.1, 0.1], dtype=float)
+    (finding,) = sampled_unevenly(replace(rows, impressions=rows.impressions.assign(keep_probability=kept)))
+    assert (finding.kind, finding.severity, finding.share) == ("sampled_unevenly", "critical", 0.75)
+    assert "kept between 0.1 and 1 of the rows (keep_probability of impressions)" in finding.message
 
 
 @pytest.mark.parametrize(

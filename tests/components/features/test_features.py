@@ -97,6 +97,22 @@ def test_events_at_or_after_an_impression_change_nothing_in_its_row(tables, mode
     assert (again.impressions.loc[later, bought] > features.impressions.loc[later, bought] + 1e5).all()
 
 
+def test_an_event_counts_from_when_the_log_had_it(tables, model, features):
+    """Events that came an hour late are as if they had happened then; a later ingestion of the past changes nothing."""
+    events = tables["events"]
+    late = events["timestamp"] + pd.Timedelta(hours=1)
+    some = (np.arange(len(events)) % 3 == 0) & (events["kind"] != "search").to_numpy()
+    ingested = events["timestamp"].where(~some, late)
+    given = build_features(model, {**tables, "events": events.assign(ingested_at=ingested)}, CONFIG)
+    moved = build_features(model, {**tables, "events": events.assign(timestamp=ingested)}, CONFIG)
+    pd.testing.assert_frame_equal(given.impressions, moved.impressions)
+    assert not given.impressions.equals(features.impressions)
+    early = events.assign(ingested_at=(events["timestamp"] - pd.Timedelta(minutes=5)).where(some))
+    pd.testing.assert_frame_equal(
+        build_features(model, {**tables, "events": early}, CONFIG).impressions, features.impressions
+    )
+
+
 def test_an_event_one_microsecond_before_an_impression_counts(tables, model, features):
     impression = chosen_impression(features)
     planted = planted_events(impression, [-pd.Timedelta(microseconds=1)] * 2)

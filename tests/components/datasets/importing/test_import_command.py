@@ -29,6 +29,21 @@ def test_one_csv_becomes_a_data_set_that_passes_validation(desk):
     assert list(frame["click"]) == [row[7] for row in impressions()]
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        (["0.1"] * 4, "kept 0.1 of all rows alike"),
+        (["1", "0.1", "0.1", "0.1"], "kept between 0.1 and 1 of the rows (keep_probability), so evaluation abstains"),
+    ],
+)
+def test_a_sampling_share_is_kept_and_explained(desk, shares, words):
+    rows = [(*row, shares[number % 4]) for number, row in enumerate(impressions())]
+    done = desk.bring(desk.write("log.csv", as_csv(rows, header=(*HEADER, "sampling_rate"))))
+    kept = read_table(desk.shop, "impressions").set_index("impression_id")["keep_probability"]
+    assert [kept[row[0]] for row in rows] == [float(row[-1]) for row in rows]
+    assert any(words in note for note in done.notes), done.notes
+
+
 def test_more_days_are_added_and_nothing_twice(desk):
     desk.bring(desk.write("log-1.csv", as_csv(impressions(range(1, 4)))))
     before = tree(desk.shop / "impressions")
