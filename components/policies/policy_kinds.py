@@ -1,4 +1,4 @@
-"""The policies that `evaluation.policy.name` chooses from. A new one is one file and one line in POLICIES.
+"""The policies that `evaluation.policy.name` chooses from. A new one is one file in kinds/ and one line in POLICIES.
 
 Each form of a policy has a temperature, chosen on the select split; some policies ignore it. The exploration
 floor and the share of new creatives are added to every policy alike (probability_floors.py).
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from components.policies.chi_square import ChiSquare
-from components.policies.epsilon_greedy import EpsilonGreedy
-from components.policies.learned_scores import Learn, PopularityConfig, RulesConfig, popularity, rules
+from components.policies.kinds.chi_square import ChiSquare
+from components.policies.kinds.epsilon_greedy import EpsilonGreedy
+from components.policies.kinds.learned_scores import Learn, PopularityConfig, RulesConfig, popularity, rules
+from components.policies.kinds.softmax import BoundedSoftmax, Softmax
+from components.policies.kinds.thompson import Thompson, ThompsonConfig
+from components.policies.kinds.uniform import Uniform
 from components.policies.policy_protocol import Policy
-from components.policies.softmax import BoundedSoftmax, Softmax
-from components.policies.thompson import Thompson, ThompsonConfig
-from components.policies.uniform import Uniform
 from components.settings.errors import UserError
 from components.settings.sections import NoSettings, Section
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.policies.decision_table import CELL, DecisionTable, segment_names
-from components.policies.learned_scores import LearnedScores
+from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_protocol import Choices, Policy
 from components.policies.probability_floors import with_floors
@@ -55,7 +55,8 @@ class PolicyParameters:
 
     forms: in the order in which they are judged. temperatures: of each form, in units of log-odds. policy: its name in
     POLICIES; policy_settings: its settings as JSON values. exploration, new_share: in [0, 1]. learned_until:
-    microseconds since 1970; the policy was trained on and chosen by earlier rows only.
+    microseconds since 1970; the policy was trained on and chosen by earlier rows only. objective: what it maximises
+    (objective.py).
     """
 
     forms: tuple[str, ...]
@@ -65,6 +66,7 @@ class PolicyParameters:
     exploration: float
     new_share: float
     learned_until: int
+    objective: str = "click"
 
     def policy_of(self, form: str) -> Policy:
         """The policy of `form`, which maps scores to probabilities. UserError if its name or settings are unknown."""
@@ -78,7 +80,8 @@ class PolicyPackage:
     """decisions, segments: see DecisionTable.
 
     catalogue: creative_id, campaign, active_from, active_until (when both the creative and its campaign are active;
-    null: always), preference (float64, logging_preference.py) and new (bool): whether it is in the policy's pool.
+    null: always), preference (float64, logging_preference.py), new (bool): whether it is in the policy's pool, and
+    value: what a click on it earns, relative to the best of its campaign, in (0, 1] (objective.py; absent: 1).
     scores: the policy's own; None if it uses the interest model's.
     """
 
@@ -114,11 +117,12 @@ class PolicyPackage:
 
     def per_shopper(self, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
         """`probabilities` of the form `per_shopper`, float64 [n_pairs]."""
-        preference = self.catalogue.set_index("creative_id")["preference"]
+        known = self.catalogue.set_index("creative_id").reindex(pairs["creative_id"])
+        value = known["value"].fillna(1.0).to_numpy() if "value" in known else 1.0
         choices = Choices(
             offsets=offsets,
-            scores=self._scores(impressions, pairs, offsets),
-            preference=preference.reindex(pairs["creative_id"]).fillna(0.0).to_numpy(),
+            scores=self._scores(impressions, pairs, offsets) * value,
+            preference=known["preference"].fillna(0.0).to_numpy(),
             decision_ids=impressions["impression_id"].to_numpy(dtype=object),
             creative_ids=pairs["creative_id"].to_numpy(dtype=object),
         )

@@ -10,8 +10,9 @@ from components.features.shoppers.decision_segments import cluster_shoppers
 from components.features.time_splits import JUDGE, SELECT
 from components.interest import CalibratedModel
 from components.policies.decision_table import decision_rows, score_cells, segment_names
-from components.policies.learned_scores import LearnedScores, PastDecisions
+from components.policies.kinds.learned_scores import LearnedScores, PastDecisions
 from components.policies.logging_preference import logging_preference
+from components.policies.objective import CreativeValues, creative_values
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_package import TABLE, PolicyPackage, PolicyParameters
 from components.policies.temperature import LiftForecast, LoggedOutcomes, best_temperature, forecast_lifts
@@ -51,9 +52,9 @@ def propose(
 
     pool: new creatives in the contract's columns, or None.
     """
-    start, preference = _untempered(learned, tables, pool, config)
+    start, preference, values = _untempered(learned, tables, pool, config)
     unlogged_share = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
-    outcomes = replace(selecting.outcomes, unlogged_share=unlogged_share)
+    outcomes = replace(_in_objective(selecting, values), unlogged_share=unlogged_share)
     forecasts = {}
     for form in config.forms:
         candidates = {
@@ -71,10 +72,19 @@ def propose(
     return replace(policy, parameters=replace(start.parameters, temperatures=temperatures)), forecasts
 
 
+def _in_objective(selecting: SelectSlice, values: CreativeValues) -> LoggedOutcomes:
+    """The outcomes of `selecting` in what the policy maximises; an outcome that is not final counts as expected."""
+    outcomes, creative_id = selecting.outcomes, selecting.pairs["creative_id"]
+    score = outcomes.score * values.of("value", creative_id)
+    earned = values.earned(selecting.impressions)
+    reward = np.where(np.isnan(earned), score[outcomes.logged], earned)
+    return replace(outcomes, score=score, reward=reward, size=values.of("size", creative_id))
+
+
 def _untempered(
     learned: LearnedModels, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
-) -> tuple[PolicyPackage, pd.Series]:
-    """The policy before a temperature is chosen, its decisions being scores; and the preference of each creative."""
+) -> tuple[PolicyPackage, pd.Series, CreativeValues]:
+    """The policy before a temperature is chosen, its decisions being scores; each creative's preference and value."""
     until = learned.model.splits.select_until
     segments = cluster_shoppers(
         learned.model, tables, learned.features.looks, moment=until, count=config.segments, seed=config.seed
@@ -82,16 +92,24 @@ def _untempered(
     impressions = learned.features.impressions
     rows = np.flatnonzero(impressions["consent"] & (impressions["split"] != JUDGE))
     before = impressions.iloc[rows].reset_index(drop=True)
-    logged = tables["impressions"][["impression_id", "placement", "logging_policy"]]
-    before = before.merge(logged, on="impression_id", how="left")
+    told = [name for name in ("placement", "logging_policy", "conversion") if name in tables["impressions"]]
+    before = before.merge(tables["impressions"][["impression_id", *told]], on="impression_id", how="left")
     preference = logging_preference(tables, before[["impression_id", "logging_policy"]])
     before = pd.concat([before, learned.features.pairs_by_category(rows)], axis=1)
     contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
     scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed)
-    scores = _learned_scores(contexts, tables, pool, config)
+    known = contexts[contexts["split"] != SELECT]
+    listed = _with_pool(tables["creatives"], pool)
+    scores = _learned_scores(known, listed, config)
     if scores is not None:
         scored = scored.assign(score=scores.of(scored["segment"].to_numpy(dtype=object), scored["creative_id"]))
+    clicks = known.loc[known["click"] == 1, [name for name in ("creative_id", "conversion") if name in known]]
+    values = creative_values(config.objective, clicks, tables, listed)
+    catalogue = _catalogue(tables, pool, preference)
+    relative = values.relative(listed["campaign"])
+    catalogue["value"] = relative.reindex(catalogue["creative_id"]).to_numpy()
+    scored = scored.assign(score=scored["score"] * relative.reindex(scored["creative_id"]).to_numpy())
     parameters = PolicyParameters(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
@@ -100,22 +118,24 @@ def _untempered(
         exploration=config.exploration,
         new_share=config.new_share,
         learned_until=until,
+        objective=config.objective,
     )
-    return PolicyPackage(parameters, scored, segments, _catalogue(tables, pool, preference), scores), preference
+    return PolicyPackage(parameters, scored, segments, catalogue, scores), preference, values
 
 
-def _learned_scores(
-    contexts: pd.DataFrame, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
-) -> LearnedScores | None:
-    """The scores that the policy learns from rows before the select split; None if it uses the interest model's."""
+def _learned_scores(known: pd.DataFrame, creatives: pd.DataFrame, config: PolicyConfig) -> LearnedScores | None:
+    """The scores that the policy learns from `known` rows; None if it uses the interest model's."""
     learn = policy_kind(config.name).learn
     if learn is None:
         return None
-    shown = contexts.loc[contexts["split"] != SELECT, ["creative_id", "segment", "click"]]
-    creatives = tables["creatives"]
-    if pool is not None:
-        creatives = pd.concat([creatives, pool[~pool["creative_id"].isin(creatives["creative_id"])]], ignore_index=True)
-    return learn(policy_settings(config), PastDecisions(shown, creatives))
+    return learn(policy_settings(config), PastDecisions(known[["creative_id", "segment", "click"]], creatives))
+
+
+def _with_pool(creatives: pd.DataFrame, pool: pd.DataFrame | None) -> pd.DataFrame:
+    """The contract's creatives, and those of the pool that are not among them."""
+    if pool is None:
+        return creatives
+    return pd.concat([creatives, pool[~pool["creative_id"].isin(creatives["creative_id"])]], ignore_index=True)
 
 
 def policy_settings(config: PolicyConfig) -> Section:

@@ -43,13 +43,13 @@ class LiftForecast:
 
 @dataclass(frozen=True)
 class LoggedOutcomes:
-    """Scores and rewards of n logged impressions on the select split, pairs grouped by impression.
+    """Expected and realised rewards of n logged impressions on the select split, pairs grouped by impression.
 
     score: float64 [n_pairs], q. offsets: int64 [n + 1]. logged: int64 [n], the pair shown. propensity: float64 [n]; NaN
     if it was not logged. reward: float64 [n]. logging: float64 [n_pairs]; None: only the shown propensity is known.
     baseline: float64 [n_pairs]; None: the logging policy. unlogged_share: float64 [n], share of each impression that
     goes to creatives absent from the log and counts as earning nothing. judged: number of impressions that will judge
-    the policy.
+    the policy. size: float64 [n_pairs], what an impression earns if it earns anything; None: 1.
     """
 
     score: np.ndarray
@@ -61,6 +61,7 @@ class LoggedOutcomes:
     baseline: np.ndarray | None
     unlogged_share: np.ndarray
     judged: int
+    size: np.ndarray | None = None
 
 
 def forecast_lifts(candidates: Mapping[float, np.ndarray], outcomes: LoggedOutcomes) -> tuple[LiftForecast, ...]:
@@ -114,7 +115,8 @@ def _forecast_lift(
         float((outcomes.unlogged_share * policy_reward).mean()),
     )
     lift = slope * predicted_lift - charged_reward
-    variance = float(((policy_weight - baseline_weight) ** 2 * shown * (1 - shown)).mean())
+    size = 1.0 if outcomes.size is None else outcomes.size[outcomes.logged]
+    variance = float(((policy_weight - baseline_weight) ** 2 * shown * (size - shown)).mean())
     error = float(np.sqrt(max(variance, 1e-30) / max(outcomes.judged, 1)))
     widening = np.hypot(1.0, slope_error * predicted_lift / error)
     return LiftForecast(temperature, lift, error, float(norm.cdf((lift / error - NEEDED_ERRORS) / widening)))

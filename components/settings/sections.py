@@ -220,6 +220,8 @@ class PolicyConfig(KindsSection):
     """How scores of the interest model become probabilities: see components/policies/policy_package.py."""
 
     name: str = "chi_square"  # of POLICIES in components/policies/policy_kinds.py
+    # what it maximises (components/policies/objective.py); campaign: each campaign's own objective
+    objective: Literal["click", "conversion", "revenue", "campaign"] = "click"
     # judged on the log; the first one that passes acts
     forms: tuple[Literal["table", "per_shopper"], ...] = ("table", "per_shopper")
     # in log-odds, lower is bolder; one is chosen for each form on the select slice

@@ -55,5 +55,5 @@ def write_evaluation(record: EvaluationRecord, config: EvaluationConfig, paths: 
             report.append(f"# {form}, on the log of {markdown(name)}\n\n{page(assessment, unit)}{truth}")
             chart = interval_chart(assessment.evaluation, truths and truths["target"])
             out.file(f"charts/{chart_name(form, name)}", chart)
-    report.append(pages.temperatures(record.temperatures, forecasts))
+    report.append(pages.temperatures(record.temperatures, forecasts, config.policy.objective))
     write_text("\n".join(report), paths.docs / "evaluation.md")

@@ -7,6 +7,14 @@ from typing import Any
 
 from components.contract.escaping import Markup, csv_cell, markdown
 
+# what the predicted lift of a policy counts, by its objective
+OBJECTIVE_UNITS = {
+    "click": "clicks",
+    "conversion": "conversions",
+    "revenue": "revenue",
+    "campaign": "in the unit of each campaign's objective",
+}
+
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; cells that are not Markup are escaped."""
@@ -102,8 +110,13 @@ def slice_judged(judged: bool, unit: str) -> str:
     )
 
 
-def temperatures(chosen: Mapping[str, float], forecasts: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """The lift of each temperature predicted on the select slice, and the chosen temperature of each form."""
+def temperatures(
+    chosen: Mapping[str, float], forecasts: Mapping[str, Sequence[Mapping[str, float]]], objective: str
+) -> str:
+    """The lift of each temperature predicted on the select slice, and the chosen temperature of each form.
+
+    objective: what the policy maximises, `evaluation.policy.objective`.
+    """
     rows = []
     for form, of_form in forecasts.items():
         for forecast in of_form:
@@ -112,7 +125,8 @@ def temperatures(chosen: Mapping[str, float], forecasts: Mapping[str, Sequence[M
                 temperature = Markup(f"**{temperature}**")
             figures = number(forecast["lift"]), number(forecast["standard_error"]), f"{forecast['chance']:.0%}"
             rows.append((form, temperature, *figures))
-    headings = ("form", "temperature", "predicted lift, clicks", "standard error when judged", "chance to be proven")
+    lift = f"predicted lift, {OBJECTIVE_UNITS[objective]}"
+    headings = ("form", "temperature", lift, "standard error when judged", "chance to be proven")
     return joined(["# Choice of the temperature", table(headings, rows)])
 
 

@@ -43,7 +43,7 @@ GRAPH = {
         (
             *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy"),
             *("workflow/evaluation_inputs", "workflow/evaluation_files"),
-            *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing"),
+            *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing", "registry/unreadable_champion"),
         ),
     ),
     "promotion": Stage(

@@ -6,11 +6,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from components.policies.kinds.seeded_draws import seeded_normals
+from components.policies.kinds.softmax import log_odds
 from components.policies.policy_kinds import PolicyKind
 from components.policies.policy_protocol import Choices
 from components.policies.ragged_rows import row_maxima, row_sums, spread
-from components.policies.seeded_draws import seeded_normals
-from components.policies.softmax import log_odds
 from components.settings.sections import Count, Section
 
 

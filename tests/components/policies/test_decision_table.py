@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.policies.decision_table import ANY, CELL, DecisionTable, decision_rows
+from components.policies.kinds.softmax import BoundedSoftmax
 from components.policies.policy_package import PolicyPackage
 from components.policies.ragged_rows import row_sums
-from components.policies.softmax import BoundedSoftmax
 from components.settings.errors import EarlierFormat, UserError
 from tests.components.policies.packages import package, rows
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.policies import POLICIES
 from components.policies.decision_table import ANY
-from components.policies.learned_scores import (
+from components.policies.kinds.learned_scores import (
     LearnedScores,
     PastDecisions,
     PopularityConfig,

@@ -18,12 +18,12 @@ from components.policies import (
     eligible_pairs,
     pair_offsets,
 )
-from components.policies.learned_scores import LearnedScores
+from components.policies.kinds.learned_scores import LearnedScores
+from components.policies.kinds.seeded_draws import seeded_normals
+from components.policies.kinds.softmax import BoundedSoftmax
+from components.policies.kinds.thompson import Thompson, ThompsonConfig
 from components.policies.policy_package import PARAMETERS_FILE, PolicyPackage
 from components.policies.ragged_rows import draw_per_row, row_sums
-from components.policies.seeded_draws import seeded_normals
-from components.policies.softmax import BoundedSoftmax
-from components.policies.thompson import Thompson, ThompsonConfig
 from components.settings.errors import EarlierFormat, UserError
 from tests.components.policies.packages import package
 

@@ -11,7 +11,7 @@ from components.interest import predict_pairs
 from components.interest.training import train_calibrated
 from components.policies import POLICIES, eligible_pairs
 from components.policies.decision_table import ANY, segment_names
-from components.policies.learned_scores import PastDecisions
+from components.policies.kinds.learned_scores import PastDecisions
 from components.policies.policy_package import FORMS, PER_SHOPPER, PolicyPackage
 from components.policies.proposal import LearnedModels, propose
 from components.policies.ragged_rows import row_maxima, row_sums, spread
@@ -197,3 +197,27 @@ def test_a_policy_with_scores_of_its_own_shows_the_best_of_each_segment(tables, 
     first = table.sort_values("probability", ascending=False).groupby(["segment", "placement", "campaign"]).first()
     most = table.groupby(["segment", "placement", "campaign"])["score"].max()
     np.testing.assert_allclose(first["score"], most[first.index])
+
+
+def test_a_policy_for_conversions_leaves_clickbait_alone(tables):
+    """One headline is clicked as often as others, and its clicks never convert: the objective decides who is shown."""
+    impressions, headline = tables["impressions"], tables["creatives"].set_index("creative_id")["headline"]
+    bait = headline.iloc[0]
+    honest = (headline[impressions["creative_id"]] != bait).to_numpy()
+    bought = (impressions["click"] == 1) & honest & (np.arange(len(impressions)) % 2 == 0)
+    rows = tables["impressions"].assign(conversion=bought.astype("int64"))
+    told = {**tables, "impressions": rows}
+    learned, pairs = learn(told)
+    held = held_out(rewarded(told), learned.features, pairs, JUDGE, None)
+    selecting = with_consent(held_out(rewarded(told), learned.features, pairs, SELECT, None)).select_slice(1000)
+    is_bait = (headline[held.pairs["creative_id"]] == bait).to_numpy()
+    shares = {}
+    for objective in ("click", "conversion"):
+        policy, _ = propose(learned, told, None, selecting, CONFIG.model_copy(update={"objective": objective}))
+        again = PolicyPackage.from_files(policy.files())
+        assert again.parameters.objective == objective
+        for form in FORMS:
+            shown = again.probabilities(form, held.impressions, held.pairs, held.offsets)
+            shares[objective, form] = shown[is_bait].sum() / len(held.impressions)
+    for form in FORMS:
+        assert shares["conversion", form] < 0.7 * shares["click", form]

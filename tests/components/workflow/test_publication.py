@@ -11,7 +11,7 @@ import pytest
 from components.contract.files.digests import digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_json, write_json
 from components.evaluation.gate.ledger import share_of
-from components.policies.learned_scores import LearnedScores
+from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.policy_package import PolicyPackage
 from components.registry.decision import Gate, decide
 from components.registry.decision_records import log_record

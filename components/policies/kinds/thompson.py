@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.policies.kinds.seeded_draws import seeded_normals
+from components.policies.kinds.softmax import MIN_SCORE, log_odds
 from components.policies.policy_protocol import Choices
 from components.policies.ragged_rows import row_counts, row_sums, spread
-from components.policies.seeded_draws import seeded_normals
-from components.policies.softmax import MIN_SCORE, log_odds
 from components.settings.sections import Count, Section, Seed
 
 NORMALS_AT_ONCE = 1 << 22  # normals held at a time

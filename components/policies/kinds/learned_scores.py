@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from components.policies.decision_table import ANY
+from components.policies.shrunken_rates import overall_rate, relative_rates, shrunken_rates
 from components.settings.errors import UserError
 from components.settings.sections import Count, Section
 
@@ -48,8 +49,8 @@ class PastDecisions:
 
     @property
     def click_rate(self) -> float:
-        """Clicks per impression, with one impression and half a click added: in (0, 1) also without rows."""
-        return (float(self.impressions["click"].sum()) + 0.5) / (len(self.impressions) + 1)
+        """Clicks per impression, in (0, 1)."""
+        return overall_rate(self.impressions["click"])
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ Learn = Callable[[Section, PastDecisions], LearnedScores]
 
 def popularity(settings: PopularityConfig, past: PastDecisions) -> LearnedScores:
     """Equation (1): the same score for everybody."""
-    rate = _rates(past.impressions["creative_id"], past.impressions["click"], past.click_rate, settings)
+    shown = past.impressions
+    rate = shrunken_rates(shown["creative_id"], shown["click"], past.click_rate, settings.prior_impressions)
     names = past.creatives["creative_id"]
     scores = rate.reindex(names).fillna(past.click_rate).to_numpy()
     return LearnedScores(pd.DataFrame({"segment": ANY, "creative_id": names.to_numpy(), "score": scores}))
@@ -88,30 +90,23 @@ def rules(settings: RulesConfig, past: PastDecisions) -> LearnedScores:
         )
     shown = past.impressions.merge(past.creatives[["creative_id", *settings.elements]], on="creative_id", how="left")
     groups = [(ANY, shown), *((name, rows) for name, rows in shown.groupby("segment", sort=True) if name != ANY)]
-    overall = {name: _rates(shown[name], shown["click"], past.click_rate, settings) for name in settings.elements}
-    segment_rate = _rates(shown["segment"], shown["click"], past.click_rate, settings)
+    rate, prior = past.click_rate, settings.prior_impressions
+    overall = {name: shrunken_rates(shown[name], shown["click"], rate, prior) for name in settings.elements}
+    segment_rate = shrunken_rates(shown["segment"], shown["click"], rate, prior)
     parts = []
     for segment, rows in groups:
-        base = past.click_rate if segment == ANY else float(segment_rate[segment])
-        ratios = [_ratio(past.creatives[name], rows, overall[name], base, settings) for name in settings.elements]
+        base = rate if segment == ANY else float(segment_rate[segment])
+        ratios = [
+            relative_rates(past.creatives[name], _in_segment(name, rows, overall[name], settings), base)
+            for name in settings.elements
+        ]
         score = np.minimum(reduce(np.multiply, ratios, np.full(len(past.creatives), base)), HIGHEST)
         parts.append(pd.DataFrame({"segment": segment, "creative_id": past.creatives["creative_id"], "score": score}))
     return LearnedScores(pd.concat(parts, ignore_index=True))
 
 
-def _ratio(level: pd.Series, rows: pd.DataFrame, overall: pd.Series, base: float, settings: RulesConfig) -> np.ndarray:
-    """p(g, l) / p(g) of each creative's level, float64 [n_creatives]; 1 for a level that is null or was never shown.
-
-    rows: a segment's impressions, with a column named as `level`.
-    """
-    counted = rows.groupby(level.name)["click"].agg(["sum", "count"]).reindex(overall.index).fillna(0.0)
+def _in_segment(name: str, rows: pd.DataFrame, overall: pd.Series, settings: RulesConfig) -> pd.Series:
+    """p(g, l) of equation (2) for each level of element `name` in a segment's impressions `rows`, by level."""
+    counted = rows.groupby(name)["click"].agg(["sum", "count"]).reindex(overall.index).fillna(0.0)
     prior = settings.prior_impressions
-    rate = (counted["sum"] + prior * overall) / (counted["count"] + prior)
-    return (rate / base).reindex(level).fillna(1.0).to_numpy(dtype=float)
-
-
-def _rates(key: pd.Series, click: pd.Series, rate: float, settings: PopularityConfig | RulesConfig) -> pd.Series:
-    """Equation (1) for each value of `key`; float64 by value."""
-    counted = click.astype(float).groupby(key.to_numpy()).agg(["sum", "count"])
-    prior = settings.prior_impressions
-    return (counted["sum"] + prior * rate) / (counted["count"] + prior)
+    return (counted["sum"] + prior * overall) / (counted["count"] + prior)
