@@ -2,8 +2,9 @@
 
 import click
 
-from components.cli.run import ALL_SHIPPED, DATASET, SHIPPED
+from components.cli.run import DATASET
 from components.settings.errors import UserError
+from components.settings.shipped_datasets import ALL_SHIPPED, SHIPPED, SIMULATED
 
 
 @click.group()
@@ -29,7 +30,7 @@ def build(params: str, name: str | None, scenario: str | None) -> None:
 
     if name and name not in ALL_SHIPPED:
         raise UserError(f"{name}: not a data set that comes with Adloom; these are {', '.join(ALL_SHIPPED)}")
-    if scenario and name not in ("marketplace", "storefront"):
+    if scenario and name not in SIMULATED:
         raise UserError("--scenario goes with a simulated shop: `adloom data build marketplace --scenario FILE`")
     cache = prepare() / "cache"
     with show_progress():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.cli.run import DATASET, SHIPPED, json_option, workdir
+from components.cli.run import DATASET, json_option, workdir
 from components.contract.escaping import terminal
+from components.settings.shipped_datasets import SHIPPED
 
 if TYPE_CHECKING:
     from components.settings.paths import Paths

@@ -6,9 +6,7 @@ import click
 
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
-
-SHIPPED = ("marketplace", "openbandit")  # built and run if no name is given
-ALL_SHIPPED = (*SHIPPED, "storefront")
+from components.settings.shipped_datasets import ALL_SHIPPED, SHIPPED
 
 
 class DatasetName(click.ParamType):

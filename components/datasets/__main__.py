@@ -4,7 +4,8 @@ import sys
 
 from upath import UPath
 
-from components.datasets.shipped_digests import ALL_SHIPPED, committed_digests, write_digests
+from components.datasets.shipped_digests import committed_digests, write_digests
+from components.settings.shipped_datasets import ALL_SHIPPED
 
 write_digests(UPath(sys.argv[1]))
 for shipped in ALL_SHIPPED:

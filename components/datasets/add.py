@@ -11,9 +11,9 @@ from components.contract.files.digests import digest_file
 from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
 from components.contract.validation.validate import without_extra_columns
-from components.datasets.shipped_digests import ALL_SHIPPED
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
+from components.settings.shipped_datasets import ALL_SHIPPED
 
 
 class AlreadyAdded(UserError):

@@ -5,22 +5,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import yaml
 from upath import UPath
 
-from components.contract.card import CARD_FILE, DatasetCard, read_card
+from components.contract.card import CARD_FILE, read_card
 from components.contract.files.atomic_files import recover_folder
 from components.datasets import marketplace, openbandit, storefront
 from components.datasets.dataset_files import write_dataset
 from components.datasets.fashion_mnist import load_photos
 from components.datasets.packages.package_download import DEFAULT_CACHE
-from components.datasets.shipped_digests import ALL_SHIPPED, committed_digests, differences
+from components.datasets.shipped_digests import committed_digests, differences
 from components.settings.errors import UserError
 from components.settings.file_names import check_dataset_name
 from components.settings.sections import SimulatorConfig
-from components.simulator import load_scenario, scenario_names
+from components.settings.shipped_datasets import ALL_SHIPPED, MARKETPLACE, OPENBANDIT, STOREFRONT
+from components.simulator import Goods, Photos, load_scenario, scenario_names
 from components.simulator.simulate import ends_at
+from components.simulator.simulated_shop import SimulatedShop
 
 SCENARIO_FILE = "scenario.yaml"  # the user's scenario, stored with the data set that it made
 PHOTOS_VARIABLE = "ADLOOM_FASHION_MNIST"  # environment variable: a folder with the four files
@@ -35,30 +36,19 @@ class Built:
     fresh: bool
 
 
-@dataclass(frozen=True)
-class SimulatedShop:
-    """A data set from the simulator: its name, and the function that gives its tables and card."""
-
-    name: str
-    build_tables: Callable[[], tuple[dict[str, pd.DataFrame], DatasetCard]]
-
-
 def build(name: str, data_folder: UPath, config: SimulatorConfig, cache: Path = DEFAULT_CACHE) -> Built:
     """Data set `name` (of ALL_SHIPPED), built in a folder below `data_folder`.
 
-    A scenario other than the shipped one makes `marketplace-<id>` or `storefront-<id>`. UserError if the folder was
-    built with other settings. Downloads are stored in `cache`.
+    A scenario other than the shipped one makes `marketplace-<id>` or `storefront-<id>`. UserError, before any download,
+    if the scenario sells another assortment or the folder was built with other settings. Downloads are stored in
+    `cache`.
     """
     if name not in ALL_SHIPPED:
         raise UserError(f"{name}: no data set of that name comes with Adloom; there are {', '.join(ALL_SHIPPED)}")
-    if name == openbandit.OPENBANDIT:
+    if name == OPENBANDIT:
         return _build_openbandit(UPath(data_folder), cache)
-    scenario = load_scenario(config.scenario)
-    if name == storefront.STOREFRONT:
-        shop = SimulatedShop(storefront.dataset_name(scenario), lambda: _storefront_tables(config, cache))
-    else:
-        shop = SimulatedShop(marketplace.dataset_name(scenario), lambda: _marketplace_tables(config, cache))
-    return _build_simulated(shop, UPath(data_folder), config)
+    shop, load_goods = SHOPS[name]
+    return _build_simulated(shop, lambda: load_goods(config, cache), UPath(data_folder), config)
 
 
 def verify(data_folder: UPath, name: str) -> int:
@@ -74,23 +64,25 @@ def verify(data_folder: UPath, name: str) -> int:
 
 
 def _build_openbandit(data_folder: UPath, cache: Path) -> Built:
-    folder = data_folder / openbandit.OPENBANDIT
+    folder = data_folder / OPENBANDIT
     recover_folder(folder)
-    if _is_as_committed(folder, openbandit.OPENBANDIT):
-        return Built(openbandit.OPENBANDIT, folder, fresh=False)
+    if _is_as_committed(folder, OPENBANDIT):
+        return Built(OPENBANDIT, folder, fresh=False)
     tables, card = openbandit.build_tables(openbandit.load_wheel(cache))
     write_dataset(tables, card, folder)
-    return Built(openbandit.OPENBANDIT, folder, fresh=True)
+    return Built(OPENBANDIT, folder, fresh=True)
 
 
-def _build_simulated(shop: SimulatedShop, data_folder: UPath, config: SimulatorConfig) -> Built:
-    name = check_dataset_name(shop.name)
+def _build_simulated(
+    shop: SimulatedShop, load_goods: Callable[[], Photos | Goods], data_folder: UPath, config: SimulatorConfig
+) -> Built:
+    name = check_dataset_name(shop.dataset_name(shop.scenario(config)))
     folder = data_folder / name
     recover_folder(folder)
     _refuse_other_settings(folder, config)
     if _has_added_days(folder, config) or (name in ALL_SHIPPED and _is_as_committed(folder, name)):
         return Built(name, folder, fresh=False)
-    tables, card = shop.build_tables()
+    tables, card = shop.tables(config, load_goods())
     if config.scenario in scenario_names():
         write_dataset(tables, card, folder)
     else:
@@ -101,13 +93,20 @@ def _build_simulated(shop: SimulatedShop, data_folder: UPath, config: SimulatorC
     return Built(name, folder, fresh=True)
 
 
-def _marketplace_tables(config: SimulatorConfig, cache: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
+def _photos(config: SimulatorConfig, cache: Path) -> Photos:
     existing = os.environ.get(PHOTOS_VARIABLE)
-    return marketplace.build_tables(config, load_photos(Path(existing) if existing else None, cache))
+    return load_photos(Path(existing) if existing else None, cache)
 
 
-def _storefront_tables(config: SimulatorConfig, cache: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
-    return storefront.build_tables(config, storefront.load_archive(cache))
+def _catalogue(config: SimulatorConfig, cache: Path) -> Goods:
+    return storefront.read_goods(storefront.load_archive(cache), config.campaigns)
+
+
+# by the name of a data set: the shop, and the function that loads what it sells
+SHOPS: dict[str, tuple[SimulatedShop, Callable[[SimulatorConfig, Path], Photos | Goods]]] = {
+    MARKETPLACE: (marketplace.SHOP, _photos),
+    STOREFRONT: (storefront.SHOP, _catalogue),
+}
 
 
 def _has_added_days(folder: UPath, config: SimulatorConfig) -> bool:

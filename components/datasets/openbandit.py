@@ -29,8 +29,8 @@ import yaml
 from components.contract.card import DatasetCard
 from components.datasets.packages.package_download import check_digest, download_wheel
 from components.settings.errors import UserError
+from components.settings.shipped_datasets import OPENBANDIT
 
-OPENBANDIT = "openbandit"
 REQUIREMENT = "obp==0.4.1"
 SHA256 = "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208"
 CAMPAIGNS = ("all", "men", "women")
@@ -52,7 +52,7 @@ def load_wheel(cache: Path) -> Path:
     """The path of the wheel, from the cache or pip, checked by SHA-256; it is read as a zip and not installed."""
     folder = cache / "packages"
     cached = sorted(folder.glob("obp-0.4.1-*.whl"))
-    return check_digest(cached[0] if cached else download_wheel(REQUIREMENT, folder), SHA256, "openbandit")
+    return check_digest(cached[0] if cached else download_wheel(REQUIREMENT, folder), SHA256, OPENBANDIT)
 
 
 def build_tables(wheel: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:

@@ -11,11 +11,9 @@ from upath import UPath
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_json, write_json
 from components.settings.errors import UserError
+from components.settings.shipped_datasets import ALL_SHIPPED
 
 DIGESTS_FILE = Path(__file__).with_name("digests.json")
-SHIPPED = ("marketplace", "openbandit")  # built and run if no name is given
-BUILT_BY_NAME = ("storefront",)
-ALL_SHIPPED = (*SHIPPED, *BUILT_BY_NAME)
 
 
 def committed_digests(name: str) -> dict[str, str]:

@@ -23,23 +23,23 @@ from components.datasets.packages.npm_packages import download_npm_package
 from components.datasets.packages.package_download import check_digest
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
-from components.simulator import Goods, Scenario, load_scenario, simulate
-from components.simulator.catalogue import CURRENCY, text_column
+from components.settings.shipped_datasets import STOREFRONT
+from components.simulator import Goods
+from components.simulator.catalogue import text_column
 from components.simulator.photos.product_photos import ID_PREFIX
-from components.simulator.simulate import ends_at
+from components.simulator.simulated_shop import SimulatedShop
 
-STOREFRONT = "storefront"
 PACKAGE, VERSION = "@vendure/create", "1.9.7"
 ARCHIVE = "vendure-create-1.9.7.tgz"
 SHA256 = "730e949998c551d4562bf48a3ab075c5573e1748e8262d538d529d65e85e2272"
-SOURCE = "Catalogue and photos of the npm package @vendure/create 1.9.7; shoppers, ads and clicks simulated"
-LICENCE = "catalogue and photos: MIT (Vendure); the rest: Apache-2.0"
-REAL = ("products", "images")
-
-
-def dataset_name(scenario: Scenario) -> str:
-    """The data set's name: `storefront` for the scenario of that name, `storefront-<id>` for any other."""
-    return STOREFRONT if scenario.id == STOREFRONT else f"{STOREFRONT}-{scenario.id}"
+SHOP = SimulatedShop(
+    name=STOREFRONT,
+    shipped_scenario="storefront",
+    assortment="storefront",
+    source="Catalogue and photos of the npm package @vendure/create 1.9.7; shoppers, ads and clicks simulated",
+    licence="catalogue and photos: MIT (Vendure); the rest: Apache-2.0",
+    real=("products", "images"),
+)
 
 
 def load_archive(cache: Path) -> Path:
@@ -48,7 +48,7 @@ def load_archive(cache: Path) -> Path:
     archive = folder / ARCHIVE
     if not archive.is_file():
         try:
-            archive = download_npm_package(PACKAGE, VERSION, folder)
+            archive = download_npm_package(PACKAGE, VERSION, folder, SHA256)
         except UserError as error:
             raise UserError(
                 f"{STOREFRONT}: {error}. Install npm, or name your registry in the environment variable "
@@ -60,42 +60,33 @@ def load_archive(cache: Path) -> Path:
 
 def build_tables(config: SimulatorConfig, archive: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """All tables of the shop with the settings `config`, and its card."""
-    scenario = load_scenario(config.scenario)
-    if scenario.assortment != STOREFRONT:
-        raise UserError(
-            f"{STOREFRONT}: simulator.scenario {config.scenario} sells {scenario.assortment}; write `storefront`, or a "
-            "file that begins with `extends: storefront`"
-        )
-    tables = simulate(config, scenario, read_goods(archive, config.campaigns))
-    card = DatasetCard(
-        name=dataset_name(scenario),
-        source=SOURCE,
-        licence=LICENCE,
-        real=REAL,
-        simulated=tuple(name for name in tables if name not in REAL),
-        currency=CURRENCY,
-        conversion_window_days=scenario.conversion.window_days,
-        ends_at=ends_at(config).to_pydatetime(),
-        simulator=config,
-    )
-    return tables, card
+    SHOP.scenario(config)
+    return SHOP.tables(config, read_goods(archive, config.campaigns))
 
 
 def read_goods(archive: Path, campaigns: int) -> Goods:
-    """The products and photos in the package, for `campaigns` that each advertise every category in turn."""
-    with tarfile.open(archive) as package:
-        catalogue = _read(package, "products.csv").decode("utf-8")
-        rows = [row for row in _rows(catalogue) if row["name"]]  # a row without a name is a further variant
-        rows.sort(key=lambda row: (_category(row), row["slug"]))
-        rows = [rows[place] for place in np.argsort(np.arange(len(rows)) % campaigns, kind="stable")]
-        photos = [_read(package, f"images/{row['assets']}") for row in rows]
-    return Goods(_products(rows), _images(rows, photos))
+    """The products and photos in the package, for `campaigns` that each advertise every category in turn.
+
+    UserError if the archive is not the package that is expected.
+    """
+    try:
+        with tarfile.open(archive) as package:
+            catalogue = _read(package, "products.csv").decode("utf-8")
+            rows = [row for row in _rows(catalogue) if row["name"]]  # a row without a name is a further variant
+            rows.sort(key=lambda row: (_category(row), row["slug"]))
+            rows = [rows[place] for place in np.argsort(np.arange(len(rows)) % campaigns, kind="stable")]
+            photos = [_read(package, f"images/{row['assets']}") for row in rows]
+        return Goods(_products(rows), _images(rows, photos))
+    except (KeyError, IndexError, ValueError, EOFError, OSError, tarfile.TarError, csv.Error) as error:
+        raise UserError(
+            f"{STOREFRONT}: {archive} is not {PACKAGE}@{VERSION}: {str(error) or type(error).__name__}"
+        ) from None
 
 
 def _read(package: tarfile.TarFile, name: str) -> bytes:
-    member = package.extractfile(f"package/assets/{name}")
+    member = package.extractfile(f"package/assets/{name}")  # KeyError if there is none
     if member is None:
-        raise UserError(f"{STOREFRONT}: {PACKAGE}@{VERSION} has no file {name}")
+        raise KeyError(f"{name} is no file")
     return member.read()
 
 

@@ -1,13 +1,14 @@
-"""Download an npm package, without npm where its configuration names a registry, whose address only that knows."""
+"""Download npm packages from the registry in npm's configuration, without npm; else with `npm pack`."""
 
 import http.client
 import os
 import re
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from components.datasets.packages.package_download import failure_of
+from components.datasets.packages.package_download import failure_of, sha256
 from components.settings.errors import UserError
 
 MAX_ARCHIVE = 100_000_000  # bytes of an npm package
@@ -15,33 +16,45 @@ MAX_ARCHIVE = 100_000_000  # bytes of an npm package
 NPMRC = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"))
 
 
-def download_npm_package(package: str, version: str, folder: Path) -> Path:
+def download_npm_package(package: str, version: str, folder: Path, expected: str) -> Path:
     """The archive of npm package `package` (`@scope/name`), downloaded to `folder`; UserError says why it failed.
 
-    It comes from the registry that npm's configuration names, without npm; if there is none, `npm pack` fetches it.
+    It is fetched from the registry in npm's configuration. If there is none, or its file does not have the SHA-256
+    `expected`, `npm pack` is tried. A file with another SHA-256 never enters `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scope, name = package.split("/")
     archive = folder / f"{scope.removeprefix('@')}-{name}-{version}.tgz"
     registry = npm_registry(scope)
-    if registry is None:
-        failures = ["neither npm_config_registry nor an .npmrc names a registry"]
-    else:
-        failure = _fetch(f"{registry.rstrip('/')}/{package}/-/{name}-{version}.tgz", archive)
-        failures = [f"the registry of npm's configuration does not give it: {failure}"]
-        if not failure:
-            return archive
-    failures.append(failure_of(["npm", "pack", "--silent", f"{package}@{version}"], folder))
-    if not archive.is_file():
-        raise UserError(f"{package}@{version}: {'; '.join(failures)}")
-    return archive
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".npm-") as scratch:
+        fetched = Path(scratch) / archive.name
+        if registry is None:
+            failures = ["neither npm_config_registry nor an .npmrc names a registry"]
+        else:
+            failure = _fetch(f"{registry.rstrip('/')}/{package}/-/{name}-{version}.tgz", fetched)
+            failures = [f"download from the registry in npm's configuration: {failure or _wrong(fetched, expected)}"]
+        if not fetched.is_file() or _wrong(fetched, expected):
+            fetched.unlink(missing_ok=True)
+            failure = failure_of(["npm", "pack", "--silent", f"{package}@{version}"], Path(scratch))
+            failures.append(failure or _wrong(fetched, expected))
+        if not fetched.is_file() or _wrong(fetched, expected):
+            raise UserError(f"{package}@{version}: {'; '.join(failures)}")
+        return fetched.replace(archive)
+
+
+def _wrong(file: Path, expected: str) -> str:
+    """What is wrong with a downloaded file; "" if its SHA-256 is the expected one."""
+    if not file.is_file():
+        return f"no file {file.name} was written"
+    digest = sha256(file)
+    return "" if digest == expected else f"the file has SHA-256 {digest}, expected {expected}"
 
 
 def npm_registry(scope: str) -> str | None:
-    """The registry's address for packages of `scope` in npm's configuration, of which npm itself is not needed.
+    """The address of the registry for packages of `scope`, read from npm's configuration; None if it names none.
 
-    Read in npm's order: environment, the project's .npmrc, the user's, the machine's; a scope's own registry comes
-    first. None if none of them names one.
+    In npm's order: the environment, the .npmrc of the project, of the user and of the machine. A registry of the scope
+    comes before the general one. npm need not be installed.
     """
     environment = {name.lower(): value for name, value in os.environ.items()}
     user = Path(environment.get("npm_config_userconfig", Path.home() / ".npmrc"))
@@ -74,7 +87,6 @@ def _npmrc(file: Path) -> dict[str, str]:
 
 def _fetch(address: str, target: Path) -> str:
     """Download `address` to `target`; why it failed, or "" if it succeeded. The reason names no address."""
-    partial = target.with_name(f".{target.name}.partial")
     try:
         with urllib.request.urlopen(address, timeout=60) as response:
             content = response.read(MAX_ARCHIVE + 1)
@@ -86,6 +98,5 @@ def _fetch(address: str, target: Path) -> str:
         return str(error) or type(error).__name__
     if len(content) > MAX_ARCHIVE:
         return f"the file has more than {MAX_ARCHIVE:,} bytes"
-    partial.write_bytes(content)
-    partial.replace(target)
+    target.write_bytes(content)
     return ""

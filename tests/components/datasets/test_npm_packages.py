@@ -56,6 +56,10 @@ def configured(monkeypatch, tmp_path):
     return project, home
 
 
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def fake_npm(tmp_path: Path, script: str) -> None:
     (tmp_path / "bin").mkdir(exist_ok=True)
     npm = tmp_path / "bin" / "npm"
@@ -96,36 +100,58 @@ def test_no_text_of_an_npmrc_makes_it_fail(text, tmp_path_factory):
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_package_comes_from_the_registry_without_npm(slash, registry, configured, monkeypatch, tmp_path):
     monkeypatch.setenv("npm_config_registry", registry + slash)
-    archive = download_npm_package("@shop/things", "1.0", tmp_path / "cache")
+    archive = download_npm_package("@shop/things", "1.0", tmp_path / "cache", digest(CONTENT))
     assert archive == tmp_path / "cache" / "shop-things-1.0.tgz" and archive.read_bytes() == CONTENT
     assert [file.name for file in archive.parent.iterdir()] == [archive.name]
 
 
 def test_npm_is_asked_where_no_registry_is_named_or_it_lacks_the_package(registry, configured, monkeypatch, tmp_path):
     fake_npm(tmp_path, '[ "$1 $2 $3" = "pack --silent @shop/things@2.0" ] && echo packed > shop-things-2.0.tgz')
-    assert download_npm_package("@shop/things", "2.0", tmp_path / "one").read_text() == "packed\n"
+    assert download_npm_package("@shop/things", "2.0", tmp_path / "one", digest(b"packed\n")).read_text() == "packed\n"
     monkeypatch.setenv("npm_config_registry", registry)
-    assert download_npm_package("@shop/things", "2.0", tmp_path / "other").read_text() == "packed\n"
+    assert (
+        download_npm_package("@shop/things", "2.0", tmp_path / "other", digest(b"packed\n")).read_text() == "packed\n"
+    )
+
+
+def test_a_file_with_another_digest_never_enters_the_cache_and_npm_is_asked_next(
+    registry, configured, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("npm_config_registry", registry)
+    folder = tmp_path / "cache"
+    with pytest.raises(UserError) as error:
+        download_npm_package("@shop/things", "1.0", folder, digest(b"packed\n"))
+    wrong = f"the file has SHA-256 {digest(CONTENT)}, expected {digest(b'packed' + bytes([10]))}"
+    assert str(error.value).endswith(f"npm's configuration: {wrong}; there is no npm on this machine")
+    assert not list(folder.iterdir())
+    fake_npm(tmp_path, "echo packed > shop-things-1.0.tgz")
+    assert download_npm_package("@shop/things", "1.0", folder, digest(b"packed\n")).read_text() == "packed\n"
+    assert [file.name for file in folder.iterdir()] == ["shop-things-1.0.tgz"]
+    with pytest.raises(UserError, match=f"the file has SHA-256 {digest(CONTENT)}, .*; the file has SHA-256 "):
+        download_npm_package("@shop/things", "1.0", tmp_path / "third", digest(b"others"))
+    assert not list((tmp_path / "third").iterdir())
 
 
 def test_where_neither_works_the_reasons_are_given_without_an_address(registry, configured, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"neither npm_config_registry nor .*; there is no npm on this machine"):
-        download_npm_package("@shop/things", "2.0", tmp_path)
+        download_npm_package("@shop/things", "2.0", tmp_path, digest(CONTENT))
     fake_npm(tmp_path, "echo npm error code E404 >&2; echo npm error A complete log of this run is there >&2; exit 1")
     monkeypatch.setenv("npm_config_registry", registry)
-    with pytest.raises(UserError, match=r"does not give it: HTTP status 404; npm error code E404$") as error:
-        download_npm_package("@shop/things", "2.0", tmp_path)
+    with pytest.raises(
+        UserError, match=r"registry in npm's configuration: HTTP status 404; npm error code E404$"
+    ) as error:
+        download_npm_package("@shop/things", "2.0", tmp_path, digest(CONTENT))
     assert "127.0.0.1" not in str(error.value)
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1/npm")
     with pytest.raises(UserError, match="refused"):
-        download_npm_package("@shop/things", "1.0", tmp_path)
+        download_npm_package("@shop/things", "1.0", tmp_path, digest(CONTENT))
 
 
 def test_an_endless_answer_is_cut_off(registry, configured, monkeypatch, tmp_path):
     monkeypatch.setattr(npm_packages, "MAX_ARCHIVE", 3)
     monkeypatch.setenv("npm_config_registry", registry)
     with pytest.raises(UserError, match="the file has more than 3 bytes"):
-        download_npm_package("@shop/things", "1.0", tmp_path)
+        download_npm_package("@shop/things", "1.0", tmp_path, digest(CONTENT))
     assert not list(tmp_path.glob("*.tgz"))
 
 

@@ -1,6 +1,8 @@
 """The data set `storefront`: the real catalogue as it is in the package, and shoppers that its law describes."""
 
 import io
+import sys
+import tarfile
 
 import numpy as np
 import pandas as pd
@@ -85,8 +87,51 @@ def test_two_builds_are_equal_to_the_byte_and_another_scenario_has_its_own_folde
 def test_scenarios_of_another_shop_are_refused(archive, photos):
     with pytest.raises(UserError, match=r"simulator\.scenario baseline sells fashion; write `storefront`"):
         build_tables(SMALL.model_copy(update={"scenario": "baseline"}), archive)
-    with pytest.raises(UserError, match="this scenario sells storefront; marketplace sells fashion"):
+    with pytest.raises(
+        UserError, match=r"marketplace: simulator\.scenario storefront sells storefront; write `baseline`"
+    ):
         marketplace_tables(SMALL, photos)
+
+
+@pytest.mark.parametrize(("name", "scenario"), [("storefront", "baseline"), ("marketplace", "storefront")])
+def test_a_scenario_of_another_shop_is_refused_before_anything_is_downloaded(name, scenario, tmp_path, monkeypatch):
+    module = sys.modules[build.__module__]
+    monkeypatch.setattr(module, "load_photos", lambda *given: pytest.fail("downloaded"))
+    monkeypatch.setattr(module.storefront, "load_archive", lambda *given: pytest.fail("downloaded"))
+    with pytest.raises(UserError, match=rf"{name}: simulator\.scenario {scenario} sells"):
+        build(name, UPath(tmp_path), SMALL.model_copy(update={"scenario": scenario}))
+    assert not list(tmp_path.iterdir())
+
+
+CATALOGUE = "name,slug,assets,facets,price,description\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        None,
+        {},
+        {"products.csv": b""},
+        {"products.csv": b"\xff\xfe"},
+        {"products.csv": b"name\na"},
+        {"products.csv": CATALOGUE.encode() + b"a,a,a.jpg,category:B,1,d"},
+        {"products.csv": CATALOGUE.encode() + b"a,a,a.jpg,brand:B,1,d", "images/a.jpg": b""},
+        {"products.csv": CATALOGUE.encode() + b"a,a,a.jpg,category:B,much,d", "images/a.jpg": b""},
+        {"products.csv": CATALOGUE.encode() + b"a,a", "images/a.jpg": b""},
+    ],
+    ids=str,
+)
+def test_another_archive_is_refused_in_one_sentence(files, tmp_path):
+    path = tmp_path / "package.tgz"
+    path.write_bytes(b"no archive")
+    if files is not None:
+        with tarfile.open(path, "w:gz") as package:
+            for name, content in files.items():
+                member = tarfile.TarInfo(f"package/assets/{name}")
+                member.size = len(content)
+                package.addfile(member, io.BytesIO(content))
+    with pytest.raises(UserError, match=rf"storefront: {path} is not @vendure/create@1\.9\.7: .+"):
+        read_goods(path, 6)
 
 
 def test_validation_has_nothing_to_quarantine(archive):

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.datasets.shipped_digests import ALL_SHIPPED
 from components.settings.errors import UserError
 from components.settings.params_file import dataset_names, load_settings
 from components.settings.paths import ROOT
 from components.settings.sections import Settings, SourceConfig
+from components.settings.shipped_datasets import ALL_SHIPPED
 from components.simulator import scenario_names
 
 PARAMS = ROOT / "params.yaml"
