@@ -30,7 +30,6 @@ from components.generators.quality.quality_review import Review, review
 from components.generators.text_to_image.text_encoders import TextEncoder
 from components.generators.text_to_image.text_to_image import (
     CAPTIONS_FOLDER,
-    TextToImage,
     parsing_report,
     train_text_to_image,
 )
@@ -105,16 +104,8 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     made.add_files("boards", {f"{name}.png": sample_sheet(generator) for name, generator in generators.items()})
     _add_people(made, sources.tables, sizes[0])
     if config.parser_steps:
-        text_to_image = train_text_to_image(
-            generators[judged.leading()],
-            photos,
-            judged.classifier,
-            config.seed,
-            steps=config.parser_steps,
-            encoder=training.text_encoder,
-        )
-        _add_captions(made, text_to_image, config.max_attempts)
-        remarks = (*remarks, parsing_report(text_to_image, config.seed))
+        leading = generators[judged.leading()]
+        remarks = (*remarks, _add_captions(made, leading, photos, judged, config, encoder=training.text_encoder))
     pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config=config)
     if pool is not None and len(pool.creatives):
         _add_pool(made, pool, sources.tables["campaigns"], sizes)
@@ -155,9 +146,22 @@ def _add_people(made: NewCreatives, tables: Mapping[str, pd.DataFrame], size: Ad
         made.add_files("boards", {f"people-{size.name}.png": sheet})
 
 
-def _add_captions(made: NewCreatives, text_to_image: TextToImage, attempts: int) -> None:
+def _add_captions(
+    made: NewCreatives,
+    generator: Generator,
+    photos: Photos,
+    judged: Review,
+    config: CreativesStageConfig,
+    *,
+    encoder: TextEncoder,
+) -> str:
+    """Train a parser of captions for `generator`, and add its files and a sheet; a remark on its accuracy."""
+    text_to_image = train_text_to_image(
+        generator, photos, judged.classifier, config.seed, steps=config.parser_steps, encoder=encoder
+    )
     made.add_files(f"model/{CAPTIONS_FOLDER}", text_to_image.caption_files())
-    made.add_files("boards", {"captions.png": caption_sheet(text_to_image, attempts=attempts)})
+    made.add_files("boards", {"captions.png": caption_sheet(text_to_image, attempts=config.max_attempts)})
+    return parsing_report(text_to_image, config.seed)
 
 
 def _filled_pool(

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.features.shoppers.shrunken_average import ShrunkenAverage
-from components.features.shoppers.tastes import LevelTaste, VectorTaste
+from components.features.shoppers.tastes import Taste
 
-Taste = LevelTaste | VectorTaste | ShrunkenAverage
 MAX_SHOPPERS = 50_000  # for fitting; more shoppers do not make means and covariances better
 SEGMENT_TASTES = ("kind", "category")  # the tastes that segments are fitted on, if a data set has them
 MIN_SHARE = 1e-3  # a level with a smaller share of all events is left out, since its logarithm is noise

@@ -11,14 +11,10 @@ from components.features.products.looks import Looks
 from components.features.products.product_attributes import Groups, ProductAttributes
 from components.features.shoppers.between_shoppers import ShopperEvents
 from components.features.shoppers.shopper_activity import Activity, Exposure
-from components.features.shoppers.shrunken_average import ShrunkenAverage
-from components.features.shoppers.tastes import LevelTaste, VectorTaste, fit_taste
+from components.features.shoppers.tastes import Taste, fit_taste
 from components.features.timeline import DAY, Rows, Timeline, microseconds, positions
 
 KINDS = Levels("kind", EVENT_KINDS)
-
-
-Taste = LevelTaste | VectorTaste | ShrunkenAverage  # the last is that of packages of earlier releases
 
 
 @dataclass(frozen=True)

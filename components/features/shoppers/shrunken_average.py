@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.features.shoppers.attribute import Attribute
 from components.features.timeline import Rows
 
 
 @dataclass(frozen=True)
-class ShrunkenAverage:
+class ShrunkenAverage(Attribute):
     """prior: float64 [k], the mean over all events; kappa: its weight; centres: float64 [groups, k], or [1, k] of zeros
     without groups."""
 
@@ -21,11 +22,6 @@ class ShrunkenAverage:
     prior: np.ndarray
     kappa: float
     centres: np.ndarray
-
-    @property
-    def name(self) -> str:
-        """The attribute, such as `category`."""
-        return self.columns[0].partition(":")[0] if self.columns else ""
 
     @property
     def is_share(self) -> bool:

@@ -24,7 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.features.shoppers.attribute import Attribute
 from components.features.shoppers.between_shoppers import ShopperEvents, Variation, group_means
+from components.features.shoppers.shrunken_average import ShrunkenAverage
 from components.features.timeline import Rows
 
 MIN_RELATIVE_VARIANCE = 0.25  # axes with a smaller variance between shoppers, relative to the largest, are left out
@@ -36,7 +38,7 @@ RIDGE = 1e-3  # times the mean variance, added to S, which is singular if column
 
 
 @dataclass(frozen=True)
-class LevelTaste:
+class LevelTaste(Attribute):
     """The parameters of (1) for k levels. level_columns: their names; share: float64 [groups, k], of a group's events;
     variance: v; repeats: the number of events that are worth one, at least 1."""
 
@@ -49,11 +51,6 @@ class LevelTaste:
     def columns(self) -> tuple[str, ...]:
         """Names such as `category:Shirt`."""
         return self.level_columns
-
-    @property
-    def name(self) -> str:
-        """The attribute, such as `category`."""
-        return self.columns[0].partition(":")[0]
 
     @classmethod
     def fit(cls, columns: tuple[str, ...], events: ShopperEvents) -> "LevelTaste":
@@ -96,7 +93,7 @@ def most_probable(seen: np.ndarray, expected: np.ndarray, variance: float) -> np
 
 
 @dataclass(frozen=True)
-class VectorTaste:
+class VectorTaste(Attribute):
     """The parameters of (2) for vectors of k columns. centres: float64 [groups, k], means of a group's events; axes:
     float64 [k, a]; kappa: float64 [a]."""
 
@@ -109,11 +106,6 @@ class VectorTaste:
     def columns(self) -> tuple[str, ...]:
         """Names such as `look:00`."""
         return self.vector_columns
-
-    @property
-    def name(self) -> str:
-        """The attribute, such as `look`."""
-        return self.columns[0].partition(":")[0]
 
     @classmethod
     def fit(cls, columns: tuple[str, ...], events: ShopperEvents) -> "VectorTaste":
@@ -147,6 +139,9 @@ def _signed(axes: np.ndarray) -> np.ndarray:
     """The axes, each with its largest coordinate positive; (2) is the same for either sign."""
     largest = np.abs(axes).argmax(axis=0)
     return axes * np.where(axes[largest, np.arange(axes.shape[1])] < 0, -1.0, 1.0)
+
+
+Taste = LevelTaste | VectorTaste | ShrunkenAverage  # the last is that of packages of earlier releases
 
 
 def fit_taste(columns: tuple[str, ...], events: ShopperEvents) -> LevelTaste | VectorTaste:
