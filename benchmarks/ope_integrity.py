@@ -27,7 +27,8 @@ from benchmarks.ope_logs import Arena, Trial, arena
 from benchmarks.ope_parallel import resumed, wilson
 from benchmarks.sound_logs import KINDS, sound_log
 from components.evaluation import evaluate_files
-from components.evaluation.log_checks.integrity import Finding, check_propensities, check_weights
+from components.evaluation.log_checks.integrity import check_propensities, check_weights
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.row_checks import bot_like, check_rows, log_rows
 from components.evaluation.logged_decisions import LoggedDecisions, pairs_of
 from components.policies.ragged_rows import row_sums, spread

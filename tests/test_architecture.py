@@ -109,15 +109,15 @@ def test_no_model_reaches_the_truth_through_what_it_imports(path):
 
 def test_a_detour_to_the_truth_is_seen(monkeypatch):
     detour = {
-        "components.interest.x": {"components.workflow.pages"},
-        "components.workflow.pages": {"components.contract", "components.simulator.click_law"},
+        "components.interest.x": {"components.workflow.webhook"},
+        "components.workflow.webhook": {"components.contract", "components.simulator.click_law"},
         "components.contract": {"components.interest.x"},
         "components.simulator.click_law": set(),
     }
     monkeypatch.setattr("tests.test_architecture.imports_of", detour.__getitem__)
     assert path_to_truth("components.interest.x") == [
         "components.interest.x",
-        "components.workflow.pages",
+        "components.workflow.webhook",
         "components.simulator.click_law",
     ]
 

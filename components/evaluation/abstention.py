@@ -3,7 +3,7 @@
 import numpy as np
 
 from components.evaluation.estimators.estimators import effective_sample_size
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.logged_decisions import Covered, LoggedDecisions
 from components.settings.sections import EvaluationConfig
 

@@ -9,7 +9,7 @@ import pandas as pd
 from components.evaluation.breakdowns import LevelEffect, element_effects, segment_lifts
 from components.evaluation.evaluate import evaluate
 from components.evaluation.gate.evidence import GUARDS, GateEvidence, gate_evidence
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.row_checks import check_rows, log_rows
 from components.evaluation.log_checks.traffic import Traffic, traffic_of
 from components.evaluation.logged_decisions import LoggedDecisions, cover

@@ -10,7 +10,8 @@ from components.evaluation.estimators.estimators import ESTIMATORS, UNBIASED, ef
 from components.evaluation.gate.sample_size import FIRST_ALPHA, sample_sizes
 from components.evaluation.intervals.finite_sample_bounds import finite_sample
 from components.evaluation.intervals.resampling import Interval, bootstrap, difference, relative, value_of
-from components.evaluation.log_checks.integrity import Finding, check_propensities, check_weights
+from components.evaluation.log_checks.integrity import check_propensities, check_weights
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.logged_decisions import Covered, LoggedDecisions, cover
 from components.evaluation.result import Estimate, Evaluation
 from components.evaluation.trust import trust_card

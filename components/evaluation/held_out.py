@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.features import Features
 from components.features.time_splits import CALIBRATE, JUDGE, SELECT, TRAIN
 from components.policies.eligible import eligible_pairs, pair_offsets, rows_of

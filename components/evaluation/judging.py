@@ -9,7 +9,7 @@ import pandas as pd
 from components.evaluation.assess import Assessment, assess, pooled_gate_evidence
 from components.evaluation.gate.evidence import GateEvidence
 from components.evaluation.held_out import HeldOut
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.row_checks import bot_like, log_rows
 from components.evaluation.rewards import Reward
 from components.evaluation.split_by_policy import pooled_log, split_logs

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from components.evaluation.evaluate import evaluate
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.matching import likely_cause, unmatched
 from components.evaluation.log_checks.rounding import rounding_of
 from components.evaluation.log_checks.row_checks import check_shoppers

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from components.evaluation.gate.sample_size import SampleSizes
 from components.evaluation.intervals.resampling import Interval
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.trust import TrustCard
 
 

@@ -11,7 +11,7 @@ from components.evaluation.rewards import Reward
 from components.policies.temperature import LiftForecast
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
-from components.workflow import pages
+from components.workflow.pages.evaluation_page import estimates, slice_judged, temperatures, truth
 from components.workflow.stage_outputs import Outputs
 
 
@@ -45,15 +45,15 @@ def write_evaluation(record: EvaluationRecord, config: EvaluationConfig, paths: 
     }
     out.json("evaluation.json", document)
     out.json("truth.json", {form: judgement.truths for form, judgement in record.forms.items()})
-    out.text("estimates.csv", pages.estimates(forms))
+    out.text("estimates.csv", estimates(forms))
     unit = record.reward.unit
-    report = [pages.slice_judged(record.judged, unit)]
+    report = [slice_judged(record.judged, unit)]
     for form, judgement in record.forms.items():
         for name, assessment in judgement.assessments.items():
             truths = judgement.truths[name]
-            truth = pages.truth(truths, unit, record.simulated)
-            report.append(f"# {form}, on the log of {markdown(name)}\n\n{page(assessment, unit)}{truth}")
+            true_values = truth(truths, unit, record.simulated)
+            report.append(f"# {form}, on the log of {markdown(name)}\n\n{page(assessment, unit)}{true_values}")
             chart = interval_chart(assessment.evaluation, truths and truths["target"])
             out.file(f"charts/{chart_name(form, name)}", chart)
-    report.append(pages.temperatures(record.temperatures, forecasts, config.policy.objective))
+    report.append(temperatures(record.temperatures, forecasts, config.policy.objective))
     write_text("\n".join(report), paths.docs / "evaluation.md")

@@ -18,7 +18,6 @@ from components.settings.sections import (
     Section,
     ValidationConfig,
 )
-from components.workflow import pages
 from components.workflow.caching.freshness import (
     current_question,
     digest_if_present,
@@ -81,6 +80,7 @@ def validation(config: ValidationConfig, paths: Paths, out: Outputs) -> None:
 def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     """Features of impressions and creatives, and readable shopper profiles, from validated tables."""
     from components.features import build_features, fit_with_looks
+    from components.workflow.pages.features_page import features_page
     from components.workflow.stage_inputs import FEATURES_READ, chosen_encoder, validated
 
     encoder = chosen_encoder(config)
@@ -94,7 +94,7 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
     out.table("looks.parquet", looks.to_table())
     out.files("model", model.files())
     out.json("messages.json", list(built.messages))
-    write_text(pages.features(built), paths.docs / "features.md")
+    write_text(features_page(built), paths.docs / "features.md")
 
 
 @_stage
@@ -103,6 +103,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     from components.interest import score_pairs, train_disjoint_models, train_interest
     from components.interest.model_kinds import MODEL_KINDS
     from components.policies.eligible import eligible_pairs
+    from components.workflow.pages.interest_page import interest_page
     from components.workflow.stage_inputs import DISJOINT_MODELS, built_features, validated
     from components.workflow.training_curves import write_curves
 
@@ -119,7 +120,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     for name in MODEL_KINDS:
         write_curves(trained.losses.get(name, ()), paths.tensorboard / f"interest-{name}")
     out.json("metrics.json", trained.to_dict())
-    write_text(pages.interest(trained.to_dict()), paths.docs / "interest.md")
+    write_text(interest_page(trained.to_dict()), paths.docs / "interest.md")
 
 
 @_stage
@@ -132,6 +133,7 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     from components.generators.text_to_image.text_encoders import text_encoder
     from components.workflow.caching.local_folders import folder_remarks, read_local_folder
     from components.workflow.checkpointed_training import clear_checkpoints, train_all
+    from components.workflow.pages.creatives_page import creatives_page
     from components.workflow.stage_inputs import built_features, validated
     from components.workflow.stage_models import interest_model
 
@@ -152,7 +154,7 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
         out.json(name, document)
     result.record["remarks"] += folder_remarks(config)
     out.json("metrics.json", result.record)
-    write_text(pages.creatives(result.record, result.seconds), paths.docs / "creatives.md")
+    write_text(creatives_page(result.record, result.seconds), paths.docs / "creatives.md")
     clear_checkpoints(paths)
 
 

@@ -8,19 +8,15 @@ of impressions at which the action was eligible. Every test allows for the round
 A `critical` finding makes the evaluation abstain.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from components.evaluation.estimators.estimators import effective_sample_size
 from components.evaluation.log_checks.action_shares import shares_chance
 from components.evaluation.log_checks.implied_propensities import implied_logging
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.rounding import Rounding, rounding_of
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.policies.ragged_rows import row_sums, spread
-
-Severity = Literal["ok", "notice", "critical", "inconclusive"]
 
 ALPHA = 5e-4  # per test; all tests together raise a false alarm on well under 1 % of correct logs
 SUM_TOLERANCE = 1e-5  # of sums that should be 1, in addition to rounding
@@ -30,16 +26,6 @@ PROPENSITY_BINS = 20
 MAX_NAMED = 5  # contradicted actions that a finding names
 NOTICEABLE_ERROR = 0.01  # relative error of weights by rounding that gives a notice
 MAX_UNSEEN_ERROR = 0.5  # propensities count as checked if the test detects a larger relative error of all together
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. share: of the rows or actions concerned, in [0, 1]."""
-
-    kind: str
-    severity: Severity
-    message: str
-    share: float = 0.0
 
 
 def check_propensities(log: LoggedDecisions, eligible: np.ndarray | None = None) -> tuple[Finding, ...]:

@@ -16,7 +16,7 @@ from components.evaluation.intervals.explained_noise import (
     curve_basis,
     explained_noise,
 )
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.features.products.open_columns import known_from
 from components.features.timeline import microseconds
 from components.policies.eligible import rows_of

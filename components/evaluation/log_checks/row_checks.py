@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.evaluation.log_checks.integrity import ALPHA, Finding
+from components.evaluation.log_checks.integrity import ALPHA
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.log_checks.shopper_ids import placeholders_of, shopper_codes, unknown_shoppers
 
 MIN_BOT_CLICKS = 5  # fewer clicks are no evidence about a shopper

@@ -46,7 +46,7 @@ def read_manifest(folder: UPath) -> Manifest | None:
 
 
 def digest_code(sources: Iterable[str], components: Path = ROOT / "components") -> str:
-    """SHA-256 over every file of `sources`: packages of `components` ("features") or modules ("workflow/pages")."""
+    """SHA-256 over every file of `sources`: packages of `components` ("features") or modules ("workflow/stages")."""
     files: dict[str, str] = {}
     for source in sources:
         folder = components / source

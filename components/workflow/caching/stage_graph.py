@@ -7,7 +7,7 @@ tests/components/workflow/test_stage_graph.py compares these declarations with t
 from dataclasses import dataclass
 
 # a stage's settings are compared by value, so the package `settings` is not listed as code
-WRITES = ("workflow/stages", "workflow/stage_outputs", "workflow/pages")
+WRITES = ("workflow/stages", "workflow/stage_outputs")
 READS = (*WRITES, "workflow/stage_inputs")
 FEATURES = ("contract", "images", "features")
 INTEREST = (*FEATURES, "interest")
@@ -21,20 +21,22 @@ class Stage:
     code: tuple[str, ...]
 
 
+def _page(stage: str) -> tuple[str, str]:
+    return f"workflow/pages/{stage}_page", "workflow/pages/markdown_parts"
+
+
 GRAPH = {
     "validation": Stage((), (*WRITES, "contract")),
-    "features": Stage(("validation",), (*READS, *FEATURES)),
-    "interest": Stage(("validation", "features"), (*READS, "workflow/training_curves", *INTEREST, "policies")),
+    "features": Stage(("validation",), (*READS, *_page("features"), *FEATURES)),
+    "interest": Stage(
+        ("validation", "features"),
+        (*READS, *_page("interest"), "workflow/training_curves", *INTEREST, "policies"),
+    ),
     "creatives": Stage(
         ("validation", "features", "interest"),
         (
-            *(
-                *READS,
-                "workflow/stage_models",
-                "workflow/checkpointed_training",
-                "workflow/worker_processes",
-                "workflow/caching/local_folders",
-            ),
+            *(*READS, *_page("creatives"), "workflow/stage_models", "workflow/caching/local_folders"),
+            *("workflow/checkpointed_training", "workflow/worker_processes"),
             *(*INTEREST, "generators", "ads"),
         ),
     ),
@@ -42,7 +44,7 @@ GRAPH = {
         ("validation", "features", "interest", "creatives"),
         (
             *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy"),
-            *("workflow/evaluation_inputs", "workflow/evaluation_files"),
+            *(*_page("evaluation"), "workflow/evaluation_inputs", "workflow/evaluation_files"),
             *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing", "registry/unreadable_champion"),
         ),
     ),

@@ -9,7 +9,7 @@ import pytest
 from components.evaluation.assess import pooled_gate_evidence
 from components.evaluation.held_out import HeldOut, rows_from, with_consent, without_shoppers
 from components.evaluation.judging import JudgingTables, bot_like_shoppers, judge
-from components.evaluation.log_checks.integrity import Finding
+from components.evaluation.log_checks.log_finding import Finding
 from components.evaluation.rewards import REWARDS
 from components.features.time_splits import Splits
 from components.policies.ragged_rows import row_sums, spread

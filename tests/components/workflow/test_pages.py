@@ -14,7 +14,10 @@ from components.contract.validation.data_report import DataReport, RuleCount, Ta
 from components.evaluation.breakdowns import LevelEffect
 from components.evaluation.intervals.resampling import Interval
 from components.evaluation.reports.evaluation_report import page as evaluation_page
-from components.workflow import pages
+from components.workflow.pages.creatives_page import creatives_page
+from components.workflow.pages.evaluation_page import estimates
+from components.workflow.pages.features_page import features_page
+from components.workflow.pages.interest_page import interest_page
 from components.workflow.publishing import publication
 from tests.components.contract.test_escaping import HOSTILE, Seen
 
@@ -29,16 +32,16 @@ def of_features(text):
     impressions = pd.DataFrame({"split": ["train"], "click": [1], "context_x": [0.0]})
     profiles = pd.DataFrame({"shopper_id": [text], "terms": [text]})
     built = SimpleNamespace(impressions=impressions, creatives=[], shopper_profiles=profiles, messages=(text,))
-    return pages.features(built)
+    return features_page(built)
 
 
 def of_creatives(text):
     record = {"generators": {}, "gate": {"passed": False, "reasons": [text]}, "pool": 0, "remarks": [text]}
-    return pages.creatives(record, {})
+    return creatives_page(record, {})
 
 
 def of_interest(text):
-    return pages.interest({"candidates": [], "champion": text, "passed": False, "reasons": [text]})
+    return interest_page({"candidates": [], "champion": text, "passed": False, "reasons": [text]})
 
 
 def of_outcome(text):
@@ -76,7 +79,7 @@ def test_a_hostile_text_changes_nothing_of_a_page(write):
 def test_estimates_are_rows_that_no_spreadsheet_runs(name):
     estimate = {"estimator": "ips", "value": -0.5, "ci_low": -1.0, "ci_high": 0.0}
     record = [{"form": "table", "logs": [{"logging_policy": name, "evaluation": {"estimates": [estimate]}}]}]
-    head, row = csv.reader(io.StringIO(pages.estimates(record), newline=""))
+    head, row = csv.reader(io.StringIO(estimates(record), newline=""))
     assert head == ["form", "logging_policy", "estimator", "value", "ci_low", "ci_high"]
     assert row[1].removeprefix("'") == terminal(name) and row[3:] == ["-0.5", "-1.0", "0.0"]
     assert not row[1].lstrip().startswith(("=", "+", "-", "@"))
