@@ -34,11 +34,12 @@ def _collect() -> None:
     from components.cli.data import data
     from components.cli.evaluate import evaluate
     from components.cli.generate import generate
-    from components.cli.registry import promote, reject, rollback, sign, status
+    from components.cli.registry import export, promote, reject, rollback, sign, status
     from components.cli.run import run, stage
     from components.cli.ui import databases, ui
 
-    for command in (run, data, stage, generate, evaluate, status, promote, reject, rollback, sign, databases, ui):
+    decisions = (status, promote, reject, rollback, sign, export)
+    for command in (run, data, stage, generate, evaluate, *decisions, databases, ui):
         adloom.add_command(command)
 
 

@@ -142,6 +142,41 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
         click.echo(f"{dataset}: there is no champion to sign")
 
 
+@click.command()
+@click.argument("dataset", type=DATASET)
+@click.option("--out", required=True, metavar="DIR", help="Folder for the export; an earlier export in it is replaced.")
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(["png", "jpeg", "webp"]),
+    default="png",
+    show_default=True,
+    help="Of the ads.",
+)
+@workdir
+@json_option
+def export(dataset: str, *, out: str, image_format: str, workdir: str, as_json: bool) -> None:
+    """Export the champion policy of DATASET for an ad server: decisions, new ads, and a manifest.
+
+    The champion is fetched from the registry and verified. The ads are in the sizes of ads.sizes of its run. Equal
+    champions give equal bytes.
+    """
+    _open()
+    from upath import UPath
+
+    from components.settings.paths import Paths
+    from components.workflow.publishing.export import export_to
+
+    manifest = export_to(UPath(out), dataset, Paths.of(dataset, workdir=workdir), image_format)
+    if as_json:
+        click.echo(json.dumps(manifest, allow_nan=False))
+        return
+    sizes = sorted({ad["size"] for ad in manifest["ads"].values()})
+    ads = f"{len(manifest['ads'])} ads ({', '.join(sizes)})" if sizes else "no ads"
+    policy = f"{dataset}-policy version {manifest['policy_version']} ({', '.join(manifest['forms'])})"
+    click.echo(terminal(f"{out}: {policy}, {ads}"))
+
+
 @contextmanager
 def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
     """The folders of `dataset`, with the lock of its artifacts."""

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from upath import UPath
 
+from components.ads.image_formats import FORMATS, converted
 from components.contract.files.atomic_files import replace_folder, scratch_folder
-from components.contract.files.digests import digest_bytes, digest_file, digest_json, digest_package, digest_tree
+from components.contract.files.digests import digest_bytes, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
 from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import PER_SHOPPER, SCORES_FILE, SEGMENTS_FILE, TABLE, PolicyPackage
 from components.registry.locks import folder_lock
-from components.registry.mlflow_store import digest_of, fetch_package, open_store, version_of
+from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
 from components.registry.signing import signature_path, verify
 from components.registry.unreadable_champion import reading_champion
@@ -21,6 +22,7 @@ from components.workflow.advance import ShopPolicy
 from components.workflow.publishing.deployed_policy import read_package
 from components.workflow.publishing.publication import POLICY, RUN, forms_of
 
+MANIFEST = "manifest.json"
 EXPERIMENT = ("experiment.json", "experiment.md")
 POOL = ("creatives", "images")  # tables of a package that join the shop when it acts
 
@@ -42,7 +44,8 @@ def export(outcome: Mapping, paths: Paths) -> None:
                 signature_path(Path(paths.champion)),
                 str(paths.champion),
             )
-        _export(outcome, paths.stage("promotion") / POLICY if is_candidate else paths.champion, paths)
+        package = paths.stage("promotion") / POLICY if is_candidate else paths.champion
+        _export(outcome, package, paths.export, _experiment(outcome, paths))
 
 
 def renew_export(dataset: str, paths: Paths) -> bool:
@@ -55,16 +58,46 @@ def renew_export(dataset: str, paths: Paths) -> bool:
     if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
         return False
     champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
-    with (
-        folder_lock(Path(paths.artifacts), "an export"),
-        scratch_folder(paths.champion) as scratch,
-    ):
-        package = scratch / POLICY
-        fetch_package(champion, Path(package))
-        acting, digest = forms_of(champion), digest_of(champion)
-        outcome = {"champion": champion.number, "candidate": None, "acting": acting, "package": digest}
-        _export({"dataset": dataset, **outcome}, package, paths)
+    with folder_lock(Path(paths.artifacts), "an export"), scratch_folder(paths.champion) as scratch:
+        outcome, package = _fetched(dataset, champion, scratch)
+        _export(outcome, package, paths.export, _experiment(outcome, paths))
     return True
+
+
+def export_to(out: UPath, dataset: str, paths: Paths, image_format: str = "png") -> dict:
+    """Write the registry's champion to the folder `out`, with its ads in `image_format`; the manifest.
+
+    An earlier export in `out` is replaced, and equal champions give equal bytes. UserError if there is no champion, or
+    `out` has other content.
+    """
+    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    if champion is None:
+        raise UserError(f"{dataset}-{POLICY} has no champion; `adloom run {dataset}` judges a policy, and promotes it")
+    _check_replaceable(out, dataset)
+    with scratch_folder(out) as scratch:
+        outcome, package = _fetched(dataset, champion, scratch)
+        _export(outcome, package, out, _experiment(outcome, paths), image_format)
+    return read_json(out / MANIFEST)
+
+
+def _fetched(dataset: str, champion: Version, scratch: UPath) -> tuple[dict, UPath]:
+    """The outcome that `_export` reads, and the champion's verified package in the folder `scratch`."""
+    package = scratch / POLICY
+    fetch_package(champion, Path(package))
+    acting, digest = forms_of(champion), digest_of(champion)
+    outcome = {"champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+    return {"dataset": dataset, **outcome}, package
+
+
+def _check_replaceable(out: UPath, dataset: str) -> None:
+    """UserError unless `out` is absent, an empty folder, or an export of the data set."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"--out {out}: is a file, not a folder")
+    manifest = read_json(out / MANIFEST) if (out / MANIFEST).exists() else {}
+    if any(out.iterdir()) and not ("policy_version" in manifest and manifest.get("dataset") == dataset):
+        raise UserError(f"--out {out}: is not empty and holds no export of {dataset}; name another folder")
 
 
 # files and folders of the package that a server needs for each form, beside policy.json and the catalogue
@@ -79,8 +112,10 @@ RULE = (
 )
 
 
-def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
-    """Replace the export with the files of the champion's `package` and its experiment plan, atomically."""
+def _export(
+    outcome: Mapping, package: UPath, target: UPath, experiment: Mapping[str, bytes], image_format: str = "png"
+) -> None:
+    """Replace the folder `target` with the files of the champion's `package` and its experiment plan, atomically."""
 
     acting, files = outcome["acting"], digest_tree(package)
     if digest_json(files) != outcome["package"]:
@@ -90,7 +125,7 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         )
     with reading_champion(f"{outcome['dataset']}-{POLICY}", outcome["champion"]):
         acts = acting["acts"] or read_package(package).parameters.forms[0]
-    with scratch_folder(paths.export) as fresh:
+    with scratch_folder(target) as fresh:
         forms = acting["forms"] or [acts]
         for name in (
             "policy.json",
@@ -99,16 +134,19 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
         ):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        ads = _ads(package)
-        for name in ads:
-            write_bytes((package / "pool" / "ads" / name).read_bytes(), fresh / "ads" / name)
-            copied[f"pool/ads/{name}"] = digest_file(fresh / "ads" / name)
+        ads = {}
+        for name, ad in _ads(package).items():
+            png = (package / "pool" / "ads" / name).read_bytes()
+            copied[f"pool/ads/{name}"] = digest_bytes(png)
+            file = f"{Path(name).stem}.{FORMATS[image_format][0]}"
+            ads[file] = ad
+            write_bytes(converted(png, image_format), fresh / "ads" / file)
         altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
         if altered:
             raise UserError(
                 f"{package}: {', '.join(altered)} changed while it was being exported; nothing was exported"
             )
-        for name, content in _experiment(outcome, paths).items():
+        for name, content in experiment.items():
             write_bytes(content, fresh / name)
         digest = outcome["package"]
         manifest = {
@@ -122,8 +160,8 @@ def _export(outcome: Mapping, package: UPath, paths: Paths) -> None:
             "ads": ads,
             "files": digest_tree(fresh),
         }
-        write_json(manifest, fresh / "manifest.json")
-        replace_folder(fresh, paths.export)
+        write_json(manifest, fresh / MANIFEST)
+        replace_folder(fresh, target)
 
 
 def _files_for(form: str, package: UPath) -> tuple[str, ...]:
@@ -157,9 +195,9 @@ def exported_policy(paths: Paths):
     UserError if the package of the export is gone, or the form that acts needs a server.
     """
 
-    if not (paths.export / "manifest.json").exists():
+    if not (paths.export / MANIFEST).exists():
         return None
-    manifest = read_json(paths.export / "manifest.json")
+    manifest = read_json(paths.export / MANIFEST)
     if manifest.get("acts") != TABLE:
         raise UserError(
             f"{paths.export}: the champion acts as {manifest.get('acts')}, because its table did not pass, and the "
@@ -191,7 +229,7 @@ def _again(paths: Paths) -> str:
 
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
     """The files of the champion's experiment plan, from the run that promoted it or the last export; empty if lost."""
-    manifest = paths.export / "manifest.json"
+    manifest = paths.export / MANIFEST
     is_exported = manifest.exists() and read_json(manifest)["policy_version"] == outcome["champion"]
     plan = paths.stage("promotion") / EXPERIMENT[0]
     is_new = plan.exists() and (

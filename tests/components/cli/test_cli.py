@@ -17,7 +17,7 @@ from components.settings.paths import ROOT
 
 cli._collect()
 BY_HAND = ("promote", "reject", "rollback", "sign")
-COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", *BY_HAND, "databases", "ui")
+COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "export", *BY_HAND, "databases", "ui")
 
 
 def adloom(*arguments: str):

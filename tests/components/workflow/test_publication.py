@@ -5,12 +5,16 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from upath import UPath
 
 from components.contract.files.digests import digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_json, write_json
 from components.evaluation.gate.ledger import share_of
+from components.images.decoding import encode_png
 from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.policy_package import PolicyPackage
 from components.registry.decision import Gate, decide
@@ -23,7 +27,7 @@ from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig, Settings
 from components.workflow.caching.manifests import Manifest
 from components.workflow.publishing.deployed_policy import read_champion
-from components.workflow.publishing.export import export, exported_policy, renew_export
+from components.workflow.publishing.export import export, export_to, exported_policy, renew_export
 from components.workflow.publishing.publication import preview, publish, snapshot
 from tests.components.policies.packages import package, write
 from tests.components.registry.test_decision import evidence, form
@@ -48,7 +52,9 @@ def paths(tmp_path) -> Paths:
     return Paths.of("shop", workdir=str(tmp_path / "artifacts"))
 
 
-def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2, made: PolicyPackage | None = None) -> None:
+def run_stages(
+    store, paths: Paths, first: float = 0.75, gain: float = 0.2, *, made: PolicyPackage | None = None, prepare=None
+) -> None:
     """What the six stages leave, in small: a real model of interest, no photos, a policy, and its decision."""
     snapshot("shop", SETTINGS, paths)
     interest = paths.stage("interest")
@@ -57,6 +63,8 @@ def run_stages(store, paths: Paths, first: float = 0.75, gain: float = 0.2, made
     write_json({"gate": None}, paths.stage("creatives") / "metrics.json")
     policy = paths.stage("promotion") / "policy"
     write(Path(policy), made or package(first=first))
+    if prepare is not None:
+        prepare(paths)
     inputs = {}
     for name in ("validation", "features", "interest", "creatives", "evaluation"):
         inputs[name] = finish(name, paths, {"data": "0" * 64})
@@ -164,6 +172,48 @@ def test_a_policy_with_scores_of_its_own_is_exported_with_them_and_without_a_mod
     assert set(manifest["forms"]) == {"table", "per_shopper"}
     assert {"scores.parquet", "segments.parquet", "decisions.parquet", "policy.json"} <= set(manifest["files"])
     assert not any(name.startswith("model/") for name in manifest["files"])
+
+
+def with_an_ad(paths: Paths) -> None:
+    """Put one drawn ad into the candidate's pool, before its package is published."""
+    pool = Path(paths.stage("promotion") / "policy" / "pool")
+    (pool / "ads").mkdir(parents=True)
+    (pool / "ads" / "new-300x250.png").write_bytes(encode_png(np.arange(300 * 250 * 3).reshape(250, 300, 3) % 251))
+    (pool / "ads.json").write_text(json.dumps({"new-300x250.png": {"creative_id": "new", "size": "300x250"}}))
+
+
+@pytest.mark.parametrize(("image_format", "name"), [("png", "png"), ("jpeg", "jpg"), ("webp", "webp")])
+def test_the_champion_is_exported_to_a_folder_of_ones_own_with_equal_bytes(store, paths, tmp_path, image_format, name):
+    run_stages(store, paths, prepare=with_an_ad)
+    published(paths)
+    out = UPath(tmp_path / "for the ad server")
+    manifest = export_to(out, "shop", paths, image_format)
+    assert manifest["ads"] == {f"new-300x250.{name}": {"creative_id": "new", "size": "300x250"}}
+    with Image.open(str(out / "ads" / f"new-300x250.{name}")) as ad:
+        assert (ad.format.lower(), ad.size) == (image_format, (300, 250))
+    here = digest_tree(paths.export, skip=("manifest.json",))
+    there = digest_tree(out, skip=("manifest.json",))
+    assert manifest["files"] == there
+    assert {file: there[file] for file in there if "ads/" not in file} == {
+        file: here[file] for file in here if "ads/" not in file
+    }
+    first = digest_tree(out, skip=())
+    export_to(out, "shop", paths, image_format)
+    assert digest_tree(out, skip=()) == first
+
+
+def test_an_export_replaces_no_folder_of_other_content(store, paths, tmp_path):
+    with pytest.raises(UserError, match="shop-policy has no champion; `adloom run shop`"):
+        export_to(UPath(tmp_path / "out"), "shop", paths)
+    run_stages(store, paths)
+    published(paths)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"mine")
+    with pytest.raises(UserError, match="photos: is not empty and holds no export of shop"):
+        export_to(UPath(tmp_path / "photos"), "shop", paths)
+    with pytest.raises(UserError, match=r"cat\.jpg: is a file, not a folder"):
+        export_to(UPath(tmp_path / "photos" / "cat.jpg"), "shop", paths)
+    assert (tmp_path / "photos" / "cat.jpg").read_bytes() == b"mine"
 
 
 def test_a_promotion_by_hand_exports_at_once(store, paths):
