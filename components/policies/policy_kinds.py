@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.policies.kinds.chi_square import ChiSquare
-from components.policies.kinds.epsilon_greedy import EpsilonGreedy
+from components.policies.kinds.epsilon_greedy import EpsilonGreedy, Ranked
 from components.policies.kinds.learned_scores import Learn, PopularityConfig, RulesConfig, popularity, rules
 from components.policies.kinds.softmax import BoundedSoftmax, Softmax
 from components.policies.kinds.thompson import Thompson, ThompsonConfig
@@ -49,14 +49,18 @@ def _greedy(settings: Section, temperature: float) -> Policy:
     return EpsilonGreedy(0.0)
 
 
+def _ranked(settings: Section, temperature: float) -> Policy:
+    return Ranked()
+
+
 POLICIES: dict[str, PolicyKind] = {
     "chi_square": PolicyKind(lambda settings, temperature: ChiSquare(temperature, 0.0), table=_bounded),
     "softmax": PolicyKind(lambda settings, temperature: Softmax(temperature, 0.0), table=_bounded),
-    "epsilon_greedy": PolicyKind(_greedy),
+    "epsilon_greedy": PolicyKind(_greedy, table=_ranked),
     "uniform": PolicyKind(lambda settings, temperature: Uniform()),
     "thompson": PolicyKind(Thompson, ThompsonConfig, prefers_better=False),
-    "popularity": PolicyKind(_greedy, PopularityConfig, learn=popularity),
-    "rules": PolicyKind(_greedy, RulesConfig, learn=rules),
+    "popularity": PolicyKind(_greedy, PopularityConfig, table=_ranked, learn=popularity),
+    "rules": PolicyKind(_greedy, RulesConfig, table=_ranked, learn=rules),
 }
 
 

@@ -17,7 +17,6 @@ from components.datasets.shipped_digests import committed_digests
 from components.settings.errors import UserError
 from components.simulator import load_scenario
 
-
 NOT_SIMULATED = {"features_from", "body", "design", "keep_probability", "ingested_at"}
 
 

@@ -18,6 +18,7 @@ from components.policies import (
     eligible_pairs,
     pair_offsets,
 )
+from components.policies.kinds.epsilon_greedy import Ranked
 from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.kinds.seeded_draws import seeded_normals
 from components.policies.kinds.softmax import BoundedSoftmax
@@ -235,6 +236,21 @@ def test_softmax_floor_holds_for_the_worst():
 
 def test_greedy_shares_ties():
     np.testing.assert_allclose(EpsilonGreedy(0.3).probabilities(row([0.2, 0.2, 0.1])), [0.45, 0.45, 0.1])
+
+
+def test_a_ranked_table_shows_the_best_of_whatever_a_server_keeps():
+    scores = np.array([0.2, 0.5, 0.5, 0.1, 0.4])
+    probabilities = Ranked().probabilities(row(scores))
+    np.testing.assert_allclose(probabilities / probabilities[1], [1e-4, 1.0, 1.0, 1e-6, 1e-2])
+    for kept in itertools.chain.from_iterable(itertools.combinations(range(5), size) for size in range(1, 6)):
+        chosen = list(kept)
+        best = scores[chosen] == scores[chosen].max()
+        assert probabilities[chosen][best].sum() >= 0.989 * probabilities[chosen].sum()
+
+
+def test_a_ranked_table_of_many_creatives_has_no_zero():
+    probabilities = Ranked().probabilities(row(np.linspace(0.01, 0.5, 400)))
+    assert probabilities.min() > 0 and (np.diff(probabilities) >= 0).all() and probabilities[-1] > 0.98
 
 
 def test_draw_follows_the_probabilities():
