@@ -53,7 +53,8 @@ def expression(role: str, name: str, rule: ColumnRule, mapping: Mapping) -> str:
     if kind == "timestamp":
         return _time(present_value(cell), rule, mapping.zone)
     if kind in ("number", "whole"):
-        return _number(present_value(cell), rule, kind)
+        read = _number(present_value(cell), rule, kind)
+        return _place(read, rule) if name == "position" else read
     if name.endswith("_id") or name == "campaign" or column.references:
         return _id(present_value(cell, value_formats.NO_ID), rule)
     if rule.decimal:  # an open column of numbers
@@ -91,6 +92,12 @@ def _number(value: str, rule: ColumnRule, kind: Kind) -> str:
     return propensities.SQL[rule.form].format(number) if rule.form else number
 
 
+def _place(number: str, rule: ColumnRule) -> str:
+    """A position from 1; null below it."""
+    place = f"({number} + 1)" if rule.counted_from == 0 else number
+    return f"(CASE WHEN {place} >= 1 THEN {place} END)"
+
+
 def _re2(pattern: str) -> str:
     return pattern.replace("(?:", "(")
 
@@ -99,7 +106,8 @@ def _flag(cell: str, rule: ColumnRule, kind: Kind) -> str:
     yes, no = ("true", "false") if kind == "flag" else ("1", "0")
     value = present_value(cell)
     if rule.filled:
-        return f"(CASE WHEN {value} IS NULL THEN {no} ELSE {yes} END)"
+        none = f"regexp_full_match({value}, {sql_text(_re2(value_formats.NO_TIME.pattern))})"
+        return f"(CASE WHEN {value} IS NULL OR {none} THEN {no} ELSE {yes} END)"
     words = [", ".join(sql_text(word) for word in given or ()) or "''" for given in (rule.yes_words, rule.no_words)]
     empty = f"WHEN {value} IS NULL THEN {no} " if rule.empty == "no" else ""
     return f"(CASE {empty}WHEN trim({cell}) IN ({words[0]}) THEN {yes} WHEN trim({cell}) IN ({words[1]}) THEN {no} END)"

@@ -16,6 +16,7 @@ import yaml
 VAGUE = {  # names that say nothing of what a file is
     "id", "编号", "p", "action", "time", "date", "day", "日期", "时间", "label", "platform", "item", "type", "value",
 }  # fmt: skip
+GENERIC = {"id", "编号", "name", "名称"}  # names that any kind of file may have
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def words_of(place: str) -> Mapping[str, tuple[str, ...]] | None:
 
 @cache
 def listed(name: str) -> frozenset[str]:
-    """The words listed as `name`: those for `yes` and `no`, those that begin a row of `totals`, and those
-    in file names that tell of logging `policies`."""
+    """The words listed as `name`: those for `yes` and `no`, those that begin a row of `totals`, those in file names
+    that tell of logging `policies`, and the names of columns of `currencies` and of `opt_outs`."""
     return frozenset(_document()["listed"][name].split())
 
 
@@ -97,7 +98,16 @@ def guess_role(stem: str, columns: Sequence[str]) -> str | None:
     """The kind of file that its columns, and the words of its name, make it; None where nothing fits."""
     fitting = [name for name in roles() if _fits(name, columns)]
     hinted = [name for name in fitting if any(hint in plain(stem) for hint in roles()[name].hints)]
-    return next(iter(hinted or fitting), None)
+    clear = [name for name in fitting if _is_clear(name, columns)]
+    return next(iter(hinted or clear), None)
+
+
+def _is_clear(name: str, columns: Sequence[str]) -> bool:
+    """Whether the columns that the role needs have names of their own, none such as `id` that any file may have, and
+    are not the only ones that it knows: an order has a shopper's id too."""
+    matched = match_columns(name, columns)
+    named = {column for column, source in matched.items() if plain(source) not in GENERIC}
+    return len(matched) > 1 and all(any(column in named for column in group) for group in roles()[name].needs)
 
 
 def contract_word(place: str, value: str) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from components.contract.card import CARD_FILE
 from components.contract.schema import TABLES
 from components.datasets.importing.cell_expressions import SQL_TYPE
 from components.datasets.importing.contract_views import ContractTables
@@ -23,6 +24,7 @@ from components.datasets.importing.derived_tables import (
 )
 from components.datasets.importing.mapping import Mapping
 from components.datasets.importing.platform_reports import add_reports
+from components.datasets.importing.quarantine_notes import add_quarantine_notes
 from components.datasets.importing.sql_text import sql_name
 from components.datasets.importing.staging.reading import ROW
 from components.datasets.importing.views_and_clicks import join_marks
@@ -60,6 +62,7 @@ def contract_tables(
     for table in tables.present:
         _only_once(tables, table, [part for part in converted if part.role == table])
     complete_campaigns(tables, name)
+    add_quarantine_notes(tables, fresh=not (held / CARD_FILE).exists())
     _say_what_is_missing(tables)
     return tables
 

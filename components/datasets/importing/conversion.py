@@ -5,6 +5,7 @@ null is an error that names file, row, column and text: nothing is dropped or gu
 """
 
 from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from components.datasets.importing.staging.reading import ROW, StagedTable
 from components.datasets.importing.value_formats import OPEN
 from components.settings.errors import UserError
 
+SHOWN = 10  # names of columns in a message
 PLACE = ("request_id", "position")  # what an impression of a slate is called by
 DUE = {
     "timestamp": "a time of the format in the mapping",
@@ -64,10 +66,20 @@ def convert(
     )
     rows = connection.execute(f"SELECT count(*) FROM read_parquet({sql_text(str(target))})").fetchone()[0]
     notes = [*table.notes, *_clock_notes(connection, source, rule, mapping)]
+    if rule.left_out:
+        notes.append(f"columns left out: {_some(rule.left_out)}")
+    zero = [column.column for column in rule.columns.values() if column.counted_from == 0]
+    notes += [f"column {name} counts places from 0: position is one more" for name in zero]
     if rows < table.rows:
         notes.append(f"{table.rows - rows:,} rows left out, as `words` of the mapping say")
     own = tuple(name for name, column in rule.columns.items() if column.made)
     return Converted(rule.table, table, target, tuple(made), rows, tuple(notes), own)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _row_digest(table: StagedTable) -> str:
@@ -156,6 +168,8 @@ def _check_values(
 
 def _expected(role: str, name: str) -> str:
     kind = "flag" if name in ("click", "conversion") else column_of(role, name).kind
+    if name == "position":
+        return "a whole number from 1 on, or from 0 on with `counted_from: 0`"
     if name.endswith("_id"):
         return "an id without lost digits"
     return DUE[kind] if name != "kind" else "one of `words` in the mapping"

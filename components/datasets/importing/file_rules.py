@@ -78,6 +78,8 @@ def _joined_column(one: ColumnRule, other: ColumnRule) -> ColumnRule | None:
             changes[name] = tuple(dict.fromkeys([*texts[0], *texts[1]]))
         elif name == "decimal" and {first, second} & {OPEN, "."}:
             changes[name] = next(mark for mark in (",", ".", OPEN) if mark in (first, second))
+        elif name == "counted_from":
+            changes[name] = 0
         elif name == "empty":
             changes[name] = OPEN
         else:

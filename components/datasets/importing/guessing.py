@@ -1,7 +1,7 @@
 """Staged files -> the mapping that their names and values suggest; what they leave open is `?` in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +105,8 @@ def _guess_file(table: StagedTable, guess: Guess, several_sheets: bool) -> FileR
     _name_slate(columns, table)
     if role in ("impressions", "views_and_clicks") and "shopper_id" not in columns:
         columns["shopper_id"] = ColumnRule(made="impression_id")
+    _check_twins(table, taken)
+    guess.currencies |= _currencies_of(table, names)
     left_out = tuple(column for column in table.columns if column not in taken)
     return rule.model_copy(update={"columns": columns, "left_out": left_out})
 
@@ -122,6 +124,10 @@ def _empty_column(rule: ColumnRule, role: str, target: str) -> ColumnRule | None
         return rule.model_copy(update={"words": {}})
     formats = {"timestamp": {"format": "iso"}, "number": {"decimal": "."}, "whole": {"decimal": "."}}
     return rule.model_copy(update=formats.get(kind, {}))
+
+
+def _is_chinese(table: StagedTable) -> bool:
+    return any("\u4e00" <= sign <= "\u9fff" for sign in "".join((table.file.name, *table.columns)))
 
 
 def _tells_views_from_clicks(table: StagedTable) -> bool:
@@ -163,7 +169,8 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
             update={"words": {value: contract_word(words, value) or OPEN for value in sorted(set(values))}}
         )
     if target in FLAGS:
-        return _flag(rule, values, table, place, asks=target != "conversion")
+        flag = _flag(rule, values, table, place, asks=target != "conversion")
+        return _opposite(flag) if plain(source) in listed("opt_outs") else flag
     if target == "propensity":
         return propensities.guess_form(rule, values, source)
     column = column_of(role, target)
@@ -171,8 +178,15 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
         return _time(rule, values, place, guess)
     if column.kind in ("number", "whole"):
         if target in MONEY:
-            guess.currencies |= value_formats.currencies(values)
-        return _number(rule, values, place, whole=column.kind == "whole")
+            guess.currencies |= value_formats.currencies(values, chinese=_is_chinese(table))
+        rule = _number(rule, values, place, whole=column.kind == "whole")
+        if (
+            target == "position"
+            and rule.decimal
+            and any(propensities.number(value, rule.decimal) == 0 for value in values)
+        ):
+            return rule.model_copy(update={"counted_from": 0})
+        return rule
     if is_id:
         fault = value_formats.id_fault(values)
         if fault:
@@ -219,6 +233,31 @@ def _flag(rule: ColumnRule, values: Sequence[str], table: StagedTable, place: st
     if not empty:
         update["no_words"] = value_formats.with_counterparts(no, yes)
     return rule.model_copy(update={**update, "empty": OPEN} if empty else update)
+
+
+def _opposite(rule: ColumnRule) -> ColumnRule:
+    """The flag that is set where `rule` is not: who opted out does not consent."""
+    if rule.filled or OPEN in (rule.yes_words or ()):
+        return rule.model_copy(update={"filled": None, "yes_words": (OPEN,), "no_words": ()})
+    return rule.model_copy(update={"yes_words": rule.no_words, "no_words": rule.yes_words})
+
+
+def _check_twins(table: StagedTable, taken: Iterable[str | None]) -> None:
+    """UserError where a column that is taken has a namesake: nobody can tell which of them is meant."""
+    for source in taken:
+        if f"{source} (2)" in table.columns:
+            raise UserError(f"{table.place}: two columns are called {source}; rename one of them or leave it away")
+
+
+def _currencies_of(table: StagedTable, names: dict[str, str]) -> set[str]:
+    """The currencies that a column of their codes, or the header of a column of money, names."""
+    heads = [source for target, source in names.items() if target in MONEY]
+    found = value_formats.currencies(part for head in heads for part in re.findall(r"[(（\[]([^)）\]]+)", head))
+    for source in table.columns if heads else ():
+        if plain(source) in listed("currencies"):
+            codes = {value.strip().upper() for value in values_of(table, source)}
+            found |= codes if all(re.fullmatch("[A-Z]{3}", code) for code in codes) else set()
+    return found
 
 
 def _add_clock(columns: dict[str, ColumnRule], table: StagedTable, guess: Guess) -> None:

@@ -53,6 +53,7 @@ class ColumnRule(_Record):
     no_words: Words | None = None
     empty: Literal["no", "?"] | None = None  # what an empty cell of a flag means; null: it is an error
     filled: bool | None = None  # a flag: whether the cell holds anything
+    counted_from: Literal[0, 1] | None = None  # a position: the number of the first place
     point_zero: bool | None = None  # ids are written 123.0
     words: dict[str, str | None] | None = None  # value in the file -> the contract's word; null: the row is left out
 

@@ -4,7 +4,6 @@ A known randomisation is stated in the mapping: `uniform` over the creatives of 
 creative. It is checked against how often the creatives were shown before it is believed.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -36,7 +35,11 @@ def guess_form(rule: ColumnRule, values: Sequence[str], name: str) -> ColumnRule
     if unclear:
         mark = "." if any("." in value for value in values) else ","
     numbers = np.array([number(value, mark) for value in values])
-    form = _form(numbers, plain(name), any("%" in value for value in values))
+    signed = sum("%" in value or "％" in value for value in values)
+    if 0 < signed < len(values):
+        bare = next(value for value in values if "%" not in value and "％" not in value)
+        raise UserError(f"column {name}: some propensities have a per cent sign and some, such as {bare!r}, have none")
+    form = _form(numbers, plain(name.replace("%", " percent")), per_cent_sign=signed > 0)
     return rule.model_copy(update={"decimal": OPEN if unclear and form in ("inverse", OPEN) else mark, "form": form})
 
 
@@ -56,15 +59,13 @@ def _form(numbers: np.ndarray, name: str, per_cent_sign: bool) -> str:
         return "percent"
     if low < 0:
         return "log" if high <= 0 and is_log else OPEN
+    if is_inverse:
+        return "inverse" if low >= 1 else OPEN
     if high <= 1:
-        return OPEN if is_log or is_percent or (is_inverse and low < 1) else "probability"
-    if is_inverse and low >= 1:
-        return "inverse"
+        return OPEN if is_log or is_percent else "probability"
     if is_percent and high <= 100:
         return "percent"
-    if not is_inverse and low < 1 and high <= 100 and not re.search("weight|score", name):
-        return "percent"
-    return OPEN
+    return OPEN  # numbers below 1 and above it: per cent, or two scales in one column
 
 
 def check_randomisation(

@@ -19,7 +19,10 @@ def questions(mapping: Mapping, staged: Sequence[StagedTable]) -> list[str]:
         if naive:
             asked.append(f"`zone`: {naive} has no time zone; put the zone of such times, such as UTC or Europe/Berlin")
     if mapping.currency == OPEN:
-        asked.append("`currency`: amounts in several currencies; put the one that all amounts are in, such as EUR")
+        asked.append(
+            "`currency`: amounts in several currencies, or with ¥, which is yen or yuan; put the one that all are in, "
+            "such as EUR"
+        )
     for number, rule in enumerate(mapping.files):
         tables = [table for table in staged if rule_of(mapping, table) == (number, rule)]
         where = f"files.{number}"

@@ -21,13 +21,27 @@ NO_VALUE = (
     "n/a",
     "N/A",
     "#N/A",
+    "#REF!",
+    "#VALUE!",
+    "#NAME?",
+    "#DIV/0!",
+    "#NUM!",
+    "#NULL!",
     "NA",
     "\\N",
     "-",
     "--",
     "<NA>",
     "NaT",
+    "0000-00-00",  # how MySQL writes no time
+    "0000-00-00 00:00:00",
+    "0000-00-00T00:00:00",
+    "0000-00-00T00:00:00Z",
 )
+NO_TIME = re.compile(
+    r"(?:1970-01-01|0001-01-01|1900-01-0[01]|1899-12-3[01]|9999-12-31)(?:[T ].*)?"
+)  # in a log of today
+LONG_ID, LOST_DIGITS = 15, 6  # digits that a spreadsheet keeps; zeros behind them that are no chance
 NO_ID = tuple(word for word in NO_VALUE if word not in ("NA", "n/a", "N/A", "-", "--"))  # a creative may be called NA
 OPPOSITES = {
     "1": "0", "1.0": "0.0", "true": "false", "TRUE": "FALSE", "True": "False", "t": "f", "yes": "no", "Yes": "No",
@@ -205,9 +219,10 @@ def bare_number(text: str) -> str:
     return re.sub(r"[\s'’%]", "", MONEY.sub("", text.strip()))
 
 
-def currencies(values: Iterable[str]) -> set[str]:
-    """The currencies whose signs stand beside the numbers."""
-    return {CURRENCIES[sign] for value in values for sign in MONEY.findall(value)}
+def currencies(values: Iterable[str], chinese: bool = False) -> set[str]:
+    """The currencies whose signs stand beside the numbers; `?` for ¥, which is yen or yuan, unless `chinese`."""
+    signs = {sign for value in values for sign in MONEY.findall(value)}
+    return {OPEN if sign == "¥" and not chinese else CURRENCIES[sign] for sign in signs}
 
 
 def with_counterparts(words: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
@@ -226,8 +241,11 @@ def yes_no(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | N
 
 def id_fault(values: Iterable[str]) -> str | None:
     """Why these are no ids any more: digits were lost by a spreadsheet; None where nothing is wrong."""
-    for value in values:
-        text = value.strip()
+    texts = {value.strip() for value in values}
+    long = [text for text in texts if re.fullmatch(rf"\d{{{LONG_ID + 1},}}", text)]
+    if sum(len(text) - LONG_ID for text in long) >= LOST_DIGITS and all(not text[LONG_ID:].strip("0") for text in long):
+        return f"all ids of more than {LONG_ID} digits end in zeros, such as {min(long)!r}: a spreadsheet rounded them"
+    for text in sorted(texts):
         if SCIENTIFIC.fullmatch(text):
             return f"{text!r} is an id in scientific notation, whose last digits are lost"
         if re.fullmatch(r"\d{16,}\.0+", text):

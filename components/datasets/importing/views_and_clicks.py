@@ -42,7 +42,14 @@ def join_marks(tables: ContractTables, converted: Sequence[Converted]) -> None:
             "coalesce(i.conversion_timestamp, m.at) AS conversion_timestamp, coalesce(i.revenue, m.revenue) AS revenue"
         )
         _set(tables, None, values, "conversions")
+    _say_if_all_are_clicked(tables)
     _conversions_of_clicks(tables)
+
+
+def _say_if_all_are_clicked(tables: ContractTables) -> None:
+    rows, clicked = tables.one(f"SELECT count(*), count(*) FILTER (click = 1) FROM {tables.view('impressions')}")
+    if rows > 1 and rows == clicked:
+        tables.notes.append(f"all {rows:,} impressions are clicked: are those without a click in another file?")
 
 
 def _path(part: Converted) -> str:

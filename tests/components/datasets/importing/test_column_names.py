@@ -19,6 +19,11 @@ from components.datasets.importing.column_names import contract_word, guess_role
         ("users", ["user_id", "opt_in"], "shoppers"),
         ("campaigns", ["campaign_id", "budget"], "campaigns"),
         ("weather", ["station", "rain"], None),
+        ("orders_export", ["Name", "Email", "Paid at", "Total", "Lineitem sku"], None),  # no campaigns
+        ("export", ["ID", "Purchase Date", "Customer ID", "Grand Total", "Status"], None),  # neither clicks nor sales
+        ("catalogue", ["id", "name", "price"], "products"),
+        ("export", ["id", "name", "price"], None),
+        ("export", ["user_id", "total"], None),
     ],
 )
 def test_the_kind_of_file_is_seen_from_its_columns(stem, columns, role):

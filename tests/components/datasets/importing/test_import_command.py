@@ -280,3 +280,55 @@ def test_a_disk_or_memory_that_is_full_is_one_sentence(desk, monkeypatch):
     with pytest.raises(UserError, match=r"nothing has changed: Out of Memory Error: .*ADLOOM_IMPORT_MEMORY"):
         desk.bring(desk.write("log.csv", as_csv(impressions())))
     assert not desk.shop.exists()
+
+
+def test_positions_from_0_are_read_as_places_and_said(desk):
+    rows = [(*row[:5], number % 3, *row[6:]) for number, row in enumerate(impressions())]
+    notes = desk.bring(desk.write("log.csv", as_csv(rows))).notes
+    assert "log.csv: column position counts places from 0: position is one more" in notes
+    assert list(read_table(desk.shop, "impressions")["position"]) == [row[5] + 1 for row in rows]
+
+
+def test_a_later_file_with_positions_from_0_does_not_fit_a_mapping_from_1(desk):
+    desk.bring(desk.write("log-1.csv", as_csv(impressions(range(1, 3)))))
+    rows = [(*row[:5], 0, *row[6:]) for row in impressions(range(3, 4))]
+    with pytest.raises(UserError, match="holds '0'; expected a whole number from 1 on, or from 0 on"):
+        desk.bring(desk.write("log-2.csv", as_csv(rows)))
+
+
+@pytest.mark.parametrize("never", ["0000-00-00 00:00:00", "1970-01-01T00:00:00Z", "0001-01-01 00:00:00"])
+def test_a_databases_word_for_no_time_is_no_click(desk, never):
+    rows = [(*row[:7], row[1] if row[7] else never) for row in impressions()]
+    desk.bring(desk.write("log.csv", as_csv(rows, (*HEADER[:7], "clicked_at"))), zone="UTC")
+    assert list(read_table(desk.shop, "impressions")["click"]) == [row[7] for row in impressions()]
+
+
+def test_a_log_in_which_all_is_clicked_is_said(desk):
+    rows = [(*row[:7], 1) for row in impressions()]
+    assert any("all 24 impressions are clicked" in note for note in desk.bring(desk.write("l.csv", as_csv(rows))).notes)
+
+
+def test_columns_that_are_left_out_are_said(desk):
+    rows = [(*row, 1250) for row in impressions()]
+    done = desk.bring(desk.write("log.csv", as_csv(rows, (*HEADER, "revenue_cents"))))
+    assert "log.csv: columns left out: revenue_cents" in done.notes
+
+
+def test_two_columns_of_one_name_are_refused_if_one_is_needed(desk):
+    rows = [(*row, 1 - row[7]) for row in impressions()]
+    with pytest.raises(UserError, match=r"log\.csv: two columns are called clicked"):
+        desk.bring(desk.write("log.csv", as_csv(rows, (*HEADER, "clicked"))))
+
+
+def test_who_opted_out_does_not_consent(desk):
+    shoppers = desk.write("shoppers.csv", "shopper_id,opted_out\nu0,yes\nu1,no\nu2,no\n")
+    desk.bring(desk.write("log.csv", as_csv(impressions())), shoppers)
+    assert list(read_table(desk.shop, "shoppers")["consent"]) == [False, True, True]
+
+
+@pytest.mark.parametrize(("name", "value", "code"), [("price", "9.5", "CHF"), ("price (GBP)", "9.5", None)])
+def test_the_currency_is_that_of_its_column_or_of_the_header(desk, name, value, code):
+    header = f"product_id,category,{name}" + (",currency" if code else "")
+    row = f"p1,mugs,{value}" + (f",{code}" if code else "")
+    desk.bring(desk.write("log.csv", as_csv(impressions())), desk.write("products.csv", f"{header}\n{row}\n"))
+    assert load_dataset(desk.shop)[1].currency == (code or "GBP")

@@ -26,11 +26,19 @@ SHARES = st.lists(st.floats(1e-4, 1), min_size=2, max_size=20)
         ("ipw", ["1", "2.5"], "inverse"),
         ("ipw", ["0.5", "2.5"], OPEN),
         ("propensity", ["1.5", "20"], OPEN),
+        ("propensity (%)", ["0.4", "0.9"], OPEN),
+        ("propensity (%)", ["0.4", "19"], "percent"),
+        ("propensity", ["0.25", "25", "0.4", "40"], OPEN),
         ("概率百分比", ["20", "80"], "percent"),
     ],
 )
 def test_the_form_is_seen_from_name_and_values_or_asked_for(name, values, form):
     assert guess_form(RULE, values, name).form == form
+
+
+def test_per_cent_signs_on_some_rows_alone_are_refused():
+    with pytest.raises(UserError, match=r"some propensities have a per cent sign and some, such as '0.25', have none"):
+        guess_form(RULE, ["25%", "0.25"], "propensity")
 
 
 @given(SHARES)

@@ -119,3 +119,17 @@ def test_words_for_yes_and_no():
     assert value_formats.yes_no(["是", "否"]) == (("是",), ("否",))
     assert value_formats.yes_no(["TRUE", "false"]) == (("TRUE",), ("false",))
     assert value_formats.yes_no(["0", "1", "2"]) is None
+
+
+def test_ids_that_a_spreadsheet_rounded_end_in_zeros():
+    fault = value_formats.id_fault(["123456789012345000", "123456789012399000", "17"])
+    assert fault == (
+        "all ids of more than 15 digits end in zeros, such as '123456789012345000': a spreadsheet rounded them"
+    )
+    assert value_formats.id_fault(["123456789012345000", "123456789012345678"]) is None
+    assert value_formats.id_fault(["1000000000000000000"]) is None  # one may be chance
+
+
+def test_yen_and_yuan_are_told_apart_by_the_files_language_or_asked_for():
+    assert value_formats.currencies(["¥1,200"]) == {OPEN}
+    assert value_formats.currencies(["¥1,200"], chinese=True) == value_formats.currencies(["￥1,200"]) == {"CNY"}
