@@ -18,7 +18,7 @@ SQL_TYPE: Dict[Kind, str] = {
 }
 ZONE = r"(?:Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 EPOCH_MICROSECONDS = {"seconds": "1000000", "milliseconds": "1000", "microseconds": "1", "nanoseconds": "0.001"}
-BLANKS = "[\\s\u00a0\u202f’'%]"
+BLANKS = "[\\s\u00a0\u202f’'%％]"
 
 
 def column_of(role: str, target: str) -> Column:
@@ -78,7 +78,8 @@ def _id(value: str, rule: ColumnRule) -> str:
 
 def _number(value: str, rule: ColumnRule, kind: Kind) -> str:
     without_sign = f"regexp_replace({value}, {sql_text(value_formats.MONEY.pattern)}, '', 'g')"
-    bare = f"regexp_replace({without_sign}, {sql_text(BLANKS)}, '', 'g')"
+    blank = f"regexp_replace({without_sign}, {sql_text(BLANKS)}, '', 'g')"
+    bare = f"translate({blank}, {sql_text(value_formats.WIDE)}, {sql_text(value_formats.NARROW)})"
     comma = rule.decimal == ","
     grouped = value_formats.COMMA.pattern if comma else value_formats.POINT.pattern
     digits = f"replace(replace({bare}, '.', ''), ',', '.')" if comma else f"replace({bare}, ',', '')"
@@ -132,6 +133,9 @@ def _time_of_format(value: str, name: str, local: str) -> str:
         moment = f"to_timestamp(0) + to_microseconds({micros})"
         first, last = value_formats.FIRST_EPOCH, value_formats.LAST_EPOCH
         return f"(CASE WHEN {micros} BETWEEN {first}000000 AND {last}000000 THEN {moment} END)"
+    if name == value_formats.EXCEL_DAYS:
+        milliseconds = f"CAST(round(TRY_CAST({value} AS DOUBLE) * 86400000) AS BIGINT)"
+        return _in_zone(f"(TIMESTAMP '1899-12-30' + to_milliseconds({milliseconds}))", local)
     if name == "iso":
         dotted = f"replace({value}, ',', '.')"
         zoned = f"TRY_CAST({dotted} AS TIMESTAMPTZ)"

@@ -199,6 +199,9 @@ def _guess_column(role: str, target: str, source: str, table: StagedTable, guess
 
 
 def _time(rule: ColumnRule, values: Sequence[str], place: str, guess: Guess) -> ColumnRule:
+    lost = next((value for value in values if value_formats.SCIENTIFIC.fullmatch(value.strip())), None)
+    if lost is not None:
+        raise UserError(f"{place}: {lost!r} is a time in scientific notation, whose last digits are lost")
     found = value_formats.time_format(values, place)
     if found is None:
         return rule.model_copy(update={"format": OPEN})

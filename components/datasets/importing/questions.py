@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from components.datasets.importing import value_formats
-from components.datasets.importing.column_names import roles
+from components.datasets.importing.column_names import listed, roles
 from components.datasets.importing.file_rules import rule_of
 from components.datasets.importing.guessing import values_of
 from components.datasets.importing.mapping import FORMS, ColumnRule, Mapping
@@ -88,8 +88,11 @@ def _of_column(key: str, rule: ColumnRule, tables: Sequence[StagedTable]) -> Ite
             f"{', '.join(FORMS)}"
         )
     if rule.yes_words and OPEN in rule.yes_words:
+        known = listed("yes") | listed("no")
+        odd = sorted({value for value in values if value.strip().lower() not in known})[:5]
         yield (
-            f"`{key}.yes_words`: which values of {place} mean yes cannot be told; put them there, and those for no in "
+            f"`{key}.yes_words`: which values of {place} mean yes cannot be told, for it holds "
+            f"{', '.join(map(repr, odd))}; put them there, and those for no in "
             "no_words"
         )
     if rule.empty == OPEN:

@@ -77,6 +77,7 @@ CLOCKS = (
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?")
 EPOCHS = {10: "epoch seconds", 13: "epoch milliseconds", 16: "epoch microseconds", 19: "epoch nanoseconds"}
 FIRST_EPOCH, LAST_EPOCH = 946_684_800, 4_102_444_800  # the years 2000 and 2100, in seconds
+EXCEL_DAYS, FIRST_DAY, LAST_DAY = "excel days", 36_526, 73_051  # days since 1899-12-30: the years 2000 to 2099
 SCIENTIFIC = re.compile(r"[-+]?\d(?:[.,]\d+)?[eE]\+\d+")
 CURRENCIES = {
     "€": "EUR",
@@ -95,6 +96,7 @@ CURRENCIES = {
     "CHF": "CHF",
 }
 MONEY = re.compile(r"(?:US\$|[€$£¥￥元]|EUR|USD|GBP|CNY|RMB|CHF|JPY)")
+WIDE, NARROW = "０１２３４５６７８９．，－", "0123456789.,-"  # as Chinese keyboards write them
 PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 POINT = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")  # 1,234.5
 COMMA = re.compile(r"[-+]?(?:\d+,\d*|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|\d+)")  # 1.234,5
@@ -132,6 +134,8 @@ def time_format(values: Sequence[str], place: str) -> TimeFormat | None:
         return TimeFormat(
             ("iso",), any(match["zone"] is None for match in found), dates_only=all(len(text) == 10 for text in texts)
         )
+    if all(re.fullmatch(r"\d{5}(?:\.\d+)?", text) and FIRST_DAY <= float(text) < LAST_DAY for text in texts):
+        return TimeFormat((EXCEL_DAYS,), needs_zone=True)
     epoch = _epoch(texts, place)
     if epoch:
         return TimeFormat((epoch,), needs_zone=False)
@@ -215,8 +219,8 @@ def decimal_mark(values: Iterable[str]) -> str | None:
 
 
 def bare_number(text: str) -> str:
-    """A number without money signs, blanks and per cent sign."""
-    return re.sub(r"[\s'’%]", "", MONEY.sub("", text.strip()))
+    """A number without money signs, blanks and per cent sign, in plain digits."""
+    return re.sub(r"[\s'’%％]", "", MONEY.sub("", text.strip())).translate(str.maketrans(WIDE, NARROW))
 
 
 def currencies(values: Iterable[str], chinese: bool = False) -> set[str]:
@@ -242,8 +246,9 @@ def yes_no(values: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | N
 def id_fault(values: Iterable[str]) -> str | None:
     """Why these are no ids any more: digits were lost by a spreadsheet; None where nothing is wrong."""
     texts = {value.strip() for value in values}
-    long = [text for text in texts if re.fullmatch(rf"\d{{{LONG_ID + 1},}}", text)]
-    if sum(len(text) - LONG_ID for text in long) >= LOST_DIGITS and all(not text[LONG_ID:].strip("0") for text in long):
+    long = [text for text in texts if re.fullmatch(rf"\d{{{LONG_ID + 1},19}}", text)]
+    lost = sum(len(text) - LONG_ID for text in long)
+    if len(long) > 1 and lost >= LOST_DIGITS and all(not text[LONG_ID:].strip("0") for text in long):
         return f"all ids of more than {LONG_ID} digits end in zeros, such as {min(long)!r}: a spreadsheet rounded them"
     for text in sorted(texts):
         if SCIENTIFIC.fullmatch(text):

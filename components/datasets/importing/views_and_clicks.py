@@ -13,6 +13,7 @@ from components.datasets.importing.conversion import Converted
 from components.datasets.importing.staging.reading import ROW
 from components.settings.errors import UserError
 
+SHOWN = ("impressions", "views_and_clicks")
 WITHIN = "INTERVAL 30 MINUTES"
 MARK = ("impression_id", "timestamp", "shopper_id", "creative_id", "conversion_timestamp", "revenue")
 
@@ -32,7 +33,11 @@ def join_marks(tables: ContractTables, converted: Sequence[Converted]) -> None:
         _match(tables, "clicks", clicks)
         _set(tables, "click", "CASE WHEN m.impression_id IS NOT NULL THEN 1 ELSE coalesce(i.click, 0) END", "clicks")
     elif known == 0:
-        raise UserError("impressions: no column says which were clicked, and no file of clicks is given")
+        columns = ", ".join(dict.fromkeys(c for part in converted if part.role in SHOWN for c in part.table.columns))
+        raise UserError(
+            f"impressions: no column says which were clicked ({columns}), and no file of clicks is given; "
+            "call such a column `click`, with 1 or 0 for each creative"
+        )
     elif known < rows:
         tables.notes.append(f"{rows - known:,} impressions say nothing of a click and go to quarantine")
     if conversions:

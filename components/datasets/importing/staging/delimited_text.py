@@ -144,9 +144,10 @@ def _misshapen(place: str, line: int, cells: int, width: int) -> None:
 def _is_total(cells: Cells, width: int) -> bool:
     """Whether a row begins with a word for a total and leaves at least one other cell empty."""
     first = next((cell for cell in cells if cell), "")
-    if len(first) > LONGEST_TOTAL or re.sub(r"[\s:：.]", "", first).lower() not in listed("totals"):
+    word = re.split("[:：]", first)[0]  # `Total: account`
+    if len(first) > LONGEST_TOTAL or re.sub(r"[\s.]", "", word).lower() not in listed("totals"):
         return False
-    return len(cells) < width or any(not cell or set(cell) <= {"-"} for cell in cells[:width])
+    return len(cells) < width or any(not cell or set(cell.strip()) <= {"-"} for cell in cells[:width])
 
 
 def _width(cells: Cells) -> int:

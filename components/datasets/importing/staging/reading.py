@@ -103,7 +103,7 @@ def _tables(path: Path, folder: Path, digest: str, encoding: str | None, delimit
         if head.startswith(b"PAR1"):
             return [staged.batches(parquet_batches(path))]
         if head.startswith(b"PK\x03\x04"):
-            return [staged.cells(table.header, table.rows, table.skipped, sheet) for sheet, table in excel_tables(path)]
+            return _workbook(staged, path)
         encoding = encoding or encoding_of(opened, path.name)
         with _text(opened, encoding) as text:
             first = text.read(1024).lstrip()[:1]
@@ -125,6 +125,15 @@ def _tables(path: Path, folder: Path, digest: str, encoding: str | None, delimit
         raise UserError(f"{path.name}: encoding: {first_line(error)}") from None
     except OSError as error:
         raise UserError(f"{path}: it cannot be read: {error.strerror or first_line(error)}") from None
+
+
+def _workbook(staged: "_Stage", path: Path) -> list[StagedTable]:
+    left_out: list[str] = []
+    tables = [
+        staged.cells(table.header, table.rows, table.skipped, sheet) for sheet, table in excel_tables(path, left_out)
+    ]
+    note = (f"sheets without a table are left out: {', '.join(left_out)}",) if left_out else ()
+    return [replace(table, notes=(*table.notes, *note)) for table in tables[:1]] + tables[1:]
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:

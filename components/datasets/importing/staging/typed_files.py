@@ -25,8 +25,11 @@ ELEMENT = "slate_position"  # the place of an element in its list, from 1
 WHOLE_JSON = 512 << 20  # characters of a JSON list, which is held in memory
 
 
-def excel_tables(path: Path) -> Iterator[tuple[str, TextTable]]:
-    """The name of each sheet of a workbook that is not empty, and the table in it."""
+def excel_tables(path: Path, left_out: list[str]) -> Iterator[tuple[str, TextTable]]:
+    """The name of each sheet of a workbook that holds a table, and the table in it.
+
+    The names of sheets of notes, without a row of column names, are added to `left_out`; UserError where all are such.
+    """
     import openpyxl
 
     try:
@@ -48,7 +51,14 @@ def excel_tables(path: Path) -> Iterator[tuple[str, TextTable]]:
             if first is None:
                 continue
             name = sheet.title if several else None
-            yield name, find_table(_padded(first, rows), f"{path.name}, sheet {sheet.title}" if several else path.name)
+            try:
+                table = find_table(_padded(first, rows), f"{path.name}, sheet {sheet.title}" if several else path.name)
+            except UserError:
+                left_out.append(sheet.title)
+                if len(left_out) == len(sheets):
+                    raise
+                continue
+            yield name, table
     finally:
         book.close()
 

@@ -332,3 +332,22 @@ def test_the_currency_is_that_of_its_column_or_of_the_header(desk, name, value, 
     row = f"p1,mugs,{value}" + (f",{code}" if code else "")
     desk.bring(desk.write("log.csv", as_csv(impressions())), desk.write("products.csv", f"{header}\n{row}\n"))
     assert load_dataset(desk.shop)[1].currency == (code or "GBP")
+
+
+def test_times_that_lost_digits_are_refused(desk):
+    rows = [(row[0], "1.77245E+12", *row[2:]) for row in impressions()]
+    with pytest.raises(UserError, match="is a time in scientific notation, whose last digits are lost"):
+        desk.bring(desk.write("log.csv", as_csv(rows)))
+
+
+def test_a_question_about_yes_shows_the_values_in_question(desk):
+    text = as_csv([*impressions(), ("", "", "", "", "", "", "", 17)])
+    with pytest.raises(UserError, match="mean yes cannot be told, for it holds '17'"):
+        desk.bring(desk.write("log.csv", text))
+
+
+def test_sends_with_the_time_of_a_click_are_impressions(desk):
+    header = ("Message ID", "Sent At", "Profile ID", "Creative", "Clicked At")
+    rows = [(*row[:4], row[1] if row[7] else "") for row in impressions()]
+    desk.bring(desk.write("sends.csv", as_csv(rows, header)))
+    assert list(read_table(desk.shop, "impressions")["click"]) == [row[7] for row in impressions()]

@@ -133,3 +133,19 @@ def test_ids_that_a_spreadsheet_rounded_end_in_zeros():
 def test_yen_and_yuan_are_told_apart_by_the_files_language_or_asked_for():
     assert value_formats.currencies(["¥1,200"]) == {OPEN}
     assert value_formats.currencies(["¥1,200"], chinese=True) == value_formats.currencies(["￥1,200"]) == {"CNY"}
+
+
+def test_days_of_a_spreadsheet_are_times_to_the_millisecond():
+    texts = ["46083.410439815", "46083"]
+    found = value_formats.time_format(texts, "column t")
+    assert found.formats == ("excel days",) and found.needs_zone
+    read_back = read("timestamp", ColumnRule(column="cell", format="excel days"), texts)
+    assert [str(moment.replace(tzinfo=None)) for moment in read_back] == [
+        "2026-03-02 09:51:02",
+        "2026-03-02 00:00:00",
+    ]
+
+
+def test_wide_digits_are_digits():
+    assert value_formats.decimal_mark(["３０．５％"]) == "."
+    assert read("propensity", ColumnRule(column="cell", decimal=".", form="percent"), ["３０．５％"]) == [0.305]

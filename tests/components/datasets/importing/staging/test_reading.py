@@ -162,3 +162,19 @@ def test_a_file_of_the_wrong_kind_is_one_sentence(tmp_path, name, content, messa
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nothing.csv: there is no such file"):
         read_file(tmp_path / "nothing.csv", tmp_path)
+
+
+def test_a_sheet_of_notes_beside_a_table_is_left_out_and_said(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (("id", "click"), ("a", 1)):
+        book.active.append(row)
+    book.create_sheet("Notes")["A1"] = "made by hand"
+    book.save(tmp_path / "log.xlsx")
+    (table,) = read_file(tmp_path / "log.xlsx", tmp_path)
+    assert table.columns == ("id", "click") and table.notes == ("sheets without a table are left out: Notes",)
+
+
+def test_totals_of_a_report_name_what_they_sum(tmp_path):
+    (tmp_path / "r.csv").write_text("day,ad,clicks\n2026-03-01,a,1\nTotal: account, --,1\n")
+    (table,) = read_file(tmp_path / "r.csv", tmp_path)
+    assert (table.rows, table.notes) == (1, ("1 total rows",))
