@@ -28,7 +28,6 @@ SMALL = {
         "vae": {"steps": 4, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
         "wgan": {"steps": 2, "max_seconds": 60.0, "batch_size": 16, "latent": 4},
         "generators": ["vae", "wgan"],
-        "processes": 1,  # tests run on every core already, and change what a new process would not know
         "restarts": 0,  # so little training does not tell categories apart
         "quality_photos": 200,
         "quality_samples": 100,

@@ -198,7 +198,7 @@ class CreativesConfig(KindsSection):
     pretrained: Annotated[str | None, Field(exclude=True)] = None  # with generator.keras and generator.json
     text_encoder: Annotated[str | None, Field(exclude=True)] = None  # with tokenizer.json and model.onnx; null: hashing
     # How and where the stage runs is no choice of outputs, so these four are excluded from the digest of settings.
-    processes: Annotated[Count | None, Field(exclude=True)] = None  # generators trained at a time; null: one per core
+    processes: Annotated[Count, Field(exclude=True)] = 1  # generators trained at a time, each in a process of its own
     pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both machines reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import keras
 from upath import UPath
 
 from components.contract.files.digests import digest_bytes, digest_json
@@ -22,7 +21,7 @@ from components.generators.training.training_loop import Summary
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig
 from components.workflow.caching.manifests import digest_code
-from components.workflow.worker_processes import cores, in_processes
+from components.workflow.worker_processes import in_processes
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
@@ -58,19 +57,15 @@ class Trained:
 def train_all(photos: Photos, config: CreativesConfig, paths: Paths) -> dict[str, Trained]:
     """Every generator of `config.generators`, trained, by the origin of its creatives.
 
-    `config.processes` of them are trained at a time, each in a process of its own; null: as many as there are cores,
-    or one after the other with JAX, whose processes would compete for one GPU.
+    `config.processes` of them are trained at a time, each in a process of its own. Two virtual cores gain nothing by
+    it (measured), and processes would compete for one GPU.
     """
     trained = in_processes(
         partial(train, photos=photos, config=config, paths=paths),
         config.generators,
-        config.processes or _most_processes(),
+        config.processes,
     )
     return {origin(name): result for name, result in zip(config.generators, trained, strict=True)}
-
-
-def _most_processes() -> int:
-    return 1 if keras.backend.backend() == "jax" else cores()
 
 
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:
