@@ -21,10 +21,8 @@ def test_every_variable_that_adloom_sets_or_reads_is_listed():
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r"\b(?:ADLOOM|MLFLOW|PREFECT|DVC|GX|TF)_[A-Z_]*[A-Z]\b", text))
     settings_of_a_child = {
-        "MLFLOW_BACKEND_STORE_URI",  # `adloom ui` tells MLflow's server what MLFLOW_TRACKING_URI says
-        "TF_NUM_INTRAOP_THREADS",  # processes that train at a time share the cores: workflow/worker_processes.py
-        "TF_NUM_INTEROP_THREADS",
-    }
+        "MLFLOW_BACKEND_STORE_URI"
+    }  # `adloom ui` tells MLflow's server what MLFLOW_TRACKING_URI says
     assert read - settings_of_a_child <= set(LISTED)
     assert set(defaults(Path("/state"))) <= set(LISTED)
 

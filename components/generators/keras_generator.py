@@ -87,10 +87,6 @@ class NetworkGenerator:
         card = {"name": self.name, "categories": list(self.categories), "segments": self.segments}
         return {GENERATOR_FILE: network_bytes(self.network), GENERATOR_CARD: json.dumps(card, sort_keys=True).encode()}
 
-    def __reduce__(self) -> tuple:
-        """How it is pickled, since a worker process may have trained it: as its files."""
-        return NetworkGenerator.from_files, (self.files(),)
-
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "NetworkGenerator":
         """The generator that `files` wrote; UserError if a file is missing or has other content."""

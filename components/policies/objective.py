@@ -13,19 +13,17 @@ not clickbait, can be learned. The objective `campaign` is that of each creative
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from components.policies.eligible import rows_of
-from components.policies.shrunken_rates import overall_rate, relative_rates, shrunken_rates
+from components.policies.shrunken_rates import overall_rate, product_of_rates, relative_rates, shrunken_rates
 from components.settings.errors import UserError
 
 CLICK, CONVERSION, REVENUE, CAMPAIGN = "click", "conversion", "revenue", "campaign"
 ELEMENTS = ("category", "template", "headline")
 PRIOR_CLICKS = 100.0
-HIGHEST = 0.999  # the product (2) is a rough probability, which must stay below 1
 
 
 @dataclass(frozen=True)
@@ -117,4 +115,4 @@ def _conversion_rates(clicks: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarr
         relative_rates(creatives[name], shrunken_rates(shown[name], shown["conversion"], rate, PRIOR_CLICKS), rate)
         for name in elements
     ]
-    return np.minimum(reduce(np.multiply, ratios, np.full(len(creatives), rate)), HIGHEST)
+    return product_of_rates(rate, ratios, len(creatives))

@@ -5,8 +5,13 @@
 the mean of a beta distribution with prior mean p and a prior that weighs as much as m trials.
 """
 
+from collections.abc import Sequence
+from functools import reduce
+
 import numpy as np
 import pandas as pd
+
+HIGHEST = 0.999  # a product of rates is a rough probability, which must stay below 1
 
 
 def shrunken_rates(level: pd.Series, outcome: pd.Series, rate: float, prior: float) -> pd.Series:
@@ -23,3 +28,8 @@ def overall_rate(outcome: pd.Series) -> float:
 def relative_rates(level: pd.Series, rates: pd.Series, rate: float) -> np.ndarray:
     """The rate of each level [n] over `rate`, float64 [n]; 1 for a level that is null or has no rate."""
     return (rates / rate).reindex(level).fillna(1.0).to_numpy(dtype=float)
+
+
+def product_of_rates(rate: float, ratios: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """`rate` times each of `ratios` (float64 [count] each), at most HIGHEST: float64 [count] in (0, 1)."""
+    return np.minimum(reduce(np.multiply, ratios, np.full(count, rate)), HIGHEST)

@@ -197,8 +197,7 @@ class CreativesConfig(KindsSection):
     # Folders, excluded from the digest of settings: their contents are digested with the stage's inputs.
     pretrained: Annotated[str | None, Field(exclude=True)] = None  # with generator.keras and generator.json
     text_encoder: Annotated[str | None, Field(exclude=True)] = None  # with tokenizer.json and model.onnx; null: hashing
-    # How and where the stage runs is no choice of outputs, so these four are excluded from the digest of settings.
-    processes: Annotated[Count, Field(exclude=True)] = 1  # generators trained at a time, each in a process of its own
+    # Where the stage runs does not change its outputs, so these three are excluded from the digest of settings.
     pool: Annotated[Literal["local", "gpu"], Field(exclude=True)] = "local"
     store: Annotated[str | None, Field(exclude=True)] = None  # folder or fsspec URL that both machines reach
     worker_seconds: Annotated[Seconds, Field(exclude=True)] = 900.0  # that a run waits for a worker of the pool gpu

@@ -1,11 +1,10 @@
-"""The training of generators with progress in the log, curves for TensorBoard, and checkpoints for an interruption."""
+"""The training of a generator with progress in the log, curves for TensorBoard, and checkpoints for an interruption."""
 
 import logging
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from upath import UPath
 
@@ -21,7 +20,6 @@ from components.generators.training.training_loop import Summary
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig
 from components.workflow.caching.manifests import digest_code
-from components.workflow.worker_processes import in_processes
 
 log = logging.getLogger("adloom")
 PROGRESS_SECONDS = 10.0
@@ -55,17 +53,8 @@ class Trained:
 
 
 def train_all(photos: Photos, config: CreativesConfig, paths: Paths) -> dict[str, Trained]:
-    """Every generator of `config.generators`, trained, by the origin of its creatives.
-
-    `config.processes` of them are trained at a time, each in a process of its own. Two virtual cores gain nothing by
-    it (measured), and processes would compete for one GPU.
-    """
-    trained = in_processes(
-        partial(train, photos=photos, config=config, paths=paths),
-        config.generators,
-        config.processes,
-    )
-    return {origin(name): result for name, result in zip(config.generators, trained, strict=True)}
+    """Every generator of `config.generators`, trained, by the origin of its creatives."""
+    return {origin(name): train(name, photos, config, paths) for name in config.generators}
 
 
 def train(name: str, photos: Photos, config: CreativesConfig, paths: Paths) -> Trained:

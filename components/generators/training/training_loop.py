@@ -46,11 +46,7 @@ class TrainingDiverged(UserError):
         last = history[-1]
         broken = ", ".join(name for name, value in last.losses.items() if not math.isfinite(value))
         super().__init__(f"{label}: training diverged at step {last.step}: {broken} is not finite; lower learning_rate")
-        self.label, self.step, self.history = label, last.step, history
-
-    def __reduce__(self) -> tuple:
-        """How it is pickled, since a worker process may raise it."""
-        return TrainingDiverged, (self.label, self.history)
+        self.step, self.history = last.step, history
 
 
 class Training:

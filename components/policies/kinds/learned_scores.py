@@ -12,17 +12,14 @@ shoppers makes it popular (see benchmarks/ope_ranking.py). They are the peers th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from components.policies.decision_table import ANY
-from components.policies.shrunken_rates import overall_rate, relative_rates, shrunken_rates
+from components.policies.shrunken_rates import overall_rate, product_of_rates, relative_rates, shrunken_rates
 from components.settings.errors import UserError
 from components.settings.sections import Count, Section
-
-HIGHEST = 0.999  # the product (2) is a rough probability, which must stay below 1
 
 
 class PopularityConfig(Section):
@@ -100,7 +97,7 @@ def rules(settings: RulesConfig, past: PastDecisions) -> LearnedScores:
             relative_rates(past.creatives[name], _in_segment(name, rows, overall[name], settings), base)
             for name in settings.elements
         ]
-        score = np.minimum(reduce(np.multiply, ratios, np.full(len(past.creatives), base)), HIGHEST)
+        score = product_of_rates(base, ratios, len(past.creatives))
         parts.append(pd.DataFrame({"segment": segment, "creative_id": past.creatives["creative_id"], "score": score}))
     return LearnedScores(pd.concat(parts, ignore_index=True))
 

@@ -36,8 +36,7 @@ GRAPH = {
         ("validation", "features", "interest"),
         (
             *(*READS, *_page("creatives"), "workflow/stage_models", "workflow/caching/local_folders"),
-            *("workflow/checkpointed_training", "workflow/worker_processes"),
-            *(*INTEREST, "generators", "ads"),
+            *("workflow/checkpointed_training", *INTEREST, "generators", "ads"),
         ),
     ),
     "evaluation": Stage(

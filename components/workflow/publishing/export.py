@@ -10,7 +10,15 @@ from components.contract.files.atomic_files import replace_folder, scratch_folde
 from components.contract.files.digests import digest_bytes, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json
 from components.policies.logging_preference import logging_policy_name
-from components.policies.policy_package import PER_SHOPPER, SCORES_FILE, SEGMENTS_FILE, TABLE, PolicyPackage
+from components.policies.policy_package import (
+    CATALOGUE_FILE,
+    PARAMETERS_FILE,
+    PER_SHOPPER,
+    SCORES_FILE,
+    SEGMENTS_FILE,
+    TABLE,
+    PolicyPackage,
+)
 from components.registry.locks import folder_lock
 from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
@@ -76,7 +84,7 @@ def export_to(out: UPath, dataset: str, paths: Paths, image_format: str = "png")
     _check_replaceable(out, dataset)
     with scratch_folder(out) as scratch:
         outcome, package = _fetched(dataset, champion, scratch)
-        _export(outcome, package, out, _experiment(outcome, paths), image_format)
+        _export(outcome, package, out, _experiment(outcome, paths), image_format=image_format)
     return read_json(out / MANIFEST)
 
 
@@ -100,7 +108,8 @@ def _check_replaceable(out: UPath, dataset: str) -> None:
         raise UserError(f"--out {out}: is not empty and holds no export of {dataset}; name another folder")
 
 
-# files and folders of the package that a server needs for each form, beside policy.json and the catalogue
+# files and folders of the package that a server needs: for every form, and for each
+ALWAYS = (PARAMETERS_FILE, CATALOGUE_FILE)
 FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
 SCORE_FILES = (SCORES_FILE, SEGMENTS_FILE)  # for per_shopper in place of a model, if the policy has scores
 RULE = (
@@ -113,55 +122,56 @@ RULE = (
 
 
 def _export(
-    outcome: Mapping, package: UPath, target: UPath, experiment: Mapping[str, bytes], image_format: str = "png"
+    outcome: Mapping, package: UPath, target: UPath, experiment: Mapping[str, bytes], *, image_format: str = "png"
 ) -> None:
     """Replace the folder `target` with the files of the champion's `package` and its experiment plan, atomically."""
-
-    acting, files = outcome["acting"], digest_tree(package)
-    if digest_json(files) != outcome["package"]:
+    registered = digest_tree(package)
+    if digest_json(registered) != outcome["package"]:
         raise UserError(
             f"{package}: these are not the registered files of version {outcome['champion']}; nothing was exported. "
             f"`adloom run {outcome['dataset']}` makes or fetches them anew"
         )
+    acting = outcome["acting"]
     with reading_champion(f"{outcome['dataset']}-{POLICY}", outcome["champion"]):
         acts = acting["acts"] or read_package(package).parameters.forms[0]
+    forms = acting["forms"] or [acts]
     with scratch_folder(target) as fresh:
-        forms = acting["forms"] or [acts]
-        for name in (
-            "policy.json",
-            "catalogue.parquet",
-            *(file for form in forms for file in _files_for(form, package)),
-        ):
+        for name in (*ALWAYS, *(file for form in forms for file in _files_for(form, package))):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        ads = {}
-        for name, ad in _ads(package).items():
-            png = (package / "pool" / "ads" / name).read_bytes()
-            copied[f"pool/ads/{name}"] = digest_bytes(png)
-            file = f"{Path(name).stem}.{FORMATS[image_format][0]}"
-            ads[file] = ad
-            write_bytes(converted(png, image_format), fresh / "ads" / file)
-        altered = sorted(name for name, digest in copied.items() if files.get(name) != digest)
+        ads, drawn = _copy_ads(package, fresh, image_format)
+        altered = sorted(name for name, digest in {**copied, **drawn}.items() if registered.get(name) != digest)
         if altered:
             raise UserError(
                 f"{package}: {', '.join(altered)} changed while it was being exported; nothing was exported"
             )
         for name, content in experiment.items():
             write_bytes(content, fresh / name)
-        digest = outcome["package"]
         manifest = {
             "policy_version": outcome["champion"],
             "dataset": outcome["dataset"],
-            "package": digest,
+            "package": outcome["package"],
             "forms": forms,
             "acts": acts,
-            "logging_policy": f"{logging_policy_name(digest)}-{acts}",
+            "logging_policy": f"{logging_policy_name(outcome['package'])}-{acts}",
             "rule": RULE,
             "ads": ads,
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / MANIFEST)
         replace_folder(fresh, target)
+
+
+def _copy_ads(package: UPath, fresh: UPath, image_format: str) -> tuple[dict[str, dict], dict[str, str]]:
+    """Write the package's ads to `fresh`. What `_ads` says, by the new file's name; the digest of each ad as drawn."""
+    ads, drawn = {}, {}
+    for name, ad in _ads(package).items():
+        png = (package / "pool" / "ads" / name).read_bytes()
+        drawn[f"pool/ads/{name}"] = digest_bytes(png)
+        file = f"{Path(name).stem}.{FORMATS[image_format][0]}"
+        ads[file] = ad
+        write_bytes(converted(png, image_format), fresh / "ads" / file)
+    return ads, drawn
 
 
 def _files_for(form: str, package: UPath) -> tuple[str, ...]:

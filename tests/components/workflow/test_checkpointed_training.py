@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from components.generators.keras_generator import NetworkGenerator
 from components.generators.photos.training_photos import Photos
 from components.settings.paths import Paths
 from components.settings.sections import CreativesConfig, GeneratorConfig
@@ -232,26 +231,3 @@ def test_no_warm_start_unless_it_is_asked_for(tmp_path, monkeypatch):
     photos = Photos(pictures, np.zeros(100, np.int32), ("bag",), np.ones((100, 1), np.float32))
     trained = checkpointed_training.train("vae", photos, CONFIG, Paths.of("shop", workdir=str(tmp_path)))
     assert trained.start is None and trained.weights is None
-
-
-@pytest.mark.slow
-def test_generators_trained_at_a_time_come_back_whole(tmp_path):
-    """Two families in two processes: their networks draw here what their files say, and each left its checkpoint."""
-    random = np.random.default_rng(0)
-    photos = Photos(
-        pictures=random.integers(0, 256, (40, 8, 8, 1)).astype(np.uint8),
-        category=(np.arange(40) % 2).astype(np.int32),
-        categories=("bag", "shoe"),
-        segment_weights=np.ones((40, 1), np.float32),
-    )
-    budget = GeneratorConfig(steps=2, max_seconds=60.0, batch_size=8, latent=4)
-    config = CreativesConfig(generators=("vae", "wgan"), vae=budget, wgan=budget, restarts=0, processes=2)
-    paths = Paths.of("shop", workdir=str(tmp_path))
-    trained = checkpointed_training.train_all(photos, config, paths)
-    assert list(trained) == ["vae-3", "wgan-3"]
-    assert {path.name.split("-")[0] for path in (paths.artifacts / "checkpoints").iterdir()} == {"vae", "wgan"}
-    for result in trained.values():
-        again = NetworkGenerator.from_files(result.files())
-        assert result.summary.steps == 2 and again.files() == result.generator.files()
-        category, segment = np.zeros(3, np.int32), np.zeros(3, np.int32)
-        np.testing.assert_array_equal(again.sample(category, segment, 5), result.generator.sample(category, segment, 5))
