@@ -42,7 +42,7 @@ def run(task: tuple[int, str, tuple[str, ...]]) -> dict:
     build_shop(settings, paths)
     for name in ("validation", "features", "interest"):
         run_stage.run(name, settings, paths)
-    _stand_in_pool(settings, paths)
+    stand_in_pool(settings, paths)
     write_json([run_stage.question(settings, paths)], paths.ledger)
     for name in ("evaluation", "promotion"):
         run_stage.run(name, settings, paths)
@@ -65,7 +65,7 @@ def build_shop(settings, paths) -> None:
     write_dataset(tables, card, paths.data)
 
 
-def _stand_in_pool(settings, paths) -> None:
+def stand_in_pool(settings, paths) -> None:
     """Write the outputs of the stage `creatives`: a gate that passed, and a pool of copied creatives."""
     from components.workflow import run_stage
     from components.workflow.stage_inputs import validated

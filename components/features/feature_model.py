@@ -54,6 +54,11 @@ class FeatureModel:
     messages: tuple[str, ...]
 
     @property
+    def impression_columns(self) -> tuple[str, ...]:
+        """Names of an impression's float32 columns, `shopper_*` and `context_*`, in the order of `build_features`."""
+        return (*self.behaviour.columns, *self.shopper.columns, *self.context.columns)
+
+    @property
     def network(self) -> NetworkEncoder | None:
         """The encoder of images if it is a network, else None."""
         return self.traits.look if isinstance(self.traits.look, NetworkEncoder) else None

@@ -105,8 +105,7 @@ def build_features(
     past = model.behaviour.as_of(query, events, events_by_attribute, consenting_rows(impressions, tables))
     known = ~refused_consent(impressions["shopper_id"], tables)
     blocks = [past, _shopper_columns(model, impressions, tables, known), model.context.encode(impressions)]
-    columns = (*model.behaviour.columns, *model.shopper.columns, *model.context.columns)
-    numbers = pd.DataFrame(join_columns(blocks, len(impressions)), columns=list(columns))
+    numbers = pd.DataFrame(join_columns(blocks, len(impressions)), columns=list(model.impression_columns))
     ids = impressions[list(COPIED)].reset_index(drop=True)
     labels = {"split": model.splits.of(impressions), "consent": known, "segment": _segments(model, past)}
     creatives, products = tables["creatives"], tables.get("products")

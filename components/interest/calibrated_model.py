@@ -11,6 +11,7 @@ from components.interest.calibration import Platt
 from components.interest.model_kinds import model_kind
 from components.interest.model_protocol import InterestModel, Pairs
 from components.interest.new_pairs import new_pairs
+from components.interest.request_scorer import RequestProbabilities, request_scorer
 from components.settings.errors import UserError
 
 CALIBRATION_FILE = "calibration.json"
@@ -41,6 +42,17 @@ class CalibratedModel:
         m, n = len(impressions), len(creatives)
         pairs = new_pairs(impressions, creatives, np.repeat(np.arange(m), n), np.tile(np.arange(n), m), self.pairs)
         return self.probabilities(pairs).reshape(m, n)
+
+    def for_requests(
+        self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]
+    ) -> RequestProbabilities:
+        """P(click) of one request at a time: as `probabilities`, up to the rounding of float32 products.
+
+        creatives: feature rows; columns, pairs: names of a request's features and of pair features, in their order.
+        UserError if the model was trained with others too.
+        """
+        scorer = request_scorer(self.model, creatives, columns, pairs)
+        return lambda request, creative, values: self.platt.probabilities(scorer.logits(request, creative, values))
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes: the model's files and its calibration."""

@@ -74,6 +74,10 @@ class PolicyParameters:
         settings = typed_settings(self.policy_settings, f"{PARAMETERS_FILE}: policy_settings", kind.settings)
         return (kind.for_table if form == TABLE else kind.make)(settings, self.temperatures[form])
 
+    def floored(self, weight: np.ndarray, new: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Weights of pairs as probabilities, with exploration and the share of new creatives (with_floors)."""
+        return with_floors(weight, new, offsets, self.exploration, self.new_share)
+
 
 @dataclass(frozen=True)
 class PolicyPackage:
@@ -126,20 +130,15 @@ class PolicyPackage:
             decision_ids=impressions["impression_id"].to_numpy(dtype=object),
             creative_ids=pairs["creative_id"].to_numpy(dtype=object),
         )
-        weights = self.parameters.policy_of(PER_SHOPPER).probabilities(choices)
         new = pairs["creative_id"].isin(self.new).to_numpy()
-        return with_floors(weights, new, offsets, self.parameters.exploration, self.parameters.new_share)
+        return self.parameters.floored(self.parameters.policy_of(PER_SHOPPER).probabilities(choices), new, offsets)
 
     def _scores(self, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray) -> np.ndarray:
         """The score of each pair, float64 [n_pairs]; of a creative without one the lowest of its impression."""
         if self.scores is None:
             return pairs["p_click"].to_numpy()
         segment = segment_names(self.segments, impressions["shopper_id"])
-        scores = self.scores.of(spread(segment, offsets), pairs["creative_id"])
-        known = np.where(np.isnan(scores), np.inf, scores)
-        lowest = np.minimum.reduceat(known, offsets[:-1])
-        lowest = np.where(np.isinf(lowest), 0.5, lowest)
-        return np.where(np.isnan(scores), spread(lowest, offsets), scores)
+        return lowest_for_unknown(self.scores.of(spread(segment, offsets), pairs["creative_id"]), offsets)
 
     def shown_and_unlogged(
         self, form: str, impressions: pd.DataFrame, pairs: pd.DataFrame, offsets: np.ndarray
@@ -186,6 +185,14 @@ class PolicyPackage:
                 f"a policy's package lacks a file, holds a damaged one, or has the layout of an earlier release "
                 f"({type(error).__name__}: {error})"
             ) from None
+
+
+def lowest_for_unknown(scores: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Scores of pairs, float64 [n_pairs], with the lowest of the impression in place of NaN; 0.5 if all are NaN."""
+    known = np.where(np.isnan(scores), np.inf, scores)
+    lowest = np.minimum.reduceat(known, offsets[:-1])
+    lowest = np.where(np.isinf(lowest), 0.5, lowest)
+    return np.where(np.isnan(scores), spread(lowest, offsets), scores)
 
 
 def _with_policy(stored: Mapping[str, object]) -> Mapping[str, object]:

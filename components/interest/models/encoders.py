@@ -1,5 +1,6 @@
 """Encode feature tables as blocks of float32 columns, scaled so that one prior variance per block is appropriate."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,7 @@ class NumericBlock:
 
     def encode(self, table: pd.DataFrame) -> np.ndarray:
         """The columns of n rows, scaled: float32 [n, k]. Raises UserError if `table` lacks a column."""
-        scaled = (_values(table, self.columns, self.logged) - self.mean) / self.scale
-        return np.clip(scaled, -self.cap, self.cap).astype(np.float32)
+        return scaled(_values(table, self.columns, self.logged), self.mean, self.scale, self.cap)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,22 @@ class CategoricalBlock:
         return self.levels.encode(table[self.column])
 
 
-def _values(table: pd.DataFrame, columns: tuple[str, ...], logged: bool) -> np.ndarray:
-    missing = [column for column in columns if column not in table.columns]
+def scaled(values: np.ndarray, mean: np.ndarray, scale: np.ndarray, cap: np.ndarray | float) -> np.ndarray:
+    """(values - mean) / scale, clipped to [-cap, cap]: float32 of the shape of `values`."""
+    return np.clip((values - mean) / scale, -cap, cap).astype(np.float32)
+
+
+def check_columns(columns: Sequence[str], known: Container[str]) -> None:
+    """UserError if one of `columns`, which a model was trained with, is not in `known`."""
+    missing = [column for column in columns if column not in known]
     if missing:
         raise UserError(
             f"the features lack column {missing[0]} (and {len(missing) - 1} more) that this interest model was trained "
             "with: build them with the feature model that is stored beside it"
         )
+
+
+def _values(table: pd.DataFrame, columns: tuple[str, ...], logged: bool) -> np.ndarray:
+    check_columns(columns, table.columns)
     values = table[list(columns)].to_numpy(dtype=np.float64)
     return np.sign(values) * np.log1p(np.abs(values)) if logged else values

@@ -1,12 +1,14 @@
 """Sort the columns of a feature table into blocks, by the group in their names; a pair map crosses blocks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from components.features.categoricals import Levels
-from components.interest.models.encoders import CategoricalBlock, NumericBlock
+from components.features.categoricals import Levels, one_hot
+from components.interest.models.encoders import CategoricalBlock, NumericBlock, check_columns, scaled
+from components.interest.request_scorer import RequestRow
 
 ONE = "one"  # the constant block, 1 for every row: its crosses are main effects
 SHOPPER_BLOCKS = ("category", "brand", "price", "log_price", "title", "look", "query", "kind")
@@ -58,6 +60,41 @@ class FeatureBlocks:
     def width(self, name: str) -> int:
         """Number of columns of the block `name`; 0 if this data set does not have it."""
         return next((block.width for block in self.all if block.name == name), int(name == ONE))
+
+
+class RowEncoder:
+    """Encodes one impression that is given as an array, as `FeatureBlocks.encode` does with a table."""
+
+    def __init__(self, blocks: FeatureBlocks, columns: Sequence[str]):
+        """columns: names of a request's values. UserError if a column of the blocks is not among them."""
+        numbers = blocks.numbers
+        place = {name: number for number, name in enumerate(columns)}
+        names = [name for block in numbers for name in block.columns]
+        check_columns(names, place)
+        widths = [block.width for block in numbers]
+        ends = np.cumsum(widths).tolist()
+        self._places = np.array([place[name] for name in names], dtype=np.int64)
+        self._logged = np.flatnonzero(np.repeat([block.logged for block in numbers], widths))
+        self._mean, self._scale = (
+            np.concatenate([np.zeros(0), *(getattr(block, name) for block in numbers)]) for name in ("mean", "scale")
+        )
+        self._cap = np.repeat([block.cap for block in numbers], widths)
+        self._slices = {block.name: slice(end - block.width, end) for block, end in zip(numbers, ends, strict=True)}
+        self._levels = {block.name: block.levels.levels for block in blocks.codes}
+        self._one = np.ones((1, 1), dtype=np.float32)
+
+    def encode(self, request: RequestRow) -> dict[str, np.ndarray]:
+        """Block name -> float32 [1, k], for ONE and every block."""
+        values = request.values[self._places].astype(np.float64)
+        logged = values[self._logged]
+        values[self._logged] = np.sign(logged) * np.log1p(np.abs(logged))
+        numbers = scaled(values, self._mean, self._scale, self._cap)[None, :]
+        encoded = {name: numbers[:, columns] for name, columns in self._slices.items()}
+        for name, levels in self._levels.items():
+            segment = str(request.segment)
+            code = levels.index(segment) if segment in levels else -1
+            encoded[name] = one_hot(np.array([code]), len(levels))
+        return {ONE: self._one, **encoded}
 
 
 def impression_blocks(rows: pd.DataFrame) -> FeatureBlocks:

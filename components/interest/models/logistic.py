@@ -13,9 +13,10 @@ from components.features import Features
 from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
-from components.interest.models.feature_blocks import ONE
+from components.interest.models.feature_blocks import ONE, RowEncoder
 from components.interest.models.pair_design import PairMap, Term
 from components.interest.models.prior_variance import MIN_VARIANCE, informative_rows, maximise_evidence
+from components.interest.request_scorer import TowerScorer, slopes_in_order
 from components.settings.errors import UserError
 from components.settings.sections import NoSettings
 
@@ -55,6 +56,18 @@ class Logistic:
         left, right = _towers(self.scales.pairs, matrices, pairs)
         logits = tower_logits(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
         return logits + pairs.values_of(self.scales.pairs.pairs) @ slopes
+
+    def request_scorer(self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]) -> TowerScorer:
+        """For requests with these columns and pair features: see request_scorer.py."""
+        pair_map = self.scales.pairs
+        matrices, slopes = pair_map.unfold(self.weights)
+        terms, encoder = _ActiveTerms.of(pair_map, matrices), RowEncoder(pair_map.left, columns)
+        return TowerScorer(
+            lambda request: terms.left_tower(encoder.encode(request)),
+            terms.right_tower(creatives),
+            float(self.estimator.intercept_[0]),
+            slopes_in_order(slopes, pair_map.pairs, pairs),
+        )
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes: the pair map as npz, the estimator as skops."""
@@ -118,32 +131,56 @@ def _inputs(pairs: PairMap, training: Pairs, deviations: np.ndarray, used: np.nd
 
 def _towers(pairs: PairMap, matrices: tuple[np.ndarray, ...], scored: Pairs) -> tuple[Tower, Tower]:
     """Equation (1) of the pair map as two towers: the left vectors are x' W, the right ones the crossed blocks of z."""
-    # terms with all weights 0 are skipped: neither their products nor their blocks are computed
-    active = tuple((term, matrix) for term, matrix in zip(pairs.terms, matrices, strict=True) if matrix.any())
-    crossed = tuple(dict.fromkeys(term.right for term, _ in active if ONE not in (term.left, term.right)))
-    z = pairs.right.encode(scored.creatives, tuple(term.right for term, _ in active))
-    bias = np.zeros(len(scored.creatives))
-    for term, matrix in active:
-        if term.left == ONE:
-            bias += z[term.right] @ matrix[0]
-    right = Tower(join_columns([z[name] for name in crossed], len(bias)), bias)
+    terms = _ActiveTerms.of(pairs, matrices)
     chunks = [
-        _left_tower(pairs, active, crossed, scored.impressions.iloc[start : start + CHUNK])
+        terms.left_tower(pairs.left.encode(scored.impressions.iloc[start : start + CHUNK], terms.left_blocks))
         for start in range(0, len(scored.impressions), CHUNK)
     ]
     left = Tower(np.concatenate([chunk.vectors for chunk in chunks]), np.concatenate([chunk.bias for chunk in chunks]))
-    return left, right
+    return left, terms.right_tower(scored.creatives)
 
 
-def _left_tower(
-    pairs: PairMap, active: tuple[tuple[Term, np.ndarray], ...], crossed: tuple[str, ...], rows: pd.DataFrame
-) -> Tower:
-    x = pairs.left.encode(rows, tuple(term.left for term, _ in active))
-    bias = np.zeros(len(rows))
-    vectors = {name: np.zeros((len(rows), pairs.right.width(name)), dtype=np.float32) for name in crossed}
-    for term, matrix in active:
-        if term.right == ONE:
-            bias += x[term.left] @ matrix[:, 0]
-        elif term.left != ONE:
-            vectors[term.right] += x[term.left] @ matrix.astype(np.float32)
-    return Tower(join_columns([vectors[name] for name in crossed], len(rows)), bias)
+@dataclass(frozen=True)
+class _ActiveTerms:
+    """The terms of a pair map with a weight other than 0; the others' products and blocks are not computed.
+
+    crossed: the creatives' blocks that are crossed with a block of the impression.
+    """
+
+    pairs: PairMap
+    weighted: tuple[tuple[Term, np.ndarray], ...]
+    crossed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pairs: PairMap, matrices: tuple[np.ndarray, ...]) -> "_ActiveTerms":
+        """Of the matrices [k_left, k_right] of `pairs.unfold`; those of crosses as float32."""
+        active = [(term, matrix) for term, matrix in zip(pairs.terms, matrices, strict=True) if matrix.any()]
+        crosses = [term for term, _ in active if ONE not in (term.left, term.right)]
+        weighted = tuple((term, matrix.astype(np.float32) if term in crosses else matrix) for term, matrix in active)
+        return cls(pairs, weighted, tuple(dict.fromkeys(term.right for term in crosses)))
+
+    @property
+    def left_blocks(self) -> tuple[str, ...]:
+        """The impressions' blocks that `left_tower` needs."""
+        return tuple(term.left for term, _ in self.weighted)
+
+    def left_tower(self, x: Mapping[str, np.ndarray]) -> Tower:
+        """The tower of n impressions, from their blocks float32 [n, k]."""
+        count = len(x[ONE])
+        bias = np.zeros(count)
+        vectors = {name: np.zeros((count, self.pairs.right.width(name)), dtype=np.float32) for name in self.crossed}
+        for term, matrix in self.weighted:
+            if term.right == ONE:
+                bias += x[term.left] @ matrix[:, 0]
+            elif term.left != ONE:
+                vectors[term.right] += x[term.left] @ matrix
+        return Tower(join_columns([vectors[name] for name in self.crossed], count), bias)
+
+    def right_tower(self, creatives: pd.DataFrame) -> Tower:
+        """The tower of feature rows of creatives."""
+        z = self.pairs.right.encode(creatives, tuple(term.right for term, _ in self.weighted))
+        bias = np.zeros(len(creatives))
+        for term, matrix in self.weighted:
+            if term.left == ONE:
+                bias += z[term.right] @ matrix[0]
+        return Tower(join_columns([z[name] for name in self.crossed], len(bias)), bias)

@@ -25,9 +25,10 @@ from components.features import Features
 from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
-from components.interest.models.feature_blocks import SHOPPER_BLOCKS
+from components.interest.models.feature_blocks import ONE, SHOPPER_BLOCKS, RowEncoder
 from components.interest.models.keras_init import draw_initial_weights
 from components.interest.models.pair_design import ALONG, MATCH, PairMap
+from components.interest.request_scorer import TowerScorer, slopes_in_order
 from components.settings.errors import UserError
 from components.settings.sections import Count, Section
 
@@ -79,12 +80,25 @@ class Network:
 
     def logits(self, pairs: Pairs) -> np.ndarray:
         """Log-odds of a click of n pairs, float64 [n]."""
-        left = _run(self.model.get_layer("person"), _person_inputs(self.pairs, pairs.impressions))
+        left = _run(
+            self.model.get_layer("person"), _person_inputs(self.pairs, _person_blocks(self.pairs, pairs.impressions))
+        )
         right = _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, pairs.creatives))
         logits = tower_logits(left, right, pairs.row, pairs.column)
         if self.pairs.pairs:
             logits += pairs.values_of(self.pairs.pairs) @ _pair_slopes(self.model)
         return logits
+
+    def request_scorer(self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]) -> TowerScorer:
+        """For requests with these columns and pair features: see request_scorer.py."""
+        person, encoder = _compiled(self.model.get_layer("person")), RowEncoder(self.pairs.left, columns)
+        slopes = _pair_slopes(self.model) if self.pairs.pairs else np.zeros(0)
+        return TowerScorer(
+            lambda request: _run(person, _person_inputs(self.pairs, encoder.encode(request))),
+            _run(self.model.get_layer("advert"), _advert_inputs(self.pairs, creatives)),
+            0.0,
+            slopes_in_order(slopes, self.pairs.pairs, pairs),
+        )
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes: the pair map as npz, the network in the format of Keras."""
@@ -138,7 +152,8 @@ def train_epochs(
     model = build_network(pairs, float(training_clicks.mean()), config, seed)
     draw_initial_weights(seed, model)
     model.compile(optimizer=keras.optimizers.Adam(config.learning_rate, name="adam"), loss=_loss())
-    inputs = _Inputs(_person_inputs(pairs, training.impressions), _advert_inputs(pairs, training.creatives), training)
+    person = _person_inputs(pairs, _person_blocks(pairs, training.impressions))
+    inputs = _Inputs(person, _advert_inputs(pairs, training.creatives), training)
     rng = np.random.default_rng(seed)
     start = best = model.get_weights()
     start_losses = best_losses = _losses(model, inputs, held_out, click[held_out])
@@ -305,11 +320,14 @@ def _namesakes(pairs: PairMap) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((term.left, term.right) for term in pairs.terms if term.how in (ALONG, MATCH)))
 
 
-def _person_inputs(pairs: PairMap, rows: pd.DataFrame) -> tuple[np.ndarray, ...]:
-    names = tuple(block.name for block in pairs.left.all)
-    x = pairs.left.encode(rows, names)
-    likes = join_columns([x[left] for left, _ in _namesakes(pairs)], len(rows))
-    return join_columns([x[name] for name in names], len(rows)), likes
+def _person_blocks(pairs: PairMap, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    return pairs.left.encode(rows, tuple(block.name for block in pairs.left.all))
+
+
+def _person_inputs(pairs: PairMap, x: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The inputs of the tower of n impressions, from their blocks float32 [n, k]."""
+    likes = join_columns([x[left] for left, _ in _namesakes(pairs)], len(x[ONE]))
+    return join_columns([x[block.name] for block in pairs.left.all], len(x[ONE])), likes
 
 
 def _advert_inputs(pairs: PairMap, creatives: pd.DataFrame) -> tuple[np.ndarray, ...]:
@@ -324,6 +342,17 @@ def _pair_slopes(model) -> np.ndarray:
     """r, float64 [pairs], of the values as they are; networks of release 0.1 do not scale them."""
     scaled = any(layer.name == "pair_values_scaled" for layer in model.layers)
     return model.get_layer("pair_slopes").get_weights()[0][:, 0].astype(np.float64) * (SPEED if scaled else 1.0)
+
+
+def _compiled(tower):
+    """A Keras tower as a graph of TensorFlow, which takes a quarter of the time for one row; on JAX as it is."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return tower
+    import tensorflow
+
+    return tensorflow.function(tower, reduce_retracing=True)
 
 
 def _run(tower, inputs: tuple[np.ndarray, ...]) -> Tower:
