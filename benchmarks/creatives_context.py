@@ -38,7 +38,7 @@ class Cell:
 
 def choose_all(paths, tables) -> tuple[list[Cell], pd.DataFrame, pd.DataFrame]:
     """(all cells, the creatives that they name, features of the judged impressions) of a finished run."""
-    from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
+    from components.ads.copy.copy_choice import Context, CopyChooser, combinations, wordings
     from components.contract.files.tables import files_in
     from components.images import decode
     from components.interest import CalibratedModel

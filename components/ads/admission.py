@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from components.ads.banned_words import banned_word
-from components.ads.text_fitting import undrawable
+from components.ads.copy.banned_words import banned_word
+from components.ads.rendering.text_fitting import undrawable
 from components.generators.quality.photo_manifold import Manifold
 
 TEXT_COLUMNS = ("headline", "call_to_action")

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from components.ads.ad_sizes import MEDIUM_RECTANGLE, AdSize
-from components.ads.compose import compose
-from components.ads.pool import Pool
-from components.ads.text_fitting import fit_text, spelled, undrawable
+from components.ads.pools.pool import Pool
+from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
+from components.ads.rendering.compose import compose
+from components.ads.rendering.text_fitting import fit_text, spelled, undrawable
 from components.contract.origins import PEOPLE
 from components.generators.generator_protocol import Generator
 from components.generators.text_to_image.caption_parser import ParsedCaption

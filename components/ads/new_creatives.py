@@ -1,4 +1,5 @@
-"""Make new creatives: train and review generators, and fill a pool of ads by the interest model."""
+"""Make new creatives: train and review generators, and fill a pool of ads, with photos of products or generated images,
+by the interest model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,10 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from components.ads.ad_sizes import AdSize, ad_sizes
 from components.ads.admission import Standards
-from components.ads.admitted_texts import admitted_texts
-from components.ads.audience_score import audience_score
 from components.ads.contact_sheets import (
     ad_names,
     ads,
@@ -19,8 +17,14 @@ from components.ads.contact_sheets import (
     people_sheet,
     sample_sheet,
 )
-from components.ads.copy_choice import wordings
-from components.ads.pool import Pool, fill_pool
+from components.ads.copy.admitted_texts import admitted_texts
+from components.ads.copy.copy_choice import wordings
+from components.ads.pools.audience_score import audience_score
+from components.ads.pools.generated_ads import generated_ads
+from components.ads.pools.pool import Pool, fill_pool
+from components.ads.pools.product_ads import product_ads
+from components.ads.pools.proposals import Proposals
+from components.ads.rendering.ad_sizes import AdSize, ad_sizes
 from components.features import FeatureModel, Features
 from components.generators.generator_protocol import Generator
 from components.generators.photos.preprocessing import augment, denoise
@@ -36,6 +40,8 @@ from components.generators.text_to_image.text_to_image import (
 from components.interest import CalibratedModel
 from components.interest.segment_scores import draw_audience
 from components.settings.sections import CreativesStageConfig
+
+PRODUCT, GENERATED = "product", "generated"  # values of `ads.pictures`; the third is `both`
 
 
 @dataclass(frozen=True)
@@ -78,45 +84,83 @@ class NewCreatives:
 
 
 def make_creatives(sources: CreativesInputs, training: GeneratorSources, config: CreativesStageConfig) -> NewCreatives:
-    """Train and review the generators, add captions to the best one, and fill the pool with those that pass.
+    """Train and review the generators, add captions to the best one, and fill the pool (`ads.pictures`).
 
-    If there are too few photos, or no generator passes, the record says so and there is no pool.
+    If there are too few photos, or no generator passes, the record says so and no ad has a generated image.
     """
-    sizes = ad_sizes(config.ads.sizes)
+    made = NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": []})
+    texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
+    _add_people(made, sources.tables, ad_sizes(config.ads.sizes)[0])
+    proposals: list[Proposals] = []
+    standards = Standards(banned_words=config.ads.banned_words)
+    audience = draw_audience(sources.features, sources.features.segments, config.audience, config.seed)
     try:
-        photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
+        trained = _train(made, sources, training, audience, config=config, texts=texts)
+        standards = Standards(trained.review.manifold, config.duplicate_fraction, config.ads.banned_words)
+        if config.ads.pictures != PRODUCT:
+            generators = trained.passing()
+            proposals.append(generated_ads(texts, generators, config.pool_per_campaign, seed=config.seed))
     except NoNewPictures as why:
-        remarks = [f"no new images were made: {why}"]
-        made = NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": remarks})
-        _add_people(made, sources.tables, sizes[0])
-        return made
+        made.record["remarks"].append(f"no new images were made: {why}")
+    made.record["remarks"] += unusable
+    if config.ads.pictures != GENERATED:
+        with_photos, without_photos = product_ads(texts, config.pool_per_campaign, seed=config.seed)
+        proposals.append(with_photos)
+        made.record["remarks"] += without_photos
+    score = audience_score(sources.interest, sources.model, audience, sources.tables, sources.features.looks)
+    pool = fill_pool(texts, proposals, standards, score, config.pool_per_campaign)
+    if len(pool.creatives):
+        _add_pool(made, pool, sources.tables["campaigns"], ad_sizes(config.ads.sizes))
+    made.record["remarks"] += pool.remarks() if pool.drawn else ()
+    made.record["pool"] = len(pool.creatives)
+    return made
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Generators by name, and their review."""
+
+    generators: Mapping[str, Generator]
+    review: Review
+
+    def passing(self) -> list[Generator]:
+        """Those that passed the gate; NoNewPictures if none did."""
+        if not self.review.passing():
+            raise NoNewPictures("no generator passed the gate")
+        return [self.generators[name] for name in self.review.passing()]
+
+
+def _train(
+    made: NewCreatives,
+    sources: CreativesInputs,
+    training: GeneratorSources,
+    audience: pd.DataFrame,
+    *,
+    config: CreativesStageConfig,
+    texts: Mapping[str, pd.DataFrame],
+) -> _Trained:
+    """The trained and adopted generators, with their files, figures and sheets added to `made`.
+
+    NoNewPictures if there are too few photos.
+    """
+    photos, test, remarks = training_photos(sources.tables, sources.features, config.side)
     photos, test = denoise(photos, config.denoise), test and denoise(test, config.denoise)
     adopted = training.adopt(photos)
     trained = training.train(augment(photos, config.augment))
     generators = {name: run.generator for name, run in trained.items()} | adopted
     judged = review(generators, photos, test, config, sources.model.network)
-    texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
-    made = NewCreatives({}, {name: run.summary.seconds for name, run in trained.items()})
+    made.seconds = {name: run.summary.seconds for name, run in trained.items()}
     for name in judged.passing() or generators:
         made.add_files(f"model/{name}", (trained | adopted)[name].files())
-    audience = draw_audience(sources.features, photos.segments, config.audience, config.seed)
     _describe_model(made, judged, audience, _about(sources, texts, judged, config))
     made.add_files("boards", {f"{name}.png": sample_sheet(generator) for name, generator in generators.items()})
-    _add_people(made, sources.tables, sizes[0])
     if config.parser_steps:
         leading = generators[judged.leading()]
         remarks = (*remarks, _add_captions(made, leading, photos, judged, config, encoder=training.text_encoder))
-    pool, refusals = _filled_pool(sources, texts, generators, judged, audience, config=config)
-    if pool is not None and len(pool.creatives):
-        _add_pool(made, pool, sources.tables["campaigns"], sizes)
     starts = [run.start for run in trained.values() if run.start]
-    made.record |= {
-        "generators": {name: run.to_dict() for name, run in trained.items()},
-        **judged.to_dict(),
-        "remarks": [*remarks, *refusals, *unusable, *starts, *(pool.remarks() if pool else ())],
-        "pool": 0 if pool is None else len(pool.creatives),
-    }
-    return made
+    made.record |= {"generators": {name: run.to_dict() for name, run in trained.items()}, **judged.to_dict()}
+    made.record["remarks"] += [*remarks, *starts]
+    return _Trained(generators, judged)
 
 
 def _about(
@@ -162,28 +206,6 @@ def _add_captions(
     made.add_files(f"model/{CAPTIONS_FOLDER}", text_to_image.caption_files())
     made.add_files("boards", {"captions.png": caption_sheet(text_to_image, attempts=config.max_attempts)})
     return parsing_report(text_to_image, config.seed)
-
-
-def _filled_pool(
-    sources: CreativesInputs,
-    texts: Mapping[str, pd.DataFrame],
-    generators: Mapping[str, Generator],
-    judged: Review,
-    audience: pd.DataFrame,
-    *,
-    config: CreativesStageConfig,
-) -> tuple[Pool | None, tuple[str, ...]]:
-    """The pool of the generators that passed, and no remarks; without a pool None and the reason."""
-    if not judged.passing():
-        return None, ("no new images were made: no generator passed the gate",)
-    score = audience_score(sources.interest, sources.model, audience, sources.tables)
-    standards = Standards(judged.manifold, config.duplicate_fraction, config.ads.banned_words)
-    passing = [generators[name] for name in judged.passing()]
-    try:
-        pool = fill_pool(texts, passing, standards, score, config.pool_per_campaign, seed=config.seed)
-    except NoNewPictures as why:
-        return None, (f"no new images were made: {why}",)
-    return pool, ()
 
 
 def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize]) -> None:

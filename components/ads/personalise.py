@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.ads.copy_choice import Context, made_features
+from components.ads.copy.copy_choice import Context, made_features
 from components.features import FeatureModel
 from components.generators.keras_generator import NetworkGenerator
 from components.generators.quality.photo_manifold import Bounds

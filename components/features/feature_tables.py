@@ -45,6 +45,11 @@ class Features:
     past: PairTables | None = None
     looks: Looks = field(default_factory=Looks.none)
 
+    @property
+    def segments(self) -> int:
+        """Number of shopper segments."""
+        return int(self.impressions.loc[self.impressions["consent"], "segment"].max()) + 1
+
     @cached_property
     def versions(self) -> Versions:
         """The rows of `creatives` with their earlier versions."""

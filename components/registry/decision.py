@@ -53,7 +53,7 @@ class Evidence:
     """The evidence for a decision.
 
     interest, creatives: the verdicts on the two models that the policy uses (creatives: None without photos).
-    new_creatives: whether the policy would show new creatives. forms: the record of each form of the policy in
+    new_creatives: whether the policy would show generated images. forms: the record of each form of the policy in
     evaluation.json, the preferred one first: `form` (its name), `logs` (assessments, the largest log first), `gate`
     (the record of GateEvidence; None if no number may be given) and `critical_findings`. question, alpha: the ledger's
     key of the question and its error probability; alpha is None if the ledger was not charged. candidate, champion:

@@ -150,7 +150,9 @@ class GeneratorConfig(Section):
 
 
 class AdsConfig(Section):
-    """Sizes of new ads (components/ads/ad_sizes.py) and the words that their texts may not contain."""
+    """Images of new ads, their sizes (ads/rendering/ad_sizes.py), and the words that their texts may not contain."""
+
+    pictures: Literal["product", "generated", "both"] = "product"  # which images a new ad may have
 
     sizes: tuple[str, ...] = ("300x250",)  # names of AD_SIZES; the contact sheet shows the first
     # market -> words; the market `en` is every campaign with an English locale, `zh-CN` that locale only

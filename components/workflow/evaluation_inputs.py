@@ -24,9 +24,10 @@ from components.evaluation.rewards import Reward, logged_rewards, reward_of
 from components.policies.proposal import LearnedModels, SelectSlice
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
+from components.workflow.pool_files import pool_creatives
 from components.workflow.publishing.deployed_policy import read_champion
 from components.workflow.stage_inputs import built_features, validated
-from components.workflow.stage_models import interest_model, pool_creatives
+from components.workflow.stage_models import interest_model
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from components.contract.files.tables import read_json, write_bytes, write_json
 from components.settings.errors import EarlierFormat, UserError
 
 if TYPE_CHECKING:
-    from components.ads.copy_choice import CopyChooser
+    from components.ads.copy.copy_choice import CopyChooser
     from components.ads.personalise import Personaliser
 
 
@@ -154,7 +154,7 @@ def _scorer(client, dataset: str, about: Mapping, options: str):
 
 def _choosers(scorer, package: UPath, request: GenerateRequest) -> tuple["CopyChooser", "Personaliser | None"]:
     """The chooser of copy and, if requested, the personaliser, from the scoring version and the generators' package."""
-    from components.ads.copy_choice import CopyChooser
+    from components.ads.copy.copy_choice import CopyChooser
     from components.contract.files.tables import files_in, read_frame
     from components.features import FeatureModel
     from components.interest import CalibratedModel
@@ -225,7 +225,7 @@ def make(
 
     `chooser` is needed for a context, `personaliser` for personalised images.
     """
-    from components.ads.ad_sizes import MEDIUM_RECTANGLE, ad_sizes
+    from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, ad_sizes
     from components.generators.keras_generator import NetworkGenerator
 
     if request.placement is not None:
@@ -303,7 +303,7 @@ def _personalised_images(
     generator, request: GenerateRequest, personaliser: "Personaliser", segments: np.ndarray, campaigns: list[dict]
 ) -> _Images:
     """Images that their segments should prefer, with the texts of the search; notes: the gains by both models."""
-    from components.ads.copy_choice import Context, combinations, texts
+    from components.ads.copy.copy_choice import Context, combinations, texts
 
     context, random = Context(request.placement, request.hour), np.random.default_rng((request.seed, 1))
     codes = _codes("--category", request.category, generator.categories, request.count)
@@ -324,7 +324,7 @@ def _contextual_copies(
     request: GenerateRequest, chooser: "CopyChooser", images: _Images, targets: list[tuple[int, dict]]
 ) -> list[_Copy]:
     """The best copy of each image's campaign in the context, with its expected click-through rates."""
-    from components.ads.copy_choice import Context
+    from components.ads.copy.copy_choice import Context
 
     context, random, copies = Context(request.placement, request.hour), np.random.default_rng(request.seed), []
     for picture, category, (segment, campaign) in zip(images.pictures, images.categories, targets, strict=True):

@@ -125,7 +125,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 
 @_stage
 def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
-    """Trained and judged generators, and a pool of new creatives ranked by the interest model, from photos."""
+    """Trained and judged generators, and a pool of new ads ranked by the interest model, from photos and texts."""
     from components.ads.new_creatives import CreativesInputs, GeneratorSources, make_creatives
     from components.contract.files.digests import digest_package
     from components.generators.generator_kinds import check_families
@@ -192,6 +192,7 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     from components.evaluation.rewards import Reward
     from components.registry.decision import Evidence, Gate, decide, page
     from components.registry.experiment_plan import experiment_page, plan_experiment
+    from components.workflow.pool_files import shows_generated
 
     for source, target in PACKAGE.items():
         out.copy(paths.artifacts / source, f"policy/{target}" if target else "policy")
@@ -202,7 +203,7 @@ def promotion(config: PromotionConfig, paths: Paths, out: Outputs) -> None:
     evidence = Evidence(
         interest=Gate.of(read_json(paths.stage("interest") / "metrics.json")),
         creatives=Gate.of(read_json(paths.stage("creatives") / "metrics.json")["gate"]),
-        new_creatives=(out.folder / "policy" / "pool").exists(),
+        new_creatives=shows_generated(out.folder / "policy"),
         forms=tuple(evaluated["forms"]),
         question=question,
         alpha=share_of(config.alpha, place) if place is not None and evaluated["judged"] else None,

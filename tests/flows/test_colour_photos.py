@@ -48,7 +48,7 @@ def coloured_shop(built_shop, tmp_path, monkeypatch) -> Shop:
 def test_every_family_learns_64x64_photos_in_colour_and_a_pool_that_stays_empty_stops_nothing(coloured_shop):
     flow = "creatives.flow={steps: 4, max_seconds: 60.0, batch_size: 16, latent: 8}"
     passing = ("creatives.min_cas=0.0", "creatives.min_category_match=0.0", "creatives.min_diversity=0.0")
-    chosen = ("creatives.generators=[vae, wgan, flow]", flow, *passing)
+    chosen = ("ads.pictures=generated", "creatives.generators=[vae, wgan, flow]", flow, *passing)
     settings, paths = load_settings("params.yaml", "marketplace", chosen), Paths.of("marketplace")
     for name in STAGES:
         assert run_stage.run(name, settings, paths)
@@ -60,5 +60,5 @@ def test_every_family_learns_64x64_photos_in_colour_and_a_pool_that_stays_empty_
         assert generator.sample(np.array([0]), np.array([0]), 1).shape == (1, 64, 64, 3)
     # so little training makes pictures that look like no photo: none is admitted, and the run says so
     assert record["pool"] == 0 and not (folder / "pool").exists()
-    reason = "pool: of 24 images drawn, not admitted: does not look like a product photo (24); the pool stays empty"
+    reason = "pool: of 24 candidate ads, not admitted: does not look like a product photo (24); the pool stays empty"
     assert reason in record["remarks"]

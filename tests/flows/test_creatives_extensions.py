@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from upath import UPath
 
-from components.ads.ad_sizes import AD_SIZES, AdSize
+from components.ads.rendering.ad_sizes import AD_SIZES, AdSize
 from components.contract.files.tables import read_frame, read_json
 from components.generators.generator_kinds import FAMILIES
 from components.registry.mlflow_store import open_store, version_of
@@ -41,7 +41,11 @@ def test_a_family_a_size_and_banned_words_act_in_the_pipeline(ready, built_shop,
     english = next(text for text in headlines if text.isascii())
     overrides = (
         *("creatives.generators=[means]", "creatives.means.spread=1.0", "creatives.restarts=0", *EVERYTHING_PASSES),
-        *("ads.sizes=[300x250, 250x250]", f"ads.banned_words={json.dumps({'en': [english.upper()]})}"),
+        *(
+            "ads.pictures=generated",
+            "ads.sizes=[300x250, 250x250]",
+            f"ads.banned_words={json.dumps({'en': [english.upper()]})}",
+        ),
     )
     settings = load_settings(built_shop.params, "marketplace", overrides)
     snapshot("marketplace", settings, paths)

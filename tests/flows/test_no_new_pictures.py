@@ -9,11 +9,13 @@ import pytest
 from components.contract.escaping import markdown
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import write_json
+from components.contract.origins import PRODUCT_ADS
 from components.images import encode_png
 from components.settings.params_file import load_settings
 from components.settings.paths import STAGES, Paths
 from components.workflow import run_stage, stages
 from components.workflow.caching.manifests import read_manifest
+from components.workflow.pool_files import shows_generated
 from tests.flows.conftest import copied
 
 pytestmark = pytest.mark.slow
@@ -39,7 +41,7 @@ def blank(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def creatives_of(paths: Paths, built_shop, *overrides: str) -> dict:
-    settings = load_settings(built_shop.params, "marketplace", overrides)
+    settings = load_settings(built_shop.params, "marketplace", ("ads.pictures=generated", *overrides))
     stages.creatives(settings.of_stage("creatives"), paths)
     record = json.loads((paths.stage("creatives") / "metrics.json").read_text())
     page = (paths.docs / "creatives.md").read_text()
@@ -70,6 +72,18 @@ def test_photos_that_teach_nothing_are_named(ready, built_shop, tmp_path, change
     (remark,) = record["remarks"]
     assert remark.startswith("no new images were made: images: ") and reason in remark
     assert record["gate"] is None and record["pool"] == 0 and record["generators"] == {}
+
+
+def test_where_no_generator_passes_ads_show_the_products_own_photos(ready, built_shop, tmp_path):
+    """No gate of generators stops a policy whose ads show no generated image."""
+    paths = copied(ready, tmp_path)
+    quick = "creatives.parser_steps=0", "creatives.generators=[vae]", "creatives.restarts=0"
+    record = creatives_of(paths, built_shop, "ads.pictures=product", *quick, "creatives.min_cas=1.0")
+    pool = pd.read_parquet(paths.stage("creatives") / "pool" / "creatives.parquet")
+    assert not record["gate"]["passed"] and record["pool"] == len(pool) > 0
+    assert set(pool["origin"]) == {PRODUCT_ADS} and not shows_generated(paths.stage("creatives"))
+    products = pd.read_parquet(paths.stage("validation") / "products.parquet").set_index("product_id")
+    assert (pool["image_id"].to_numpy() == products.loc[pool["product_id"], "image_id"].to_numpy()).all()
 
 
 def test_brand_ads_leave_the_pool_empty(ready, built_shop, tmp_path):

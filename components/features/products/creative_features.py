@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.contract.origins import PEOPLE
+from components.contract.origins import REAL_PHOTOS
 from components.features.categoricals import Levels, OpenColumns, join_columns
 from components.features.products.copy_appeals import APPEALS, appeals_of
 from components.features.products.open_columns import ALWAYS, KNOWN_UNTIL, known_from, rows_known_at
@@ -44,7 +44,7 @@ class CreativeColumns:
         self, creatives: pd.DataFrame, products_shown: pd.DataFrame, traits: tuple[AttributeVectors, ...]
     ) -> tuple[tuple[str, ...], np.ndarray]:
         """Column names and float32 [n, columns] of creatives [n], with their products and their attributes."""
-        generated = (creatives["origin"] != PEOPLE).to_numpy(dtype=np.float32)[:, None]
+        generated = (~creatives["origin"].isin(REAL_PHOTOS)).to_numpy(dtype=np.float32)[:, None]
         names = [f"{CREATIVE_PREFIX}generated", *(column for levels in self.words for column in levels.columns)]
         blocks = [
             generated,

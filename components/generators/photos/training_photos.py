@@ -132,7 +132,7 @@ def training_photos(
     if images is None:
         raise NoNewPictures("no table images: nothing to learn from")
     images, ambiguous = with_product_categories(images, tables.get("products"))
-    segments = int(built.impressions.loc[built.impressions["consent"], "segment"].max()) + 1
+    segments = built.segments
     shares = None
     if "events" in tables and "products" in tables:
         shares = image_segments.segment_shares(tables["events"], tables["products"], built.shopper_profiles, segments)

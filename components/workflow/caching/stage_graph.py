@@ -42,13 +42,16 @@ GRAPH = {
     "evaluation": Stage(
         ("validation", "features", "interest", "creatives"),
         (
-            *(*READS, "workflow/stage_models", "workflow/publishing/deployed_policy"),
+            *(*READS, "workflow/stage_models", "workflow/pool_files", "workflow/publishing/deployed_policy"),
             *(*_page("evaluation"), "workflow/evaluation_inputs", "workflow/evaluation_files"),
             *(*INTEREST, "policies", "evaluation", "simulator", "registry/signing", "registry/unreadable_champion"),
         ),
     ),
     "promotion": Stage(
         ("features", "interest", "creatives", "evaluation"),
-        (*WRITES, "contract", "policies", "evaluation", "registry/decision", "registry/experiment_plan"),
+        (
+            *(*WRITES, "workflow/pool_files", "contract", "policies", "evaluation"),
+            *("registry/decision", "registry/experiment_plan"),
+        ),
     ),
 }

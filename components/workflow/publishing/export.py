@@ -5,7 +5,7 @@ from pathlib import Path
 
 from upath import UPath
 
-from components.ads.image_formats import FORMATS, converted
+from components.ads.rendering.image_formats import FORMATS, converted
 from components.contract.files.atomic_files import replace_folder, scratch_folder
 from components.contract.files.digests import digest_bytes, digest_json, digest_package, digest_tree
 from components.contract.files.tables import read_frame, read_json, write_bytes, write_json

@@ -76,7 +76,7 @@ def _check_creatives(settings: Settings, paths: Paths) -> None:
     manifest = read_manifest(paths.stage("creatives"))
     if manifest is not None and manifest.settings == settings_digest(settings.of_stage("creatives")):
         return
-    from components.ads.ad_sizes import ad_sizes
+    from components.ads.rendering.ad_sizes import ad_sizes
     from components.generators.generator_kinds import check_families
 
     ad_sizes(settings.ads.sizes)

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from components.ads import admission
 from components.ads.admission import ADMISSION_RULES, AdmissionRule, Candidates, Standards, admit
-from components.ads.admitted_texts import admitted_texts
-from components.ads.banned_words import banned_word
 from components.ads.contact_sheets import known_texts
-from components.ads.copy_choice import combinations, wordings
-from components.ads.pool import fill_pool
+from components.ads.copy.admitted_texts import admitted_texts
+from components.ads.copy.banned_words import banned_word
+from components.ads.copy.copy_choice import combinations, wordings
+from components.ads.pools.generated_ads import generated_ads
+from components.ads.pools.pool import fill_pool
 from components.generators.quality.photo_manifold import Manifold
 from components.images import PictureEncoder
 from components.settings.errors import UserError
@@ -131,7 +132,7 @@ TABLES = {
 
 def said_in(photos, written, standards) -> set:
     """Every text that the pool, the words of `adloom generate`, and the choice for a context can say."""
-    pool = fill_pool(written, [Sketcher(photos)], standards, brightness, 6, seed=0)
+    pool = fill_pool(written, [generated_ads(written, [Sketcher(photos)], 6, seed=0)], standards, brightness, 6)
     known = known_texts(written)
     chosen = [combinations(campaign, np.random.default_rng(0)) for campaign in wordings(written)]
     names = ("headline", "call_to_action")
@@ -169,7 +170,7 @@ def test_a_rule_takes_one_line(photos, standards, monkeypatch):
     assert "Warm coats" not in {text for _, text in said_in(photos, written, plain)}
     # as a candidate, too: what people wrote of another category may be drawn for this one
     elsewhere = {**TABLES, "creatives": TABLES["creatives"].assign(headline="Warm coats", product_id=["p1", "p2"] * 2)}
-    pool = fill_pool(elsewhere, [Sketcher(photos)], plain, brightness, 2, seed=0)
+    pool = fill_pool(elsewhere, [generated_ads(elsewhere, [Sketcher(photos)], 2, seed=0)], plain, brightness, 2)
     assert pool.refused["coats are no discs"] > 0
     assert f"coats are no discs ({pool.refused['coats are no discs']})" in pool.remarks()[0]
 

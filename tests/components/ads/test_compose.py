@@ -3,12 +3,12 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from components.ads.ad_sizes import AD_SIZES, AdSize, ad_sizes
-from components.ads.canvas import SCALE, SMALLEST_TYPE, Canvas
-from components.ads.compose import compose, lay_out
-from components.ads.layouts import LAYOUTS, TEMPLATES
-from components.ads.palettes import PALETTES, contrast, palette_of
-from components.ads.text_fitting import fit_text, font, measure, printable
+from components.ads.rendering.ad_sizes import AD_SIZES, AdSize, ad_sizes
+from components.ads.rendering.canvas import SCALE, SMALLEST_TYPE, Canvas
+from components.ads.rendering.compose import compose, lay_out
+from components.ads.rendering.layouts import LAYOUTS, TEMPLATES
+from components.ads.rendering.palettes import PALETTES, contrast, palette_of
+from components.ads.rendering.text_fitting import fit_text, font, measure, printable
 from components.settings.errors import UserError
 
 LONG = "You will not believe this trick that everybody wears now, tomorrow and the day after that as well"

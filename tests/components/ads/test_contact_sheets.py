@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from upath import UPath
 
-from components.ads.ad_sizes import AD_SIZES
 from components.ads.contact_sheets import ad_names, ads, ads_sheet, people_sheet
-from components.ads.pool import Pool
-from components.ads.text_fitting import undrawable
+from components.ads.pools.pool import Pool
+from components.ads.rendering.ad_sizes import AD_SIZES
+from components.ads.rendering.text_fitting import undrawable
 from components.images import encode_png
 from components.settings.paths import ROOT
 from components.workflow.caching.manifests import Manifest

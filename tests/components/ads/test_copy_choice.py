@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from components.ads import copy_choice
-from components.ads.copy_choice import Context, CopyChooser, combinations, wordings
+from components.ads.copy import copy_choice
+from components.ads.copy.copy_choice import Context, CopyChooser, combinations, wordings
 from components.features import build_features, fit_features
 from components.features.products.creative_features import COPY_COLUMNS
 from components.images import decode

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ads.ad_sizes import AD_SIZES
-from components.ads.canvas import FINEST, SCALE
-from components.ads.compose import compose
-from components.ads.framing import MOST_CROPPED, fitted, reduced
-from components.ads.layouts import TEMPLATES
+from components.ads.rendering.ad_sizes import AD_SIZES
+from components.ads.rendering.canvas import FINEST, SCALE
+from components.ads.rendering.compose import compose
+from components.ads.rendering.framing import MOST_CROPPED, fitted, reduced
+from components.ads.rendering.layouts import TEMPLATES
 
 GROUND, ARTICLE = (240, 238, 235), (30, 60, 140)
 
@@ -86,7 +86,9 @@ def test_any_photo_fits_any_panel(height, width, aspect, even):
 @pytest.mark.parametrize("size", AD_SIZES.values(), ids=AD_SIZES)
 def test_a_thin_photo_takes_no_more_memory_than_its_panel_needs(size, even, sides, monkeypatch):
     made = []
-    monkeypatch.setattr("components.ads.canvas.fitted", lambda *given: made.append(fitted(*given)) or made[-1])
+    monkeypatch.setattr(
+        "components.ads.rendering.canvas.fitted", lambda *given: made.append(fitted(*given)) or made[-1]
+    )
     picture = np.full((*sides, 3), GROUND, np.uint8)
     if not even:
         picture.reshape(-1, 3)[: picture.size // 6] = ARTICLE  # one half

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.ads.copy_choice import Context, combinations, wordings
+from components.ads.copy.copy_choice import Context, combinations, wordings
 from components.ads.personalise import Personaliser, personalise, search
 from components.features import build_features, fit_features
 from components.generators.quality.photo_manifold import Bounds

@@ -8,7 +8,8 @@ from PIL import Image
 
 from components.ads.admission import Standards, admit
 from components.ads.contact_sheets import ADS, GAP, ads_sheet, picture_png
-from components.ads.pool import fill_pool
+from components.ads.pools.generated_ads import generated_ads
+from components.ads.pools.pool import fill_pool
 from components.contract.schema import TABLES
 from components.generators.quality.photo_manifold import Manifold
 from components.images import NetworkEncoder, PictureEncoder, decode_all
@@ -61,8 +62,14 @@ def brightness(creatives, pictures):
     return np.stack([light, -light], axis=1)
 
 
+def filled(tables, generators, standards, score, per_campaign, *, seed):
+    """The pool of ads with generated images alone."""
+    proposals = generated_ads(tables, generators, per_campaign, seed=seed)
+    return fill_pool(tables, [proposals], standards, score, per_campaign)
+
+
 def test_the_pool_has_the_contracts_columns_and_only_what_was_asked(tables, photos, manifold):
-    pool = fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 4, seed=0)
+    pool = filled(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 4, seed=0)
     assert list(pool.creatives.columns) == [column.name for column in TABLES["creatives"].columns]
     assert list(pool.images.columns) == [column.name for column in TABLES["images"].columns]
     assert pool.creatives["campaign"].value_counts().to_dict() == {"a": 4, "b": 4}
@@ -89,7 +96,7 @@ def test_each_segment_gets_what_it_likes_best(tables, photos, manifold):
         proposed.update(zip(creatives["creative_id"], scores[:, 0], strict=True))
         return scores
 
-    pool = fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), remembering, 2, seed=0)
+    pool = filled(tables, [Sketcher(photos)], Standards(manifold, 0.05), remembering, 2, seed=0)
     for campaign in "ab":
         light = [value for name, value in proposed.items() if name.startswith(campaign)]
         chosen = [proposed[name] for name in pool.creatives["creative_id"] if name.startswith(campaign)]
@@ -100,7 +107,7 @@ def test_each_segment_gets_what_it_likes_best(tables, photos, manifold):
 
 def test_the_same_seed_fills_the_same_pool(tables, photos, manifold):
     one, same, other = (
-        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 3, seed=seed) for seed in (1, 1, 2)
+        filled(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 3, seed=seed) for seed in (1, 1, 2)
     )
     assert one.images.equals(same.images) and one.creatives.equals(same.creatives)
     assert not one.images["image"].equals(other.images["image"])
@@ -109,16 +116,16 @@ def test_the_same_seed_fills_the_same_pool(tables, photos, manifold):
 def test_an_id_names_one_creative_whatever_run_made_it(tables, photos, manifold):
     """What a shop serves and logs is never given to another picture, and what it serves already is not new."""
     fill = [Sketcher(photos)], Standards(manifold, 0.05), brightness, 3
-    night, other = fill_pool(tables, *fill, seed=1), fill_pool(tables, *fill, seed=2)
+    night, other = filled(tables, *fill, seed=1), filled(tables, *fill, seed=2)
     for table, name in (("creatives", "creative_id"), ("images", "image_id")):
         ids = pd.concat([getattr(night, table)[name], getattr(other, table)[name]])
         assert ids.is_unique and len(ids) == 12
     served = {**tables, "creatives": pd.concat([tables["creatives"], night.creatives], ignore_index=True)}
-    later = fill_pool(served, *fill, seed=1)
+    later = filled(served, *fill, seed=1)
     assert len(later.creatives) == 6 and later.refused["is in the catalogue already"] == 6
     assert not set(later.creatives["creative_id"]) & set(night.creatives["creative_id"])
     words = tables["creatives"].assign(headline=["Best", "Best", None])
-    anew = fill_pool({**tables, "creatives": words}, *fill, seed=1)
+    anew = filled({**tables, "creatives": words}, *fill, seed=1)
     same = anew.creatives["creative_id"].isin(night.creatives["creative_id"])
     assert (anew.creatives["campaign"] == "b").equals(same)  # only campaign a has other words
 
@@ -132,7 +139,7 @@ def test_a_made_picture_can_be_remade_from_its_row(tables, photos, manifold):
         if len(category)
         else np.empty((0, 12, 12, 1), np.uint8)
     )
-    pool = fill_pool(tables, [generator], Standards(manifold, 0.05), brightness, 2, seed=0)
+    pool = filled(tables, [generator], Standards(manifold, 0.05), brightness, 2, seed=0)
     row = pool.creatives.iloc[0]
     about = json.loads(row["conditions"])
     codes = np.full(about["draw"] + 1, generator.categories.index(about["category"]))
@@ -157,13 +164,13 @@ def test_a_score_that_is_no_number_stops_the_pool(tables, photos, manifold):
         return np.full((len(creatives), 2), np.nan)
 
     with pytest.raises(UserError, match="finite"):
-        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), broken, 2, seed=0)
+        filled(tables, [Sketcher(photos)], Standards(manifold, 0.05), broken, 2, seed=0)
 
 
 def test_no_known_category_is_named(tables, photos, manifold):
     tables = {**tables, "products": tables["products"].assign(category="unheard")}
     with pytest.raises(UserError, match="category"):
-        fill_pool(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 2, seed=0)
+        filled(tables, [Sketcher(photos)], Standards(manifold, 0.05), brightness, 2, seed=0)
 
 
 def test_admission_refuses_copies_noise_blanks_and_repeats(photos, manifold):

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.ads import typefaces
 from components.ads.admission import Standards
-from components.ads.admitted_texts import admitted_texts
-from components.ads.compose import LAYOUTS, compose
-from components.ads.text_fitting import fit_text, measure, printable, spelled
-from components.ads.typefaces import FACES, RAQM, has_raqm, is_right_to_left, load, pieces, undrawable
+from components.ads.copy.admitted_texts import admitted_texts
+from components.ads.rendering import typefaces
+from components.ads.rendering.compose import LAYOUTS, compose
+from components.ads.rendering.text_fitting import fit_text, measure, printable, spelled
+from components.ads.rendering.typefaces import FACES, RAQM, has_raqm, is_right_to_left, load, pieces, undrawable
 from components.settings.errors import UserError
 
 shapes = pytest.mark.skipif(not has_raqm(), reason="FriBiDi is not installed (Debian: apt-get install libfribidi0)")

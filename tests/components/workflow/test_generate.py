@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from upath import UPath
 
-from components.ads.copy_choice import CopyChooser, wordings
+from components.ads.copy.copy_choice import CopyChooser, wordings
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import write_bytes, write_json, write_table
 from components.features import build_features, fit_features

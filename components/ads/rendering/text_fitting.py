@@ -8,8 +8,8 @@ from functools import lru_cache
 import regex
 from PIL import ImageDraw, ImageFont
 
-from components.ads.typefaces import CJK, JOINERS, SHAPED, VARIANTS, is_cjk, is_right_to_left, load, pieces
-from components.ads.typefaces import undrawable as _undrawable
+from components.ads.rendering.typefaces import CJK, JOINERS, SHAPED, VARIANTS, is_cjk, is_right_to_left, load, pieces
+from components.ads.rendering.typefaces import undrawable as _undrawable
 from components.settings.errors import UserError
 
 MAX_CHARACTERS = 300  # no ad has room for more, and wrapping a page of text at every size takes seconds

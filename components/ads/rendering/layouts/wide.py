@@ -1,6 +1,6 @@
 """Templates for strips, such as 728x90 and 320x50, with image, headline and call to action side by side."""
 
-from components.ads.canvas import Box, Canvas
+from components.ads.rendering.canvas import Box, Canvas
 
 CALL, TAG = 250, 290  # widths of the call to action and of a price tag, in thousandths of the ad's
 WIDEST = 260  # largest width of the image, in thousandths of the ad's

@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from components.ads.ad_sizes import MEDIUM_RECTANGLE, AdSize
-from components.ads.canvas import Canvas
-from components.ads.layouts import DEFAULT, LAYOUTS
-from components.ads.palettes import palette_of
+from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
+from components.ads.rendering.canvas import Canvas
+from components.ads.rendering.layouts import DEFAULT, LAYOUTS
+from components.ads.rendering.palettes import palette_of
 
 
 def compose(

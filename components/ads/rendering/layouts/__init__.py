@@ -5,9 +5,9 @@ A layout draws image, headline and call to action; the place of an empty text st
 
 from collections.abc import Callable, Mapping
 
-from components.ads.ad_sizes import Aspect
-from components.ads.canvas import Canvas
-from components.ads.layouts import near_square, tall, wide
+from components.ads.rendering.ad_sizes import Aspect
+from components.ads.rendering.canvas import Canvas
+from components.ads.rendering.layouts import near_square, tall, wide
 
 Layout = Callable[[Canvas, str, str], None]
 

@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from components.ads.ad_sizes import AdSize
-from components.ads.framing import fitted, reduced
-from components.ads.palettes import Colour, Palette
-from components.ads.text_fitting import Lettering, fit_text
+from components.ads.rendering.ad_sizes import AdSize
+from components.ads.rendering.framing import fitted, reduced
+from components.ads.rendering.palettes import Colour, Palette
+from components.ads.rendering.text_fitting import Lettering, fit_text
 from components.images import border_colour
 
 SCALE = 3  # ads are drawn three times as large and averaged down, for smooth edges

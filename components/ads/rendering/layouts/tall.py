@@ -1,6 +1,6 @@
 """Templates for columns, such as 160x600 and 300x600, with image, headline and call to action from top to bottom."""
 
-from components.ads.canvas import Box, Canvas
+from components.ads.rendering.canvas import Box, Canvas
 
 HEADLINE, ACTION = 150, 110  # largest type, in thousandths of the width
 LINES = 6

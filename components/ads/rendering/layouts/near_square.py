@@ -1,6 +1,6 @@
 """Templates for ads of about equal width and height, such as 300x250 and 336x280."""
 
-from components.ads.canvas import Box, Canvas
+from components.ads.rendering.canvas import Box, Canvas
 
 
 def _plain(canvas: Canvas, headline: str, call: str) -> None:

@@ -1,0 +1,1 @@
+"""The texts of ads: which are admitted, and which are chosen."""

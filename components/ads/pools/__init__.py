@@ -1,0 +1,1 @@
+"""Candidate ads from each source, and the pool that is filled from them."""

@@ -1,0 +1,98 @@
+"""Candidate ads that show a product's own photo, with its pixels unchanged: new combinations of what people used."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from components.ads.pools.proposals import DRAWN, DRAWS_PER_PLACE, Proposals, by_people, drawn_texts, named
+from components.contract.origins import PRODUCT_ADS
+from components.images import decode
+from components.settings.errors import UserError
+
+SMALLEST_SIDE = 16  # pixels; a smaller photo shows nothing
+PLACEHOLDER = 5  # products that share a photo: a shop's placeholder for a missing one
+SHOWN = ["product_id", "image_id"]
+
+
+def product_ads(
+    tables: Mapping[str, pd.DataFrame], per_campaign: int, *, seed: int
+) -> tuple[Proposals, tuple[str, ...]]:
+    """Candidates for the tables `campaigns`, `creatives`, and optionally `products` and `images`; and remarks.
+
+    Each shows a product that people advertise in the campaign; its texts, template and palette are drawn from those
+    that they used there. An ad that is in the catalogue already is not proposed again. The remarks count the products
+    without a usable photo, by reason.
+    """
+    photos, remarks = _photos(tables)
+    drawn = [
+        _draw(tables, campaign, photos, per_campaign * DRAWS_PER_PLACE, np.random.default_rng((seed, place)))
+        for place, campaign in enumerate(sorted(tables["campaigns"]["campaign"]))
+    ]
+    return Proposals(pd.concat(drawn, ignore_index=True)), remarks
+
+
+def _draw(
+    tables: Mapping[str, pd.DataFrame], campaign: str, photos: pd.DataFrame, count: int, random: np.random.Generator
+) -> pd.DataFrame:
+    """At most `count` distinct rows of `Proposals` for one campaign."""
+    own = by_people(tables, campaign)
+    shown = own[["product_id"]].merge(photos, on="product_id").sort_values("product_id", kind="stable")
+    if shown.empty:
+        return pd.DataFrame()
+    rows = shown.iloc[random.integers(0, len(shown), count)].reset_index(drop=True)
+    rows = rows.assign(campaign=campaign, origin=PRODUCT_ADS, **drawn_texts(own, count, random))
+    content = ["campaign", *SHOWN, *DRAWN]
+    everything = tables["creatives"][tables["creatives"]["campaign"] == campaign]
+    rows = rows.drop_duplicates(content)
+    rows = rows[~_keys(rows).isin(_keys(everything))].reset_index(drop=True)
+    contents = [{name: _plain(value) for name, value in row.items()} for row in rows[content].to_dict("records")]
+    return rows.assign(creative_id=named(rows["campaign"], "ad", contents))
+
+
+def _keys(rows: pd.DataFrame) -> pd.Series:
+    """What an ad shows and says, as a tuple per row, without its image: people's ads may leave it to the product."""
+    columns = [rows[name].astype("object").where(rows[name].notna(), None) for name in ("product_id", *DRAWN)]
+    return pd.Series(list(zip(*columns, strict=True)), index=rows.index, dtype="object")
+
+
+def _plain(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _photos(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Columns product_id, image_id and category of advertised products with a usable photo; remarks on the others."""
+    empty = pd.DataFrame(columns=[*SHOWN, "category"], dtype="str")
+    if "products" not in tables or "images" not in tables:
+        missing = "products" if "products" not in tables else "images"
+        return empty, (f"no ads with photos of products: no table {missing}",)
+    products, images = tables["products"], tables["images"]
+    shared = products["image_id"].map(products["image_id"].value_counts())
+    products = products[products["product_id"].isin(tables["creatives"]["product_id"].dropna())]
+    placeholder = shared.reindex(products.index).ge(PLACEHOLDER).fillna(False)
+    used = images[images["image_id"].isin(products.loc[~placeholder, "image_id"].dropna())]
+    faults = {name: _fault(content) for name, content in zip(used["image_id"], used["image"], strict=True)}
+    reasons = products["image_id"].map(faults)
+    reasons = reasons.where(reasons.notna(), "has no photo")
+    reasons = reasons.mask(placeholder.astype(bool), f"shares its photo with {PLACEHOLDER - 1} products or more")
+    counts = Counter(reasons[reasons != ""])
+    remarks = tuple(
+        f"{count} advertised products are in no new ad: {reason}" for reason, count in sorted(counts.items())
+    )
+    return products.loc[reasons == "", [*SHOWN, "category"]], remarks
+
+
+def _fault(content: bytes) -> str:
+    """Why a photo is in no ad; "" if it can be."""
+    try:
+        picture = decode(content)
+    except UserError as error:
+        return f"its photo cannot be read ({error})"
+    if min(picture.shape[:2]) < SMALLEST_SIDE:
+        return f"its photo is less than {SMALLEST_SIDE} pixels wide or high"
+    return (
+        "its photo has one single colour"
+        if picture.max(axis=(0, 1)).tolist() == picture.min(axis=(0, 1)).tolist()
+        else ""
+    )

@@ -1,0 +1,1 @@
+"""Draw an ad: sizes, layouts, palettes, photos and text."""
