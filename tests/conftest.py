@@ -147,9 +147,14 @@ def pytest_sessionfinish(session):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_collection_modifyitems(items):
-    """Fast tests first: a mistake shows early."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def pytest_collection_modifyitems(config, items):
+    """Fast tests first: a mistake shows early. With several workers the longest files first: all end together."""
+    if hasattr(config, "workerinput"):
+        from tests.file_groups import longest_first
+
+        longest_first(items)
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,7 @@ from components.evaluation.log_checks.timestamps import parse_times
 from components.evaluation.log_tables import finite_numbers, read_log_table, refuse, refuse_nested
 from components.evaluation.logged_decisions import LoggedDecisions
 from components.evaluation.result import Evaluation
+from components.policies.eligible import rows_of
 from components.policies.ragged_rows import row_sums
 from components.settings.errors import UserError
 from components.settings.sections import EvaluationConfig
@@ -107,10 +108,10 @@ def _checked_target(frame: pd.DataFrame, path: str, impressions: pd.DataFrame, l
     outside = (probability < -SUM_TOLERANCE) | (probability > 1 + SUM_TOLERANCE)
     refuse(frame, outside, path, "probability", "must be between 0 and 1")
     refuse(frame, frame.duplicated(["impression_id", "action"]), path, "action", "repeats an action of an impression")
-    known = frame["impression_id"].isin(impressions["impression_id"])
+    known = rows_of(frame["impression_id"], impressions["impression_id"]) >= 0
     cause = likely_cause(frame["impression_id"][~known], impressions["impression_id"])
     refuse(frame, ~known, path, "impression_id", f"names an impression that {log} does not have{cause}")
-    absent = ~impressions["impression_id"].isin(frame["impression_id"])
+    absent = rows_of(impressions["impression_id"], frame["impression_id"]) < 0
     refuse(impressions, absent, log, "impression_id", f"has an impression without rows in {path}")
     _check_sums(frame, probability, path)
     return frame.assign(probability=probability.clip(0.0, 1.0))[["impression_id", "action", "probability"]]

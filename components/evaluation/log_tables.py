@@ -102,7 +102,7 @@ def finite_numbers(frame: pd.DataFrame, name: str, path: str) -> pd.Series:
     return numbers
 
 
-def refuse(frame: pd.DataFrame, faulty: pd.Series, path: str, column: str, what: str) -> None:
+def refuse(frame: pd.DataFrame, faulty: pd.Series | np.ndarray, path: str, column: str, what: str) -> None:
     """UserError about the first faulty row, if there is one; `what` says what is wrong with the column."""
     if faulty.any():
         position = int(np.flatnonzero(faulty)[0])

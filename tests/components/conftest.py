@@ -1,6 +1,10 @@
+import hashlib
+import pickle
+
 import numpy as np
 import pytest
 
+from components.contract.validation import findings
 from components.generators.photos.training_photos import Photos
 
 
@@ -17,3 +21,26 @@ def photos():
     weights[np.arange(240), np.where(light[:, 0, 0] > 170, 0, 1)] = 1.0
     weights[::4] = (0, 0, 1)
     return Photos(pictures[..., None], category, ("top", "left", "disc"), weights)
+
+
+@pytest.fixture(scope="session")
+def earlier_checks() -> dict:
+    """Digest of a table, its rules and the log's end -> their outcomes."""
+    return {}
+
+
+@pytest.fixture
+def equal_tables_checked_once(earlier_checks, monkeypatch):
+    """Rules are checked once on equal tables, byte for byte; a table that a test changes is always checked.
+
+    Great Expectations takes a second for the tables of a small data set, of which most tests change one.
+    """
+    check_rules = findings.check_rules
+
+    def checked(*table_rules_end):
+        digest = hashlib.sha256(pickle.dumps(table_rules_end)).digest()
+        if digest not in earlier_checks:
+            earlier_checks[digest] = check_rules(*table_rules_end)
+        return earlier_checks[digest]
+
+    monkeypatch.setattr(findings, "check_rules", checked)

@@ -1,9 +1,6 @@
 """The pipeline's side of the GPU pool, on a real Prefect server: orders, waits, orders again, gives up in words."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -33,17 +30,18 @@ def prefect_server():
 @pytest.fixture(scope="module")
 def deployed(prefect_server):
     """The pools, deployments and automations that the repository declares, on the tests' server."""
-    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.cli import CycloptsCliRunner
 
-    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
-    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     template = str(ROOT / "infra" / "process.json")
-    for command in (
-        *(["work-pool", "create", pool, "--type", "process", "--base-job-template", template] for pool in POOLS),
-        ["deploy", "--all"],
-        ["automation", "create", "--from-file", str(ROOT / "infra" / "automations.yaml")],
-    ):
-        subprocess.run([*prefect, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for command in (
+            *(["work-pool", "create", pool, "--type", "process", "--base-job-template", template] for pool in POOLS),
+            ["deploy", "--all"],
+            ["automation", "create", "--from-file", str(ROOT / "infra" / "automations.yaml")],
+        ):
+            done = CycloptsCliRunner().invoke(["--no-prompt", *command])
+            assert done.exit_code == 0, done.output
 
 
 @flow

@@ -25,9 +25,12 @@ def unmatched(left: Iterable[str], right: Iterable[str]) -> list[tuple[str, str]
 def likely_cause(left: Iterable[str], right: Iterable[str]) -> str:
     """How names of `left` and `right` seem to differ, as the end of a sentence; empty if nothing explains it."""
     left, right = [str(name) for name in left], {str(name) for name in right}
+    left = [name for name in left if name not in right]
+    if not left:
+        return ""
     for difference, normalise in DIFFERENCES.items():
         normalised = {normalise(name) for name in right}
-        if any(normalise(name) in normalised for name in left if name not in right):
+        if any(normalise(name) in normalised for name in left):
             return f"; they seem to differ in {difference} only: write both alike"
     return ""
 

@@ -167,6 +167,7 @@ def test_an_open_column_without_values_stops(name, column):
     assert said == f"{name}.{column}: a column {column.split('_')[0]}_* holds no value"
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_conflicting_ids_stop_the_whole_validation_and_name_the_rows():
     tables = changed(sample(), "impressions", lambda frame: pd.concat([frame, frame.tail(1).assign(position=9)]))
     with pytest.raises(
@@ -215,6 +216,7 @@ def test_a_column_missing_or_of_a_wrong_type_stops(name, change, said):
 # Rows: what is dropped, and what is quarantined up to the limit.
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_exact_duplicates_are_dropped_and_counted():
     tables = sample()
     for name in ("impressions", "candidates", "images", "events"):
@@ -226,6 +228,7 @@ def test_exact_duplicates_are_dropped_and_counted():
     assert validated.report.table("creatives").duplicates == 0
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_the_limit_is_a_share_of_a_tables_rows():
     tables = planted(planted(sample(), "impressions", "click", 2, row=3), "impressions", "propensity", 0.0, row=50)
     stop_at_bad_share(_look(tables, "impressions"), max_quarantined=0.01)
@@ -269,6 +272,7 @@ def test_propensities_may_be_null_throughout_and_not_in_some_rows():
         stop_at_bad_share(_look(some, "impressions"), max_quarantined=0.0)
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_a_quarantined_picture_takes_along_what_shows_it():
     tables = planted(sample(), "images", "image", b"GIF89a no", row=2)
     validated = validate(tables, card(), LENIENT)
@@ -290,6 +294,7 @@ def test_a_quarantined_picture_takes_along_what_shows_it():
     assert set(whole.index) == set(kept["impressions"]["impression_id"])
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_the_error_says_where_a_cascade_began():
     tables = planted(sample(), "candidates", "propensity", 1.5, row=0)
     with pytest.raises(DataRefused, match=r"candidates\.propensity: propensity is not in \[0, 1\]") as caught:
@@ -300,6 +305,7 @@ def test_the_error_says_where_a_cascade_began():
         validate(tables, card(), ValidationConfig(max_quarantined=0.09))
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_quarantine_is_counted_by_creative():
     tables = sample()
     frame = tables["impressions"].copy()
@@ -315,6 +321,7 @@ def test_quarantine_is_counted_by_creative():
 # Absent tables.
 
 
+@pytest.mark.usefixtures("equal_tables_checked_once")
 def test_absent_tables_switch_off_rules_and_the_report_says_so():
     tables = without(sample(), "candidates", "products", "images", "events", "shoppers")
     validated = validate(tables, card(real=(), simulated=tuple(tables)), STRICT)

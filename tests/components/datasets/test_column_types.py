@@ -19,6 +19,7 @@ from components.settings.sections import ValidationConfig
 from tests.components.datasets.servers import READER, Server
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop
 
+pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
 PG = postgresql.dialect()
 IDS = {  # of each kind of id the columns that hold it
     "impression_id": ("impressions", "candidates"),

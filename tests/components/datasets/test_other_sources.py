@@ -25,6 +25,7 @@ from components.settings.params_file import load_settings
 from components.settings.sections import SourceConfig, ValidationConfig
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE
 
+pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
 LOGS = ("impressions", "events", "candidates")
 CSV = ("campaigns", "creatives", "products", "shoppers")
 

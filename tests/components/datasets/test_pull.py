@@ -21,6 +21,8 @@ from tests.components.contract import samples
 from tests.components.datasets.servers import READER
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE, Shop
 
+pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
+
 
 def until(day: int) -> pd.Timestamp:
     return pd.Timestamp(FIRST + timedelta(days=day))
