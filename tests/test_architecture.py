@@ -16,13 +16,22 @@ from components.settings.sections import Section, Settings
 from tests.imports import imports_of
 
 ORDER = list(PACKAGES)
-MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "cli"}
-SURROUNDING = {"simulator", "ads", "source", "notify"}  # sections of settings that are no stage's
+MAY_READ_FILES = {"settings", "contract", "datasets", "workflow", "registry", "serving", "cli"}
+SURROUNDING = {"simulator", "ads", "source", "notify", "serving"}  # sections of settings that are no stage's
 CLOCK_READERS = {
     "components.workflow.webhook",  # a notice's signature has a time, against replay
     "components.datasets.pull",  # a day that is not over is not pulled
+    "components.serving.server_clock",  # the time of a request
 }
-WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow", "date.today", "pd.Timestamp.now", "pd.Timestamp.utcnow"}
+WALL_CLOCK = {
+    "time.time",
+    "time.time_ns",
+    "datetime.now",
+    "datetime.utcnow",
+    "date.today",
+    "pd.Timestamp.now",
+    "pd.Timestamp.utcnow",
+}
 TRUTH_READERS = {"simulator", "datasets", "cli"}  # packages; `workflow` has a few modules that may
 TRUTH_STAGES = {"export", "stages", "run_stage", "advance", "publication", "remote_stage", "generate"}
 MOST_MODULES = 18  # of one folder; a larger one is split by topic

@@ -36,10 +36,11 @@ def _collect() -> None:
     from components.cli.generate import generate
     from components.cli.registry import export, promote, reject, rollback, sign, status
     from components.cli.run import run, stage
+    from components.cli.serve import serve
     from components.cli.ui import databases, ui
 
     decisions = (status, promote, reject, rollback, sign, export)
-    for command in (run, data, stage, generate, evaluate, *decisions, databases, ui):
+    for command in (run, data, stage, generate, evaluate, *decisions, serve, databases, ui):
         adloom.add_command(command)
 
 

@@ -112,7 +112,7 @@ def build_features(
     blocks = [past, _shopper_columns(model, impressions, tables, known), model.context.encode(impressions)]
     numbers = pd.DataFrame(join_columns(blocks, len(impressions)), columns=list(model.impression_columns))
     ids = impressions[list(COPIED)].reset_index(drop=True)
-    labels = {"split": model.splits.of(impressions), "consent": known, "segment": _segments(model, past)}
+    labels = {"split": model.splits.of(impressions), "consent": known, "segment": segments_of(model, past)}
     creatives, products = tables["creatives"], tables.get("products")
     current = creative_features(model, creatives, products, looks)
     until = (
@@ -179,7 +179,7 @@ def _shopper_columns(
     return encoded * (known & (row >= 0))[:, None]
 
 
-def _segments(model: FeatureModel, past: np.ndarray) -> np.ndarray:
+def segments_of(model: FeatureModel, past: np.ndarray) -> np.ndarray:
     """The segment int64 [n] of each row of shopper features `past` float32 [n, k]; 0 without segments."""
     if model.segments is None:
         return np.zeros(len(past), dtype=np.int64)

@@ -46,20 +46,27 @@ class Context:
 
     def encode(self, impressions: pd.DataFrame) -> np.ndarray:
         """float32 [n, columns] of impressions [n]."""
-        moment = microseconds(impressions["timestamp"])
-        hour = (moment % DAY) / (DAY / 24)
-        if LOCAL_HOUR in impressions:
-            hour = impressions[LOCAL_HOUR].astype(np.float64).fillna(pd.Series(hour, impressions.index)).to_numpy() % 24
-        weekend = (moment // DAY + 3) % 7 >= 5  # 1 January 1970 was a Thursday
-        blocks = [
-            self.position.encode(impressions["position"]),
-            self.placement.encode(impressions["placement"]),
-            self.campaign.encode(impressions["campaign"]),
-            _clock(hour),
-            weekend[:, None],
-            self.free.encode(impressions),
-        ]
+        hour = (
+            impressions[LOCAL_HOUR].to_numpy(dtype=np.float64, na_value=np.nan) if LOCAL_HOUR in impressions else None
+        )
+        clock = self.clock(microseconds(impressions["timestamp"]), hour)
+        return join_columns([self.labels(impressions), clock, self.free.encode(impressions)], len(impressions))
+
+    def labels(self, impressions: pd.DataFrame) -> np.ndarray:
+        """The first columns of `encode`: float32 [n, k] of position, placement and campaign."""
+        blocks = [getattr(self, name).encode(impressions[name]) for name in ("position", "placement", "campaign")]
         return join_columns(blocks, len(impressions))
+
+    def clock(self, moment: np.ndarray, local_hour: np.ndarray | None) -> np.ndarray:
+        """The columns between `labels` and the open ones: float32 [n, columns of TIME_OF_DAY and WEEKEND].
+
+        moment: int64 [n], microseconds; local_hour: float64 [n], NaN where it is not known; None: nowhere.
+        """
+        hour = (moment % DAY) / (DAY / 24)
+        if local_hour is not None:
+            hour = np.where(np.isnan(local_hour), hour, local_hour) % 24
+        weekend = (moment // DAY + 3) % 7 >= 5  # 1 January 1970 was a Thursday
+        return join_columns([_clock(hour), weekend[:, None]], len(moment))
 
     def in_context(self, rows: pd.DataFrame, placement: str | None, hour: int | None) -> pd.DataFrame:
         """Feature rows of impressions [n] with another placement and hour; shoppers and their histories do not change.

@@ -9,6 +9,7 @@ from components.features import FeatureModel, Features
 from components.features.shoppers.decision_segments import cluster_shoppers
 from components.features.time_splits import JUDGE, SELECT
 from components.interest import CalibratedModel
+from components.policies.active_times import within_campaigns
 from components.policies.decision_table import decision_rows, score_cells, segment_names
 from components.policies.kinds.learned_scores import LearnedScores, PastDecisions
 from components.policies.logging_preference import logging_preference
@@ -168,11 +169,6 @@ def _catalogue(tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, prefe
             ],
             ignore_index=True,
         )
-    for name in ("active_from", "active_until"):
-        rows[name] = pd.to_datetime(rows[name], utc=True).astype("datetime64[us, UTC]")
-    campaigns = tables["campaigns"].set_index("campaign").reindex(rows["campaign"])
-    starts, ends = (campaigns[name].reset_index(drop=True) for name in ("starts_at", "ends_at"))
-    rows["active_from"] = rows["active_from"].where(rows["active_from"] > starts, starts)
-    rows["active_until"] = rows["active_until"].where(rows["active_until"] < ends, ends)
+    rows = within_campaigns(rows, tables["campaigns"])
     rows["preference"] = preference.reindex(rows["creative_id"]).fillna(0.0).to_numpy()
     return rows.sort_values("creative_id", ignore_index=True)

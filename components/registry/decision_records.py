@@ -12,6 +12,7 @@ from components.contract.files.digests import digest_bytes
 from components.registry.decision import Decision
 from components.registry.mlflow_store import Version, artifacts_in, digest_of, fetch_artifact
 from components.registry.signing import sign, verify
+from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import EarlierFormat, UserError
 
 FOLDER, FILE = "decisions", "decision.json"
@@ -85,6 +86,17 @@ def passed_decision(version: Version) -> Decision | None:
         return None
     decisions = (_decision(version, name) for name in reversed(_names(version)))
     return next((decision for decision in decisions if decision is not None and decision.passed), None)
+
+
+def forms_of(version: Version) -> dict:
+    """The forms of the champion policy that may act, and the one that acts, by its signed decision.
+
+    Without a decision that passed it, as after `adloom promote --force`, `acts` is None and `forms` is empty; readers
+    then use the package's first form.
+    """
+    with reading_champion(version.name, version.number, (EarlierFormat,)):
+        decision = passed_decision(version)
+    return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
 
 
 def _decision(version: Version, name: str) -> Decision | None:

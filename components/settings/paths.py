@@ -70,3 +70,8 @@ class Paths:
     def export(self) -> UPath:
         """Decisions, ads and their manifest, for an ad server."""
         return self.artifacts / "export"
+
+    @property
+    def serving(self) -> UPath:
+        """What `adloom serve` keeps: its journal of decisions and events, and its lock."""
+        return self.artifacts / "serving"

@@ -2,8 +2,9 @@
 
 Each stage has a section of its name here, in params.yaml, in dvc.yaml and in components/workflow/stages.py. The section
 `simulator` sizes the simulated marketplace, `ads` sets the sizes of ads and the banned words, `source` says where rows
-are pulled from, and `notify` who gets notices. A kind of model, policy or generator has a sub-section of its name, such
-as `interest.network`, whose type is defined beside the kind: see `KindsSection`. params_file.py reads the file.
+are pulled from, `notify` who gets notices, and `serving` how requests are answered. A kind of model, policy or
+generator has a sub-section of its name, such as `interest.network`, whose type is defined beside the kind: see
+`KindsSection`. params_file.py reads the file.
 """
 
 from datetime import UTC, date, datetime
@@ -319,6 +320,14 @@ class NotifyConfig(Section):
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0  # of one attempt
 
 
+class ServingConfig(Section):
+    """How `adloom serve` answers requests: see components/serving."""
+
+    refresh_seconds: Seconds = 10.0  # between two looks at the registry for a new champion
+    max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
+    seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
+
+
 class Settings(Section):
     """All settings of one data set."""
 
@@ -326,6 +335,7 @@ class Settings(Section):
     ads: AdsConfig = AdsConfig()
     source: SourceConfig = SourceConfig()  # `source: postgresql://...` stands for a section with that url
     notify: NotifyConfig = NotifyConfig()
+    serving: ServingConfig = ServingConfig()
     validation: ValidationConfig = ValidationConfig()
     features: FeaturesConfig = FeaturesConfig()
     interest: InterestConfig = InterestConfig()

@@ -86,6 +86,23 @@ def has_table(folder: UPath, name: str) -> bool:
     return any((folder / f"{name}{ending}").exists() for ending in (".parquet", "", ".csv"))
 
 
+def open_columns(folder: UPath, name: str) -> dict[str, str]:
+    """The open columns in the first file of table `name` in `folder`, each with `text`, `number` or `flag`.
+
+    Empty without such a table.
+    """
+    if not has_table(folder, name):
+        return {}
+    with _table_files(UPath(folder), name)[0].open("rb") as file:
+        schema = pq.read_schema(file)
+    kinds = {}
+    for field in schema:
+        if TABLES[name].is_open(field.name):
+            number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+            kinds[field.name] = "flag" if pa.types.is_boolean(field.type) else "number" if number else "text"
+    return kinds
+
+
 def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
     """Write `table`, without its index, atomically as one zstd Parquet file; equal tables give equal bytes."""
     if isinstance(table, pd.DataFrame):

@@ -24,6 +24,7 @@ from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import FeaturesConfig
 
+POLICY = "policy"  # kind of model: the registered model is `<dataset>-policy`
 RECORD = {"model", "version", "package", "acts", "forms"}  # keys of the snapshot's record
 
 
@@ -82,6 +83,19 @@ def read_champion(paths: Paths) -> ChampionPolicy | None:
 def read_package(folder: UPath) -> PolicyPackage:
     """The policy's package in `folder`, without its models."""
     return PolicyPackage.from_files({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+
+
+def ads_of(package: UPath) -> dict[str, dict[str, str]]:
+    """creative_id and size of each ad in `package`, by file name.
+
+    Older packages have one ad per creative, in ads.json without a size or in a file named after the creative.
+    """
+    names, folder = package / "pool" / "ads.json", package / "pool" / "ads"
+    if names.exists():
+        ads = read_json(names)
+    else:
+        ads = {ad.name: ad.stem for ad in sorted(folder.glob("*.png"))} if folder.exists() else {}
+    return {name: {"creative_id": ad, "size": "300x250"} if isinstance(ad, str) else ad for name, ad in ads.items()}
 
 
 def _checked_record(paths: Paths) -> dict:

@@ -19,6 +19,7 @@ from components.policies.policy_package import (
     TABLE,
     PolicyPackage,
 )
+from components.registry.decision_records import forms_of
 from components.registry.locks import folder_lock
 from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
@@ -27,8 +28,8 @@ from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.advance import ShopPolicy
-from components.workflow.publishing.deployed_policy import read_package
-from components.workflow.publishing.publication import POLICY, RUN, forms_of
+from components.workflow.publishing.deployed_policy import POLICY, ads_of, read_package
+from components.workflow.publishing.publication import RUN
 
 MANIFEST = "manifest.json"
 EXPERIMENT = ("experiment.json", "experiment.md")
@@ -163,9 +164,9 @@ def _export(
 
 
 def _copy_ads(package: UPath, fresh: UPath, image_format: str) -> tuple[dict[str, dict], dict[str, str]]:
-    """Write the package's ads to `fresh`. What `_ads` says, by the new file's name; the digest of each ad as drawn."""
+    """Write the package's ads to `fresh`. By new file name what `ads_of` says; each ad's digest."""
     ads, drawn = {}, {}
-    for name, ad in _ads(package).items():
+    for name, ad in ads_of(package).items():
         png = (package / "pool" / "ads" / name).read_bytes()
         drawn[f"pool/ads/{name}"] = digest_bytes(png)
         file = f"{Path(name).stem}.{FORMATS[image_format][0]}"
@@ -177,19 +178,6 @@ def _copy_ads(package: UPath, fresh: UPath, image_format: str) -> tuple[dict[str
 def _files_for(form: str, package: UPath) -> tuple[str, ...]:
     has_scores = form == PER_SHOPPER and (package / SCORES_FILE).exists()
     return SCORE_FILES if has_scores else FORM_FILES[form]
-
-
-def _ads(package: UPath) -> dict[str, dict[str, str]]:
-    """creative_id and size of each ad in `package`, by file name.
-
-    Older packages have one ad per creative, in ads.json without a size or in a file named after the creative.
-    """
-    names, folder = package / "pool" / "ads.json", package / "pool" / "ads"
-    if names.exists():
-        ads = read_json(names)
-    else:
-        ads = {ad.name: ad.stem for ad in sorted(folder.glob("*.png"))} if folder.exists() else {}
-    return {name: {"creative_id": ad, "size": "300x250"} if isinstance(ad, str) else ad for name, ad in ads.items()}
 
 
 def _copy(package: UPath, name: str, folder: UPath) -> None:

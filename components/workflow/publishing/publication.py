@@ -18,23 +18,21 @@ from components.contract.files.digests import (
 )
 from components.contract.files.tables import read_json, write_json
 from components.registry.decision import Decision
-from components.registry.decision_records import passed_decision
+from components.registry.decision_records import forms_of
 from components.registry.locks import folder_lock, store_lock
 from components.registry.mlflow_flavours import log_generators, log_interest, log_policy
 from components.registry.mlflow_store import ModelRecord, digest_of, fetch_package, open_store, register, version_of
 from components.registry.promotion import CHAMPION, apply, apply_gate, complete_changes, questions
 from components.registry.promotion import charge as charge_ledger
 from components.registry.signing import signature_path, verify
-from components.registry.unreadable_champion import reading_champion
-from components.settings.errors import EarlierFormat, UserError
+from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
-from components.workflow.publishing.deployed_policy import read_champion
+from components.workflow.publishing.deployed_policy import POLICY, read_champion
 from components.workflow.run_stage import question
 
-POLICY = "policy"
 RUN = "`adloom run`"  # the holder that the lock of a data set's artifacts names
 UNPUBLISHED = (
     "a run as of an earlier time publishes nothing; with `--publish` it charges the ledger, registers and promotes"
@@ -93,18 +91,6 @@ def charge(dataset: str, settings: Settings, paths: Paths) -> str:
     client = open_store(settings.promotion.lock)
     write_json(list(charge_ledger(client, f"{dataset}-{POLICY}", key)), paths.ledger)
     return key
-
-
-def forms_of(version) -> dict:
-    """The forms of the champion policy that may act, and the one that acts, by its signed decision.
-
-    Without a decision that passed it, as after `adloom promote --force`, `acts` is None and `forms` is empty; readers
-    then use the package's first form.
-    """
-
-    with reading_champion(version.name, version.number, (EarlierFormat,)):
-        decision = passed_decision(version)
-    return {"acts": decision and decision.acts, "forms": list(decision.passed) if decision else []}
 
 
 def _fetch_champion(client, name: str, folder: UPath):

@@ -17,7 +17,7 @@ from components.settings.paths import ROOT
 
 cli._collect()
 BY_HAND = ("promote", "reject", "rollback", "sign")
-COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "export", *BY_HAND, "databases", "ui")
+COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "export", *BY_HAND, "serve", "databases", "ui")
 
 
 def adloom(*arguments: str):
@@ -50,6 +50,13 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     for heavy in ("pandas", "numpy", "mlflow", "prefect", "tensorflow", "sklearn", "great_expectations", "duckdb"):
         assert f"'{heavy}'" not in done.stdout
+
+
+def test_a_server_for_other_machines_needs_a_key(shop, monkeypatch):
+    monkeypatch.delenv("ADLOOM_SERVING_KEY", raising=False)
+    assert "--host 0.0.0.0: other machines could ask; set ADLOOM_SERVING_KEY" in fails(
+        "serve", "marketplace", "--host", "0.0.0.0"
+    )
 
 
 def test_an_unknown_setting_data_set_or_stage_is_named(shop):
