@@ -160,6 +160,7 @@ FILE_READERS = {
     "components.evaluation.log_tables",  # what a user names
     "components.simulator.scenario",
     "components.features.products.copy_appeals",  # its list of words
+    "components.ads.rendering.designs",  # the files of designs
     "components.generators.keras_generator",  # Keras writes its own format to files only; these are temporary
     "components.interest.models.two_tower",
     "components.images.network_encoder",

@@ -8,8 +8,10 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from components.ads.pools.pool import Pool
+from components.ads.pools.shown_facts import facts_of
 from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.rendering.compose import compose
+from components.ads.rendering.designs import Parts
 from components.ads.rendering.text_fitting import fit_text, spelled, undrawable
 from components.contract.origins import PEOPLE
 from components.generators.generator_protocol import Generator
@@ -69,9 +71,11 @@ def ads(
     pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)
 ) -> dict[AdSize, dict[str, bytes]]:
     """By size: file name (see `ad_names`) -> PNG of the creative as an ad of that size, in its campaign's colour."""
-    rows = list(zip(pool.creatives["creative_id"], pool.pictures, texts_of(pool.creatives, campaigns), strict=True))
+    facts = map(facts_of, pool.creatives["design"])
+    words = [{**texts, **shown} for texts, shown in zip(texts_of(pool.creatives, campaigns), facts, strict=True)]
+    rows = list(zip(pool.creatives["creative_id"], pool.pictures, words, strict=True))
     return {
-        size: {_ad_name(name, size): ad_png(picture, **words, size=size) for name, picture, words in rows}
+        size: {_ad_name(name, size): ad_png(picture, **texts, size=size) for name, picture, texts in rows}
         for size in sizes
     }
 
@@ -161,11 +165,13 @@ def ad_png(
     palette: str | None,
     template: str | None,
     brand_color: str | None,
+    title: str | None = None,
+    price: str | None = None,
     size: AdSize = MEDIUM_RECTANGLE,
 ) -> bytes:
     """The PNG of the ad with the image uint8 [h, w, c] and these texts."""
-    ad = compose(picture, headline, call_to_action, palette, template, size=size, brand_color=brand_color)
-    return picture_png(ad)
+    parts = Parts(headline, call_to_action, title, price)
+    return picture_png(compose(picture, parts, palette, template, size=size, brand_color=brand_color))
 
 
 def _text(value: object) -> str | None:

@@ -46,13 +46,15 @@ PRODUCT, GENERATED = "product", "generated"  # values of `ads.pictures`; the thi
 
 @dataclass(frozen=True)
 class CreativesInputs:
-    """Validated tables, the feature model, its features, and the interest model with its package's digest."""
+    """Validated tables, the feature model, its features, the interest model with its package's digest, and the currency
+    of prices (ISO 4217)."""
 
     tables: Mapping[str, pd.DataFrame]
     model: FeatureModel
     features: Features
     interest: CalibratedModel
     interest_digest: str
+    currency: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
         made.record["remarks"].append(f"no new images were made: {why}")
     made.record["remarks"] += unusable
     if config.ads.pictures != GENERATED:
-        with_photos, without_photos = product_ads(texts, config.pool_per_campaign, seed=config.seed)
+        with_photos, without_photos = product_ads(
+            texts, config.pool_per_campaign, currency=sources.currency, seed=config.seed
+        )
         proposals.append(with_photos)
         made.record["remarks"] += without_photos
     score = audience_score(sources.interest, sources.model, audience, sources.tables, sources.features.looks)

@@ -1,6 +1,7 @@
 """Typed settings of a section or sub-section, and what is wrong with one: a line per setting that names it."""
 
 import difflib
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,9 +57,10 @@ def explain_faults(
 
 def _hint(location: tuple, root: type[Section]) -> str:
     """The nearest known setting beside the unknown one at `location`; all known ones where none is near."""
-    section = root
+    section: Any = root
     for part in location[:-1]:
-        section = section.model_fields[part].annotation
+        of_items = [kind for kind in typing.get_args(section) if kind is not ...]  # of a dict or tuple
+        section = of_items[-1] if of_items else section.model_fields[part].annotation
     known = list(section.model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none'}"

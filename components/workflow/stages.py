@@ -138,14 +138,14 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     from components.workflow.stage_models import interest_model
 
     check_families(config)
-    tables, _ = validated(paths)
+    tables, card = validated(paths)
     interest = interest_model(paths), digest_package(paths.stage("interest") / "model")
     training = GeneratorSources(
         adopt=lambda photos: read_local_folder(config, "pretrained", lambda files: adopt(files, photos)),
         train=lambda photos: train_all(photos, config, paths),
         text_encoder=read_local_folder(config, "text_encoder", text_encoder),
     )
-    result = make_creatives(CreativesInputs(tables, *built_features(paths), *interest), training, config)
+    result = make_creatives(CreativesInputs(tables, *built_features(paths), *interest, card.currency), training, config)
     for name, content in result.files.items():
         out.file(name, content)
     for name, table in result.tables.items():

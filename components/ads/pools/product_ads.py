@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from components.ads.pools.proposals import DRAWN, DRAWS_PER_PLACE, Proposals, by_people, drawn_texts, named
+from components.ads.pools.shown_facts import shown_facts
 from components.contract.origins import PRODUCT_ADS
 from components.images import decode
 from components.settings.errors import UserError
@@ -17,24 +18,38 @@ SHOWN = ["product_id", "image_id"]
 
 
 def product_ads(
-    tables: Mapping[str, pd.DataFrame], per_campaign: int, *, seed: int
+    tables: Mapping[str, pd.DataFrame], per_campaign: int, *, currency: str, seed: int
 ) -> tuple[Proposals, tuple[str, ...]]:
     """Candidates for the tables `campaigns`, `creatives`, and optionally `products` and `images`; and remarks.
 
     Each shows a product that people advertise in the campaign; its texts, template and palette are drawn from those
-    that they used there. An ad that is in the catalogue already is not proposed again. The remarks count the products
-    without a usable photo, by reason.
+    that they used there. It also shows the product's title, and in the template `price-tag` its price in `currency`
+    (shown_facts.py). An ad that people made already is not proposed. The remarks count the products without a usable
+    photo, by reason.
     """
     photos, remarks = _photos(tables)
     drawn = [
-        _draw(tables, campaign, photos, per_campaign * DRAWS_PER_PLACE, np.random.default_rng((seed, place)))
+        _draw(
+            tables,
+            campaign,
+            photos,
+            per_campaign * DRAWS_PER_PLACE,
+            currency=currency,
+            random=np.random.default_rng((seed, place)),
+        )
         for place, campaign in enumerate(sorted(tables["campaigns"]["campaign"]))
     ]
     return Proposals(pd.concat(drawn, ignore_index=True)), remarks
 
 
 def _draw(
-    tables: Mapping[str, pd.DataFrame], campaign: str, photos: pd.DataFrame, count: int, random: np.random.Generator
+    tables: Mapping[str, pd.DataFrame],
+    campaign: str,
+    photos: pd.DataFrame,
+    count: int,
+    *,
+    currency: str,
+    random: np.random.Generator,
 ) -> pd.DataFrame:
     """At most `count` distinct rows of `Proposals` for one campaign."""
     own = by_people(tables, campaign)
@@ -43,11 +58,11 @@ def _draw(
         return pd.DataFrame()
     rows = shown.iloc[random.integers(0, len(shown), count)].reset_index(drop=True)
     rows = rows.assign(campaign=campaign, origin=PRODUCT_ADS, **drawn_texts(own, count, random))
-    content = ["campaign", *SHOWN, *DRAWN]
-    everything = tables["creatives"][tables["creatives"]["campaign"] == campaign]
-    rows = rows.drop_duplicates(content)
-    rows = rows[~_keys(rows).isin(_keys(everything))].reset_index(drop=True)
-    contents = [{name: _plain(value) for name, value in row.items()} for row in rows[content].to_dict("records")]
+    rows = rows.drop_duplicates([*SHOWN, *DRAWN])
+    rows = rows[~_keys(rows).isin(_keys(own))].reset_index(drop=True)
+    rows = rows.assign(design=shown_facts(rows, tables, currency))
+    content = rows[["campaign", *SHOWN, *DRAWN, "design"]].astype("object")
+    contents = content.where(content.notna(), None).to_dict("records")
     return rows.assign(creative_id=named(rows["campaign"], "ad", contents))
 
 
@@ -55,10 +70,6 @@ def _keys(rows: pd.DataFrame) -> pd.Series:
     """What an ad shows and says, as a tuple per row, without its image: people's ads may leave it to the product."""
     columns = [rows[name].astype("object").where(rows[name].notna(), None) for name in ("product_id", *DRAWN)]
     return pd.Series(list(zip(*columns, strict=True)), index=rows.index, dtype="object")
-
-
-def _plain(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _photos(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -1,12 +1,11 @@
-"""The sizes of ads by their names in `ads.sizes`. One line adds a size; its aspect determines its layouts."""
+"""The sizes of ads by their names in `ads.sizes`. One line adds a size; its shape determines its layout."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from components.settings.errors import UserError
 
-Aspect = Literal["wide", "near square", "tall"]
-WIDE, TALL = 2.0, 0.6  # width over height: from WIDE on an ad is laid out in a row, up to TALL in a column
+# shapes of ads and their greatest width over height; a design has a layout for each
+ASPECTS = {"column": 0.4, "tall": 0.6, "near square": 2.0, "wide": 5.0, "strip": float("inf")}
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,13 @@ class AdSize:
         return f"{self.width}x{self.height}"
 
     @property
-    def aspect(self) -> Aspect:
-        """The aspect, which determines the layouts."""
-        ratio = self.width / self.height
-        return "wide" if ratio >= WIDE else "tall" if ratio <= TALL else "near square"
+    def aspect(self) -> str:
+        """The shape, a key of ASPECTS, which determines the layout."""
+        return next(name for name, ratio in ASPECTS.items() if self.width <= ratio * self.height)
 
 
 MEDIUM_RECTANGLE = AdSize(300, 250)
-# Of the IAB's display guidelines (New Ad Portfolio, 2017).
+# Of the IAB's display guidelines (New Ad Portfolio, 2017), and the squares and stories of social networks.
 AD_SIZES = {
     size.name: size
     for size in (
@@ -39,6 +37,8 @@ AD_SIZES = {
         AdSize(320, 50),  # smartphone banner
         AdSize(320, 100),  # large mobile banner
         AdSize(300, 600),  # half page
+        AdSize(1080, 1080),  # square post
+        AdSize(1080, 1920),  # story
     )
 }
 

@@ -1,5 +1,6 @@
 """The canvas on which layouts draw an ad: images, filled shapes and fitted texts, with a record of their places."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +15,8 @@ from components.images import border_colour
 
 SCALE = 3  # ads are drawn three times as large and averaged down, for smooth edges
 FINEST = 4  # times as many pixels as its panel has are used of a photo, each way
-SMALLEST_TYPE = 9  # pixels of the ad; text that does not fit at that size is cut and ends with an ellipsis
+# pixels of the ad; text that does not fit at that size is cut and ends with an ellipsis. Ideographs need more pixels
+SMALLEST_TYPE, SMALLEST_IDEOGRAPHS = 9, 12
 
 Pixels = tuple[int, int, int, int]  # left, top, right, bottom on the canvas, right and bottom excluded
 
@@ -108,7 +110,7 @@ class Canvas:
     ) -> None:
         """Draw text in the box, centred vertically; right-to-left text begins at the right."""
         left, top, right, bottom = self.pixels(box)
-        smallest = max(SMALLEST_TYPE * SCALE, self.unit(44))
+        smallest = max(smallest_type(text) * SCALE, self.unit(44))
         sizes = max(self.unit(largest), smallest), smallest
         set_text = fit_text(text, right - left, bottom - top, *sizes, most_lines=lines)
         start = top + max(0, (bottom - top - set_text.height) // 2)
@@ -132,10 +134,16 @@ class Canvas:
             self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)
 
     def disc(self, box: Box, inner: Box, text: str, largest: int = 64) -> None:
-        """Draw the call to action within `inner`, on an ellipse that fills `box`."""
+        """Draw the call to action on the largest disc in the middle of `box`, within the part `inner` of the box."""
         if text.strip():
-            self.marks.append(Mark("shape", self.pixels(box)))
-            self.draw.ellipse(self.pixels(box), self.palette.action)
+            left, top, right, bottom = self.pixels(box)
+            across, down = right - left, bottom - top
+            diameter = min(across, down)
+            place = left + (across - diameter) // 2, top + (down - diameter) // 2
+            disc = (*place, place[0] + diameter, place[1] + diameter)
+            self.marks.append(Mark("shape", disc))
+            self.draw.ellipse(disc, self.palette.action)
+            inner = _shrunk(inner, diameter / across, diameter / down)
             self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)
 
     def tag(self, box: Box, inner: Box, text: str, largest: int = 64) -> None:
@@ -155,6 +163,18 @@ class Canvas:
         # the font's top bearing is larger than its descent, so text is moved up by a tenth of its size
         above = place[1] - lettering.size * 0.1
         lettering.draw(self.draw, (place[0], above), line, colour, stroke=0.4 * SCALE / 3)
+
+
+def smallest_type(text: str) -> int:
+    """The smallest size of type for a text, in pixels of the ad."""
+    return SMALLEST_IDEOGRAPHS if re.search("[\u2e80-\u9fff\uf900-\ufaff]", text) else SMALLEST_TYPE
+
+
+def _shrunk(box: Box, across: float, down: float) -> Box:
+    """The box reduced by these factors around its middle."""
+    narrower = int((1 - across) * (box.right - box.left) / 2)
+    lower = int((1 - down) * (box.bottom - box.top) / 2)
+    return Box(box.left + narrower, box.top + lower, box.right - narrower, box.bottom - lower)
 
 
 def tone(picture: np.ndarray, palette: Palette) -> tuple[Image.Image, Colour]:

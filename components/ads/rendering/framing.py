@@ -1,11 +1,12 @@
 """Frame a colour photo for a panel of an ad: the article stays, and the panel is filled.
 
 A photo on an even ground is cropped to its article, with some room, or continued with its ground. Another photo fills
-the panel if at most 40 % of a side is cropped for it; else it is shown whole, on a blurred copy of itself.
+the panel if at most 40 % of a side is cropped for it; else it is shown whole, and its edges are continued.
 """
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from components.generators.photos.article_mask import article
 from components.images import border, border_colour
@@ -16,7 +17,8 @@ ROOM = 0.2  # around the article, of the longer side of its box
 CLOSEST = 0.5  # of the largest window of the panel's aspect; closer, small photos would be blurred
 SIDE = 64  # pixels of the reduced photo in which the article is looked for
 TRIM = 0.005  # share of the article's pixels that may lie outside its box, since single pixels are noise
-BLURRED = 4  # pixels of the longer side of the blurred copy before it is enlarged
+RIM = 0.04  # share of a photo's side whose mean colours continue it
+SMOOTHING = 0.1  # deviation of the smoothing along an edge, of its length
 
 
 def fitted(picture: np.ndarray, aspect: float) -> np.ndarray:
@@ -33,7 +35,7 @@ def fitted(picture: np.ndarray, aspect: float) -> np.ndarray:
     high = largest / aspect
     window = _window(picture, ((width - largest) / 2, (height - high) / 2), (largest, high))
     shown = min(largest / width, high / height)
-    return window if shown >= 1 - MOST_CROPPED else _on_blurred(picture, window, aspect)
+    return window if shown >= 1 - MOST_CROPPED else _continued(picture, aspect)
 
 
 def reduced(picture: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -80,13 +82,19 @@ def _window(picture: np.ndarray, corner: tuple[float, float], size: tuple[float,
     return canvas
 
 
-def _on_blurred(picture: np.ndarray, window: np.ndarray, aspect: float) -> np.ndarray:
-    """The whole photo uint8 [h, w, 3] in the middle of a blurred copy of `window`, which has this aspect."""
+def _continued(picture: np.ndarray, aspect: float) -> np.ndarray:
+    """The whole photo uint8 [h, w, 3] in the middle of a canvas of this aspect, its edges continued and smoothed."""
     height, width = picture.shape[:2]
-    size = max(width, round(height * aspect)), max(height, round(width / aspect))
-    reduced = Image.fromarray(window)
-    reduced.thumbnail((BLURRED, BLURRED), Image.Resampling.BOX, reducing_gap=None)
-    canvas = np.array(reduced.resize(size, Image.Resampling.BICUBIC))
-    top, left = (size[1] - height) // 2, (size[0] - width) // 2
-    canvas[top : top + height, left : left + width] = picture
-    return canvas
+    wide, high = max(width, round(height * aspect)), max(height, round(width / aspect))
+    return _widened(_widened(picture, wide).swapaxes(0, 1), high).swapaxes(0, 1)
+
+
+def _widened(picture: np.ndarray, width: int) -> np.ndarray:
+    """The photo uint8 [h, w, 3] in the middle of `width` columns; those added have the mean colours of its edge."""
+    left = (width - picture.shape[1]) // 2
+    rim = max(1, round(RIM * picture.shape[1]))
+    bars = []
+    for edge, count in zip((picture[:, :rim], picture[:, -rim:]), (left, width - picture.shape[1] - left), strict=True):
+        colours = ndimage.gaussian_filter1d(edge.mean(axis=1), SMOOTHING * len(edge), axis=0, mode="nearest")
+        bars.append(np.broadcast_to(np.rint(colours)[:, None], (len(edge), count, 3)).astype(np.uint8))
+    return np.concatenate([bars[0], picture, bars[1]], axis=1)

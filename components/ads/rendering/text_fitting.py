@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import regex
@@ -20,14 +20,18 @@ LEADING, TALL_LEADING = 1.25, 1.55  # line height in font sizes; the second for 
 
 @dataclass(frozen=True)
 class Lettering:
-    """Text in lines that fit, with font size, line height and the widest line's width in pixels."""
+    """Text in lines that fit, with font size, line height and the widest line's width in pixels.
+
+    plain: set in Noto Sans CJK only; cut: the text is not shown whole, and ends with an ellipsis.
+    """
 
     lines: tuple[str, ...]
     size: int
     line_height: int
     width: int
-    plain: bool = True  # set in Noto Sans CJK only
+    plain: bool = True
     right_to_left: bool = False
+    cut: bool = False
 
     def line_width(self, line: str) -> float:
         """Width of one of the lines in pixels, without the stroke."""
@@ -72,10 +76,10 @@ def fit_text(text: str, width: int, height: int, largest: int, smallest: int, *,
         if len(lines) <= allowed and not _splits_a_word(tokens, width, size):
             return _lettering(lines, size, line)
     allowed = max(1, min(most_lines, int(height // (smallest * leading))))
-    lines = wrap(tokens, width, smallest)
+    lines, cut = wrap(tokens, width, smallest), len(text) > MAX_CHARACTERS
     if len(lines) > allowed:
-        lines = [*lines[: allowed - 1], _cut(lines[allowed - 1], width, smallest)]
-    return _lettering(lines, smallest, line)
+        lines, cut = [*lines[: allowed - 1], _cut(lines[allowed - 1], width, smallest)], True
+    return replace(_lettering(lines, smallest, line), cut=cut)
 
 
 def wrap(tokens: list[str], width: int, size: int) -> list[str]:

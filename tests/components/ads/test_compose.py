@@ -3,13 +3,14 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from components.ads.rendering.ad_sizes import AD_SIZES, AdSize, ad_sizes
-from components.ads.rendering.canvas import SCALE, SMALLEST_TYPE, Canvas
+from components.ads.rendering.ad_sizes import AD_SIZES, ASPECTS, AdSize, ad_sizes
+from components.ads.rendering.canvas import SCALE, smallest_type
 from components.ads.rendering.compose import compose, lay_out
-from components.ads.rendering.layouts import LAYOUTS, TEMPLATES
+from components.ads.rendering.designs import Parts, designs
 from components.ads.rendering.palettes import PALETTES, contrast, palette_of
 from components.ads.rendering.text_fitting import fit_text, font, measure, printable
 from components.settings.errors import UserError
+from components.simulator import vocabulary
 
 LONG = "You will not believe this trick that everybody wears now, tomorrow and the day after that as well"
 CHINESE = "看完你绝对不敢相信，所有人都在偷偷穿的神物，商家不会告诉你的秘密，最后机会今晚截止！"
@@ -29,18 +30,19 @@ def picture():
     return np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("template", designs())
 def test_every_template_draws_an_ad_of_the_size_asked(template, picture):
     for text in (None, "Shop now", CHINESE):
-        ad = compose(picture, text, text, "warm", template)
+        ad = compose(picture, Parts(text, text), "warm", template)
         assert ad.shape == (250, 300, 3) and ad.dtype == np.uint8
-        assert np.array_equal(ad, compose(picture, text, text, "warm", template))
-    assert compose(picture, LONG, "Go", "cool", template, size=AdSize(728, 90)).shape == (90, 728, 3)
+        assert np.array_equal(ad, compose(picture, Parts(text, text), "warm", template))
+    assert compose(picture, Parts(LONG, "Go"), "cool", template, size=AdSize(728, 90)).shape == (90, 728, 3)
 
 
 def test_every_class_of_shapes_has_every_template_and_every_size_a_class():
-    assert all(tuple(layouts) == TEMPLATES for layouts in LAYOUTS.values())
-    assert {size.aspect for size in AD_SIZES.values()} == set(LAYOUTS)
+    assert set(designs()) == set(vocabulary.TEMPLATES)
+    assert all(set(design.layouts) == set(ASPECTS) for design in designs().values())
+    assert {size.aspect for size in AD_SIZES.values()} == set(ASPECTS)
     assert all(name == size.name for name, size in AD_SIZES.items())
     with pytest.raises(UserError, match=r"ads\.sizes: no ad size is called '300x251'; there are 300x250, 728x90, "):
         ad_sizes(("300x250", "300x251"))
@@ -66,19 +68,25 @@ ADS = [
 ]
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+TITLES = (None, "32-Inch Monitor", "A chair of oiled oak with a woven seat, for kitchens and halls", "橡木餐椅")
+PRICES = (None, "€1,299.00", "CN¥12,450.00", "1 299,00 €")
+
+
+@pytest.mark.parametrize("template", designs())
 @pytest.mark.parametrize("size", [*AD_SIZES.values(), AdSize(336, 280), AdSize(970, 250), AdSize(120, 600)])
 def test_texts_stay_in_their_places_and_can_be_read_at_every_size(size, template, picture):
-    for palette, (headline, call) in zip([*PALETTES] * 2, ADS, strict=True):
-        canvas = Canvas.blank(size, palette_of(palette), picture)
-        lay_out(canvas, template, headline, call, size)
+    extras = [(title, price) for title in TITLES for price in PRICES]
+    for number, (palette, (headline, call)) in enumerate(zip([*PALETTES] * 2, ADS, strict=True)):
+        title, price = extras[(7 * number) % len(extras)]
+        canvas = lay_out(picture, Parts(headline, call, title, price), palette, template, size=size)
         whole = (MARGIN, MARGIN, size.width * SCALE - MARGIN, size.height * SCALE - MARGIN)
         texts = [place for place, mark in enumerate(canvas.marks) if mark.kind == "text"]
-        assert len(texts) == sum(bool(text) for text in (headline, call))
+        shown = (headline, call, title, price if template == "price-tag" else None)
+        assert len(texts) == sum(bool(text) for text in shown)
         for place in texts:
             mark = canvas.marks[place]
             left, top, right, bottom = mark.area
-            assert mark.lettering.size >= SMALLEST_TYPE * SCALE
+            assert mark.lettering.size >= smallest_type(" ".join(mark.lettering.lines)) * SCALE
             assert all(measure(line, mark.lettering.size) <= right - left for line in mark.lettering.lines)
             assert top <= mark.top and mark.top + mark.lettering.height <= bottom
             assert within(mark.area, whole)
@@ -87,8 +95,24 @@ def test_texts_stay_in_their_places_and_can_be_read_at_every_size(size, template
             assert not under or (under[-1].kind == "shape" and within(mark.area, under[-1].area))
         areas = [canvas.marks[place].area for place in texts]
         assert not any(overlap(one, other) for place, one in enumerate(areas) for other in areas[:place])
-    ad, same = (compose(picture, "Warm coats", CHINESE, "cool", template, size=size) for _ in range(2))
+    parts = Parts("Warm coats", CHINESE)
+    ad, same = (compose(picture, parts, "cool", template, size=size) for _ in range(2))
     assert ad.shape == (size.height, size.width, 3) and ad.tobytes() == same.tobytes()
+
+
+@pytest.mark.parametrize("template", designs())
+@pytest.mark.parametrize("size", AD_SIZES.values(), ids=lambda size: size.name)
+def test_what_shops_write_is_shown_whole_at_every_size(size, template, picture):
+    """Titles and prices of a catalogue, and the headlines and calls of the simulated shops: nothing ends in dots."""
+    texts = [
+        *(("Made to last, easy to love", "Get yours", "Compact Digital Camera", "€899.99"),),
+        *(("The secret shops do not tell you", "See more", "Ultraboost Running Shoe", "€1,245.00"),),
+        *(("看完你绝对不敢相信的好物", "立即购买", "橡木餐椅", "¥1,245.00"),),
+    ]
+    for headline, call, title, price in texts:
+        canvas = lay_out(picture, Parts(headline, call, title, price), "cool", template, size=size)
+        cut = [mark.lettering.lines for mark in canvas.marks if mark.kind == "text" and mark.lettering.cut]
+        assert not cut, (headline, cut)
 
 
 DRAWN = {  # of the code before there were other sizes
@@ -103,8 +127,8 @@ DRAWN = {  # of the code before there were other sizes
 def test_the_medium_rectangle_is_drawn_as_ever():
     """Ads that are in packages of earlier releases: a layout for other sizes changes no byte of them."""
     digests, ramp = {}, np.arange(784, dtype=np.uint8).reshape(28, 28, 1)
-    for template in TEMPLATES:
-        ads = [compose(ramp, "Shop now", "立即购买", palette, template) for palette in ("warm", "mono")]
+    for template in designs():
+        ads = [compose(ramp, Parts("Shop now", "立即购买"), palette, template) for palette in ("warm", "mono")]
         digests[template] = sha256(b"".join(ad.tobytes() for ad in ads)).hexdigest()[:16]
     assert digests == DRAWN
 
@@ -113,7 +137,7 @@ def test_an_added_size_takes_one_line(picture, monkeypatch):
     square = AdSize(250, 250)
     monkeypatch.setitem(AD_SIZES, square.name, square)
     (size,) = ad_sizes(("250x250",))
-    assert compose(picture, "Shop", "Buy", "warm", "badge", size=size).shape == (250, 250, 3)
+    assert compose(picture, Parts("Shop", "Buy"), "warm", "badge", size=size).shape == (250, 250, 3)
 
 
 @pytest.mark.parametrize("text", TEXT_COLUMNS)
@@ -145,9 +169,9 @@ def test_control_characters_become_spaces():
 
 def test_text_ends_up_inside_the_ad(picture):
     """The outermost pixels are paper or panel alone: nothing was drawn across the edge."""
-    blank = compose(picture, "", "", "mono", "plain")
+    blank = compose(picture, Parts("", ""), "mono", "plain")
     for text in TEXT_COLUMNS[1:]:
-        drawn = compose(picture, text, text, "mono", "plain")
+        drawn = compose(picture, Parts(text, text), "mono", "plain")
         edges = [np.concatenate([ad[0], ad[-1], ad[:, 0], ad[:, -1]]) for ad in (blank, drawn)]
         assert np.array_equal(*edges)
 

@@ -15,7 +15,7 @@ from components.ads.rendering.text_fitting import undrawable
 from components.images import encode_png
 from components.settings.paths import ROOT
 from components.workflow.caching.manifests import Manifest
-from components.workflow.publishing.export import _ads
+from components.workflow.publishing.deployed_policy import ads_of
 from components.workflow.stage_outputs import Outputs
 
 CAMPAIGNS = [
@@ -43,7 +43,7 @@ def pool() -> Pool:
             "creative_id": ids,
             "campaign": [*CAMPAIGNS[:-1], "con", "con", "plain"],
             "image_id": [f"image-{name}" for name in ids],
-            **dict.fromkeys(("headline", "call_to_action", "palette", "template")),
+            **dict.fromkeys(("headline", "call_to_action", "palette", "template", "design")),
         }
     )
     images = pd.DataFrame({"image_id": creatives["image_id"], "image": [encode_png(each) for each in pictures]})
@@ -62,7 +62,7 @@ def test_every_ad_lies_in_its_folder_and_leads_back_to_its_creative(pool, tmp_pa
     assert len({name.lower() for name in written}) == 2 * len(pool.creatives)
     assert {path.name for path in tmp_path.iterdir()} == {"work"}
     assert {path.name for path in (tmp_path / "work").iterdir()} == {"creatives"}
-    named = _ads(UPath(tmp_path / "work" / "creatives"))
+    named = ads_of(UPath(tmp_path / "work" / "creatives"))
     assert set(named) == written and "plain-made-0123456789ab-320x50.png" in written
     for size in sizes:
         creatives = [ad["creative_id"] for ad in named.values() if ad["size"] == size.name]
@@ -76,10 +76,10 @@ def test_an_older_package_names_its_ads_after_their_ids(tmp_path):
     folder.mkdir(parents=True)
     (folder / "c1-made-1.png").write_bytes(b"")
     due = {"creative_id": "c1-made-1", "size": "300x250"}
-    assert _ads(UPath(tmp_path)) == {"c1-made-1.png": due}
+    assert ads_of(UPath(tmp_path)) == {"c1-made-1.png": due}
     (tmp_path / "pool" / "ads.json").write_text('{"x.png": "c1-made-1"}')  # and the one after it one ad of each
-    assert _ads(UPath(tmp_path)) == {"x.png": due}
-    assert _ads(UPath(ROOT / "tests" / "flows")) == {}
+    assert ads_of(UPath(tmp_path)) == {"x.png": due}
+    assert ads_of(UPath(ROOT / "tests" / "flows")) == {}
 
 
 @pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/x.png", "", "a\0b"])

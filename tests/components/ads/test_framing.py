@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from components.ads.rendering.ad_sizes import AD_SIZES
 from components.ads.rendering.canvas import FINEST, SCALE
 from components.ads.rendering.compose import compose
+from components.ads.rendering.designs import Parts, designs
 from components.ads.rendering.framing import MOST_CROPPED, fitted, reduced
-from components.ads.rendering.layouts import TEMPLATES
 
 GROUND, ARTICLE = (240, 238, 235), (30, 60, 140)
 
@@ -56,7 +56,7 @@ def test_a_scene_fills_its_panel_from_the_middle(aspect, rows, columns):
 
 
 @pytest.mark.parametrize("aspect", [0.5, 4.0])
-def test_a_scene_that_would_lose_too_much_is_shown_whole_on_a_blurred_copy(aspect):
+def test_a_scene_that_would_lose_too_much_is_shown_whole_and_its_edges_continued(aspect):
     picture = scene(400, 600)
     framed = fitted(picture, aspect)
     assert framed.shape[1] / framed.shape[0] == pytest.approx(aspect, rel=0.02)
@@ -92,9 +92,9 @@ def test_a_thin_photo_takes_no_more_memory_than_its_panel_needs(size, even, side
     picture = np.full((*sides, 3), GROUND, np.uint8)
     if not even:
         picture.reshape(-1, 3)[: picture.size // 6] = ARTICLE  # one half
-    for template in TEMPLATES:
-        assert compose(picture, "Shop", "Go", None, template, size=size).shape == (size.height, size.width, 3)
-    assert len(made) == len(TEMPLATES)
+    for template in designs():
+        assert compose(picture, Parts("Shop", "Go"), None, template, size=size).shape == (size.height, size.width, 3)
+    assert len(made) == len(designs())
     panel = SCALE**2 * size.width * size.height
     assert max(framed.size / 3 for framed in made) < 2 * FINEST**2 * panel
     assert np.ptp(made[0]) > 0 or even

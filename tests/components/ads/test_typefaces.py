@@ -9,7 +9,8 @@ import pytest
 from components.ads.admission import Standards
 from components.ads.copy.admitted_texts import admitted_texts
 from components.ads.rendering import typefaces
-from components.ads.rendering.compose import LAYOUTS, compose
+from components.ads.rendering.compose import compose
+from components.ads.rendering.designs import Parts, designs
 from components.ads.rendering.text_fitting import fit_text, measure, printable, spelled
 from components.ads.rendering.typefaces import FACES, RAQM, has_raqm, is_right_to_left, load, pieces, undrawable
 from components.settings.errors import UserError
@@ -49,8 +50,8 @@ def test_no_script_overflows_its_box(text, box):
 @pytest.mark.parametrize("text", every(SIMPLE))
 def test_a_button_with_a_text_differs_from_an_empty_one_and_stays_inside(text):
     picture = np.zeros((28, 28, 1), np.uint8)
-    for template in LAYOUTS:
-        ad, blank = (compose(picture, None, call, "cool", template) for call in (text, "."))
+    for template in designs():
+        ad, blank = (compose(picture, Parts(None, call), "cool", template) for call in (text, "."))
         assert (ad != blank).any() and np.array_equal(ad[:, 0], blank[:, 0])
 
 
@@ -91,7 +92,7 @@ def test_pieces_stand_in_the_order_of_the_bidirectional_algorithm():
 @shapes
 def test_what_is_read_from_the_right_begins_at_the_right():
     picture = np.zeros((28, 28, 1), np.uint8)
-    ads = [compose(picture, text, None, "mono", "split")[:, :140].astype(int) for text in ("קנו", "Buy", "")]
+    ads = [compose(picture, Parts(text, None), "mono", "split")[:, :140].astype(int) for text in ("קנו", "Buy", "")]
     columns = [np.flatnonzero((ad != ads[2]).any(axis=(0, 2))) for ad in ads[:2]]
     assert columns[0].min() > 60 and columns[1].max() < 80
     lettering = fit_text("خصم 50% على Nike الآن!", 120, 90, 30, 9)
@@ -102,7 +103,7 @@ def test_what_no_font_has_is_refused_by_name():
     with pytest.raises(UserError, match=r"no font here has .* \(U\+10FFFD no name\), .* \(U\+13000 EGYPTIAN"):
         printable(f"Sale {NOBODY} now \U00013000 {NOBODY}")
     with pytest.raises(UserError, match=r"U\+10FFFD"):
-        compose(np.zeros((8, 8, 1), np.uint8), f"a{NOBODY}", None, None, None)
+        compose(np.zeros((8, 8, 1), np.uint8), Parts(f"a{NOBODY}", None), None, None)
     assert undrawable("Sale") is None
     assert spelled(f"a{NOBODY}b") == "aU+10FFFDb"
 
