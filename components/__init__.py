@@ -15,6 +15,6 @@ PACKAGES = {
     "evaluation": "off-policy estimates, intervals, log checks, evidence for the gate",
     "registry": "MLflow: signed packages, champion and challenger, promotion and rollback",
     "workflow": "the six stages, caching, running a stage on another machine, publication, simulated days",
-    "serving": "the champion answering requests over HTTP",
+    "serving": "the champion answering requests over HTTP; what was shown and clicked, logged",
     "cli": "the command line",
 }

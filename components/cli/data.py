@@ -1,15 +1,15 @@
-"""`adloom data`: build, verify, add, import, pull and advance data sets."""
+"""`adloom data`: build, verify, add, import, pull, collect and advance data sets."""
 
 import click
 
-from components.cli.run import DATASET
+from components.cli.run import DATASET, workdir
 from components.settings.errors import UserError
 from components.settings.shipped_datasets import ALL_SHIPPED, SHIPPED, SIMULATED
 
 
 @click.group()
 def data() -> None:
-    """Build, verify, add, import, pull and advance data sets."""
+    """Build, verify, add, import, pull, collect and advance data sets."""
 
 
 @data.command()
@@ -167,6 +167,38 @@ def pull(params: str, name: str) -> None:
         f"{name}: {done.days} more days, until {done.ends_at:%Y-%m-%d}: {done.impressions:,} impressions; "
         f"{done.late:,} rows of earlier days came late; {done.settled:,} earlier conversions are final. "
         "`dvc add data` keeps them"
+    )
+
+
+@data.command()
+@click.argument("name", type=DATASET, metavar="DATASET")
+@click.option("--data", "folder", metavar="DIR", help="Folder with your own data set.")
+@workdir
+@click.pass_obj
+def collect(params: str, name: str, folder: str | None, workdir: str) -> None:
+    """Add what `adloom serve` logged to the data set: whole days, serving.click_hours after their end.
+
+    The server may run meanwhile. A collection that was cut goes on after the last whole day.
+    """
+    from pathlib import Path
+
+    from components.cli.progress import show_progress
+    from components.serving.served_log import collect as collect_days
+    from components.serving.server_clock import now_microseconds
+    from components.settings.environment import prepare
+    from components.settings.params_file import load_settings
+    from components.settings.paths import Paths
+
+    settings, paths = load_settings(params, name), Paths.of(name, data=folder, workdir=workdir)
+    prepare()
+    with show_progress():
+        done = collect_days(name, paths.data, Path(paths.serving), settings, now_microseconds())
+    if not done.days:
+        click.echo(f"{name}: no whole day to add after {done.ends_at:%Y-%m-%d}, where the data set's log ends")
+        return
+    click.echo(
+        f"{name}: {done.days} more days, until {done.ends_at:%Y-%m-%d}: {done.impressions:,} impressions; "
+        f"{done.late:,} rows of earlier days came late; {done.settled:,} earlier conversions are final"
     )
 
 

@@ -1,6 +1,7 @@
 """`adloom serve`: the champion answers requests over HTTP."""
 
 import os
+from pathlib import Path
 
 import click
 
@@ -35,13 +36,17 @@ def serve(params: str, *, dataset, host, port, folder, overrides, workdir) -> No
     prepare()
     import uvicorn
 
-    from components.serving.http_app import Service, make_app
+    from components.registry.locks import folder_lock
+    from components.serving.http_app import make_app
+    from components.serving.service import Service
     from components.serving.shop_tables import read_shop
 
-    service = Service(dataset, read_shop(paths.data), config)
-    service.watch.refresh()
-    status = service.watch.status
-    chosen = f"version {status.version}, {status.form}" if status.version else f"uniform ({status.reason})"
-    click.echo(f"{dataset}: {chosen}; http on {host}:{port}, described on its page /docs. Ctrl-C ends it.")
-    app = make_app(service, local_hosts(port))
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    folder = Path(paths.serving)
+    with folder_lock(folder, f"`adloom serve {dataset}`"):
+        service = Service(dataset, read_shop(paths.data), config, folder)
+        service.watch.refresh()
+        status = service.watch.status
+        chosen = f"version {status.version}, {status.form}" if status.version else f"uniform ({status.reason})"
+        click.echo(f"{dataset}: {chosen}; http on {host}:{port}, described on its page /docs. Ctrl-C ends it.")
+        app = make_app(service, local_hosts(port))
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)

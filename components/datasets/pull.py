@@ -93,18 +93,38 @@ def _pull(name: str, config: SourceConfig, folder: UPath, card: DatasetCard | No
         with source_of(config).snapshot(config) as rows:
             card = card or _first_card(name, config, rows, source)
             done = replace(done or Pulled(name, card.ends_at), untimed=_untimed(rows))
-            stored = _stored_state(folder) if folder.exists() else None
-            until = _end_of_whole_days(rows)
-            while card.ends_at < until:
-                at = f"{card.ends_at:%Y-%m-%d}"
-                late = _late_days(config, card.ends_at + DAY) if done.days == 0 and stored else ()
-                card, stored, done = _one_day(rows, folder, card, stored, done, late_days=late)
-                log.info("%s: %s is stored, %s impressions in all", name, at, f"{done.impressions:,}")
+            for day, result in _appended_days(rows, folder, card, config, done):
+                at, done = day, result
     except SourceFailed as failed:
         written = "nothing has changed" if not done or not done.days else f"the days before {at} are stored"
         advice = "Pull again to continue" if failed.transient else "Correct this, then pull again"
         raise UserError(f"{name}: the source failed while {at} was read ({failed}); {written}. {advice}") from None
     return done
+
+
+def append_days(rows: Snapshot, folder: UPath, card: DatasetCard, config: SourceConfig) -> Pulled:
+    """Add the days of `rows` that are over, by the clock and by the source, to the data set in `folder`.
+
+    card: its card, with the begin of the first day to add as `ends_at`. The caller holds the data set's lock.
+    """
+    start = Pulled(card.name, card.ends_at)
+    results = [result for _, result in _appended_days(rows, folder, card, config, start)]
+    return results[-1] if results else start
+
+
+def _appended_days(
+    rows: Snapshot, folder: UPath, card: DatasetCard, config: SourceConfig, done: Pulled
+) -> Iterator[tuple[str, Pulled]]:
+    """Add day after day; yields each day's name and the result so far, before it is read and after it is stored."""
+    stored = _stored_state(folder) if folder.exists() else None
+    until = _end_of_whole_days(rows)
+    while card.ends_at < until:
+        at = f"{card.ends_at:%Y-%m-%d}"
+        yield at, done
+        late = _late_days(config, card.ends_at + DAY) if done.days == 0 and stored else ()
+        card, stored, done = _one_day(rows, folder, card, stored, done, late_days=late)
+        log.info("%s: %s is stored, %s impressions in all", card.name, at, f"{done.impressions:,}")
+        yield at, done
 
 
 def _one_day(
@@ -135,7 +155,9 @@ def _one_day(
             for name in (name for name in UNTIMED_TABLES if name in source.tables):
                 write_batches(source.whole(name), fresh / f"{name}.parquet")
             _write_images(source, fresh, end, stored)
-        moved = moved.model_copy(update={"real": tuple(name for name in source.tables if has_table(fresh, name))})
+        held = [name for name in source.tables if has_table(fresh, name) and name not in moved.simulated]
+        others = [name for name in moved.real if name not in held]  # that are not the source's
+        moved = moved.model_copy(update={"real": (*held, *others)})
         write_card(moved, fresh)
     done = replace(
         done,

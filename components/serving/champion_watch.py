@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from upath import UPath
+
 from components.registry.decision_records import forms_of
 from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
@@ -38,13 +40,23 @@ class WatchStatus:
 class ChampionWatch:
     """`current`: the policy that answers now. `refresh` looks at the registry; `run` repeats it until `stop`."""
 
-    def __init__(self, dataset: str, shop: ShopTables, seed: int, changed: Callable[[], None] = lambda: None):
-        """changed: called after each look at the registry."""
+    def __init__(
+        self,
+        dataset: str,
+        shop: ShopTables,
+        seed: int,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        acts: Callable[[UPath, str], None] = lambda package, digest: None,
+    ):
+        """changed: called after each look at the registry; acts: with the folder and the digest of a checked package,
+        before it is used.
+        """
         self.dataset, self.shop, self.seed = dataset, shop, seed
         self.current: ServedPolicy = uniform_choice(shop, seed)
         self._version: Version | None = None
         self._reason, self._swaps, self._failures = f"{dataset} has no champion", 0, 0
-        self._changed, self._stop = changed, threading.Event()
+        self._changed, self._acts, self._stop = changed, acts, threading.Event()
 
     @property
     def status(self) -> WatchStatus:
@@ -89,7 +101,9 @@ class ChampionWatch:
             fetch_package(version, folder)  # checks digest and signature
             with reading_champion(version.name, version.number):
                 identity = version.number, digest_of(version)
-                return read_served_policy(folder, acting, self.shop, identity, self.seed)
+                policy = read_served_policy(folder, acting, self.shop, identity, self.seed)
+            self._acts(UPath(folder), digest_of(version))
+            return policy
 
     def _use(self, version: Version | None, policy: ServedPolicy, reason: str) -> None:
         if version is not None or self._version is not None:

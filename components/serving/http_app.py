@@ -1,92 +1,46 @@
-"""The HTTP interface: decisions, pictures of ads, health, figures. The page /docs shows its OpenAPI description."""
+"""The HTTP interface: decisions, tracking, pictures of ads, health, figures. Its page /docs describes all of it."""
 
-import logging
+import base64
 import threading
-import time
-import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
-from components.policies.online_policy import AdRequest, NothingEligible, UnknownCampaign
-from components.serving.champion_watch import ChampionWatch
-from components.serving.http_messages import Chosen, ChosenBatch, DecideBatch, DecideOne, Problem, Refused
+from components.serving.http_messages import (
+    Chosen,
+    ChosenBatch,
+    DecideBatch,
+    DecideOne,
+    Problem,
+    Refused,
+    Track,
+    TrackAnswer,
+)
+from components.serving.journal import JournalFailed
 from components.serving.request_limits import RequestLimits
 from components.serving.server_clock import now_microseconds
-from components.serving.service_metrics import ServiceMetrics
-from components.serving.shop_tables import CONTEXT, ShopTables
-from components.settings.errors import UserError
-from components.settings.sections import ServingConfig
+from components.serving.service import Service
+from components.serving.signed_addresses import CLICK, PIXEL
+from components.serving.tracking import CLICK as CLICKED
+from components.serving.tracking import IMPRESSION as SHOWN
 
-log = logging.getLogger("adloom")
-
-STATUS = {UnknownCampaign: 404, NothingEligible: 409}  # else 422
-PROBLEMS = {
-    status: {"model": Problem, "description": text}
-    for status, text in {
-        401: "no API key",
-        403: "from a page of another site",
-        404: "unknown campaign",
-        409: "no creative is eligible",
-        413: "the body is too large",
-    }.items()
+GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # one transparent pixel
+NOT_STORED = {"Cache-Control": "no-store"}
+DESCRIPTIONS = {
+    401: "no API key",
+    403: "from a page of another site, or an address that this service did not sign",
+    404: "unknown campaign or picture",
+    409: "no creative is eligible",
+    413: "the body is too large",
+    503: "the journal cannot be written: send it again",
 }
-
-
-class Service:
-    """Answers the requests of one data set."""
-
-    def __init__(self, dataset: str, shop: ShopTables, config: ServingConfig):
-        self.shop, self.config, self.metrics = shop, config, ServiceMetrics()
-        self.watch = ChampionWatch(dataset, shop, config.seed, lambda: self.metrics.watch(self.watch.status))
-
-    def decide(self, one: DecideOne) -> Chosen:
-        """The ad for one request. UserError if there is none, or the context has an unknown column."""
-        begun = time.perf_counter()
-        policy, decision_id = self.watch.current, uuid.uuid4().hex
-        request = AdRequest(
-            decision_id=decision_id,
-            moment=now_microseconds(),
-            campaigns=() if one.campaign is None else (one.campaign,),
-            shopper_id=one.shopper_id if self.shop.may_know(one.shopper_id) else None,
-            placement=one.placement,
-            shortlist=None if one.shortlist is None else frozenset(one.shortlist),
-        )
-        decision = policy.decide(request, one.position, self._context(one))
-        ad = policy.ads[decision.creative_id]
-        self.metrics.decisions.labels(policy.logging_policy).inc()
-        self.metrics.seconds.observe(time.perf_counter() - begun)
-        return Chosen(
-            decision_id=decision_id,
-            campaign=decision.campaign,
-            creative_id=decision.creative_id,
-            propensity=decision.propensity,
-            headline=ad.headline,
-            call_to_action=ad.call_to_action,
-            pictures={size: f"/ads/{name}" for size, name in ad.pictures.items()},
-            policy_version=policy.version,
-            logging_policy=policy.logging_policy,
-            reason=self.watch.status.reason or f"champion, form {policy.form}",
-        )
-
-    def _context(self, one: DecideOne) -> list[tuple[str, object]]:
-        """The columns `context_*` of the log and their values, sorted. UserError for an unknown or wrong one."""
-        return sorted(_column(name, value, self.shop.context) for name, value in one.context.items())
-
-
-def _column(name: str, value: object, known: dict[str, str]) -> tuple[str, object]:
-    column = name if name.startswith(CONTEXT) else f"{CONTEXT}{name}"
-    if column not in known:
-        listed = ", ".join(sorted(known)) or "none"
-        raise UserError(f"context: the log has no column {column}; it has {listed}")
-    kind = {bool: "flag", str: "text"}.get(type(value), "number")
-    if kind != known[column]:
-        raise UserError(f"context: {column} holds a {known[column]}, not the {kind} {value!r}")
-    return column, value
+Signature = Annotated[str, Query(max_length=100)]
+Until = Annotated[int, Query(ge=0, le=10**12)]
 
 
 def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
@@ -99,35 +53,50 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
         yield
         service.watch.stop()
         watching.join()
+        service.journal.close()
 
     app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan)
     app.add_middleware(RequestLimits, max_body_bytes=service.config.max_body_bytes, hosts=hosts)
     app.add_exception_handler(RequestValidationError, _explain)
+    app.add_exception_handler(JournalFailed, _unavailable)
     _add_decisions(app, service)
+    _add_tracking(app, service)
     _add_operations(app, service)
     return app
 
 
-async def _explain(request: Request, error: RequestValidationError) -> JSONResponse:
+def _problems(*statuses: int) -> dict:
+    return {status: {"model": Problem, "description": DESCRIPTIONS[status]} for status in statuses}
+
+
+async def _explain(request: Request, error: Exception) -> JSONResponse:
     """Status 422 with what is wrong where; without the input, which may hold what JSON cannot say, such as NaN."""
+    assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
     return JSONResponse({"detail": faults}, 422)
 
 
-def _add_decisions(app: FastAPI, service: Service) -> None:
-    @app.post("/decide", responses=PROBLEMS)
-    async def decide(body: DecideBatch | DecideOne) -> ChosenBatch | Chosen:
-        """Choose an ad, or up to 200; one of a batch that has no ad gets an `error` in its place."""
-        if isinstance(body, DecideOne):
-            answer = _answer(service, body)
-            if isinstance(answer, Refused):
-                raise HTTPException(answer.status, answer.error)
-            return answer
-        return ChosenBatch(decisions=[_answer(service, one) for one in body.requests])
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503)
 
-    @app.get(
-        "/ads/{name}", response_class=Response, responses={200: {"content": {"image/png": {}}}, 404: PROBLEMS[404]}
-    )
+
+def _add_decisions(app: FastAPI, service: Service) -> None:
+    @app.post("/decide", responses=_problems(401, 403, 404, 409, 413, 503))
+    async def decide(body: DecideBatch | DecideOne) -> ChosenBatch | Chosen:
+        """Choose an ad, or up to 200; one of a batch that has no ad gets an `error` in its place.
+
+        The answer comes after the decision is durable in the log.
+        """
+        if isinstance(body, DecideBatch):
+            return ChosenBatch(decisions=await service.decide(body.requests))
+        (answer,) = await service.decide([body])
+        if isinstance(answer, Refused):
+            raise HTTPException(answer.status, answer.error)
+        return answer
+
+    png = {200: {"content": {"image/png": {}}}, **_problems(404)}
+
+    @app.get("/ads/{name}", response_class=Response, responses=png)
     async def picture(name: str) -> Response:
         """The picture of an ad, as PNG."""
         content = service.watch.current.pictures.get(name)
@@ -136,13 +105,36 @@ def _add_decisions(app: FastAPI, service: Service) -> None:
         return Response(content, media_type="image/png", headers={"Cache-Control": "public, max-age=86400"})
 
 
-def _answer(service: Service, one: DecideOne) -> Chosen | Refused:
-    try:
-        return service.decide(one)
-    except UserError as error:
-        status = STATUS.get(type(error), 422)
-        service.metrics.refused.labels(str(status)).inc()
-        return Refused(error=str(error), status=status)
+def _add_tracking(app: FastAPI, service: Service) -> None:
+    @app.post("/track", responses=_problems(401, 403, 413, 503))
+    async def track(body: Track) -> TrackAnswer:
+        """Report behaviour, impressions, clicks, conversions and feedback; sent twice, they count once.
+
+        The answer comes after what is new is durable.
+        """
+        return TrackAnswer(results=await service.track(body.events))
+
+    def check(purpose: str, decision_id: str, target: str, until: int, signature: str) -> None:
+        if not service.addresses.is_valid(purpose, decision_id, target, until, signature):
+            raise HTTPException(403, "this service did not sign this address")
+
+    @app.get("/pixel/{decision_id}.gif", response_class=Response, responses=_problems(403, 503))
+    async def pixel(decision_id: str, until: Until, signature: Signature) -> Response:
+        """Report that the ad of a decision was shown; the answer is a transparent pixel."""
+        check(PIXEL, decision_id, "", until, signature)
+        if now_microseconds() <= until * 1_000_000:
+            await service.report([SHOWN], decision_id)
+        return Response(GIF, media_type="image/gif", headers=NOT_STORED)
+
+    @app.get("/click/{decision_id}", response_class=RedirectResponse, status_code=302, responses=_problems(403, 503))
+    async def click(
+        decision_id: str, to: Annotated[str, Query(max_length=5000)], until: Until, signature: Signature
+    ) -> RedirectResponse:
+        """Count a click once, and lead to the landing address; only where an answer of this service leads."""
+        check(CLICK, decision_id, to, until, signature)
+        if now_microseconds() <= until * 1_000_000:
+            await service.report([SHOWN, CLICKED], decision_id)
+        return RedirectResponse(to, 302, headers=NOT_STORED)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:

@@ -1,8 +1,8 @@
 """The JSON of requests and answers, with the examples that the OpenAPI page shows."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AnyHttpUrl, AwareDatetime, BaseModel, ConfigDict, Field
 
 MAX_BATCH = 200
 MAX_SHORTLIST = 1000
@@ -12,7 +12,7 @@ Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID)]
 ContextValue = Annotated[str, Field(max_length=200)] | bool | float
 
 ONE_REQUEST = {
-    "shopper_id": "s000123",
+    "shopper_id": "s00123",
     "campaign": "c00",
     "placement": "home",
     "position": 1,
@@ -38,6 +38,7 @@ class DecideOne(Message):
     request_id: Id | None = None  # of the page view; rows of one page share it
     context: dict[str, ContextValue] = Field(default_factory=dict, max_length=100)  # columns context_* of the log
     shortlist: Annotated[list[Id], Field(max_length=MAX_SHORTLIST)] | None = None  # creatives that the page can show
+    landing: AnyHttpUrl | None = None  # where a click leads; then the answer has the address of a redirect
 
 
 class DecideBatch(Message):
@@ -49,7 +50,8 @@ class DecideBatch(Message):
 
 
 class Chosen(BaseModel):
-    """The chosen creative. propensity: the probability with which it was chosen; pictures: address by size."""
+    """The chosen creative. propensity: the probability with which it was chosen; pictures: address by size; pixel:
+    an image that reports that the ad was shown; click: a redirect to the landing address that counts a click."""
 
     decision_id: str
     campaign: str
@@ -58,6 +60,8 @@ class Chosen(BaseModel):
     headline: str | None
     call_to_action: str | None
     pictures: dict[str, str]
+    pixel: str
+    click: str | None
     policy_version: int | None
     logging_policy: str
     reason: str
@@ -80,3 +84,77 @@ class Problem(BaseModel):
     """Why a request has no answer."""
 
     detail: Any
+
+
+class _Tracking(Message):
+    timestamp: AwareDatetime | None = None  # when it happened; null: now
+
+
+class Behaviour(_Tracking):
+    """What a shopper did: a row of the contract's table `events`."""
+
+    type: Literal["behaviour"]
+    event_id: Id
+    shopper_id: Id
+    kind: Literal["view", "click", "search", "like", "comment", "share", "review", "cart", "purchase"]
+    product_id: Id | None = None
+    text: Annotated[str, Field(max_length=2000)] | None = None
+    dwell_seconds: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    value: Annotated[float, Field(ge=-1e12, le=1e12)] | None = None
+
+
+class Shown(_Tracking):
+    """The ad of a decision was shown. creative_id: which one, for a check."""
+
+    type: Literal["impression"]
+    decision_id: Id
+    creative_id: Id | None = None
+
+
+class Click(_Tracking):
+    """The ad of a decision was clicked; so it was shown."""
+
+    type: Literal["click"]
+    decision_id: Id
+
+
+class Conversion(_Tracking):
+    """The shopper bought, or did what the campaign is for, after the ad of a decision."""
+
+    type: Literal["conversion"]
+    decision_id: Id
+    revenue: Annotated[float, Field(ge=-1e12, le=1e12)] | None = None
+
+
+class Feedback(_Tracking):
+    """What the shopper said of the ad of a decision."""
+
+    type: Literal["feedback"]
+    decision_id: Id
+    feedback: Literal["hide", "report", "like", "share", "comment"]
+
+
+TrackEvent = Annotated[Behaviour | Shown | Click | Conversion | Feedback, Field(discriminator="type")]
+ONE_EVENT = {"type": "behaviour", "event_id": "e1", "shopper_id": "s00123", "kind": "view", "product_id": "p00042"}
+ONE_CLICK = {"type": "click", "decision_id": "5f0c2c9a3f8e4d55a4a3a1b2c3d4e5f6"}
+
+
+class Track(Message):
+    """What happened, each with an id: sent twice, it counts once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"events": [ONE_EVENT, ONE_CLICK]}]})
+
+    events: Annotated[list[TrackEvent], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class TrackedAnswer(BaseModel):
+    """What became of one event: stored, duplicate, conflict, mismatch, unknown or refused; detail: why."""
+
+    status: str
+    detail: str
+
+
+class TrackAnswer(BaseModel):
+    """What became of each event, in their order."""
+
+    results: list[TrackedAnswer]

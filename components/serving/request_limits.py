@@ -9,7 +9,13 @@ from components.settings.own_pages import REFUSAL, is_own
 
 API_KEY = "ADLOOM_SERVING_KEY"  # environment variable; without it, requests need no key
 KEY_HEADER = b"x-api-key"
-OPEN_PATHS = ("/healthz", "/readyz", "/ads/")  # answered without a key, to any page: these begin so
+OPEN_PATHS = (
+    "/healthz",
+    "/readyz",
+    "/ads/",
+    "/pixel/",
+    "/click/",
+)  # answered without a key, to any page: these begin so
 
 
 class RequestLimits:

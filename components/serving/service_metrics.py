@@ -15,6 +15,7 @@ class ServiceMetrics:
         self.registry = registry
         self.decisions = Counter("adloom_decisions", "Ads chosen", ["logging_policy"], registry=registry)
         self.refused = Counter("adloom_refused", "Requests without an ad", ["status"], registry=registry)
+        self.tracked = Counter("adloom_tracked", "Events reported", ["type", "status"], registry=registry)
         self.seconds = Histogram("adloom_decision_seconds", "One decision", buckets=SECONDS, registry=registry)
         self.version = Gauge("adloom_champion_version", "Version that answers; 0: uniform choice", registry=registry)
         self.swaps = Gauge("adloom_champion_swaps", "Changes of the champion since the start", registry=registry)

@@ -59,6 +59,7 @@ def _addresses(settings: Settings) -> dict[str, str | None]:
         "creatives.store": creatives.store,
         "creatives.pretrained": creatives.pretrained,
         "creatives.text_encoder": creatives.text_encoder,
+        "serving.public_url": settings.serving.public_url,
     }
 
 

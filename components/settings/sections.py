@@ -326,6 +326,8 @@ class ServingConfig(Section):
     refresh_seconds: Seconds = 10.0  # between two looks at the registry for a new champion
     max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
     seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
+    public_url: str | None = None  # address under which browsers reach the service, for its pixel and redirect
+    click_hours: Annotated[float, Field(ge=0)] = 6.0  # after the end of a day in which its clicks still count
 
 
 class Settings(Section):

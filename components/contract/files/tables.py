@@ -43,7 +43,7 @@ def read_table(
     """
     declared = TABLES[name]
     selected = None if columns is None else list(columns)
-    available = [file for file in _table_files(UPath(folder), name) if available_at(file.name, as_of)]
+    available = [file for file in files_of(UPath(folder), name) if available_at(file.name, as_of)]
     settlements = [file for file in available if is_settlement(file.name, name)]
     files = [file for file in available if file not in settlements]
     timed = declared.column("timestamp") is not None
@@ -93,7 +93,7 @@ def open_columns(folder: UPath, name: str) -> dict[str, str]:
     """
     if not has_table(folder, name):
         return {}
-    with _table_files(UPath(folder), name)[0].open("rb") as file:
+    with files_of(UPath(folder), name)[0].open("rb") as file:
         schema = pq.read_schema(file)
     kinds = {}
     for field in schema:
@@ -211,7 +211,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
 
 
-def _table_files(folder: UPath, name: str) -> list[UPath]:
+def files_of(folder: UPath, name: str) -> list[UPath]:
     """The Parquet files of table `name`, sorted; UserError if there are none, or both a file and a folder."""
     single, parts = folder / f"{name}.parquet", folder / name
     if single.is_file() and parts.is_dir():

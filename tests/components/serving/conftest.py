@@ -26,5 +26,5 @@ def registry(store):
 
 
 @pytest.fixture
-def shop(tmp_path):
+def little_shop(tmp_path):
     return read_shop(write_shop(tmp_path / "data" / "shop"))

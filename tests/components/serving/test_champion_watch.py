@@ -28,8 +28,8 @@ def shares(watch: ChampionWatch, asked: AdRequest | None = None) -> dict[str, fl
 
 
 @pytest.fixture
-def watch(registry, shop) -> ChampionWatch:
-    return ChampionWatch("shop", shop, seed=0)
+def watch(registry, little_shop) -> ChampionWatch:
+    return ChampionWatch("shop", little_shop, seed=0)
 
 
 def test_without_a_champion_the_choice_is_uniform_among_the_eligible(watch):

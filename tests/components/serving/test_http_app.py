@@ -7,8 +7,9 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.serving.http_app import Service, make_app
-from components.serving.http_messages import DecideBatch, DecideOne
+from components.serving.http_app import make_app
+from components.serving.http_messages import DecideBatch, DecideOne, Track
+from components.serving.service import Service
 from components.settings.sections import ServingConfig
 from tests.components.policies.packages import package
 from tests.components.serving.scene import crowned
@@ -17,27 +18,27 @@ HOST = "127.0.0.1:8700"
 CONFIG = ServingConfig(refresh_seconds=3600.0, max_body_bytes=100_000)
 
 
-def client_of(shop) -> TestClient:
-    service = Service("shop", shop, CONFIG)
+def client_of(little_shop, folder) -> TestClient:
+    service = Service("shop", little_shop, CONFIG, folder / "serving")
     service.watch.refresh()
     return TestClient(make_app(service, [HOST]), base_url=f"http://{HOST}", raise_server_exceptions=False)
 
 
 @pytest.fixture
-def client(registry, shop):
-    with client_of(shop) as client:
+def client(registry, little_shop, tmp_path):
+    with client_of(little_shop, tmp_path) as client:
         yield client
 
 
 @pytest.fixture
-def championed(registry, shop, tmp_path):
+def championed(registry, little_shop, tmp_path):
     """A client of a server with a champion that has a new creative with a picture."""
     folder = tmp_path / "package"
     (folder / "pool" / "ads").mkdir(parents=True)
     (folder / "pool" / "ads" / "a.png").write_bytes(b"a picture")
     (folder / "pool" / "ads.json").write_text(json.dumps({"a.png": {"creative_id": "a", "size": "300x250"}}))
     crowned(registry, folder, package(0.999))
-    with client_of(shop) as client:
+    with client_of(little_shop, tmp_path) as client:
         yield client
 
 
@@ -117,9 +118,9 @@ def test_a_large_body_is_refused_whether_its_length_is_told_or_not(client):
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
-def test_with_a_key_only_those_who_have_it_are_answered(registry, shop, monkeypatch):
+def test_with_a_key_only_those_who_have_it_are_answered(registry, little_shop, tmp_path, monkeypatch):
     monkeypatch.setenv("ADLOOM_SERVING_KEY", "a-long-key")
-    with client_of(shop) as client:
+    with client_of(little_shop, tmp_path) as client:
         assert client.post("/decide", json={"campaign": "c"}).status_code == 401
         assert client.post("/decide", json={"campaign": "c"}, headers={"X-API-Key": "another"}).status_code == 401
         assert client.get("/metrics").status_code == 401 and client.get("/healthz").status_code == 200
@@ -146,7 +147,7 @@ def test_figures_count_decisions_and_refusals(client):
 def test_the_description_has_examples_that_are_valid(client):
     described = client.get("/openapi.json").json()
     schemas = described["components"]["schemas"]
-    for kind in (DecideOne, DecideBatch):
+    for kind in (DecideOne, DecideBatch, Track):
         (example,) = schemas[kind.__name__]["examples"]
         kind.model_validate(example)
     assert set(described["paths"]["/decide"]["post"]["responses"]) >= {"200", "401", "404", "409", "413", "422"}

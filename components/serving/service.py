@@ -1,0 +1,144 @@
+"""The service of one data set: decisions that are logged before they are answered, and what is reported of them."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.policies.online_policy import AdDecision, AdRequest, NothingEligible, UnknownCampaign
+from components.serving.champion_watch import ChampionWatch
+from components.serving.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
+from components.serving.journal import DecisionRow, Journal, TrackedRow
+from components.serving.pool_copies import copy_pool
+from components.serving.served_policy import ServedPolicy
+from components.serving.server_clock import now_microseconds
+from components.serving.service_metrics import ServiceMetrics
+from components.serving.shop_tables import CONTEXT, ShopTables
+from components.serving.signed_addresses import SignedAddresses
+from components.serving.tracking import Tracked, outcomes, rows_of
+from components.settings.errors import UserError
+from components.settings.sections import ServingConfig
+
+STATUS = {UnknownCampaign: 404, NothingEligible: 409}  # else 422
+ANONYMOUS = "anonymous"  # in the log, the shopper of a request that names none: each such row counts as its own shopper
+
+
+class Service:
+    """Answers the requests of one data set. folder: of its journal; the caller holds its lock."""
+
+    def __init__(self, dataset: str, shop: ShopTables, config: ServingConfig, folder: Path):
+        self.shop, self.config, self.metrics = shop, config, ServiceMetrics()
+        self.watch = ChampionWatch(
+            dataset,
+            shop,
+            config.seed,
+            changed=lambda: self.metrics.watch(self.watch.status),
+            acts=lambda package, digest: copy_pool(package, digest, folder),
+        )
+        self.journal = Journal(folder)
+        self.addresses = SignedAddresses.of(folder, config.public_url or "")
+
+    async def decide(self, requests: Sequence[DecideOne]) -> list[Chosen | Refused]:
+        """An ad for each request, or why there is none; after all decisions are durable. JournalFailed if not."""
+        made = [self._decide(one) for one in requests]
+        rows = [row for row, _ in made if row is not None]
+        if rows:
+            await asyncio.wrap_future(self.journal.submit(rows))
+        for row in rows:
+            self.metrics.decisions.labels(row.logging_policy).inc()
+        return [answer for _, answer in made]
+
+    async def track(self, events: Sequence[TrackEvent]) -> list[TrackedAnswer]:
+        """What became of each event, after those that are new are durable. JournalFailed if they are not."""
+        rows = rows_of(events, self.journal, now_microseconds())
+        written = [row for row in rows if not isinstance(row, Tracked)]
+        results = outcomes(rows, await asyncio.wrap_future(self.journal.submit(written)) if written else [])
+        for event, result in zip(events, results, strict=True):
+            self.metrics.tracked.labels(event.type, result.status).inc()
+        return [TrackedAnswer(status=result.status, detail=result.detail) for result in results]
+
+    async def report(self, kinds: Sequence[str], decision_id: str) -> None:
+        """Log that the ad of a decision was shown or clicked (`kinds`), by one of its signed addresses."""
+        if self.journal.decision(decision_id) is not None:
+            now = now_microseconds()
+            await asyncio.wrap_future(
+                self.journal.submit([TrackedRow(kind, decision_id, now, now, {}) for kind in kinds])
+            )
+
+    def _decide(self, one: DecideOne) -> tuple[DecisionRow | None, Chosen | Refused]:
+        begun, policy = time.perf_counter(), self.watch.current
+        try:
+            context = self._context(one)
+            request = self._request(one)
+            decision = policy.decide(request, one.position, sorted(context.items()))
+        except UserError as error:
+            status = STATUS.get(type(error), 422)
+            self.metrics.refused.labels(str(status)).inc()
+            return None, Refused(error=str(error), status=status)
+        row = _logged(request, one, decision, context, policy.logging_policy)
+        answer = self._answer(policy, row, one)
+        self.metrics.seconds.observe(time.perf_counter() - begun)
+        return row, answer
+
+    def _request(self, one: DecideOne) -> AdRequest:
+        return AdRequest(
+            decision_id=uuid.uuid4().hex,
+            moment=now_microseconds(),
+            campaigns=() if one.campaign is None else (one.campaign,),
+            shopper_id=one.shopper_id if self.shop.may_know(one.shopper_id) else None,
+            placement=one.placement,
+            shortlist=None if one.shortlist is None else frozenset(one.shortlist),
+        )
+
+    def _context(self, one: DecideOne) -> dict[str, object]:
+        """The columns `context_*` of the log and their values. UserError for an unknown or wrong one."""
+        return dict(_column(name, value, self.shop.context) for name, value in one.context.items())
+
+    def _answer(self, policy: ServedPolicy, row: DecisionRow, one: DecideOne) -> Chosen:
+        ad, now = policy.ads[row.creative_id], row.moment // 1_000_000
+        landing = None if one.landing is None else str(one.landing)
+        return Chosen(
+            decision_id=row.decision_id,
+            campaign=row.campaign,
+            creative_id=row.creative_id,
+            propensity=row.propensity,
+            headline=ad.headline,
+            call_to_action=ad.call_to_action,
+            pictures={size: f"{self.addresses.base}/ads/{name}" for size, name in ad.pictures.items()},
+            pixel=self.addresses.pixel(row.decision_id, now),
+            click=None if landing is None else self.addresses.click(row.decision_id, landing, now),
+            policy_version=policy.version,
+            logging_policy=policy.logging_policy,
+            reason=self.watch.status.reason or f"champion, form {policy.form}",
+        )
+
+
+def _logged(
+    request: AdRequest, one: DecideOne, decision: AdDecision, context: dict[str, object], logging_policy: str
+) -> DecisionRow:
+    return DecisionRow(
+        decision_id=request.decision_id,
+        moment=request.moment,
+        shopper_id=one.shopper_id or ANONYMOUS,
+        campaign=decision.campaign,
+        position=one.position,
+        creative_id=decision.creative_id,
+        propensity=decision.propensity,
+        logging_policy=logging_policy,
+        request_id=one.request_id,
+        placement=one.placement,
+        context=context,
+        candidates=dict(zip(decision.creative_ids, decision.probabilities.tolist(), strict=True)),
+    )
+
+
+def _column(name: str, value: object, known) -> tuple[str, object]:
+    column = name if name.startswith(CONTEXT) else f"{CONTEXT}{name}"
+    if column not in known:
+        listed = ", ".join(sorted(known)) or "none"
+        raise UserError(f"context: the log has no column {column}; it has {listed}")
+    kind = {bool: "flag", str: "text"}.get(type(value), "number")
+    if kind != known[column]:
+        raise UserError(f"context: {column} holds a {known[column]}, not the {kind} {value!r}")
+    return column, value
