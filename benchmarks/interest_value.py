@@ -19,7 +19,9 @@ Scores are of the eligible creatives of judged impressions, whose true click pro
 - gap: share of the distance from the base rate's expected log loss to the truth's that the model closes;
 - slope, error: of true probabilities on predicted ones: slope of the log-odds (1 is perfect), and the mean distance of
   the two over twenty equal groups;
-- terms: slopes of the model's log-odds on each of the law's eight terms within an impression (1 is perfect).
+- terms: slopes of the model's log-odds on each of the law's eight terms within an impression (1 is perfect);
+- coverage: of the 95 % intervals by the model's standard errors, if it has any, the share that hold the law's log-odds
+  of a creative against their mean over the impression's creatives.
 
 No model sees the truth; the reference sees the law's form. A run that was cut off goes on where it stopped. Ends with
 one line of JSON.
@@ -91,7 +93,9 @@ def run(task: tuple[int, int, str, tuple[str, ...]]) -> dict:
         if score is None:
             continue
         seconds = processor_seconds() - begun
-        answer["models"][name] = {"cpu_seconds": round(seconds, 1)} | figures(score(scored), scored)
+        answer["models"][name] = (
+            {"cpu_seconds": round(seconds, 1)} | figures(score(scored), scored) | sure(score, scored)
+        )
         print(seed, name, json.dumps(answer["models"][name]), file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     return answer
@@ -106,13 +110,24 @@ def processor_seconds() -> float:
 Score = Callable[[Scored], np.ndarray]
 
 
+@dataclass(frozen=True)
+class OwnScore:
+    """Log-odds by a calibrated model, from its features `built`."""
+
+    model: object
+    built: object
+
+    def __call__(self, scored: Scored) -> np.ndarray:
+        """Of each pair, float64 [n]."""
+        return _log_odds(self.model.probabilities(_pairs(self.built, scored)))
+
+
 def trainers(built, tables, card, settings) -> dict[str, Callable[[], Score | None]]:
     """Name of a model -> what trains it; that returns the log-odds of pairs, or None where the model cannot be had."""
     from components.interest.training import train_calibrated
 
     def ours(name: str) -> Score:
-        model = train_calibrated(built, name, settings.interest)
-        return lambda scored: _log_odds(model.probabilities(_pairs(built, scored)))
+        return OwnScore(train_calibrated(built, name, settings.interest), built)
 
     names = {name: (lambda name=name: ours(name)) for name in settings.interest.models}
     columns = PlainColumns(built)
@@ -269,6 +284,15 @@ def figures(logit: np.ndarray, scored: Scored) -> dict:
     }
 
 
+def sure(score: Score, scored: Scored) -> dict[str, float]:
+    """The coverage of the model's intervals; empty if it has no standard errors."""
+    if not (isinstance(score, OwnScore) and hasattr(score.model.model, "standard_errors")):
+        return {}
+    pairs = _pairs(score.built, scored)
+    error = _within(score(scored) - _log_odds(scored.rate), scored.offsets)
+    return {"coverage": float((np.abs(error) <= 1.96 * score.model.standard_errors(pairs, pairs.row)).mean())}
+
+
 def _expected_loss(predicted: np.ndarray, rate: np.ndarray, weight: np.ndarray) -> float:
     loss = -(rate * np.log(predicted) + (1 - rate) * np.log1p(-predicted))
     return float(np.average(loss, weights=weight))
@@ -286,15 +310,16 @@ def _calibration_error(predicted: np.ndarray, rate: np.ndarray) -> float:
 
 def _term_slopes(logit: np.ndarray, scored: Scored) -> dict[str, float]:
     """Least squares of the log-odds on the law's terms, each without its mean over the impression's creatives."""
+    columns = np.column_stack([_within(scored.terms[name], scored.offsets) for name in TERMS])
+    slopes = np.linalg.lstsq(columns, _within(logit, scored.offsets), rcond=None)[0]
+    return {name: round(float(slope), 3) for name, slope in zip(TERMS, slopes, strict=True)}
+
+
+def _within(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The values of pairs without their mean over each impression: float64 [n]."""
     from components.policies.ragged_rows import row_sums, spread
 
-    def within(values: np.ndarray) -> np.ndarray:
-        means = row_sums(values, scored.offsets) / np.diff(scored.offsets)
-        return values - spread(means, scored.offsets)
-
-    columns = np.column_stack([within(scored.terms[name]) for name in TERMS])
-    slopes = np.linalg.lstsq(columns, within(logit), rcond=None)[0]
-    return {name: round(float(slope), 3) for name, slope in zip(TERMS, slopes, strict=True)}
+    return values - spread(row_sums(values, offsets) / np.diff(offsets), offsets)
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:

@@ -158,7 +158,7 @@ def _served_per_shopper(package, tables, rows) -> np.ndarray:
     """Probabilities float64 [n_pairs] of the per-shopper form, from the features, model and policy in the package."""
     from components.contract.files.tables import files_in
     from components.features import FeatureModel, build_features
-    from components.interest import CalibratedModel, predict_pairs
+    from components.interest import CalibratedModel, score_pairs
     from components.policies.policy_package import PER_SHOPPER
     from components.settings.sections import FeaturesConfig
 
@@ -166,9 +166,9 @@ def _served_per_shopper(package, tables, rows) -> np.ndarray:
         FeatureModel.from_files(files_in(package / "model" / "features")), tables, FeaturesConfig()
     )
     model = CalibratedModel.from_files(files_in(package / "model" / "interest"))
-    pairs = rows.pairs[["impression_id", "creative_id"]]
-    scored = pairs.assign(p_click=predict_pairs(model, features, pairs))
-    return _policy_in(package).probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
+    policy = _policy_in(package)
+    scored = score_pairs(model, features, rows.pairs, errors=policy.parameters.errors)
+    return policy.probabilities(PER_SHOPPER, rows.impressions, scored, rows.offsets)
 
 
 def _bound(record: dict, alpha: float) -> float | None:

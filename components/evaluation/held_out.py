@@ -29,9 +29,10 @@ class HeldOut:
     """Impressions that no model was trained on, in order of time.
 
     impressions: feature rows with the columns LOGGED (reward is null: not final yet). pairs: impression_id,
-    creative_id, p_click and, if known, propensity, in the order of the impressions: impression i owns the pairs
-    offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs]; None: the logging policy. click_rate, prior: mean click and
-    mean final reward of the consenting impressions before these; prior is None if none of their rewards is final.
+    creative_id, p_click, maybe p_click_error (its standard error) and, if known, propensity, in the order of the
+    impressions: impression i owns the pairs offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs]; None: the logging
+    policy. click_rate, prior: mean click and mean final reward of the consenting impressions before these; prior is
+    None if none of their rewards is final.
     """
 
     impressions: pd.DataFrame

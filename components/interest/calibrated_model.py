@@ -11,7 +11,7 @@ from components.interest.calibration import Platt
 from components.interest.model_kinds import model_kind
 from components.interest.model_protocol import InterestModel, Pairs
 from components.interest.new_pairs import new_pairs
-from components.interest.request_scorer import RequestProbabilities, request_scorer
+from components.interest.request_scorer import RequestProbabilities, RequestRow, TableScorer, request_scorer
 from components.settings.errors import UserError
 
 CALIBRATION_FILE = "calibration.json"
@@ -34,6 +34,19 @@ class CalibratedModel:
         """P(click) of n pairs, float64 [n] in (0, 1)."""
         return self.platt.probabilities(self.model.logits(pairs))
 
+    def standard_errors(self, pairs: Pairs, decision: np.ndarray) -> np.ndarray:
+        """Of the calibrated log-odds against their mean over each decision, float64 [n]: see InterestModel.
+
+        UserError if the model has none.
+        """
+        errors = getattr(self.model, "standard_errors", None)
+        if errors is None:
+            raise UserError(
+                f"the interest model {self.name} gives no standard errors, which the policy needs; choose another "
+                "policy (evaluation.policy.name), or interest.models that give them"
+            )
+        return self.platt.slope * errors(pairs, decision)
+
     def predict(self, impressions: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
         """P(click) of every pair of m impressions and n creatives, from their feature rows: float64 [m, n] in (0, 1).
 
@@ -53,6 +66,23 @@ class CalibratedModel:
         """
         scorer = request_scorer(self.model, creatives, columns, pairs)
         return lambda request, creative, values: self.platt.probabilities(scorer.logits(request, creative, values))
+
+    def errors_for_requests(
+        self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]
+    ) -> RequestProbabilities:
+        """The standard errors of the probabilities of `for_requests`, without what all creatives of a request share.
+
+        Computed through tables of one row. UserError if the model has none.
+        """
+        probabilities = self.for_requests(creatives, columns, pairs)
+        tables = TableScorer(self.model, creatives, tuple(columns), tuple(pairs))
+
+        def errors(request: RequestRow, creative: np.ndarray, values: np.ndarray) -> np.ndarray:
+            probability = probabilities(request, creative, values)
+            chosen = tables.pairs_of(request, creative, values)
+            return self.standard_errors(chosen, chosen.row) * probability * (1 - probability)
+
+        return errors
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes: the model's files and its calibration."""

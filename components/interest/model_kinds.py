@@ -33,7 +33,7 @@ class ModelKind:
 
     train: features, training pairs in order of time, clicks 0/1 [n], the kind's settings, a seed -> model. read: files
     -> model. settings: the type of the section `interest.<name>`. native: model -> the object that its MLflow flavour
-    logs; unused by PYFUNC.
+    logs; unused by PYFUNC. has_errors: whether its models have `standard_errors`.
     """
 
     train: Callable[[Features, Pairs, np.ndarray, Section, int], InterestModel]
@@ -41,11 +41,16 @@ class ModelKind:
     settings: type[Section] = NoSettings
     flavour: Flavour = Flavour.PYFUNC
     native: Callable[[Any], object] = lambda model: model
+    has_errors: bool = False
 
 
 MODEL_KINDS: dict[str, ModelKind] = {
     "logistic": ModelKind(
-        train_logistic, Logistic.from_files, flavour=Flavour.SKLEARN, native=lambda model: model.estimator
+        train_logistic,
+        Logistic.from_files,
+        flavour=Flavour.SKLEARN,
+        native=lambda model: model.estimator,
+        has_errors=True,
     ),
     "network": ModelKind(train_network, Network.from_files, NetworkConfig, Flavour.KERAS, lambda model: model.model),
 }

@@ -18,9 +18,24 @@ def predict_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFram
     return model.probabilities(pairs_at(features, row, column))
 
 
-def score_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Columns impression_id, creative_id and p_click of `pairs`, in their order."""
-    return pairs[["impression_id", "creative_id"]].assign(p_click=predict_pairs(model, features, pairs))
+def pair_errors(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> np.ndarray:
+    """The standard error of each of `predict_pairs`, float64 [n], without what all pairs of an impression share.
+
+    pairs: p_click too. UserError if the model has none.
+    """
+    row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
+    column = _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id")
+    chosen = pairs_at(features, row, column)
+    probability = pairs["p_click"].to_numpy()
+    return model.standard_errors(chosen, chosen.row) * probability * (1 - probability)
+
+
+def score_pairs(
+    model: CalibratedModel, features: Features, pairs: pd.DataFrame, *, errors: bool = False
+) -> pd.DataFrame:
+    """Columns impression_id, creative_id, p_click and, if `errors`, p_click_error of `pairs`, in their order."""
+    scored = pairs[["impression_id", "creative_id"]].assign(p_click=predict_pairs(model, features, pairs))
+    return scored.assign(p_click_error=pair_errors(model, features, scored)) if errors else scored
 
 
 def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:

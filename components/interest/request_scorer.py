@@ -68,10 +68,14 @@ class TableScorer:
 
     def logits(self, request: RequestRow, creative: np.ndarray, values: np.ndarray) -> np.ndarray:
         """float64 [n]: see RequestScorer."""
+        return self.model.logits(self.pairs_of(request, creative, values))
+
+    def pairs_of(self, request: RequestRow, creative: np.ndarray, values: np.ndarray) -> Pairs:
+        """The request paired with rows `creative` of the creatives."""
         row = pd.DataFrame(request.values[None, :], columns=list(self.columns)).assign(segment=request.segment)
         shown = self.creatives.iloc[creative].reset_index(drop=True)
         place = np.arange(len(creative))
-        return self.model.logits(Pairs(row, shown, np.zeros_like(place), place, self.pairs, values))
+        return Pairs(row, shown, np.zeros_like(place), place, self.pairs, values)
 
 
 def slopes_in_order(slopes: np.ndarray, names: tuple[str, ...], given: tuple[str, ...]) -> np.ndarray:

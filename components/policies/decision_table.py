@@ -75,9 +75,17 @@ class DecisionTable:
 
 
 def score_cells(
-    model: CalibratedModel, creatives: pd.DataFrame, contexts: pd.DataFrame, most: int, seed: int
+    model: CalibratedModel,
+    creatives: pd.DataFrame,
+    contexts: pd.DataFrame,
+    most: int,
+    seed: int,
+    *,
+    errors: bool = False,
 ) -> pd.DataFrame:
     """Columns segment, placement, campaign, creative_id, score (mean P(click) in the cell), impressions (of the cell).
+
+    errors: also the column score_error, the standard error of the score; UserError if the model has none.
 
     creatives: feature rows, as known when judging begins. contexts: consenting impressions before the judged ones, with
     feature columns and segment (text), placement, campaign. A random sample of at most `most` of each cell is scored.
@@ -89,7 +97,7 @@ def score_cells(
         campaign_creatives = creatives[creatives["campaign"] == campaign].reset_index(drop=True)
         cells = list(_sampled_cells(rows, most, random))
         if len(campaign_creatives):
-            scored_cells += _mean_scores(model, contexts, campaign_creatives, cells)
+            scored_cells += _mean_scores(model, contexts, campaign_creatives, cells, errors)
     return pd.concat(scored_cells, ignore_index=True)
 
 
@@ -102,6 +110,7 @@ def decision_rows(scored: pd.DataFrame, preference: pd.Series, policy: Policy) -
     choices = Choices(
         offsets=offsets,
         scores=scored["score"].to_numpy(),
+        score_errors=scored["score_error"].to_numpy() if "score_error" in scored else None,
         preference=preference.reindex(scored["creative_id"]).fillna(0.0).to_numpy(),
         decision_ids=scored[CELL].iloc[offsets[:-1]].agg("/".join, axis=1).to_numpy(dtype=object),
         creative_ids=scored["creative_id"].to_numpy(dtype=object),
@@ -139,9 +148,9 @@ def _sampled_cells(
 
 
 def _mean_scores(
-    model: CalibratedModel, contexts: pd.DataFrame, creatives: pd.DataFrame, cells: list
+    model: CalibratedModel, contexts: pd.DataFrame, creatives: pd.DataFrame, cells: list, errors: bool
 ) -> list[pd.DataFrame]:
-    """One table per cell: the mean P(click) of every creative over the cell's sample."""
+    """One table per cell: the mean P(click) of every creative over the cell's sample, and maybe its standard error."""
     row = np.concatenate([sample for _, sample, _ in cells])
     used_rows, row_in_used = np.unique(row, return_inverse=True)
     count = len(creatives)
@@ -150,9 +159,17 @@ def _mean_scores(
     scores = model.probabilities(pairs).reshape(len(row), count)
     ends = np.cumsum([len(sample) for _, sample, _ in cells])
     means = [part.mean(axis=0) for part in np.split(scores, ends[:-1])]
-    return [
+    tables = [
         pd.DataFrame({**cell, "creative_id": creatives["creative_id"], "score": mean, "impressions": size})
         for (cell, _, size), mean in zip(cells, means, strict=True)
+    ]
+    if not errors:
+        return tables
+    cell_of_pair = np.repeat(np.arange(len(cells)), [len(sample) * count for _, sample, _ in cells])
+    of_log_odds = model.standard_errors(pairs, cell_of_pair).reshape(len(row), count)[np.append(0, ends[:-1])]
+    return [
+        table.assign(score_error=of_cell * table["score"] * (1 - table["score"]))
+        for table, of_cell in zip(tables, of_log_odds, strict=True)
     ]
 
 

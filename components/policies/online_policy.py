@@ -106,19 +106,39 @@ class Eligible:
 
 # rows of the catalogue int64 [n] -> P(click) of the request's shopper float64 [n]
 ClickProbabilities = Callable[[np.ndarray], np.ndarray]
-# request, eligible creatives, P(click) or None -> the probability of showing each, float64 [n]
-Weigh = Callable[[AdRequest, Eligible, ClickProbabilities | None], np.ndarray]
+# rows of the catalogue int64 [n] -> standard errors of these P(click), without what all of the n share, float64 [n]
+ClickErrors = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClickScores:
+    """What an interest model says of the request's shopper: P(click) and its standard errors; None: not known."""
+
+    probabilities: ClickProbabilities | None = None
+    errors: ClickErrors | None = None
+
+
+# request, eligible creatives, the interest model's scores -> the probability of showing each, float64 [n]
+Weigh = Callable[[AdRequest, Eligible, ClickScores], np.ndarray]
 
 
 class OnlinePolicy:
     """The creatives of a catalogue by campaign, and the rule that gives them probabilities."""
 
-    def __init__(self, catalogue: pd.DataFrame, weigh: Weigh, *, needs_clicks: bool = False, seed: int = 0):
+    def __init__(
+        self,
+        catalogue: pd.DataFrame,
+        weigh: Weigh,
+        *,
+        needs_clicks: bool = False,
+        needs_errors: bool = False,
+        seed: int = 0,
+    ):
         """catalogue: creative_id, campaign, active_from, active_until (null: always). seed: of the draws.
 
-        needs_clicks: whether `weigh` needs the P(click) of an interest model.
+        needs_clicks, needs_errors: whether `weigh` needs the P(click) of an interest model, and its standard errors.
         """
-        self.catalogue, self.needs_clicks = catalogue, needs_clicks
+        self.catalogue, self.needs_clicks, self.needs_errors = catalogue, needs_clicks, needs_errors
         self._weigh, self._key = weigh, seed.to_bytes(8, "big")
         self._campaigns = _by_campaign(catalogue)
 
@@ -135,11 +155,19 @@ class OnlinePolicy:
             raise NothingEligible(f"no creative of {', '.join(request.campaigns) or 'any campaign'} is active{listed}")
         return found[int(self._uniform(request, "campaign") * len(found))] if len(found) > 1 else found[0]
 
-    def decide(self, request: AdRequest, eligible: Eligible, clicks: ClickProbabilities | None = None) -> AdDecision:
+    def decide(
+        self,
+        request: AdRequest,
+        eligible: Eligible,
+        clicks: ClickProbabilities | None = None,
+        errors: ClickErrors | None = None,
+    ) -> AdDecision:
         """The probabilities of the `eligible` creatives, and one of them drawn from these probabilities."""
         if self.needs_clicks and clicks is None:
             raise ValueError("this policy needs the interest model's probabilities")
-        probabilities = self._weigh(request, eligible, clicks)
+        if self.needs_errors and errors is None:
+            raise ValueError("this policy needs the standard errors of the interest model's probabilities")
+        probabilities = self._weigh(request, eligible, ClickScores(clicks, errors))
         cumulative = np.cumsum(probabilities)
         drawn = np.searchsorted(cumulative, self._uniform(request, "creative") * cumulative[-1], side="right")
         last = int(np.flatnonzero(probabilities)[-1])  # rounding could lead beyond it
@@ -164,7 +192,10 @@ def online_policy(package: PolicyPackage, form: str, seed: int = 0) -> OnlinePol
         return OnlinePolicy(package.catalogue, _TableLookup(package).weigh, seed=seed)
     if form == PER_SHOPPER:
         rule = _PerShopper(package)
-        return OnlinePolicy(package.catalogue, rule.weigh, needs_clicks=package.scores is None, seed=seed)
+        errors = package.parameters.errors
+        return OnlinePolicy(
+            package.catalogue, rule.weigh, needs_clicks=package.scores is None, needs_errors=errors, seed=seed
+        )
     raise ValueError(f"a policy has no form {form!r}")
 
 
@@ -189,7 +220,7 @@ class _TableLookup:
                 weight = rows.set_index("creative_id")["probability"].reindex(campaigns[key[2]].creative_ids)
                 self._cells[key] = weight.fillna(0.0).to_numpy(dtype=np.float64)
 
-    def weigh(self, request: AdRequest, eligible: Eligible, clicks: ClickProbabilities | None) -> np.ndarray:
+    def weigh(self, request: AdRequest, eligible: Eligible, clicks: ClickScores) -> np.ndarray:
         segment, placement = self._segments.get(request.shopper_id, ANY), request.placement or ANY
         weight = np.zeros(len(eligible.places))
         for cell in ((segment, placement), (ANY, placement), (ANY, ANY)):
@@ -217,22 +248,22 @@ class _PerShopper:
             of, ids = package.scores.of, catalogue["creative_id"]
             self._scores = {name: of(np.full(count, name, dtype=object), ids) for name in names}
 
-    def weigh(self, request: AdRequest, eligible: Eligible, clicks: ClickProbabilities | None) -> np.ndarray:
+    def weigh(self, request: AdRequest, eligible: Eligible, clicks: ClickScores) -> np.ndarray:
         rows, offsets = eligible.rows, eligible.offsets
+        errors = clicks.errors(rows) * self._value[rows] if self._parameters.errors else None
         choices = Choices(
             offsets=offsets,
             scores=self._score(request, rows, offsets, clicks) * self._value[rows],
+            score_errors=errors,
             preference=self._preference[rows],
             decision_ids=np.array([request.decision_id], dtype=object),
             creative_ids=eligible.creative_ids,
         )
         return self._parameters.floored(self._policy.probabilities(choices), self._new[rows], offsets)
 
-    def _score(
-        self, request: AdRequest, rows: np.ndarray, offsets: np.ndarray, clicks: ClickProbabilities | None
-    ) -> np.ndarray:
+    def _score(self, request: AdRequest, rows: np.ndarray, offsets: np.ndarray, clicks: ClickScores) -> np.ndarray:
         if self._scores is None:
-            return clicks(rows)
+            return clicks.probabilities(rows)
         segment = self._segments.get(request.shopper_id, ANY)
         return lowest_for_unknown(self._scores.get(segment, self._scores[ANY])[rows], offsets)
 

@@ -27,7 +27,8 @@ class PolicyKind:
     `evaluation.policy.<name>`. table: as `make`, for the cells of a decision table, if they need another policy.
     prefers_better: whether, of creatives with equal base, a better-scored one never gets a lower probability. learn:
     settings and the decisions before the select split -> scores of the policy's own (learned_scores.py); None: the
-    interest model's scores.
+    interest model's scores. needs_errors: whether it needs the scores' standard errors, of a kind of interest model
+    that has them.
     """
 
     make: Callable[[Any, float], Policy]
@@ -35,6 +36,7 @@ class PolicyKind:
     table: Callable[[Any, float], Policy] | None = None
     prefers_better: bool = True
     learn: Learn | None = None
+    needs_errors: bool = False
 
     def for_table(self, settings: Section, temperature: float) -> Policy:
         """The policy for the cells of a decision table."""
@@ -58,7 +60,7 @@ POLICIES: dict[str, PolicyKind] = {
     "softmax": PolicyKind(lambda settings, temperature: Softmax(temperature, 0.0), table=_bounded),
     "epsilon_greedy": PolicyKind(_greedy, table=_ranked),
     "uniform": PolicyKind(lambda settings, temperature: Uniform()),
-    "thompson": PolicyKind(Thompson, ThompsonConfig, prefers_better=False),
+    "thompson": PolicyKind(Thompson, ThompsonConfig, prefers_better=False, needs_errors=True),
     "popularity": PolicyKind(_greedy, PopularityConfig, table=_ranked, learn=popularity),
     "rules": PolicyKind(_greedy, RulesConfig, table=_ranked, learn=rules),
 }

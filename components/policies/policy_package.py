@@ -56,7 +56,7 @@ class PolicyParameters:
     forms: in the order in which they are judged. temperatures: of each form, in units of log-odds. policy: its name in
     POLICIES; policy_settings: its settings as JSON values. exploration, new_share: in [0, 1]. learned_until:
     microseconds since 1970; the policy was trained on and chosen by earlier rows only. objective: what it maximises
-    (objective.py).
+    (objective.py). errors: whether it uses the scores' standard errors; packages of earlier releases do not.
     """
 
     forms: tuple[str, ...]
@@ -67,6 +67,7 @@ class PolicyParameters:
     new_share: float
     learned_until: int
     objective: str = "click"
+    errors: bool = False
 
     def policy_of(self, form: str) -> Policy:
         """The policy of `form`, which maps scores to probabilities. UserError if its name or settings are unknown."""
@@ -113,7 +114,8 @@ class PolicyPackage:
         """Probability that `form` shows each pair: float64 [n_pairs], summing to 1 within each impression.
 
         impressions: shopper_id, placement, campaign; for per_shopper impression_id and, if the policy has scores of its
-        own, shopper_id. pairs: creative_id and, for per_shopper without such scores, p_click.
+        own, shopper_id. pairs: creative_id and, for per_shopper without such scores, p_click and its standard error
+        p_click_error, which only a policy with `parameters.errors` needs.
         """
         if form == TABLE:
             return self.table.probabilities(impressions, pairs, offsets)
@@ -123,9 +125,11 @@ class PolicyPackage:
         """`probabilities` of the form `per_shopper`, float64 [n_pairs]."""
         known = self.catalogue.set_index("creative_id").reindex(pairs["creative_id"])
         value = known["value"].fillna(1.0).to_numpy() if "value" in known else 1.0
+        errors = pairs["p_click_error"].to_numpy() * value if self.parameters.errors else None
         choices = Choices(
             offsets=offsets,
             scores=self._scores(impressions, pairs, offsets) * value,
+            score_errors=errors,
             preference=known["preference"].fillna(0.0).to_numpy(),
             decision_ids=impressions["impression_id"].to_numpy(dtype=object),
             creative_ids=pairs["creative_id"].to_numpy(dtype=object),

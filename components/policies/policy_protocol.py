@@ -11,10 +11,11 @@ class Choices:
     """n decisions: the eligible creatives of decision i, at least one, are the pairs offsets[i]:offsets[i + 1].
 
     offsets: int64 [n + 1]. scores: float64 [n_pairs], P(click) in (0, 1). score_errors: float64 [n_pairs], their
-    standard errors. preference: float64 [n_pairs], the log of the policy's base (the logging policy's distribution up
-    to a factor per decision), -inf for a creative that it never shows, finite somewhere in each decision. shown: int64
-    [n_pairs], how often each creative was shown before. decision_ids: str [n]; creative_ids: str [n_pairs], distinct
-    within a decision: the seeds of Monte Carlo. None: not known.
+    standard errors, without what all creatives of a decision share (InterestModel.standard_errors). preference: float64
+    [n_pairs], the log of the policy's base (the logging policy's distribution up to a factor per decision), -inf for a
+    creative that it never shows, finite somewhere in each decision. shown: int64 [n_pairs], how often each creative was
+    shown before. decision_ids: str [n]; creative_ids: str [n_pairs], distinct within a decision: the seeds of Monte
+    Carlo. None: not known.
     """
 
     offsets: np.ndarray

@@ -32,7 +32,8 @@ class LearnedModels:
 
 @dataclass(frozen=True)
 class SelectSlice:
-    """The select split. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click.
+    """The select split. impressions: impression_id, shopper_id, placement, campaign; pairs: creative_id, p_click and,
+    if the policy needs it, p_click_error.
 
     `propose` replaces the `unlogged_share` of `outcomes`.
     """
@@ -99,7 +100,8 @@ def _untempered(
     before = pd.concat([before, learned.features.pairs_by_category(rows)], axis=1)
     contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
-    scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed)
+    needs_errors = policy_kind(config.name).needs_errors
+    scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed, errors=needs_errors)
     known = contexts[contexts["split"] != SELECT]
     listed = _with_pool(tables["creatives"], pool)
     scores = _learned_scores(known, listed, config)
@@ -110,7 +112,8 @@ def _untempered(
     catalogue = _catalogue(tables, pool, preference)
     relative = values.relative(listed["campaign"])
     catalogue["value"] = relative.reindex(catalogue["creative_id"]).to_numpy()
-    scored = scored.assign(score=scored["score"] * relative.reindex(scored["creative_id"]).to_numpy())
+    worth = relative.reindex(scored["creative_id"]).to_numpy()
+    scored = scored.assign(**{name: scored[name] * worth for name in ("score", "score_error") if name in scored})
     parameters = PolicyParameters(
         forms=config.forms,
         temperatures=dict.fromkeys(config.forms, config.temperatures[0]),
@@ -120,6 +123,7 @@ def _untempered(
         new_share=config.new_share,
         learned_until=until,
         objective=config.objective,
+        errors=needs_errors,
     )
     return PolicyPackage(parameters, scored, segments, catalogue, scores), preference, values
 

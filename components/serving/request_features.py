@@ -16,7 +16,7 @@ from components.features.products.open_columns import Versions
 from components.features.request_context import LOCAL_HOUR
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
 from components.interest import CalibratedModel
-from components.interest.request_scorer import RequestRow
+from components.interest.request_scorer import RequestProbabilities, RequestRow
 
 LABELS_KEPT = 10_000  # encodings of positions, placements, campaigns and contexts that are kept
 
@@ -43,7 +43,8 @@ class RequestFeatures:
         shown = advertised_products(tables["creatives"], products)
         self._versions = Versions.of(creatives, model.creative.earlier(creatives, tables["creatives"], shown))
         names = pair_columns(model.pairs)
-        self._score = interest.for_requests(self._versions.table, model.impression_columns, names)
+        asked = (self._versions.table, model.impression_columns, names)
+        self._score, self._error = interest.for_requests(*asked), interest.errors_for_requests(*asked)
         self._unseen = np.zeros((len(self._versions.table), len(names)), dtype=np.float32)
         self._model, self._row_of = model, {name: row for row, name in enumerate(creatives["creative_id"])}
         past = _of_a_new_shopper(model, products)
@@ -62,13 +63,25 @@ class RequestFeatures:
 
     def clicks(self, context: RequestContext, places: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Rows of a catalogue int64 [n] -> P(click) float64 [n]; places: of each row of the catalogue (`rows_of`)."""
+        return self._of_request(self._score, context, places)
+
+    def errors(self, context: RequestContext, places: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """As `clicks`, the standard errors of the probabilities, without what all the rows share.
+
+        UserError, when they are called, if the interest model has none.
+        """
+        return self._of_request(self._error, context, places)
+
+    def _of_request(
+        self, score: RequestProbabilities, context: RequestContext, places: np.ndarray
+    ) -> Callable[[np.ndarray], np.ndarray]:
         request = self.row(context)
 
-        def probabilities(rows: np.ndarray) -> np.ndarray:
+        def scores(rows: np.ndarray) -> np.ndarray:
             creative = self._versions.at(places[rows], np.full(len(rows), context.moment))
-            return self._score(request, creative, self._unseen[: len(rows)])
+            return score(request, creative, self._unseen[: len(rows)])
 
-        return probabilities
+        return scores
 
     def row(self, context: RequestContext) -> RequestRow:
         """The features of a request, in the order of `FeatureModel.impression_columns`."""

@@ -54,7 +54,8 @@ class ServedPolicy:
         if not self.online.needs_clicks:
             return self.online.decide(request, eligible)
         row = RequestContext(request.moment, position, request.placement, eligible.campaign, tuple(context))
-        return self.online.decide(request, eligible, self.features.clicks(row, self.places))
+        errors = self.features.errors(row, self.places) if self.online.needs_errors else None
+        return self.online.decide(request, eligible, self.features.clicks(row, self.places), errors)
 
 
 def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:

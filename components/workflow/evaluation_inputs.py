@@ -1,6 +1,6 @@
 """The inputs of the stage evaluation, read from the outputs of earlier stages and the champion's snapshot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -21,6 +21,9 @@ from components.evaluation.held_out import (
 from components.evaluation.judging import JudgingTables, Truth, bot_like_shoppers
 from components.evaluation.log_checks.leakage import leakage_findings
 from components.evaluation.rewards import Reward, logged_rewards, reward_of
+from components.features import Features
+from components.interest import CalibratedModel, pair_errors
+from components.policies.policy_kinds import policy_kind
 from components.policies.proposal import LearnedModels, SelectSlice
 from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
@@ -95,13 +98,21 @@ def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> Evaluation
     select, judge = (held_out(tables, features, scores, split, baseline) for split in (SELECT, JUDGE))
     if champion is not None:
         judge = rows_from(judge, champion.package.parameters.learned_until)
+    interest = interest_model(paths)
+    if policy_kind(config.policy.name).needs_errors:
+        select, judge = (_with_errors(rows, interest, features) for rows in (select, judge))
     return EvaluationInputs(
         tables=tables,
         card=card,
         reward=reward,
-        learned=LearnedModels(model, features, interest_model(paths)),
+        learned=LearnedModels(model, features, interest),
         pool=pool_creatives(paths),
         select=select,
         judge=judge,
         quarantined=read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet"),
     )
+
+
+def _with_errors(rows: HeldOut, model: CalibratedModel, features: Features) -> HeldOut:
+    """`rows` with the column p_click_error in pairs; UserError if the model has no standard errors."""
+    return replace(rows, pairs=rows.pairs.assign(p_click_error=pair_errors(model, features, rows.pairs)))

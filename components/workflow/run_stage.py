@@ -66,11 +66,24 @@ def checked(settings: Settings) -> Settings:
     for name in settings.interest.models:
         model_kind(name)
     interest = _typed(settings.interest, "interest", {name: kind.settings for name, kind in MODEL_KINDS.items()})
-    policy_kind(settings.evaluation.policy.name)
+    _check_errors(settings)
     policies = {name: kind.settings for name, kind in POLICIES.items()}
     policy = _typed(settings.evaluation.policy, "evaluation.policy", policies)
     evaluation = settings.evaluation.model_copy(update={"policy": policy})
     return settings.model_copy(update={"interest": interest, "evaluation": evaluation})
+
+
+def _check_errors(settings: Settings) -> None:
+    """UserError if the policy is not registered, or needs standard errors that a chosen interest model lacks."""
+    name = settings.evaluation.policy.name
+    without = [model for model in settings.interest.models if not model_kind(model).has_errors]
+    if policy_kind(name).needs_errors and without:
+        known = [model for model in settings.interest.models if model not in without]
+        known = known or [model for model, kind in MODEL_KINDS.items() if kind.has_errors]
+        raise UserError(
+            f"evaluation.policy.name: {name} needs the standard errors of the scores, and the interest model "
+            f"{without[0]} gives none; set interest.models=[{', '.join(known)}], or choose another policy"
+        )
 
 
 def _typed(section: KindsSection, path: str, kinds: Mapping[str, type[Section]]) -> KindsSection:

@@ -13,6 +13,7 @@ from components.features import Features
 from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
+from components.interest.models.contrast_errors import contrast_errors
 from components.interest.models.feature_blocks import ONE, RowEncoder
 from components.interest.models.pair_design import PairMap, Term
 from components.interest.models.prior_variance import MIN_VARIANCE, informative_rows, maximise_evidence
@@ -28,10 +29,15 @@ ROWS_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class ScaledPairMap:
-    """The pair map, and the prior's standard deviation of each weight, float64 [d]; inputs are columns times it."""
+    """The pair map, and the prior's standard deviation of each weight, float64 [d]; inputs are columns times it.
+
+    variances: float64 [d], the posterior variance of each weight (contrast_errors.py); None in files of releases before
+    they were stored.
+    """
 
     pairs: PairMap
     deviations: np.ndarray
+    variances: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,15 @@ class Logistic:
         left, right = _towers(self.scales.pairs, matrices, pairs)
         logits = tower_logits(left, right, pairs.row, pairs.column) + float(self.estimator.intercept_[0])
         return logits + pairs.values_of(self.scales.pairs.pairs) @ slopes
+
+    def standard_errors(self, pairs: Pairs, decision: np.ndarray) -> np.ndarray:
+        """See the protocol; UserError if the model's files are from before the variances were stored."""
+        if self.scales.variances is None:
+            raise UserError(
+                "this interest model was stored by a release that kept no standard errors; train it again, or choose a "
+                "policy that needs none"
+            )
+        return contrast_errors(self.scales.pairs, self.scales.variances, pairs, decision)
 
     def request_scorer(self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]) -> TowerScorer:
         """For requests with these columns and pair features: see request_scorer.py."""
@@ -106,7 +121,19 @@ def train_logistic(features: Features, training: Pairs, click: np.ndarray, confi
     # the coefficients at the evidence's maximum are nearly right: starting there saves most passes over the rows
     estimator.coef_ = (priors.weights[used] / deviations[used])[None, :]
     estimator.intercept_ = np.array([priors.intercept])
-    return Logistic(ScaledPairMap(pairs, deviations), estimator.fit(_inputs(pairs, training, deviations, used), click))
+    inputs = _inputs(pairs, training, deviations, used)
+    estimator.fit(inputs, click)
+    variances = np.zeros(len(deviations))
+    variances[used] = deviations[used] ** 2 / _precisions(inputs, estimator.predict_proba(inputs)[:, 1])
+    return Logistic(ScaledPairMap(pairs, deviations, np.round(variances, 12)), estimator)
+
+
+def _precisions(inputs, probability: np.ndarray) -> np.ndarray:
+    """Posterior precision of each coefficient on sparse inputs [n, used], whose prior's is 1: float64 [used].
+
+    The diagonal of the Hessian, 1 + sum p (1 - p) x^2 (Chapelle and Li 2011, algorithm 3).
+    """
+    return 1.0 + inputs.power(2).T @ (probability * (1.0 - probability))
 
 
 def _design(pairs: PairMap, training: Pairs, rows: np.ndarray) -> np.ndarray:

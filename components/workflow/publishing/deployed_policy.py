@@ -13,7 +13,7 @@ from upath import UPath
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import files_in, read_json
 from components.features import FeatureModel, build_features
-from components.interest import CalibratedModel, predict_pairs
+from components.interest import CalibratedModel, score_pairs
 from components.policies.eligible import pair_offsets
 from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import PER_SHOPPER, PolicyPackage
@@ -52,17 +52,18 @@ class ChampionPolicy:
             return logged
         scored = pairs[["impression_id", "creative_id"]]
         if self.acts == PER_SHOPPER:
-            scored = scored.assign(p_click=self._scores(tables, scored))
+            scored = self._scored(tables, scored)
         computed = self.package.probabilities(self.acts, impressions, scored, offsets)
         return np.where(spread(on_its_log, offsets), logged, computed)
 
-    def _scores(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> np.ndarray:
-        """P(click) by the features and the model in the package: float64 [n_pairs]."""
+    def _scored(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> pd.DataFrame:
+        """`pairs` with P(click) by the features and the model in the package, and its error if the policy uses it."""
         folder, record = self.paths.champion / "model", read_json(self.paths.champion_record)
         with reading_champion(record["model"], record["version"]):
             features = FeatureModel.from_files(files_in(folder / "features"))
             model = CalibratedModel.from_files(files_in(folder / "interest"))
-        return predict_pairs(model, build_features(features, tables, FeaturesConfig()), pairs)
+        built = build_features(features, tables, FeaturesConfig())
+        return score_pairs(model, built, pairs, errors=self.package.parameters.errors)
 
 
 def read_champion(paths: Paths) -> ChampionPolicy | None:

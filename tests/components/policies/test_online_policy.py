@@ -58,6 +58,7 @@ def varied(name: str = "chi_square", exploration: float = 0.1) -> PolicyPackage:
         policy=name,
         policy_settings=kind.settings().model_dump(mode="json"),
         exploration=exploration,
+        errors=kind.needs_errors,
     )
     return PolicyPackage(parameters, rows(cells), segments, creatives, scores)
 
@@ -80,6 +81,13 @@ def clicks_of(policy: PolicyPackage, request: AdRequest):
     return lambda rows: p_click[rows]
 
 
+def errors_of(policy: PolicyPackage, request: AdRequest):
+    """The standard errors of `clicks_of`; None for a policy that does not use them."""
+    random = np.random.default_rng(sum(map(ord, request.decision_id)) + 1)
+    errors = random.uniform(0.001, 0.02, len(policy.catalogue))
+    return (lambda rows: errors[rows]) if policy.parameters.errors else None
+
+
 def in_tables(policy: PolicyPackage, requests: list[AdRequest], online) -> tuple:
     """The same requests as the tables that the evaluation and a server of tables give to a package."""
     impressions = pd.DataFrame(
@@ -99,6 +107,9 @@ def in_tables(policy: PolicyPackage, requests: list[AdRequest], online) -> tuple
             ),
         }
     )
+    if policy.parameters.errors:
+        errors = [errors_of(policy, request)(one.rows) for request, one in zip(requests, eligible, strict=True)]
+        pairs = pairs.assign(p_click_error=np.concatenate(errors))
     return impressions, pairs, np.cumsum([0, *(len(one.places) for one in eligible)])
 
 
@@ -112,7 +123,8 @@ class TestEveryPolicy:
         together = policy.probabilities(form, *in_tables(policy, requests, online))
         found = []
         for request in requests:
-            decision = online.decide(request, online.eligible(request), clicks_of(policy, request))
+            asked = (clicks_of(policy, request), errors_of(policy, request))
+            decision = online.decide(request, online.eligible(request), *asked)
             alone = policy.probabilities(form, *in_tables(policy, [request], online))
             np.testing.assert_array_equal(decision.probabilities, alone)
             assert decision.probabilities.sum() == pytest.approx(1.0) and 0 < decision.propensity <= 1
@@ -123,7 +135,7 @@ class TestEveryPolicy:
         policy, request = varied(name), some_requests()[0]
         again = PolicyPackage.from_files(policy.files())
         first, second = (
-            online.decide(request, online.eligible(request), clicks_of(policy, request))
+            online.decide(request, online.eligible(request), clicks_of(policy, request), errors_of(policy, request))
             for online in (online_policy(policy, form), online_policy(again, form))
         )
         assert first.creative_id == second.creative_id and first.propensity == second.propensity
@@ -241,6 +253,10 @@ def test_what_cannot_be_decided_is_named():
         online.eligible(AdRequest("i1", 0, ("c",), shortlist=frozenset({"d1"})))
     with pytest.raises(ValueError, match="needs the interest model"):
         online.decide(AdRequest("i1", 0, ("c",)), online.eligible(AdRequest("i1", 0, ("c",))))
+    unsure, request = varied("thompson"), AdRequest("i1", 0, ("c",))
+    online = online_policy(unsure, PER_SHOPPER)
+    with pytest.raises(ValueError, match="needs the standard errors"):
+        online.decide(request, online.eligible(request), clicks_of(unsure, request))
 
 
 def test_an_uniform_policy_is_uniform():

@@ -1,16 +1,18 @@
 """The policy that a run proposes: fixed before the judged rows, worth something by the shop's own law."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from components.evaluation.held_out import SELECT, held_out, with_consent
+from components.evaluation.held_out import SELECT, HeldOut, held_out, with_consent
 from components.features import build_features, fit_features
 from components.features.time_splits import JUDGE
-from components.interest import predict_pairs
+from components.interest import pair_errors, predict_pairs
 from components.interest.training import train_calibrated
 from components.policies import POLICIES, eligible_pairs
-from components.policies.decision_table import ANY, segment_names
+from components.policies.decision_table import ANY, CELL, segment_names
 from components.policies.kinds.learned_scores import PastDecisions
 from components.policies.policy_package import FORMS, PER_SHOPPER, PolicyPackage
 from components.policies.proposal import LearnedModels, propose
@@ -48,18 +50,30 @@ def rewarded(tables) -> dict[str, pd.DataFrame]:
     return {**tables, "impressions": impressions.assign(reward=impressions["click"].astype(float))}
 
 
-def learn(tables) -> tuple[LearnedModels, pd.DataFrame]:
+def learn(tables, errors: bool = False) -> tuple[LearnedModels, pd.DataFrame]:
     """Models, and the scored pairs of the rows that select and judge."""
     model = fit_features(tables, FEATURES)
     features = build_features(model, tables, FEATURES)
     interest = train_calibrated(features, "logistic", InterestConfig(bootstrap=20))
     pairs = eligible_pairs(tables, features.held_out())
-    return LearnedModels(model, features, interest), pairs.assign(p_click=predict_pairs(interest, features, pairs))
+    pairs = pairs.assign(p_click=predict_pairs(interest, features, pairs))
+    if errors:
+        pairs = pairs.assign(p_click_error=pair_errors(interest, features, pairs))
+    return LearnedModels(model, features, interest), pairs
+
+
+def selected(tables, learned: LearnedModels, pairs: pd.DataFrame) -> HeldOut:
+    """The rows on which a policy is chosen, with the errors of their scores if `pairs` has them."""
+    rows = with_consent(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
+    if "p_click_error" not in pairs:
+        return rows
+    errors = pairs[["impression_id", "creative_id", "p_click_error"]]
+    return replace(rows, pairs=rows.pairs.merge(errors, on=["impression_id", "creative_id"]))
 
 
 def proposed(tables, pool=None, config=CONFIG):
-    learned, pairs = learn(tables)
-    rows = with_consent(held_out(rewarded(tables), learned.features, pairs, SELECT, None))
+    learned, pairs = learn(tables, POLICIES[config.name].needs_errors)
+    rows = selected(tables, learned, pairs)
     return (*propose(learned, tables, pool, rows.select_slice(1000), config), learned, pairs)
 
 
@@ -171,6 +185,31 @@ def test_without_events_everyone_gets_the_fallback(tables):
     bare = {name: table for name, table in tables.items() if name != "events"}
     policy, *_ = proposed(bare)
     assert policy.segments.empty and set(policy.decisions["segment"]) == {ANY}
+
+
+def test_thompson_sampling_uses_how_sure_the_model_is_in_both_forms(tables):
+    config = CONFIG.model_copy(update={"name": "thompson", "temperatures": (0.05,)})
+    policy, _, learned, pairs = proposed(tables, config=config)
+    judged = with_consent(held_out(rewarded(tables), learned.features, pairs, JUDGE, None))
+    unsure = judged.pairs.merge(pairs[["impression_id", "creative_id", "p_click_error"]])
+    of_both = [
+        policy.probabilities(PER_SHOPPER, judged.impressions, shown, judged.offsets)
+        for shown in (unsure, unsure.assign(p_click_error=0.0))
+    ]
+    for probabilities in of_both:
+        np.testing.assert_allclose(row_sums(probabilities, judged.offsets), 1.0)
+    explored, exploited = (row_maxima(probabilities, judged.offsets).mean() for probabilities in of_both)
+    assert explored < exploited - 0.1
+    stored = PolicyPackage.from_files(policy.files())
+    again = stored.probabilities(PER_SHOPPER, judged.impressions, unsure, judged.offsets)
+    np.testing.assert_array_equal(again, of_both[0])
+    scales = learned.interest.model.scales
+    certain = replace(learned.interest.model, scales=replace(scales, variances=np.zeros(len(scales.variances))))
+    as_if_sure = replace(learned, interest=replace(learned.interest, model=certain))
+    selecting = selected(tables, learned, pairs).select_slice(1000)
+    sure, _ = propose(as_if_sure, tables, None, selecting, config)
+    largest = [table.decisions.groupby(CELL)["probability"].max().mean() for table in (policy, sure)]
+    assert largest[0] < largest[1] - 0.05
 
 
 @pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if kind.learn is not None])

@@ -1,5 +1,7 @@
 """The form per shopper over HTTP's path: a request of a new shopper has the probabilities of the batch path."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,8 @@ from upath import UPath
 from components.contract.files.tables import write_bytes, write_table
 from components.features import FeatureModel, build_features, fit_features
 from components.features.timeline import microseconds
-from components.interest import CalibratedModel, predict_pairs, train_interest
+from components.interest import CalibratedModel, score_pairs, train_interest
+from components.policies import POLICIES
 from components.policies.online_policy import AdRequest
 from components.policies.policy_package import PolicyPackage
 from components.serving.served_policy import read_served_policy
@@ -38,15 +41,16 @@ def learned(tables) -> tuple[FeatureModel, CalibratedModel]:
     return model, train_interest(built, InterestConfig(models=("logistic",), bootstrap=20)).champion
 
 
-@pytest.fixture
-def folder(tables, learned, tmp_path):
-    """A package whose pool has a creative that the shop lacks."""
+@pytest.fixture(params=["chi_square", "thompson"])
+def folder(tables, learned, tmp_path, request):
+    """A package whose pool has a creative that the shop lacks; with a policy that needs the model's errors, or not."""
+    parameters = replace(PARAMETERS, policy=request.param, errors=POLICIES[request.param].needs_errors)
     creatives = tables["creatives"]
     of_shop = dict(zip(creatives["creative_id"], creatives["campaign"], strict=True))
     listed = catalogue({**of_shop, "new1": "spring"}, new=("new1",)).assign(value=1.0)
     empty = pd.DataFrame({"segment": [], "placement": [], "campaign": [], "creative_id": []}, dtype="str")
     segments = pd.DataFrame({"shopper_id": ["shopper001"], "segment": ["0"]})
-    package = PolicyPackage(PARAMETERS, empty.assign(probability=0.0, impressions=0), segments, listed)
+    package = PolicyPackage(parameters, empty.assign(probability=0.0, impressions=0), segments, listed)
     place = UPath(tmp_path / "package")
     models = {"features": learned[0].files(), "interest": learned[1].files()}
     for name, content in package.files().items():
@@ -71,7 +75,7 @@ def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
         context = [("context_device", row["context_device"]), ("context_local_hour", row["context_local_hour"])]
         decision = served.decide(request, row["position"], context)
         pairs = pd.DataFrame({"impression_id": row["impression_id"], "creative_id": decision.creative_ids})
-        pairs["p_click"] = predict_pairs(learned[1], built, pairs)
+        pairs = score_pairs(learned[1], built, pairs, errors=True)
         package = PolicyPackage.from_files(
             {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
         )
