@@ -162,6 +162,8 @@ FILE_READERS = {
     "components.simulator.scenario",
     "components.features.products.copy_appeals",  # its list of words
     "components.ads.rendering.designs",  # the files of designs
+    "components.ads.copy.claims",  # its list of expressions
+    "components.ads.copy.lines",  # its list of lines
     "components.generators.keras_generator",  # Keras writes its own format to files only; these are temporary
     "components.interest.models.two_tower",
     "components.images.network_encoder",

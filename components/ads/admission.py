@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from components.ads.copy.banned_words import banned_word
+from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
 from components.ads.rendering.text_fitting import undrawable
 from components.generators.quality.photo_manifold import Manifold
 
 TEXT_COLUMNS = ("headline", "call_to_action")
-CONTEXT_COLUMNS = ("campaign", "locale", "category")
+CONTEXT_COLUMNS = ("campaign", "locale", "category", "product_id")
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Candidates:
 @dataclass(frozen=True)
 class Standards:
     """The parameters of the rules. manifold: of real photos, None if only rules on texts are applied;
-    duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market."""
+    duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market;
+    facts: of products, by product_id, which back claims; None: claims are not judged."""
 
     manifold: Manifold | None = None
     duplicate_fraction: float = 0.0
     banned_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    facts: Mapping[str, ProductFacts] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,18 @@ def _banned(candidates: Candidates, standards: Standards) -> np.ndarray:
     return _first(candidates.words, lambda text, locale: banned_word(text, locale, standards.banned_words))
 
 
+def _ungrounded(candidates: Candidates, standards: Standards) -> np.ndarray:
+    """Refuse ads with a claim that no fact of their product backs; without a product there is no fact."""
+    reasons = np.full(len(candidates), "", dtype=object)
+    if standards.facts is None:
+        return reasons
+    for row, (product, *texts) in enumerate(candidates.words[["product_id", *TEXT_COLUMNS]].itertuples(index=False)):
+        facts = standards.facts.get(product, NOTHING_KNOWN)
+        claims = [facts.ungrounded(text) for text in texts if isinstance(text, str)]
+        reasons[row] = next((f"makes a claim of {claim.kind} that no table backs" for claim in claims if claim), "")
+    return reasons
+
+
 def _copies(candidates: Candidates, standards: Standards) -> np.ndarray:
     return _where(standards.manifold.copies(candidates.pictures), "copies a product photo")
 
@@ -117,6 +132,7 @@ def _repeats(candidates: Candidates, standards: Standards) -> np.ndarray:
 ADMISSION_RULES: tuple[AdmissionRule, ...] = (
     AdmissionRule("drawable", "texts", _undrawable),
     AdmissionRule("banned words", "texts", _banned),
+    AdmissionRule("grounded", "texts", _ungrounded),
     AdmissionRule("copies", "pictures", _copies),
     AdmissionRule("no photo", "pictures", _no_photo),
     AdmissionRule("repeats", "pictures", _repeats, compares=True),

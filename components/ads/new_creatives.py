@@ -2,7 +2,7 @@
 by the interest model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -19,10 +19,11 @@ from components.ads.contact_sheets import (
 )
 from components.ads.copy.admitted_texts import admitted_texts
 from components.ads.copy.copy_choice import wordings
+from components.ads.copy.product_facts import facts_by_product
 from components.ads.pools.audience_score import audience_score
 from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import Pool, fill_pool
-from components.ads.pools.product_ads import product_ads
+from components.ads.pools.product_ads import Written, product_ads
 from components.ads.pools.proposals import Proposals
 from components.ads.rendering.ad_sizes import AdSize, ad_sizes
 from components.features import FeatureModel, Features
@@ -42,6 +43,7 @@ from components.interest.segment_scores import draw_audience
 from components.settings.sections import CreativesStageConfig
 
 PRODUCT, GENERATED = "product", "generated"  # values of `ads.pictures`; the third is `both`
+WRITTEN_SHARE = {"people": 0.0, "both": 0.5, "written": 1.0}  # of product ads, by `ads.headlines`
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,15 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     If there are too few photos, or no generator passes, the record says so and no ad has a generated image.
     """
     made = NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": []})
+    facts = facts_by_product(sources.tables)
     texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
     _add_people(made, sources.tables, ad_sizes(config.ads.sizes)[0])
     proposals: list[Proposals] = []
-    standards = Standards(banned_words=config.ads.banned_words)
+    standards = Standards(banned_words=config.ads.banned_words, facts=facts)
     audience = draw_audience(sources.features, sources.features.segments, config.audience, config.seed)
     try:
         trained = _train(made, sources, training, audience, config=config, texts=texts)
-        standards = Standards(trained.review.manifold, config.duplicate_fraction, config.ads.banned_words)
+        standards = replace(standards, manifold=trained.review.manifold, duplicate_fraction=config.duplicate_fraction)
         if config.ads.pictures != PRODUCT:
             generators = trained.passing()
             proposals.append(generated_ads(texts, generators, config.pool_per_campaign, seed=config.seed))
@@ -106,9 +109,8 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
         made.record["remarks"].append(f"no new images were made: {why}")
     made.record["remarks"] += unusable
     if config.ads.pictures != GENERATED:
-        with_photos, without_photos = product_ads(
-            texts, config.pool_per_campaign, currency=sources.currency, seed=config.seed
-        )
+        written = Written(facts, sources.currency, WRITTEN_SHARE[config.ads.headlines])
+        with_photos, without_photos = product_ads(texts, config.pool_per_campaign, written, seed=config.seed)
         proposals.append(with_photos)
         made.record["remarks"] += without_photos
     score = audience_score(sources.interest, sources.model, audience, sources.tables, sources.features.looks)
@@ -170,7 +172,8 @@ def _train(
 def _about(
     sources: CreativesInputs, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesStageConfig
 ) -> dict[str, Any]:
-    """The content of about.json, which `adloom generate` reads."""
+    """The content of about.json, which `adloom generate` reads: texts without claims, since no product backs them."""
+    texts, _ = admitted_texts(texts, Standards(facts={}))
     return {
         "best": judged.leading(),
         "texts": known_texts(texts),

@@ -155,6 +155,8 @@ class AdsConfig(Section):
 
     pictures: Literal["product", "generated", "both"] = "product"  # which images a new ad may have
 
+    # of ads with a product's photo: those that people wrote, written from the product's facts, or half of each
+    headlines: Literal["people", "written", "both"] = "both"
     sizes: tuple[str, ...] = ("300x250",)  # names of AD_SIZES; the contact sheet shows the first
     # market -> words; the market `en` is every campaign with an English locale, `zh-CN` that locale only
     banned_words: dict[str, tuple[str, ...]] = {}

@@ -92,7 +92,8 @@ def _reasons(source: Proposals, tables: Mapping[str, pd.DataFrame], standards: S
     if source.pictures is None:
         reasons = admit(Candidates(words), standards, reads=("texts",))
     else:
-        reasons = admit(Candidates(words, source.pictures), standards)
+        # a generated article is not the product, so the product's facts back no claim about it
+        reasons = admit(Candidates(words.assign(product_id=None), source.pictures), standards)
     reasons[source.rows["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = IN_CATALOGUE
     return reasons
 

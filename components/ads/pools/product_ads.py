@@ -1,11 +1,15 @@
-"""Candidate ads that show a product's own photo, with its pixels unchanged: new combinations of what people used."""
+"""Candidate ads that show a product's own photo, with its pixels unchanged: new combinations of what people used, with
+headlines of theirs or headlines written from the product's facts."""
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from components.ads.copy.lines import lines_for
+from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
 from components.ads.pools.proposals import DRAWN, DRAWS_PER_PLACE, Proposals, by_people, drawn_texts, named
 from components.ads.pools.shown_facts import shown_facts
 from components.contract.origins import PRODUCT_ADS
@@ -17,15 +21,25 @@ PLACEHOLDER = 5  # products that share a photo: a shop's placeholder for a missi
 SHOWN = ["product_id", "image_id"]
 
 
+@dataclass(frozen=True)
+class Written:
+    """What headlines are written from (copy/lines.py). facts: by product_id; currency: of prices, ISO 4217; share: of
+    the candidates that have such a headline, where there is one for their product, in [0, 1]."""
+
+    facts: Mapping[str, ProductFacts]
+    currency: str
+    share: float
+
+
 def product_ads(
-    tables: Mapping[str, pd.DataFrame], per_campaign: int, *, currency: str, seed: int
+    tables: Mapping[str, pd.DataFrame], per_campaign: int, written: Written, *, seed: int
 ) -> tuple[Proposals, tuple[str, ...]]:
     """Candidates for the tables `campaigns`, `creatives`, and optionally `products` and `images`; and remarks.
 
     Each shows a product that people advertise in the campaign; its texts, template and palette are drawn from those
-    that they used there. It also shows the product's title, and in the template `price-tag` its price in `currency`
-    (shown_facts.py). An ad that people made already is not proposed. The remarks count the products without a usable
-    photo, by reason.
+    that they used there, or its headline is written. It also shows the product's title, and in the template
+    `price-tag` its price (shown_facts.py). An ad that people made already is not proposed. The remarks count the
+    products without a usable photo, by reason.
     """
     photos, remarks = _photos(tables)
     drawn = [
@@ -34,7 +48,7 @@ def product_ads(
             campaign,
             photos,
             per_campaign * DRAWS_PER_PLACE,
-            currency=currency,
+            written=written,
             random=np.random.default_rng((seed, place)),
         )
         for place, campaign in enumerate(sorted(tables["campaigns"]["campaign"]))
@@ -48,7 +62,7 @@ def _draw(
     photos: pd.DataFrame,
     count: int,
     *,
-    currency: str,
+    written: Written,
     random: np.random.Generator,
 ) -> pd.DataFrame:
     """At most `count` distinct rows of `Proposals` for one campaign."""
@@ -58,12 +72,29 @@ def _draw(
         return pd.DataFrame()
     rows = shown.iloc[random.integers(0, len(shown), count)].reset_index(drop=True)
     rows = rows.assign(campaign=campaign, origin=PRODUCT_ADS, **drawn_texts(own, count, random))
+    locale = tables["campaigns"].set_index("campaign")["locale"][campaign]
+    rows = rows.assign(headline=_headlines(rows, locale, written, random))
     rows = rows.drop_duplicates([*SHOWN, *DRAWN])
     rows = rows[~_keys(rows).isin(_keys(own))].reset_index(drop=True)
-    rows = rows.assign(design=shown_facts(rows, tables, currency))
+    rows = rows.assign(design=shown_facts(rows, tables, written.currency))
     content = rows[["campaign", *SHOWN, *DRAWN, "design"]].astype("object")
     contents = content.where(content.notna(), None).to_dict("records")
     return rows.assign(creative_id=named(rows["campaign"], "ad", contents))
+
+
+def _headlines(rows: pd.DataFrame, locale: str, written: Written, random: np.random.Generator) -> list[str | None]:
+    """The headlines of the candidates, `written.share` of them written where a line fits their product."""
+    lines = {
+        product: lines_for(written.facts.get(product, NOTHING_KNOWN), locale, written.currency)
+        for product in rows["product_id"].unique()
+    }
+    chosen = []
+    for product, used, draw, choice in zip(
+        rows["product_id"], rows["headline"], random.random(len(rows)), random.random(len(rows)), strict=True
+    ):
+        own = lines[product]
+        chosen.append(own[int(choice * len(own))] if own and draw < written.share else used)
+    return chosen
 
 
 def _keys(rows: pd.DataFrame) -> pd.Series:

@@ -1,19 +1,17 @@
 """What an ad says about its product beside the texts of people: title and price, as JSON in the column `design`."""
 
 import json
-import math
 from collections.abc import Mapping
 
 import pandas as pd
-from babel import UnknownLocaleError
-from babel.numbers import format_currency
+
+from components.ads.rendering.prices import written_price
 
 LONGEST_TITLE = 60  # characters; a longer title is not shown, since no ad has room for it
-ENGLISH = "en"  # how prices are written in a locale that Babel does not know
 
 
 def shown_facts(rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], currency: str) -> list[str | None]:
-    """For each row (campaign, product_id, template) JSON with `title` and `price`, where there are any; else None.
+    """For each row (campaign, product_id, template, headline) JSON with `title` and `price`, where known; else None.
 
     Only the template `price-tag` shows a price. currency: of `products.price`, ISO 4217.
     """
@@ -22,7 +20,7 @@ def shown_facts(rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], currency
     written = []
     for row in rows.itertuples():
         product = products.loc[row.product_id]
-        facts = {"title": _title(product["title"])}
+        facts = {"title": _title(product["title"], row.headline)}
         if row.template == "price-tag":
             facts["price"] = written_price(product["price"], currency, locales[row.campaign])
         known = {name: value for name, value in facts.items() if value is not None}
@@ -40,16 +38,8 @@ def facts_of(design: object) -> dict[str, str]:
     return {name: facts[name] for name in names if isinstance(facts, dict) and isinstance(facts.get(name), str)}
 
 
-def written_price(price: object, currency: str, locale: str) -> str | None:
-    """The price as people of the locale write it, such as 1 245,00 € in fr; None without a price above zero."""
-    amount = float(price) if isinstance(price, int | float) else math.nan
-    if not math.isfinite(amount) or amount <= 0:
+def _title(title: object, headline: object) -> str | None:
+    """The title, if it is short enough and the headline does not say it."""
+    if not isinstance(title, str) or not 0 < len(title.strip()) <= LONGEST_TITLE:
         return None
-    try:
-        return format_currency(amount, currency, locale=str(locale).replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        return format_currency(amount, currency, locale=ENGLISH)
-
-
-def _title(title: object) -> str | None:
-    return title if isinstance(title, str) and 0 < len(title.strip()) <= LONGEST_TITLE else None
+    return None if isinstance(headline, str) and title.casefold() in headline.casefold() else title

@@ -29,7 +29,7 @@ BANNED = {"en": ("miracle", "free shipping"), "zh-CN": ("最佳",), "de": ("grö
 
 @pytest.fixture(scope="module")
 def standards(photos):
-    return Standards(Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8)), 0.05, BANNED)
+    return Standards(Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8)), 0.05, BANNED, {})
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def candidates(photos) -> Candidates:
     pictures = np.concatenate([sound, photos.pictures[:1], noise, sound[:1]])
     words = [dict.fromkeys(("headline", "call_to_action"), "Shop now") for _ in pictures]
     words[1]["headline"], words[2]["call_to_action"], words[3]["headline"] = "A miracle!", "\U0010fffd", None
+    words[4]["headline"] = "Only 3 left in stock"
     return Candidates(worded(*({**row, "campaign": "a", "locale": "en-GB"} for row in words)).words, pictures)
 
 
@@ -77,7 +78,8 @@ def test_the_first_rule_that_refuses_gives_the_reason(candidates, standards):
         "does not look like a product photo",
         "is a near-duplicate of another generated image",
     ]
-    assert reasons[[0, 4, 5]].tolist() == [""] * 3
+    assert reasons[4] == "makes a claim of scarcity that no table backs"
+    assert reasons[[0, 5]].tolist() == [""] * 2
 
 
 @pytest.mark.parametrize(

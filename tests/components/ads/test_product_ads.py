@@ -7,12 +7,14 @@ import pytest
 from components.ads.admission import Standards
 from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import IN_CATALOGUE, fill_pool
-from components.ads.pools.product_ads import product_ads
-from components.ads.pools.shown_facts import facts_of, written_price
+from components.ads.pools.product_ads import Written, product_ads
+from components.ads.pools.shown_facts import facts_of
+from components.ads.rendering.prices import written_price
 from components.contract.origins import PRODUCT_ADS, photos_of
 from components.contract.schema import TABLES
 from components.images import encode_png
 
+BY_PEOPLE = Written({}, "EUR", 0.0)
 COPY = ["template", "headline", "call_to_action", "palette"]
 
 
@@ -56,7 +58,7 @@ def by_length(creatives, pictures):
 
 
 def test_an_ad_shows_a_product_of_its_campaign_with_that_products_photo(tables):
-    proposals, remarks = product_ads(tables, 4, currency="EUR", seed=0)
+    proposals, remarks = product_ads(tables, 4, BY_PEOPLE, seed=0)
     rows = proposals.rows
     assert remarks == () and proposals.pictures is None
     assert set(rows.loc[rows["campaign"] == "a", "product_id"]) == {"shoe", "lamp"}
@@ -66,7 +68,7 @@ def test_an_ad_shows_a_product_of_its_campaign_with_that_products_photo(tables):
 
 
 def test_an_ad_that_people_made_is_not_proposed_again(tables):
-    rows = product_ads(tables, 30, currency="EUR", seed=0)[0].rows
+    rows = product_ads(tables, 30, BY_PEOPLE, seed=0)[0].rows
     made = {tuple(row) for row in tables["creatives"][["product_id", *COPY]].itertuples(index=False)}
     proposed = {tuple(row) for row in rows[["product_id", *COPY]].itertuples(index=False)}
     assert not made & proposed
@@ -78,25 +80,25 @@ def test_an_ad_that_people_made_is_not_proposed_again(tables):
 
 def test_equal_ads_have_equal_ids_whatever_seed_drew_them(tables):
     one, other = (
-        product_ads(tables, 30, currency="EUR", seed=seed)[0].rows.set_index(["campaign", "product_id", *COPY])
+        product_ads(tables, 30, BY_PEOPLE, seed=seed)[0].rows.set_index(["campaign", "product_id", *COPY])
         for seed in (0, 1)
     )
     shared = one.index.intersection(other.index)
     assert len(shared) > 20 and one.loc[shared, "creative_id"].equals(other.loc[shared, "creative_id"])
     served = {**tables, "creatives": pd.concat([tables["creatives"], one.reset_index()], ignore_index=True)}
-    again = product_ads(served, 30, currency="EUR", seed=0)[0]
+    again = product_ads(served, 30, BY_PEOPLE, seed=0)[0]
     pool = fill_pool(served, [again], Standards(), by_length, 3)
     assert len(again) == len(one) and pool.creatives.empty and pool.refused == {IN_CATALOGUE: len(one)}
     dearer = {**served, "products": served["products"].assign(price=served["products"]["price"] + 1)}
     with_price = one.index.get_level_values("template") == "price-tag"
-    anew = product_ads(dearer, 30, currency="EUR", seed=0)[0].rows
+    anew = product_ads(dearer, 30, BY_PEOPLE, seed=0)[0].rows
     assert set(one["creative_id"]) - set(anew["creative_id"]) == set(one.loc[with_price, "creative_id"])
 
 
 def test_an_ad_shows_the_products_title_and_on_a_price_tag_its_price(tables):
     tables["creatives"]["template"] = ["plain", "price-tag", "price-tag", "price-tag"]
     tables["campaigns"]["locale"] = ["fr", "en"]
-    rows = product_ads(tables, 30, currency="EUR", seed=0)[0].rows
+    rows = product_ads(tables, 30, BY_PEOPLE, seed=0)[0].rows
     facts = {(row.product_id, row.template): facts_of(row.design) for row in rows.itertuples()}
     assert facts == {
         ("shoe", "plain"): {"title": "Running Shoe"},
@@ -130,7 +132,7 @@ def test_the_designs_of_other_systems_say_nothing_of_the_product(design):
 
 
 def test_the_pool_keeps_the_pixels_and_adds_no_image(tables):
-    pool = fill_pool(tables, [product_ads(tables, 3, currency="EUR", seed=0)[0]], Standards(), by_length, 3)
+    pool = fill_pool(tables, [product_ads(tables, 3, BY_PEOPLE, seed=0)[0]], Standards(), by_length, 3)
     assert list(pool.creatives.columns) == [column.name for column in TABLES["creatives"].columns]
     assert list(pool.images.columns) == [column.name for column in TABLES["images"].columns] and pool.images.empty
     contents = tables["images"].set_index("image_id")["image"]
@@ -148,7 +150,7 @@ def test_no_product_takes_all_places_of_a_campaign(tables):
     def shoes(creatives, pictures):
         return (creatives["product_id"] == "shoe").to_numpy(np.float64)[:, None]
 
-    pool = fill_pool(tables, [product_ads(tables, 6, currency="EUR", seed=0)[0]], Standards(), shoes, 6)
+    pool = fill_pool(tables, [product_ads(tables, 6, BY_PEOPLE, seed=0)[0]], Standards(), shoes, 6)
     counts = pool.creatives.groupby("campaign")["product_id"].value_counts()
     assert counts["a"].to_dict() == {"shoe": 4, "lamp": 2} and set(counts["b"].index) == {"sofa"}
 
@@ -169,7 +171,7 @@ def test_no_product_takes_all_places_of_a_campaign(tables):
 )
 def test_a_product_without_a_usable_photo_is_in_no_ad(tables, change, reason):
     tables["images"] = change(tables)
-    proposals, (remark,) = product_ads(tables, 4, currency="EUR", seed=0)
+    proposals, (remark,) = product_ads(tables, 4, BY_PEOPLE, seed=0)
     assert remark.startswith(f"1 advertised products are in no new ad: {reason}")
     assert set(proposals.rows["product_id"]) == {"lamp", "sofa"}
 
@@ -182,14 +184,14 @@ def test_a_placeholder_is_no_photo(tables):
     tables["products"]["image_id"] = "i-shoe"
     more = tables["products"].assign(product_id=["w", "x", "y", "z"])
     tables["products"] = pd.concat([tables["products"], more], ignore_index=True)
-    proposals, (remark,) = product_ads(tables, 4, currency="EUR", seed=0)
+    proposals, (remark,) = product_ads(tables, 4, BY_PEOPLE, seed=0)
     assert not len(proposals) and remark.startswith("3 advertised products") and "shares its photo with 4" in remark
 
 
 @pytest.mark.parametrize("missing", ["products", "images"])
 def test_without_products_or_images_there_is_none_and_a_reason(tables, missing):
     del tables[missing]
-    proposals, remarks = product_ads(tables, 4, currency="EUR", seed=0)
+    proposals, remarks = product_ads(tables, 4, BY_PEOPLE, seed=0)
     assert not len(proposals) and remarks == (f"no ads with photos of products: no table {missing}",)
     pool = fill_pool(tables, [proposals], Standards(), by_length, 4)
     assert pool.creatives.empty and pool.images.empty and pool.drawn == 0
@@ -205,7 +207,7 @@ def test_generated_and_product_ads_compete_for_the_same_places(tables, photos):
     def score(creatives, pictures):
         return np.full((len(creatives), 2), 0.5 if pictures is None else 0.4)
 
-    proposals = [generated_ads(tables, [Grey()], 4, seed=0), product_ads(tables, 4, currency="EUR", seed=0)[0]]
+    proposals = [generated_ads(tables, [Grey()], 4, seed=0), product_ads(tables, 4, BY_PEOPLE, seed=0)[0]]
     from components.generators.quality.photo_manifold import Manifold
     from components.images import PictureEncoder
 
