@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DAY = 86_400_000_000  # microseconds
+_ONE = pd.Index([0])  # the shoppers of a timeline of one
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Timeline:
         else:
             order = np.argsort(keys, kind="stable")
         return cls(pd.Index(shoppers), instants, keys[order], order, codes[order].astype(np.int32), moment[order])
+
+    @classmethod
+    def of_one(cls, moment: np.ndarray) -> "Timeline":
+        """The timeline of one shopper, at position 0, whose events have ascending times int64 [m], microseconds."""
+        instants, ranks = _ranked(moment)
+        zeros, order = np.zeros(len(moment), dtype=np.int32), np.arange(len(moment))
+        return cls(_ONE, instants, ranks, order, zeros, moment)
 
     def rows(self, shopper_id: pd.Series, until: np.ndarray, since: np.ndarray | None = None) -> "Rows":
         """For each of n queries, the shopper's events with since <= time < until; None: from the begin."""
@@ -86,6 +94,8 @@ class Rows:
 
     def sums_of(self, table: np.ndarray, row: np.ndarray) -> np.ndarray:
         """float64 [n, k], `sums(table[row])` for table float64 [r, k] and row [m], with one column in memory."""
+        if len(self.start) == 1:
+            return table[row[self.start[0] : self.stop[0]]].sum(axis=0)[None, :]
         sums = np.empty((len(self.start), table.shape[1]))
         running, values = np.zeros(len(row) + 1), np.empty(len(row))
         for column in range(table.shape[1]):

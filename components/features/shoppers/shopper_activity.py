@@ -39,20 +39,28 @@ class Activity:
 
     def as_of(self, events: pd.DataFrame, timeline: Timeline, shopper_id: pd.Series, moment: np.ndarray) -> np.ndarray:
         """float32 [n, columns] for shoppers and moments int64 [n], from events [m] strictly before each moment."""
-        shopper = positions(shopper_id, timeline.shoppers)
-        windows = [timeline.rows_of(shopper, moment, moment - days * DAY) for days in self.window_days]
-        ever, times = timeline.rows_of(shopper, moment), timeline.moment
-        kind = positions(events["kind"], pd.Index(self.kinds, dtype="str"))[timeline.order].astype(np.int16)
+        kind = positions(events["kind"], pd.Index(self.kinds, dtype="str"))[timeline.order]
         value = None
         if self.paid:
             value = events["value"].fillna(0.0).to_numpy(dtype=np.float64)[timeline.order]
+        return self.at(timeline, kind, value, positions(shopper_id, timeline.shoppers), moment)
+
+    def at(
+        self, timeline: Timeline, kind: np.ndarray, value: np.ndarray | None, shopper: np.ndarray, moment: np.ndarray
+    ) -> np.ndarray:
+        """`as_of` for shoppers at positions of `timeline`, int64 [n].
+
+        kind: int64 [m], positions in `kinds`, -1: another; value: float64 [m], None if no kind is paid; in its order.
+        """
+        windows = [timeline.rows_of(shopper, moment, moment - days * DAY) for days in self.window_days]
+        ever, times, kind = timeline.rows_of(shopper, moment), timeline.moment, kind.astype(np.int16)
         blocks = []
         for number, name in enumerate(self.kinds):
             chosen = kind == number
             inside = [rows.within(chosen) for rows in windows]
             blocks.append(self._recency(ever.within(chosen), times[chosen], moment)[:, None])
             blocks.extend(rows.count[:, None] for rows in inside)
-            if name in self.paid:
+            if value is not None and name in self.paid:
                 blocks.extend(np.round(rows.sums(value[chosen]), 2)[:, None] for rows in inside)
         return join_columns([block.astype(np.float32) for block in blocks], len(moment))
 
@@ -88,18 +96,36 @@ class Exposure:
         log = impressions["shopper_id"], impressions["campaign"]
         within = Timeline.of(pd.Series(_pair(*log, anywhere.shoppers, campaigns)), times)
         click = impressions["click"].to_numpy(dtype=np.float64)
-        shopper = positions(shopper_id, anywhere.shoppers)
-        columns: list[np.ndarray] = []
-        clicks = click[anywhere.order]
-        for since in (*(moment - days * DAY for days in self.window_days), None):
-            rows = anywhere.rows_of(shopper, moment, since)
-            columns += [rows.count, rows.sums(clicks)]
         query = pd.Series(_pair(shopper_id, campaign, anywhere.shoppers, campaigns))
-        ever = within.rows(query, moment)
-        last = ever.last(times[within.order], -np.inf)
-        columns += [within.rows(query, moment, moment - DAY).count, ever.count, ever.sums(click[within.order])]
+        return self.at(
+            Shown(anywhere, click[anywhere.order], positions(shopper_id, anywhere.shoppers)),
+            Shown(within, click[within.order], positions(query, within.shoppers)),
+            moment,
+        )
+
+    def at(self, anywhere: "Shown", within: "Shown", moment: np.ndarray) -> np.ndarray:
+        """`as_of` from the ads shown to shoppers `anywhere`, and `within` the campaigns of the queries."""
+        columns: list[np.ndarray] = []
+        for since in (*(moment - days * DAY for days in self.window_days), None):
+            rows = anywhere.timeline.rows_of(anywhere.place, moment, since)
+            columns += [rows.count, rows.sums(anywhere.click)]
+        ever = within.timeline.rows_of(within.place, moment)
+        day = within.timeline.rows_of(within.place, moment, moment - DAY)
+        columns += [day.count, ever.count, ever.sums(within.click)]
+        last = ever.last(within.timeline.moment, -np.inf)
         columns.append(np.minimum((moment - last) / DAY, max(self.window_days)))
         return np.stack(columns, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The ads shown, by shopper or by (shopper, campaign). click: 0/1 float64 [m], in the order of the timeline; place:
+    int64 [n], positions of the queries in `timeline.shoppers`, -1: nothing was shown.
+    """
+
+    timeline: Timeline
+    click: np.ndarray
+    place: np.ndarray
 
 
 def _pair(shopper_id: pd.Series, campaign: pd.Series, shoppers: pd.Index, campaigns: pd.Index) -> np.ndarray:

@@ -8,7 +8,8 @@ import pandas as pd
 from components.contract.schema import EVENT_KINDS
 from components.features.categoricals import Levels, join_columns
 from components.features.products.looks import Looks
-from components.features.products.product_attributes import Groups, ProductAttributes
+from components.features.products.product_attributes import AttributeVectors, Groups, ProductAttributes
+from components.features.products.text_space import TextSpace
 from components.features.shoppers.between_shoppers import ShopperEvents
 from components.features.shoppers.shopper_activity import Activity, Exposure
 from components.features.shoppers.tastes import Taste, fit_taste
@@ -102,15 +103,65 @@ class ShopperHistory:
         self, query: HistoryQuery, events_by_attribute: tuple[AttributeEvents, ...]
     ) -> tuple[list[np.ndarray], np.ndarray]:
         """By taste float32 [n, k], and the number of events that each is estimated from, float32 [n, tastes]."""
-        estimates, counts = [], [np.zeros((len(query.moment), 0))]
-        past: Rows | None = None  # computed once, since all attributes share one timeline
+        if not self.tastes:
+            return [], np.zeros((len(query.moment), 0), dtype=np.float32)
+        # the rows are computed once, since all attributes share one timeline
+        past = events_by_attribute[0].timeline.rows(query.shopper_id, query.moment)
+        return self.tastes_from(past, events_by_attribute)
+
+    def tastes_from(
+        self, past: Rows, events_by_attribute: tuple[AttributeEvents, ...]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """`tastes_of` from ranges of the timeline that the attributes share."""
+        estimates, counts = [], []
         for taste, attribute in zip(self.tastes, events_by_attribute, strict=True):
-            past = attribute.timeline.rows(query.shopper_id, query.moment) if past is None else past
             rows = past.within(attribute.chosen)
             estimate = taste.estimate(rows, attribute.table, attribute.row, attribute.group.code)
             estimates.append(np.round(estimate, 6).astype(np.float32))
             counts.append(rows.count[:, None])
         return estimates, np.concatenate(counts, axis=1, dtype=np.float32, casting="unsafe")
+
+
+@dataclass(frozen=True)
+class AttributeTables:
+    """The attributes of all products, with the groups of products that compete: `by_product`; whether searches have
+    vectors of `text`. They turn the codes of events into AttributeEvents.
+    """
+
+    by_product: tuple[tuple[AttributeVectors, Groups], ...]
+    text: TextSpace | None
+
+    @classmethod
+    def of(cls, products: pd.DataFrame | None, looks: Looks, traits: ProductAttributes) -> "AttributeTables":
+        """Of the contract's products [n]; None: a data set without any."""
+        if products is None:
+            return cls((), traits.text)
+        languages, markets = traits.languages_of(products), traits.markets_of(products)
+        attributes = traits.of(products, looks)
+        return cls(
+            tuple((trait, languages if trait.name == "category" else markets) for trait in attributes), traits.text
+        )
+
+    def events(
+        self, timeline: Timeline, product: np.ndarray, text: tuple[np.ndarray, np.ndarray], kind: np.ndarray
+    ) -> tuple[AttributeEvents, ...]:
+        """By attribute of products, the events with a product that has it; then searches; then all events by kind.
+
+        In the timeline's order: product: int64 [m], rows of the products, -1: none; text: rows int64 [m] of a table of
+        vectors float64 [t, k]; kind: int64 [m], codes of KINDS, -1: none.
+        """
+        sets = []
+        for trait, group in self.by_product:
+            chosen = (product >= 0) & trait.known[product]
+            sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, group)))
+        if self.text is not None:
+            row, vectors = text
+            columns = tuple(f"query:{number:02d}" for number in range(vectors.shape[1]))
+            searched = vectors.any(axis=1)[row]
+            sets.append(_event_set("query", columns, timeline, searched, (vectors, row, Groups.one(len(vectors)))))
+        eye = np.eye(len(KINDS.levels))
+        sets.append(_event_set("kind", KINDS.columns, timeline, kind >= 0, (eye, kind, Groups.one(len(eye)))))
+        return tuple(sets)
 
 
 def attribute_events(
@@ -120,25 +171,15 @@ def attribute_events(
     by their kinds."""
     if events is None:
         return ()
-    timeline, sets = _timeline(events), []
+    timeline, tables = _timeline(events), AttributeTables.of(products, looks, traits)
+    product = np.full(len(events), -1)
     if products is not None:
         product = positions(events["product_id"], pd.Index(products["product_id"]))[timeline.order]
-        languages, markets = traits.languages_of(products), traits.markets_of(products)
-        for trait in traits.of(products, looks):
-            chosen = (product >= 0) & trait.known[product]
-            group = languages if trait.name == "category" else markets
-            sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, group)))
+    text = np.zeros(len(events), dtype=np.int64), np.zeros((1, 0))
     if traits.text is not None:
-        text, vectors = traits.text.distinct(events["text"])
-        text = text[timeline.order]
-        columns = tuple(f"query:{number:02d}" for number in range(vectors.shape[1]))
-        sets.append(
-            _event_set("query", columns, timeline, vectors.any(axis=1)[text], (vectors, text, Groups.one(len(vectors))))
-        )
-    kind = KINDS.codes(events["kind"])[timeline.order]
-    vectors = np.eye(len(KINDS.levels))
-    sets.append(_event_set("kind", KINDS.columns, timeline, kind >= 0, (vectors, kind, Groups.one(len(vectors)))))
-    return tuple(sets)
+        row, vectors = traits.text.distinct(events["text"])
+        text = row[timeline.order], vectors
+    return tables.events(timeline, product, text, KINDS.codes(events["kind"])[timeline.order])
 
 
 def fit_tastes(events_by_attribute: tuple[AttributeEvents, ...]) -> tuple[Taste, ...]:
