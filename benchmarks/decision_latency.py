@@ -3,8 +3,10 @@
     python -m benchmarks.decision_latency [--decisions 5000] [--workdir DIR]
 
 A simulated shop with 50 creatives per campaign runs through the stages once; requests are its held-out impressions.
-Each form of its policy decides: eligible creatives, P(click), probabilities and the draw. Beside it: the same pairs
-scored by the batch path (pandas), and the form per shopper with the two-tower network, whose tower Keras runs.
+Each form of its policy decides: eligible creatives, P(click), probabilities and the draw. `with history`: the form per
+shopper also reads the shopper's events and ads from the service's database and computes the features from them. Beside
+it: the same pairs scored by the batch path (pandas), and the form per shopper with the two-tower network, whose tower
+Keras runs.
 Microseconds. Ends with one line of JSON.
 """
 
@@ -14,11 +16,12 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.served_shop import prepared_shop
+from benchmarks.served_shop import assembled_package, prepared_shop
 
 TARGET_MICROSECONDS = 1000.0
 
@@ -88,6 +91,34 @@ def deciders(paths, interest) -> dict[str, Callable[[int], object]]:
     return {**{form: made(form) for form in FORMS}, "scores by tables": by_tables}
 
 
+def with_history(paths, folder: Path) -> Callable[[int], object]:
+    """A function of a request's number that decides as the service does, with the shopper's history from SQLite."""
+    from components.features.timeline import microseconds
+    from components.policies.online_policy import AdRequest
+    from components.serving.history_store import HistoryStore
+    from components.serving.served_policy import read_served_policy
+    from components.serving.shop_tables import read_shop
+    from components.workflow.stage_inputs import built_features
+
+    shop, acting = read_shop(paths.data), {"acts": "per_shopper", "forms": ["per_shopper"]}
+    served = read_served_policy(assembled_package(paths, folder / "package"), acting, shop, (1, "f" * 64), 0)
+    store = HistoryStore(folder / "journal.db", 10_000, shop.may_know)
+    impressions = built_features(paths)[1].held_out().sample(2000, random_state=0)
+    moment = microseconds(impressions["timestamp"])
+    begun = time.perf_counter()
+    rows = store.load(paths.data, "the shop", int(moment.max()))
+    size = (folder / "journal.db").stat().st_size
+    print(f"{rows:,} rows of history loaded in {time.perf_counter() - begun:.0f} s, {size / 2**20:.0f} MiB")
+    campaigns, shoppers = impressions["campaign"].to_list(), impressions["shopper_id"].to_list()
+
+    def decide(number: int):
+        row = number % len(moment)
+        request = AdRequest(f"i{number}", int(moment[row]), (campaigns[row],), shoppers[row], "home")
+        return served.decide(request, 1, [], store.rows)
+
+    return decide
+
+
 def main() -> None:
     """Measure, print a line per form and model, and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,6 +149,8 @@ def measured(workdir: str, count: int) -> dict[str, dict[str, float]]:
         interest = train_calibrated(built, kind, settings.interest)
         for name, decide in deciders(paths, interest).items():
             result[f"{kind}, {name}"] = latency(decide, count if name != "scores by tables" else count // 10)
+    with tempfile.TemporaryDirectory() as folder:
+        result["champion, per_shopper with history"] = latency(with_history(paths, Path(folder)), count)
     return result
 
 

@@ -35,3 +35,14 @@ def prepared_shop(workdir: str, overrides: tuple[str, ...] = ()):
         stand_in_pool(settings, paths)
         run_stage.run("evaluation", settings, paths)
     return settings, paths
+
+
+def assembled_package(paths, folder: Path) -> Path:
+    """The policy's package as the stage `promotion` assembles it, in `folder`."""
+    import shutil
+
+    from components.workflow.stages import PACKAGE
+
+    for source, target in PACKAGE.items():
+        shutil.copytree(Path(paths.artifacts) / source, folder / target, dirs_exist_ok=True)
+    return folder

@@ -43,7 +43,7 @@ def serve(params: str, *, dataset, host, port, folder, overrides, workdir) -> No
 
     folder = Path(paths.serving)
     with folder_lock(folder, f"`adloom serve {dataset}`"):
-        service = Service(dataset, read_shop(paths.data), config, folder)
+        service = Service(read_shop(paths.data), config, paths.data, folder)
         service.watch.refresh()
         status = service.watch.status
         chosen = f"version {status.version}, {status.form}" if status.version else f"uniform ({status.reason})"

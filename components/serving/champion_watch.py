@@ -47,10 +47,10 @@ class ChampionWatch:
         seed: int,
         *,
         changed: Callable[[], None] = lambda: None,
-        acts: Callable[[UPath, str], None] = lambda package, digest: None,
+        acts: Callable[[UPath, str, ServedPolicy], None] = lambda package, digest, policy: None,
     ):
-        """changed: called after each look at the registry; acts: with the folder and the digest of a checked package,
-        before it is used.
+        """changed: called after each look at the registry; acts: with the folder of a checked package, its digest and
+        the policy, before it is used.
         """
         self.dataset, self.shop, self.seed = dataset, shop, seed
         self.current: ServedPolicy = uniform_choice(shop, seed)
@@ -102,7 +102,7 @@ class ChampionWatch:
             with reading_champion(version.name, version.number):
                 identity = version.number, digest_of(version)
                 policy = read_served_policy(folder, acting, self.shop, identity, self.seed)
-            self._acts(UPath(folder), digest_of(version))
+            self._acts(UPath(folder), digest_of(version), policy)
             return policy
 
     def _use(self, version: Version | None, policy: ServedPolicy, reason: str) -> None:

@@ -53,7 +53,7 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
         yield
         service.watch.stop()
         watching.join()
-        service.journal.close()
+        service.close()
 
     app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan)
     app.add_middleware(RequestLimits, max_body_bytes=service.config.max_body_bytes, hosts=hosts)

@@ -1,8 +1,8 @@
 """The features of one request and the P(click) of the creatives, by the models in a champion's package."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ from components.features import FeatureModel, creative_features
 from components.features.feature_tables import segments_of
 from components.features.pairs.pair_values import pair_columns
 from components.features.products.creative_features import advertised_products
-from components.features.products.looks import Looks, looks_of
-from components.features.products.open_columns import Versions
+from components.features.products.looks import looks_of
+from components.features.products.open_columns import Versions, known_from
 from components.features.request_context import LOCAL_HOUR
-from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
+from components.features.shoppers.one_shopper import OneShopper, ShopperRows
 from components.interest import CalibratedModel
 from components.interest.request_scorer import RequestProbabilities, RequestRow
+from components.policies.online_policy import ClickErrors, ClickProbabilities
 
 LABELS_KEPT = 10_000  # encodings of positions, placements, campaigns and contexts that are kept
 
@@ -33,10 +34,10 @@ class RequestContext:
 
 
 class RequestFeatures:
-    """Scores creatives for requests. The shopper is unknown so far: the features are those of a new shopper."""
+    """Scores creatives for requests, from what a request says and the shopper's rows (none if unknown)."""
 
     def __init__(self, model: FeatureModel, interest: CalibratedModel, tables: Mapping[str, pd.DataFrame]):
-        """tables: creatives (with the champion's pool) and, if there are any, products and images."""
+        """tables: creatives (with the champion's pool) and, if there are any, products, images and shoppers."""
         products = tables.get("products")
         looks = looks_of(model.traits.look, tables)
         creatives = creative_features(model, tables["creatives"], products, looks)
@@ -45,11 +46,9 @@ class RequestFeatures:
         names = pair_columns(model.pairs)
         asked = (self._versions.table, model.impression_columns, names)
         self._score, self._error = interest.for_requests(*asked), interest.errors_for_requests(*asked)
-        self._unseen = np.zeros((len(self._versions.table), len(names)), dtype=np.float32)
         self._model, self._row_of = model, {name: row for row, name in enumerate(creatives["creative_id"])}
-        past = _of_a_new_shopper(model, products)
-        self._shopper = np.concatenate([past, np.zeros(len(model.shopper.columns), dtype=np.float32)])
-        self._segment = int(segments_of(model, past[None, :])[0])
+        self._history = OneShopper(model, creatives, products, looks)
+        self._own = _OwnColumns(model, tables.get("shoppers"))
         self._labels = lru_cache(LABELS_KEPT)(self._encode_labels)
         self._open = lru_cache(LABELS_KEPT)(self._encode_open)
 
@@ -61,36 +60,33 @@ class RequestFeatures:
         """The place of each known creative in the feature tables, int64 [n]."""
         return np.array([self._row_of[name] for name in creative_id], dtype=np.int64)
 
-    def clicks(self, context: RequestContext, places: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Rows of a catalogue int64 [n] -> P(click) float64 [n]; places: of each row of the catalogue (`rows_of`)."""
-        return self._of_request(self._score, context, places)
+    def scores(
+        self, context: RequestContext, places: np.ndarray, shopper_id: str | None, rows: ShopperRows
+    ) -> tuple[ClickProbabilities, ClickErrors]:
+        """Functions of rows of a catalogue int64 [n]: P(click) and its standard errors, float64 [n].
 
-    def errors(self, context: RequestContext, places: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """As `clicks`, the standard errors of the probabilities, without what all the rows share.
-
-        UserError, when they are called, if the interest model has none.
+        places: of each row of the catalogue (`rows_of`). shopper_id, rows: of a shopper who may be known; None and no
+        rows for others. The errors leave out what all the rows share; UserError if the interest model has none.
         """
-        return self._of_request(self._error, context, places)
+        request = self.row(context, shopper_id, rows)
 
-    def _of_request(
-        self, score: RequestProbabilities, context: RequestContext, places: np.ndarray
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        request = self.row(context)
+        def by(score: RequestProbabilities, catalogue_rows: np.ndarray) -> np.ndarray:
+            creative = places[catalogue_rows]
+            version = self._versions.at(creative, np.full(len(creative), context.moment))
+            return score(request, version, self._history.pair_values(rows, context.moment, creative))
 
-        def scores(rows: np.ndarray) -> np.ndarray:
-            creative = self._versions.at(places[rows], np.full(len(rows), context.moment))
-            return score(request, creative, self._unseen[: len(rows)])
+        return partial(by, self._score), partial(by, self._error)
 
-        return scores
-
-    def row(self, context: RequestContext) -> RequestRow:
+    def row(self, context: RequestContext, shopper_id: str | None, rows: ShopperRows) -> RequestRow:
         """The features of a request, in the order of `FeatureModel.impression_columns`."""
+        past = self._history.past(rows, context.campaign, context.moment)
         labels = self._labels(context.position, context.placement, context.campaign)
         hour = dict(context.open).get(LOCAL_HOUR)
-        local_hour = None if hour is None else np.array([float(hour)])
+        local_hour = None if hour is None else np.array([hour], dtype=np.float64)
         clock = self._model.context.clock(np.array([context.moment]), local_hour)[0]
-        values = np.concatenate([self._shopper, labels, clock, self._open(context.open)])
-        return RequestRow(values, self._segment)
+        own = self._own.at(shopper_id, context.moment)
+        values = np.concatenate([past, own, labels, clock, self._open(context.open)])
+        return RequestRow(values, int(segments_of(self._model, past[None, :])[0]))
 
     def _encode_labels(self, position: int, placement: str | None, campaign: str) -> np.ndarray:
         row = {"position": position, "placement": placement, "campaign": campaign}
@@ -100,16 +96,20 @@ class RequestFeatures:
         return self._model.context.free.encode(pd.DataFrame([dict(values)], index=[0]))[0]
 
 
-def _of_a_new_shopper(model: FeatureModel, products: pd.DataFrame | None) -> np.ndarray:
-    """float32 [k]: the features of a shopper without any event or impression, by the functions of the batch path."""
-    time = pd.Series([pd.Timestamp(0, tz="UTC")]).astype("datetime64[us, UTC]")
-    of_another = {"timestamp": time, "shopper_id": pd.Series(["another"], dtype="str")}
-    text = pd.Series([None], dtype="str")
-    events = pd.DataFrame({**of_another, "kind": "view", "product_id": text, "text": text, "value": np.nan})
-    impressions = pd.DataFrame({**of_another, "campaign": "", "click": 0})
-    attributes: tuple = ()
-    if model.behaviour.activity is not None:
-        attributes = attribute_events(events, products, Looks.none(), model.traits)
-    shopper = pd.Series(["new"], dtype="str")
-    query = HistoryQuery(shopper, shopper, np.array([1]))
-    return model.behaviour.as_of(query, events, attributes, impressions)[0]
+class _OwnColumns:
+    """The open columns of shoppers, as build_features gives them: zeros for a shopper who is not in the table."""
+
+    def __init__(self, model: FeatureModel, shoppers: pd.DataFrame | None):
+        self._none = np.zeros(len(model.shopper.columns), dtype=np.float32)
+        self._row: dict[str, int] = {}
+        if len(self._none) and shoppers is not None:
+            self._row = {name: row for row, name in enumerate(shoppers["shopper_id"])}
+            self._values, self._missing = model.shopper.encode(shoppers), model.shopper.missing()
+            self._known_from = known_from(shoppers)
+
+    def at(self, shopper_id: str | None, moment: int) -> np.ndarray:
+        """float32 [k]."""
+        row = -1 if shopper_id is None else self._row.get(shopper_id, -1)
+        if row < 0:
+            return self._none
+        return self._values[row] if self._known_from[row] <= moment else self._missing

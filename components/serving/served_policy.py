@@ -1,6 +1,6 @@
 """The policy that answers requests: its creatives' ads, its probabilities and what it is called in the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from upath import UPath
 
 from components.contract.files.tables import files_in, read_frame
 from components.features import FeatureModel
+from components.features.shoppers.one_shopper import ShopperRows
 from components.interest import CalibratedModel
 from components.policies.logging_preference import logging_policy_name
 from components.policies.online_policy import AdDecision, AdRequest, OnlinePolicy, online_policy, uniform_policy
@@ -45,17 +46,26 @@ class ServedPolicy:
     features: RequestFeatures | None = None
     places: np.ndarray | None = None
 
-    def decide(self, request: AdRequest, position: int, context: Sequence[tuple[str, object]]) -> AdDecision:
+    def decide(
+        self,
+        request: AdRequest,
+        position: int,
+        context: Sequence[tuple[str, object]],
+        history: Callable[[str, int], ShopperRows] = lambda shopper_id, moment: ShopperRows(),
+    ) -> AdDecision:
         """One of the eligible creatives. UnknownCampaign or NothingEligible if there are none.
 
-        context: the columns `context_*` and their values, sorted by name.
+        context: the columns `context_*` and their values, sorted by name. history: shopper_id and moment -> what is
+        known of the shopper; read only if the policy needs it.
         """
         eligible = self.online.eligible(request)
         if not self.online.needs_clicks:
             return self.online.decide(request, eligible)
         row = RequestContext(request.moment, position, request.placement, eligible.campaign, tuple(context))
-        errors = self.features.errors(row, self.places) if self.online.needs_errors else None
-        return self.online.decide(request, eligible, self.features.clicks(row, self.places), errors)
+        shopper = request.shopper_id
+        rows = ShopperRows() if shopper is None else history(shopper, request.moment)
+        clicks, errors = self.features.scores(row, self.places, shopper, rows)
+        return self.online.decide(request, eligible, clicks, errors if self.online.needs_errors else None)
 
 
 def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:

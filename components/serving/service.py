@@ -1,13 +1,17 @@
 """The service of one data set: decisions that are logged before they are answered, and what is reported of them."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from upath import UPath
+
 from components.policies.online_policy import AdDecision, AdRequest, NothingEligible, UnknownCampaign
 from components.serving.champion_watch import ChampionWatch
+from components.serving.history_store import HistoryStore
 from components.serving.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
 from components.serving.journal import DecisionRow, Journal, TrackedRow
 from components.serving.pool_copies import copy_pool
@@ -20,23 +24,24 @@ from components.serving.tracking import Tracked, outcomes, rows_of
 from components.settings.errors import UserError
 from components.settings.sections import ServingConfig
 
+log = logging.getLogger("adloom")
+
 STATUS = {UnknownCampaign: 404, NothingEligible: 409}  # else 422
 ANONYMOUS = "anonymous"  # in the log, the shopper of a request that names none: each such row counts as its own shopper
 
 
 class Service:
-    """Answers the requests of one data set. folder: of its journal; the caller holds its lock."""
+    """Answers the requests of one data set. data: its folder; folder: of the journal, whose lock the caller holds."""
 
-    def __init__(self, dataset: str, shop: ShopTables, config: ServingConfig, folder: Path):
+    def __init__(self, shop: ShopTables, config: ServingConfig, data: UPath, folder: Path):
         self.shop, self.config, self.metrics = shop, config, ServiceMetrics()
         self.watch = ChampionWatch(
-            dataset,
-            shop,
-            config.seed,
-            changed=lambda: self.metrics.watch(self.watch.status),
-            acts=lambda package, digest: copy_pool(package, digest, folder),
+            shop.card.name, shop, config.seed, changed=lambda: self.metrics.watch(self.watch.status), acts=self._prepare
         )
-        self.journal = Journal(folder)
+        self._data, self._folder = data, folder
+        self.journal = Journal(folder, lambda connection, row: self.history.applied(connection, row))
+        self.history = HistoryStore(self.journal.path, config.history_days, shop.may_know)
+        self.history.prune(now_microseconds())
         self.addresses = SignedAddresses.of(folder, config.public_url or "")
 
     async def decide(self, requests: Sequence[DecideOne]) -> list[Chosen | Refused]:
@@ -66,12 +71,27 @@ class Service:
                 self.journal.submit([TrackedRow(kind, decision_id, now, now, {}) for kind in kinds])
             )
 
+    def close(self) -> None:
+        """Write what waits, and close the journal."""
+        self.journal.close()
+        self.history.close()
+
+    def _prepare(self, package: UPath, digest: str, policy: ServedPolicy) -> None:
+        """Copy a new champion's pool, and load the histories that it needs, before it acts."""
+        copy_pool(package, digest, self._folder)
+        if policy.online.needs_clicks:
+            card = self.shop.card
+            count = self.history.load(
+                self._data, f"{card.name} until {card.ends_at:%Y-%m-%d %H:%M}", now_microseconds()
+            )
+            log.info("%s: %s rows of shoppers' histories were loaded", card.name, f"{count:,}")
+
     def _decide(self, one: DecideOne) -> tuple[DecisionRow | None, Chosen | Refused]:
         begun, policy = time.perf_counter(), self.watch.current
         try:
             context = self._context(one)
             request = self._request(one)
-            decision = policy.decide(request, one.position, sorted(context.items()))
+            decision = policy.decide(request, one.position, sorted(context.items()), self.history.rows)
         except UserError as error:
             status = STATUS.get(type(error), 422)
             self.metrics.refused.labels(str(status)).inc()

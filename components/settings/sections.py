@@ -329,6 +329,7 @@ class ServingConfig(Section):
     max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
     seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
     public_url: str | None = None  # address under which browsers reach the service, for its pixel and redirect
+    history_days: Count = 400  # how long a shopper's events and ads are kept; older ones are neither read nor kept
     click_hours: Annotated[float, Field(ge=0)] = 6.0  # after the end of a day in which its clicks still count
 
 

@@ -142,6 +142,17 @@ class AttributeTables:
             tuple((trait, languages if trait.name == "category" else markets) for trait in attributes), traits.text
         )
 
+    def taken(self, rows: np.ndarray) -> "AttributeTables":
+        """Of the products at `rows`, int64 [r], alone."""
+        taken = tuple(
+            (
+                AttributeVectors(trait.name, trait.columns, trait.vectors[rows], trait.known[rows]),
+                Groups(group.code[rows], group.count),
+            )
+            for trait, group in self.by_product
+        )
+        return AttributeTables(taken, self.text)
+
     def events(
         self, timeline: Timeline, product: np.ndarray, text: tuple[np.ndarray, np.ndarray], kind: np.ndarray
     ) -> tuple[AttributeEvents, ...]:
@@ -152,7 +163,7 @@ class AttributeTables:
         """
         sets = []
         for trait, group in self.by_product:
-            chosen = (product >= 0) & trait.known[product]
+            chosen = np.append(trait.known, False)[product]
             sets.append(_event_set(trait.name, trait.columns, timeline, chosen, (trait.vectors, product, group)))
         if self.text is not None:
             row, vectors = text

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from components.serving.http_app import make_app
 from components.serving.http_messages import DecideBatch, DecideOne, Track
@@ -19,7 +20,7 @@ CONFIG = ServingConfig(refresh_seconds=3600.0, max_body_bytes=100_000)
 
 
 def client_of(little_shop, folder) -> TestClient:
-    service = Service("shop", little_shop, CONFIG, folder / "serving")
+    service = Service(little_shop, CONFIG, UPath(folder) / "data" / "shop", folder / "serving")
     service.watch.refresh()
     return TestClient(make_app(service, [HOST]), base_url=f"http://{HOST}", raise_server_exceptions=False)
 

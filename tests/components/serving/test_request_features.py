@@ -1,6 +1,7 @@
-"""The form per shopper over HTTP's path: a request of a new shopper has the probabilities of the batch path."""
+"""The form per shopper on the path of requests: new and known shoppers have the probabilities of the batch path."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ from components.interest import CalibratedModel, score_pairs, train_interest
 from components.policies import POLICIES
 from components.policies.online_policy import AdRequest
 from components.policies.policy_package import PolicyPackage
+from components.serving.history_store import HistoryStore
 from components.serving.served_policy import read_served_policy
 from components.serving.shop_tables import ShopTables
 from components.settings.sections import FeaturesConfig, InterestConfig
+from components.workflow.publishing.deployed_policy import read_package
 from tests.components.features.shop import shop
 from tests.components.policies.packages import PARAMETERS, catalogue
 
@@ -62,23 +65,67 @@ def folder(tables, learned, tmp_path, request):
     return place
 
 
-def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
-    known = ShopTables(None, {name: table for name, table in tables.items() if name != "impressions"}, frozenset(), {})
-    served = read_served_policy(folder, {"acts": "per_shopper", "forms": ["per_shopper"]}, known, (3, "f" * 64), 0)
-    asked = tables["impressions"].iloc[::300].assign(shopper_id="a newcomer").reset_index(drop=True)
+def known_shop(tables) -> ShopTables:
+    consenting = frozenset(tables["shoppers"].loc[tables["shoppers"]["consent"], "shopper_id"])
+    card = SimpleNamespace(name="shop")
+    return ShopTables(card, {name: rows for name, rows in tables.items() if name != "impressions"}, consenting, {})
+
+
+def with_pool(tables, folder, asked: pd.DataFrame) -> dict[str, pd.DataFrame]:
     creatives = pd.concat([tables["creatives"], pd.read_parquet(folder / "pool" / "creatives.parquet")])
-    with_asked = {**tables, "impressions": asked, "creatives": creatives.reset_index(drop=True)}
-    built = build_features(learned[0], with_asked, CONFIG)
+    return {**tables, "impressions": asked, "creatives": creatives.reset_index(drop=True)}
+
+
+def due(learned, folder, built, asked: pd.DataFrame, number: int, creative_ids) -> np.ndarray:
+    """The probabilities of the batch path for row `number` of `asked`."""
+    row = asked.iloc[[number]]
+    pairs = pd.DataFrame({"impression_id": row["impression_id"].iloc[0], "creative_id": creative_ids})
+    pairs = score_pairs(learned[1], built, pairs, errors=True)
+    return read_package(folder).per_shopper(row, pairs, np.array([0, len(pairs)]))
+
+
+def request_of(row, moment: int, shopper_id: str | None) -> tuple[AdRequest, int, list]:
+    context = [("context_device", row["context_device"]), ("context_local_hour", row["context_local_hour"])]
+    asked = AdRequest(row["impression_id"], moment, (row["campaign"],), shopper_id, row["placement"])
+    return asked, row["position"], context
+
+
+def served_by(folder, tables):
+    acting = {"acts": "per_shopper", "forms": ["per_shopper"]}
+    return read_served_policy(folder, acting, known_shop(tables), (3, "f" * 64), 0)
+
+
+def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
+    served = served_by(folder, tables)
+    asked = tables["impressions"].iloc[::300].assign(shopper_id="a newcomer").reset_index(drop=True)
+    built = build_features(learned[0], with_pool(tables, folder, asked), CONFIG)
     moments = microseconds(asked["timestamp"])
     for number, row in asked.iterrows():
-        request = AdRequest(row["impression_id"], int(moments[number]), (row["campaign"],), None, row["placement"])
-        context = [("context_device", row["context_device"]), ("context_local_hour", row["context_local_hour"])]
-        decision = served.decide(request, row["position"], context)
-        pairs = pd.DataFrame({"impression_id": row["impression_id"], "creative_id": decision.creative_ids})
-        pairs = score_pairs(learned[1], built, pairs, errors=True)
-        package = PolicyPackage.from_files(
-            {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        )
-        due = package.per_shopper(asked.iloc[[number]], pairs, np.array([0, len(pairs)]))
-        np.testing.assert_allclose(decision.probabilities, due, rtol=2e-5)
+        decision = served.decide(*request_of(row, int(moments[number]), None))
+        expected = due(learned, folder, built, asked, number, decision.creative_ids)
+        np.testing.assert_allclose(decision.probabilities, expected, rtol=2e-5)
         assert ("new1" in decision.creative_ids) == (row["campaign"] == "spring")
+
+
+def test_a_known_shoppers_request_is_decided_as_in_batch(tables, learned, folder, tmp_path):
+    """The history is loaded from the log; point in time, so that a past request sees only what was there before it."""
+    data = UPath(tmp_path / "data")
+    for name in ("events", "impressions"):
+        write_table(tables[name], data / f"{name}.parquet")
+    shop, served = known_shop(tables), served_by(folder, tables)
+    store = HistoryStore(tmp_path / "journal.db", 10_000, shop.may_know)
+    log = tables["impressions"]
+    moments, now = microseconds(log["timestamp"]), int(microseconds(log["timestamp"]).max()) + 1
+    assert store.load(data, "shop", now) > 3000 and store.load(data, "shop", now) == 0
+    built = build_features(learned[0], with_pool(tables, folder, log), CONFIG)
+    personal = 0
+    for number in range(7, len(log), 250):
+        row = log.iloc[number]
+        shopper = row["shopper_id"] if shop.may_know(row["shopper_id"]) else None
+        decision = served.decide(*request_of(row, int(moments[number]), shopper), store.rows)
+        expected = due(learned, folder, built, log, number, decision.creative_ids)
+        np.testing.assert_allclose(decision.probabilities, expected, rtol=2e-5)
+        without = served.decide(*request_of(row, int(moments[number]), shopper))
+        personal += not np.allclose(decision.probabilities, without.probabilities, rtol=1e-3)
+    assert personal > 3, "histories matter"
+    store.close()
