@@ -9,6 +9,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from components.registry.locks import folder_lock
+from components.serving import served_log
+from components.serving.server_clock import now_microseconds
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
@@ -19,6 +21,7 @@ from flows.gpu import creatives_on_gpu
 from flows.notifications import notify_failure, notify_outcome
 from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 
+collect = task(served_log.collect, name="collect", **RETRIED)
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
@@ -44,17 +47,21 @@ def pipeline(
     window_days: int | None = None,
     attribution_days: int | None = None,
     publish_as_of: bool = False,
+    collect_served: bool = False,
 ) -> dict:
     """The outcome of `dataset`, from raw tables to a decision about its policy.
 
     `data`: the folder of the raw tables (default data/<dataset>). `overrides`: section.key=value, as in `adloom run`.
     `as_of` (a date or time in UTC), `window_days`, `attribution_days`: the settings of these names in `validation`. A
     run as of an earlier time does not charge the ledger, and registers and exports nothing, unless `publish_as_of`.
-    Meanwhile no other process may work in the data set's artifacts.
+    `collect_served`: what `adloom serve` logged joins the data set first, as by `adloom data collect`. Meanwhile no
+    other process may work in the data set's artifacts.
     """
     overrides = dated(overrides, as_of, window_days, attribution_days)
     settings, paths = locate(dataset, params, data, workdir, overrides)
     with folder_lock(Path(paths.artifacts), publication.RUN):
+        if collect_served:
+            collect(dataset, paths.data, Path(paths.serving), settings, now_microseconds())
         return _run(dataset, settings, paths, (params, data, workdir, overrides), publish_as_of)
 
 

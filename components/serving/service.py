@@ -36,7 +36,7 @@ class Service:
     def __init__(self, shop: ShopTables, config: ServingConfig, data: UPath, folder: Path):
         self.shop, self.config, self.metrics = shop, config, ServiceMetrics()
         self.watch = ChampionWatch(
-            shop.card.name, shop, config.seed, changed=lambda: self.metrics.watch(self.watch.status), acts=self._prepare
+            shop.card.name, shop, config.seed, changed=lambda: self.metrics.watch(self.watch.status), acts=self.prepare
         )
         self._data, self._folder = data, folder
         self.journal = Journal(folder, lambda connection, row: self.history.applied(connection, row))
@@ -76,7 +76,7 @@ class Service:
         self.journal.close()
         self.history.close()
 
-    def _prepare(self, package: UPath, digest: str, policy: ServedPolicy) -> None:
+    def prepare(self, package: UPath, digest: str, policy: ServedPolicy) -> None:
         """Copy a new champion's pool, and load the histories that it needs, before it acts."""
         copy_pool(package, digest, self._folder)
         if policy.online.needs_clicks:

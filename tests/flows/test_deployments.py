@@ -33,6 +33,19 @@ def test_parameters_fit_the_flow(deployment):
     inspect.signature(flow_of(deployment).fn).bind(**deployment["parameters"])
 
 
+def test_what_was_served_joins_the_log_before_the_first_stage_if_a_run_says_so(tmp_path, monkeypatch):
+    from flows import pipeline as module
+
+    done = []
+    monkeypatch.setattr(
+        module, "collect", lambda dataset, data, folder, settings, now: done.append((str(data), folder))
+    )
+    monkeypatch.setattr(module, "_run", lambda *_: done.append("the stages") or {})
+    for collect_served in (False, True):
+        module.pipeline.fn("shop", str(ROOT / "params.yaml"), workdir=str(tmp_path), collect_served=collect_served)
+    assert done == ["the stages", ("data/shop", tmp_path / "shop" / "serving"), "the stages"]
+
+
 def test_dates_and_windows_are_parameters_of_a_run():
     from flows.pipeline import pipeline
     from flows.tasks import dated, locate

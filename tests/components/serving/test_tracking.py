@@ -1,11 +1,14 @@
 """What clients report: once each, checked against the decisions; and addresses that nobody can forge."""
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from components.serving.journal import FILE, Journal, connect
 from tests.components.serving.test_http_app import client_of
@@ -168,3 +171,21 @@ def test_the_answer_is_in_the_log_with_all_its_candidates(client, tmp_path):
         row = connection.execute("SELECT * FROM decisions").fetchone()
     assert row[0] == answer["decision_id"] and row[6] == answer["propensity"] == 0.5
     assert row[8:] == ("page1", None, '{"context_device":"phone","context_local_hour":7.0}', '{"a":0.5,"b":0.5}')
+
+
+texts = st.text(max_size=8) | st.sampled_from(["i1", "s1", "view", "like", "click", "2026-01-01T00:00:00Z"])
+values = texts | st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats()
+names = st.sampled_from(
+    ["type", "event_id", "decision_id", "creative_id", "shopper_id", "kind", "product_id", "text", "value", "timestamp"]
+)
+kinds = st.sampled_from(["behaviour", "impression", "click", "conversion", "feedback"])
+reports = st.dictionaries(names, values, max_size=8).flatmap(lambda fields: kinds.map(lambda k: {**fields, "type": k}))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(reports, max_size=3) | values, st.dictionaries(st.sampled_from(["to", "until", "signature"]), texts))
+def test_no_report_and_no_address_makes_the_server_fail(client, events, query):
+    content = json.dumps({"events": events})
+    assert client.post("/track", content=content, headers={"content-type": "application/json"}).status_code < 500
+    for path in ("/click/x", "/pixel/x.gif", "/click/%00", "/ads/%ff"):
+        assert client.get(path, params=query, follow_redirects=False).status_code in (403, 404, 422)
