@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prefect import flow, runtime, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
@@ -16,6 +16,7 @@ from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.publishing import export as exporting
 from components.workflow.publishing import publication
+from components.workflow.run_report.report_page import write_report
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
 from flows.notifications import notify_failure, notify_outcome
@@ -26,6 +27,7 @@ snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
 export = task(exporting.export, name="export", cache_policy=NO_CACHE)
+report = task(write_report, name="report", cache_policy=NO_CACHE)
 
 
 @flow(
@@ -85,8 +87,12 @@ def _run(dataset: str, settings: Settings, paths: Paths, parameters: tuple, publ
         export(outcome, paths)
     else:
         outcome = publication.preview(dataset, paths)
+    page = report(outcome, paths)
+    create_link_artifact(
+        key=artifact_key(dataset, "report"), link=Path(page).resolve().as_uri(), link_text="Report of this run"
+    )
     create_markdown_artifact(key=artifact_key(dataset, "decision"), markdown=publication.page(outcome))
-    return outcome
+    return {**outcome, "report": page}
 
 
 def run_all(

@@ -93,7 +93,8 @@ def _next_steps(outcomes: Sequence[dict]) -> str:
     steps = [(f"adloom status {names[0]}", "its champions and decisions"), ("adloom ui", "the runs, and the registry")]
     if with_ads:
         steps.append((f"adloom generate {with_ads[0]} -n 8 --out ads", "new ads from the champion"))
-    steps += [(f"artifacts/{name}/docs/", "its reports") for name in names]
+    reports = [(outcome["dataset"], outcome.get("report")) for outcome in outcomes]
+    steps += [(report or f"artifacts/{name}/docs/", f"the report of {name}") for name, report in reports]
     width = max(len(step) for step, _ in steps)
     return terminal("\n".join(["", "Next:", *(f"  {step:{width}}  {what}" for step, what in steps)]))
 

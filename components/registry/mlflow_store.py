@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -271,6 +271,14 @@ def sign_package(client, version: Version) -> None:
             raise UserError(f"{_label(version)}: its files differ from the registered ones; nothing was signed")
         with _signature(fetched, version.name) as signature:
             client.log_artifact(version.run_id, str(signature))
+
+
+def log_files(name: str, number: int, files: Sequence[Path], folder: str) -> None:
+    """Add files to `folder` of the MLflow run of version `number` of the model `name`."""
+    client = open_store()
+    run_id = client.get_model_version(name, str(number)).run_id
+    for file in files:
+        client.log_artifact(run_id, str(file), folder)
 
 
 def fetch_artifact(version: Version, name: str, scratch: Path) -> Path:

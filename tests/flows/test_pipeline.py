@@ -8,11 +8,13 @@ import sys
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 from upath import UPath
 
 from components.contract.card import read_card
 from components.contract.files.digests import digest_tree
 from components.contract.files.tables import read_frame, write_json, write_table
+from components.registry.mlflow_store import artifacts_in, open_store, versions_of
 from components.settings.errors import UserError
 from components.settings.params_file import load_settings
 from components.settings.paths import ROOT, STAGES, Paths
@@ -57,6 +59,16 @@ def test_a_run_ends_in_a_decision_with_a_reason(finished):
     assert record["action"] == outcome["action"]
 
 
+def test_a_run_names_its_report_which_its_mlflow_run_has_too(finished):
+    _, outcome = finished
+    docs = UPath("artifacts/marketplace/docs")
+    assert outcome["report"] == str(Paths.of("marketplace").docs / "report.html")
+    page = (docs / "report.html").read_text(encoding="utf-8")
+    assert all(str(escape(reason)) in page for reason in outcome["reasons"]) and (docs / "report.zh.html").exists()
+    version = versions_of(open_store(), "marketplace-policy")[outcome["candidate"] - 1]
+    assert artifacts_in(version, "report") == ["report/report.html", "report/report.zh.html"]
+
+
 def test_every_stage_leaves_a_manifest_of_what_it_wrote(finished):
     paths = Paths.of("marketplace")
     for name in STAGES:
@@ -73,7 +85,7 @@ def test_people_see_pages_ads_and_boards(finished):
     assert {page.name for page in docs.glob("*.md")} == {f"{name}.md" for name in STAGES}
     assert (docs / "data_docs" / "index.html").exists()
     boards = {path.name for path in UPath("artifacts/marketplace/creatives/boards").glob("*.png")}
-    assert boards == {"captions.png", "people-300x250.png", "vae-3.png", "wgan-3.png"}
+    assert boards == {"ads-300x250.png", "captions.png", "people-300x250.png", "vae-3.png", "wgan-3.png"}
     assert {path.name for path in UPath("artifacts/marketplace/evaluation/charts").iterdir()} == INTERVALS
 
 
