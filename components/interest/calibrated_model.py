@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from components.interest.calibration import Platt
 from components.interest.model_kinds import model_kind
 from components.interest.model_protocol import InterestModel, Pairs
+from components.interest.models.fact_effects import FactEffects
 from components.interest.new_pairs import new_pairs
 from components.interest.request_scorer import RequestProbabilities, RequestRow, TableScorer, request_scorer
 from components.settings.errors import UserError
@@ -46,6 +47,17 @@ class CalibratedModel:
                 "policy (evaluation.policy.name), or interest.models that give them"
             )
         return self.platt.slope * errors(pairs, decision)
+
+    def fact_effects(self, pairs: Pairs, decision: np.ndarray, shown: np.ndarray) -> FactEffects | None:
+        """What each fact adds to the calibrated log-odds of the shown creatives (models/fact_effects.py).
+
+        None if the kind of model cannot say it.
+        """
+        effects = getattr(self.model, "fact_effects", None)
+        if effects is None:
+            return None
+        found = effects(pairs, decision, shown)
+        return replace(found, effects=self.platt.slope * found.effects)
 
     def predict(self, impressions: pd.DataFrame, creatives: pd.DataFrame) -> np.ndarray:
         """P(click) of every pair of m impressions and n creatives, from their feature rows: float64 [m, n] in (0, 1).

@@ -45,7 +45,8 @@ class InterestModel(Protocol):
     A kind that is trained in epochs may have `losses`, a mapping of names to values per epoch, shown in TensorBoard. A
     kind that knows how sure it is has `standard_errors(pairs, decision)`, float64 [n]: of the log-odds of n pairs
     against their mean over the decision to which each pair belongs, int64 [n]. Each creative of a decision is paired
-    with the same impressions; the errors are those of the mean log-odds over these.
+    with the same impressions; the errors are those of the mean log-odds over these. A kind that can say what moved a
+    score has `fact_effects(pairs, decision, shown)` (models/fact_effects.py).
     """
 
     name: str

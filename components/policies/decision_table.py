@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from components.interest import CalibratedModel
+from components.interest.model_protocol import Pairs
 from components.interest.new_pairs import new_pairs
 from components.policies.eligible import rows_of
 from components.policies.policy_protocol import Choices, Policy
@@ -85,20 +86,47 @@ def score_cells(
 ) -> pd.DataFrame:
     """Columns segment, placement, campaign, creative_id, score (mean P(click) in the cell), impressions (of the cell).
 
-    errors: also the column score_error, the standard error of the score; UserError if the model has none.
+    errors: also the column score_error, the standard error of the score; UserError if the model has none. The other
+    arguments are those of `cell_samples`.
+    """
+    samples = cell_samples(creatives, contexts, most, seed)
+    return pd.concat([table for sample in samples for table in _mean_scores(model, sample, errors)], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class CellSamples:
+    """The cells of a campaign with a sample of the logged contexts of each, and the campaign's creatives.
+
+    contexts, creatives: feature rows. cells: the key (segment, placement, campaign), rows of `contexts` int64, and how
+    many impressions the cell has.
+    """
+
+    contexts: pd.DataFrame
+    creatives: pd.DataFrame
+    cells: tuple[tuple[dict[str, str], np.ndarray, int], ...]
+
+    def pairs(self, names: tuple[str, ...]) -> tuple[Pairs, np.ndarray]:
+        """Every context of each cell with every creative, with the pair features `names`; the cell of each, int64."""
+        row, count = np.concatenate([sample for _, sample, _ in self.cells]), len(self.creatives)
+        used_rows, row_in_used = np.unique(row, return_inverse=True)
+        places = np.repeat(row_in_used, count), np.tile(np.arange(count), len(row))
+        cell = np.repeat(np.arange(len(self.cells)), [len(sample) * count for _, sample, _ in self.cells])
+        return new_pairs(self.contexts.iloc[used_rows], self.creatives, *places, names), cell
+
+
+def cell_samples(creatives: pd.DataFrame, contexts: pd.DataFrame, most: int, seed: int) -> Iterator[CellSamples]:
+    """The cells of each campaign that has creatives.
 
     creatives: feature rows, as known when judging begins. contexts: consenting impressions before the judged ones, with
-    feature columns and segment (text), placement, campaign. A random sample of at most `most` of each cell is scored.
+    feature columns and segment (text), placement, campaign. A random sample of at most `most` of each cell is taken.
     """
     random = np.random.default_rng(seed)
     contexts = contexts.assign(placement=contexts["placement"].fillna(ANY)).reset_index(drop=True)
-    scored_cells = []
     for campaign, rows in contexts.groupby("campaign", sort=True):
         campaign_creatives = creatives[creatives["campaign"] == campaign].reset_index(drop=True)
-        cells = list(_sampled_cells(rows, most, random))
+        cells = tuple(_sampled_cells(rows, most, random))
         if len(campaign_creatives):
-            scored_cells += _mean_scores(model, contexts, campaign_creatives, cells, errors)
-    return pd.concat(scored_cells, ignore_index=True)
+            yield CellSamples(contexts, campaign_creatives, cells)
 
 
 def decision_rows(scored: pd.DataFrame, preference: pd.Series, policy: Policy) -> pd.DataFrame:
@@ -147,26 +175,19 @@ def _sampled_cells(
         yield {"segment": segment, "placement": placement, "campaign": campaign}, np.sort(sample), len(row_numbers)
 
 
-def _mean_scores(
-    model: CalibratedModel, contexts: pd.DataFrame, creatives: pd.DataFrame, cells: list, errors: bool
-) -> list[pd.DataFrame]:
+def _mean_scores(model: CalibratedModel, sample: CellSamples, errors: bool) -> list[pd.DataFrame]:
     """One table per cell: the mean P(click) of every creative over the cell's sample, and maybe its standard error."""
-    row = np.concatenate([sample for _, sample, _ in cells])
-    used_rows, row_in_used = np.unique(row, return_inverse=True)
-    count = len(creatives)
-    pair_indices = np.repeat(row_in_used, count), np.tile(np.arange(count), len(row))
-    pairs = new_pairs(contexts.iloc[used_rows], creatives, *pair_indices, model.pairs)
-    scores = model.probabilities(pairs).reshape(len(row), count)
-    ends = np.cumsum([len(sample) for _, sample, _ in cells])
-    means = [part.mean(axis=0) for part in np.split(scores, ends[:-1])]
+    pairs, cell_of_pair = sample.pairs(model.pairs)
+    scores = model.probabilities(pairs).reshape(-1, len(sample.creatives))
+    starts = np.cumsum([0, *(len(rows) for _, rows, _ in sample.cells)])[:-1]
+    means = [part.mean(axis=0) for part in np.split(scores, starts[1:])]
     tables = [
-        pd.DataFrame({**cell, "creative_id": creatives["creative_id"], "score": mean, "impressions": size})
-        for (cell, _, size), mean in zip(cells, means, strict=True)
+        pd.DataFrame({**cell, "creative_id": sample.creatives["creative_id"], "score": mean, "impressions": size})
+        for (cell, _, size), mean in zip(sample.cells, means, strict=True)
     ]
     if not errors:
         return tables
-    cell_of_pair = np.repeat(np.arange(len(cells)), [len(sample) * count for _, sample, _ in cells])
-    of_log_odds = model.standard_errors(pairs, cell_of_pair).reshape(len(row), count)[np.append(0, ends[:-1])]
+    of_log_odds = model.standard_errors(pairs, cell_of_pair).reshape(scores.shape)[starts]
     return [
         table.assign(score_error=of_cell * table["score"] * (1 - table["score"]))
         for table, of_cell in zip(tables, of_log_odds, strict=True)

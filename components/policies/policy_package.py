@@ -34,18 +34,20 @@ EARLIER_POLICIES = {
     None: "softmax",
     "chi-square": "chi_square",
 }  # by the `weighing` of packages without a policy's name
-PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE, SCORES_FILE = (
+PARAMETERS_FILE, DECISIONS_FILE, SEGMENTS_FILE, CATALOGUE_FILE, SCORES_FILE, REASONS_FILE = (
     "policy.json",
     "decisions.parquet",
     "segments.parquet",
     "catalogue.parquet",
     "scores.parquet",
+    "reasons.parquet",
 )
 COLUMNS = {  # of each table that the policy reads
     DECISIONS_FILE: frozenset({*CELL, "creative_id", "probability"}),
     SEGMENTS_FILE: frozenset({"shopper_id", "segment"}),
     CATALOGUE_FILE: frozenset({"creative_id", "campaign", "active_from", "active_until", "preference", "new"}),
     SCORES_FILE: frozenset({"segment", "creative_id", "score"}),
+    REASONS_FILE: frozenset({*CELL, "creative_id", "rank", "effect", "en", "zh"}),
 }
 
 
@@ -87,7 +89,8 @@ class PolicyPackage:
     catalogue: creative_id, campaign, active_from, active_until (when both the creative and its campaign are active;
     null: always), preference (float64, logging_preference.py), new (bool): whether it is in the policy's pool, and
     value: what a click on it earns, relative to the best of its campaign, in (0, 1] (objective.py; absent: 1).
-    scores: the policy's own; None if it uses the interest model's.
+    scores: the policy's own; None if it uses the interest model's. reasons: table_reasons.REASON_COLUMNS, why each cell
+    of the table shows its most probable creative; None if that is not known, as in packages of earlier releases.
     """
 
     parameters: PolicyParameters
@@ -95,6 +98,7 @@ class PolicyPackage:
     segments: pd.DataFrame
     catalogue: pd.DataFrame
     scores: LearnedScores | None = None
+    reasons: pd.DataFrame | None = None
 
     @property
     def table(self) -> DecisionTable:
@@ -166,6 +170,8 @@ class PolicyPackage:
         tables = {DECISIONS_FILE: self.decisions, SEGMENTS_FILE: self.segments, CATALOGUE_FILE: self.catalogue}
         if self.scores is not None:
             tables[SCORES_FILE] = self.scores.rows
+        if self.reasons is not None:
+            tables[REASONS_FILE] = self.reasons
         return {PARAMETERS_FILE: f"{settings}\n".encode(), **{name: _parquet(table) for name, table in tables.items()}}
 
     @classmethod
@@ -183,7 +189,8 @@ class PolicyPackage:
             )
             learns = policy_kind(parameters.policy, PARAMETERS_FILE).learn is not None
             scores = LearnedScores(_table(files, SCORES_FILE)) if learns else None
-            return cls(parameters, decisions, segments, catalogue, scores)
+            reasons = _table(files, REASONS_FILE) if REASONS_FILE in files else None
+            return cls(parameters, decisions, segments, catalogue, scores, reasons)
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise EarlierFormat(
                 f"a policy's package lacks a file, holds a damaged one, or has the layout of an earlier release "

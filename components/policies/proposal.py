@@ -16,6 +16,7 @@ from components.policies.logging_preference import logging_preference
 from components.policies.objective import CreativeValues, creative_values
 from components.policies.policy_kinds import policy_kind
 from components.policies.policy_package import TABLE, PolicyPackage, PolicyParameters
+from components.policies.table_reasons import table_reasons
 from components.policies.temperature import LiftForecast, LoggedOutcomes, best_temperature, forecast_lifts
 from components.settings.sections import PolicyConfig, Section
 from components.settings.typed_settings import kind_settings
@@ -54,7 +55,8 @@ def propose(
 
     pool: new creatives in the contract's columns, or None.
     """
-    start, preference, values = _untempered(learned, tables, pool, config)
+    untempered = _untempered(learned, tables, pool, config)
+    start, preference, values = untempered.policy, untempered.preference, untempered.values
     unlogged_share = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
     outcomes = replace(_in_objective(selecting, values), unlogged_share=unlogged_share)
     forecasts = {}
@@ -71,7 +73,9 @@ def propose(
         )
     temperatures = {form: best_temperature(of_form) for form, of_form in forecasts.items()}
     policy = _with_temperature(start, TABLE, temperatures.get(TABLE, config.temperatures[0]), preference)
-    return replace(policy, parameters=replace(start.parameters, temperatures=temperatures)), forecasts
+    reasons = _reasons(learned, untempered, policy, config)
+    parameters = replace(start.parameters, temperatures=temperatures)
+    return replace(policy, parameters=parameters, reasons=reasons), forecasts
 
 
 def _in_objective(selecting: SelectSlice, values: CreativeValues) -> LoggedOutcomes:
@@ -83,14 +87,32 @@ def _in_objective(selecting: SelectSlice, values: CreativeValues) -> LoggedOutco
     return replace(outcomes, score=score, reward=reward, size=values.of("size", creative_id))
 
 
-def _untempered(
-    learned: LearnedModels, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
-) -> tuple[PolicyPackage, pd.Series, CreativeValues]:
-    """The policy before a temperature is chosen, its decisions being scores; each creative's preference and value."""
-    until = learned.model.splits.select_until
-    segments = cluster_shoppers(
-        learned.model, tables, learned.features.looks, moment=until, count=config.segments, seed=config.seed
-    )
+@dataclass(frozen=True)
+class _Untempered:
+    """A policy before a temperature is chosen, and what it was made from. policy: its decisions are scores. preference,
+    values: of each creative. creatives, contexts: the table's, as in decision_table.cell_samples.
+    """
+
+    policy: PolicyPackage
+    preference: pd.Series
+    values: CreativeValues
+    creatives: pd.DataFrame
+    contexts: pd.DataFrame
+
+
+def _reasons(
+    learned: LearnedModels, untempered: _Untempered, policy: PolicyPackage, config: PolicyConfig
+) -> pd.DataFrame | None:
+    """Why the table shows what it shows; None if it does not choose by the interest model's scores."""
+    if policy.scores is not None:
+        return None
+    return table_reasons(learned.interest, untempered.creatives, untempered.contexts, config, policy.decisions)
+
+
+def _contexts(
+    learned: LearnedModels, tables: dict[str, pd.DataFrame], segments: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.Series]:
+    """The consenting impressions before the judged ones, with the table's segments; and each creative's preference."""
     impressions = learned.features.impressions
     rows = np.flatnonzero(impressions["consent"] & (impressions["split"] != JUDGE))
     before = impressions.iloc[rows].reset_index(drop=True)
@@ -98,7 +120,19 @@ def _untempered(
     before = before.merge(tables["impressions"][["impression_id", *told]], on="impression_id", how="left")
     preference = logging_preference(tables, before[["impression_id", "logging_policy"]])
     before = pd.concat([before, learned.features.pairs_by_category(rows)], axis=1)
-    contexts = before.assign(segment=segment_names(segments, before["shopper_id"]))  # the table's, not the features'
+    # the table's segments, not the features'
+    return before.assign(segment=segment_names(segments, before["shopper_id"])), preference
+
+
+def _untempered(
+    learned: LearnedModels, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
+) -> _Untempered:
+    """The policy before a temperature is chosen."""
+    until = learned.model.splits.select_until
+    segments = cluster_shoppers(
+        learned.model, tables, learned.features.looks, moment=until, count=config.segments, seed=config.seed
+    )
+    contexts, preference = _contexts(learned, tables, segments)
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
     needs_errors = policy_kind(config.name).needs_errors
     scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed, errors=needs_errors)
@@ -125,7 +159,8 @@ def _untempered(
         objective=config.objective,
         errors=needs_errors,
     )
-    return PolicyPackage(parameters, scored, segments, catalogue, scores), preference, values
+    policy = PolicyPackage(parameters, scored, segments, catalogue, scores)
+    return _Untempered(policy, preference, values, creatives, contexts)
 
 
 def _learned_scores(known: pd.DataFrame, creatives: pd.DataFrame, config: PolicyConfig) -> LearnedScores | None:

@@ -13,34 +13,14 @@ of what the full covariance of the weights gives. A decision about several impre
 their mean x.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from components.interest.model_protocol import Pairs
+from components.interest.models.decision_cells import DecisionCells
 from components.interest.models.feature_blocks import ONE
 from components.interest.models.pair_design import MATCH, PairMap, Term
 
 DECISIONS_AT_ONCE = 1 << 12
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """The distinct (decision, creative) of pairs, by decision. decision, creative: int64 [c]; of_pair: int64 [n], the
-    cell of each pair; pairs: int64 [c], how many each has; starts: int64 [decisions + 1].
-    """
-
-    decision: np.ndarray
-    creative: np.ndarray
-    of_pair: np.ndarray
-    pairs: np.ndarray
-    starts: np.ndarray
-
-    @classmethod
-    def of(cls, decision: np.ndarray, creative: np.ndarray, creatives: int) -> "_Cells":
-        keys, of_pair, pairs = np.unique(decision * creatives + creative, return_inverse=True, return_counts=True)
-        place = np.unique(keys // creatives, return_inverse=True)[1]
-        return cls(place, keys % creatives, of_pair, pairs, np.searchsorted(place, np.arange(place[-1] + 2)))
 
 
 def contrast_errors(pair_map: PairMap, variances: np.ndarray, pairs: Pairs, decision: np.ndarray) -> np.ndarray:
@@ -51,7 +31,7 @@ def contrast_errors(pair_map: PairMap, variances: np.ndarray, pairs: Pairs, deci
     """
     if not len(decision):
         return np.zeros(0)
-    cells = _Cells.of(decision, pairs.column, len(pairs.creatives))
+    cells = DecisionCells.of(decision, pairs.column, len(pairs.creatives))
     matrices, slopes = pair_map.unfold(variances)
     identities = {block.name: block for block in pair_map.right.codes}
     active = tuple(
@@ -59,7 +39,8 @@ def contrast_errors(pair_map: PairMap, variances: np.ndarray, pairs: Pairs, deci
         for term, matrix in zip(pair_map.terms, matrices, strict=True)
         if matrix.any() and term.right != ONE and term.right not in identities
     )
-    x = _means(pair_map.left.encode(pairs.impressions, tuple(t.left for t, _ in active)), cells, pairs.row)
+    encoded = pair_map.left.encode(pairs.impressions, tuple(term.left for term, _ in active))
+    x = cells.mean_of_impressions(encoded, pairs.row)
     z = pair_map.right.encode(pairs.creatives, tuple(t.right for t, _ in active))
     variance = _of_pair_features(pairs.values_of(pair_map.pairs), slopes, cells)
     for term, matrix in zip(pair_map.terms, matrices, strict=True):
@@ -98,22 +79,12 @@ def _of_terms(
     return variance
 
 
-def _means(blocks: dict[str, np.ndarray], cells: _Cells, row: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean of each block over the impressions of a decision, float32 [decisions, k]."""
-    from scipy.sparse import csr_array
-
-    decision = cells.decision[cells.of_pair]
-    counts = csr_array((np.ones(len(row), np.float32), (decision, row)), (len(cells.starts) - 1, len(blocks[ONE])))
-    total = counts.sum(axis=1)
-    return {name: (counts @ values) / total[:, None].astype(np.float32) for name, values in blocks.items()}
-
-
-def _of_identity(code: np.ndarray, variances: np.ndarray, cells: _Cells) -> np.ndarray:
+def _of_identity(code: np.ndarray, variances: np.ndarray, cells: DecisionCells) -> np.ndarray:
     """The first line of (1) for 0/1 columns of levels `code`, int64 [creatives], -1 if unknown: float64 [c].
 
     With the share s_l of the decision's creatives that have level l it is V_l (1 - 2 s_l) + sum_m V_m s_m^2.
     """
-    level, sizes = code[cells.creative], np.diff(cells.starts)
+    level, sizes = code[cells.creative], cells.sizes
     known = level >= 0
     pair, place, count = np.unique(
         cells.decision[known] * len(variances) + level[known], return_inverse=True, return_counts=True
@@ -125,12 +96,10 @@ def _of_identity(code: np.ndarray, variances: np.ndarray, cells: _Cells) -> np.n
     return np.maximum(variance, 0.0)
 
 
-def _of_pair_features(values: np.ndarray, variances: np.ndarray, cells: _Cells) -> np.ndarray:
+def _of_pair_features(values: np.ndarray, variances: np.ndarray, cells: DecisionCells) -> np.ndarray:
     """The last line of (1), float64 [c], from the values of all pairs, float32 [n, r]."""
     variance = np.zeros(len(cells.creative))
-    sizes = np.diff(cells.starts)
     for place, of_weight in enumerate(variances):
-        mean = np.bincount(cells.of_pair, values[:, place], len(variance)) / cells.pairs
-        deviation = mean - np.repeat(np.add.reduceat(mean, cells.starts[:-1]) / sizes, sizes)
-        variance += of_weight * deviation**2
+        mean = cells.mean_of_pairs(values[:, place])
+        variance += of_weight * (mean - cells.mean_of_creatives(mean)[cells.decision]) ** 2
     return variance

@@ -12,8 +12,10 @@ from components.contract.files.tables import read_frame, read_json, write_bytes,
 from components.policies.logging_preference import logging_policy_name
 from components.policies.policy_package import (
     CATALOGUE_FILE,
+    DECISIONS_FILE,
     PARAMETERS_FILE,
     PER_SHOPPER,
+    REASONS_FILE,
     SCORES_FILE,
     SEGMENTS_FILE,
     TABLE,
@@ -111,7 +113,7 @@ def _check_replaceable(out: UPath, dataset: str) -> None:
 
 # files and folders of the package that a server needs: for every form, and for each
 ALWAYS = (PARAMETERS_FILE, CATALOGUE_FILE)
-FORM_FILES = {"table": ("decisions.parquet", "segments.parquet"), "per_shopper": ("model",)}
+FORM_FILES = {"table": (DECISIONS_FILE, SEGMENTS_FILE), "per_shopper": ("model",)}
 SCORE_FILES = (SCORES_FILE, SEGMENTS_FILE)  # for per_shopper in place of a model, if the policy has scores
 RULE = (
     "Look up the shopper's segment in segments.parquet (`any` if it is not there), then the cell of segment, placement "
@@ -177,6 +179,8 @@ def _copy_ads(package: UPath, fresh: UPath, image_format: str) -> tuple[dict[str
 
 def _files_for(form: str, package: UPath) -> tuple[str, ...]:
     has_scores = form == PER_SHOPPER and (package / SCORES_FILE).exists()
+    if form == TABLE and (package / REASONS_FILE).exists():
+        return (*FORM_FILES[form], REASONS_FILE)
     return SCORE_FILES if has_scores else FORM_FILES[form]
 
 

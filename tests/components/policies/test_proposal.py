@@ -187,6 +187,33 @@ def test_without_events_everyone_gets_the_fallback(tables):
     assert policy.segments.empty and set(policy.decisions["segment"]) == {ANY}
 
 
+def test_the_ad_that_a_cell_shows_most_has_reasons_in_words(proposal):
+    policy, _, learned, _ = proposal
+    reasons = policy.reasons
+    first = policy.decisions.drop_duplicates(CELL).set_index(CELL)["creative_id"]
+    assert (reasons.set_index(CELL)["creative_id"] == first.reindex(pd.MultiIndex.from_frame(reasons[CELL]))).all()
+    assert len(reasons[CELL].drop_duplicates()) > 0.9 * len(first)
+    by_cell = reasons.groupby(CELL)
+    assert (by_cell["rank"].apply(list).map(len) <= 3).all() and (by_cell["rank"].min() == 1).all()
+    assert by_cell["effect"].apply(lambda effects: effects.abs().is_monotonic_decreasing).all()
+    assert (reasons.groupby(CELL)["effect"].sum() > 0).mean() > 0.8, "what is shown most is mostly what scores best"
+    categories = learned.features.creatives.set_index("creative_id").filter(like="creative_category:")
+    named = reasons[reasons["en"].str.startswith("the category ")]
+    assert len(named)
+    for row in named.itertuples():
+        value = row.en.removeprefix("the category ").split(" ")[0]
+        assert categories.loc[row.creative_id, f"creative_category:{value}"] == 1 and f"“{value}”" in row.zh
+    pd.testing.assert_frame_equal(PolicyPackage.from_files(policy.files()).reasons, reasons)
+    earlier = {name: content for name, content in policy.files().items() if name != "reasons.parquet"}
+    assert PolicyPackage.from_files(earlier).reasons is None
+
+
+@pytest.mark.parametrize("name", ["rules", "uniform"])
+def test_a_policy_that_does_not_choose_by_the_interest_model_has_no_reasons(tables, name):
+    policy = proposed(tables, config=CONFIG.model_copy(update={"name": name}))[0]
+    assert policy.reasons is None if name == "rules" else policy.reasons.empty
+
+
 def test_thompson_sampling_uses_how_sure_the_model_is_in_both_forms(tables):
     config = CONFIG.model_copy(update={"name": "thompson", "temperatures": (0.05,)})
     policy, _, learned, pairs = proposed(tables, config=config)

@@ -17,6 +17,7 @@ from components.evaluation.gate.ledger import share_of
 from components.images.decoding import encode_png
 from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.policy_package import PolicyPackage
+from components.policies.table_reasons import REASON_COLUMNS
 from components.registry.decision import Gate, decide
 from components.registry.decision_records import log_record
 from components.registry.mlflow_store import digest_of, git_commit, open_store, version_of
@@ -172,6 +173,17 @@ def test_a_policy_with_scores_of_its_own_is_exported_with_them_and_without_a_mod
     assert set(manifest["forms"]) == {"table", "per_shopper"}
     assert {"scores.parquet", "segments.parquet", "decisions.parquet", "policy.json"} <= set(manifest["files"])
     assert not any(name.startswith("model/") for name in manifest["files"])
+
+
+def test_the_reasons_of_a_table_are_exported_with_it(store, paths):
+    row = ("0", "top", "c", "a", 1, 0.2, "the look is clicked more than in the other ads", "外观比其他广告更受点击")
+    reasons = pd.DataFrame([row], columns=list(REASON_COLUMNS))
+    run_stages(store, paths, made=replace(package(), reasons=reasons))
+    published(paths)
+    assert read_json(paths.export / "manifest.json")["files"]["reasons.parquet"]
+    exported = pd.read_parquet(Path(paths.export / "reasons.parquet"))
+    pd.testing.assert_frame_equal(exported, reasons, check_dtype=False)
+    assert exported_policy(paths) is not None
 
 
 def with_an_ad(paths: Paths) -> None:
