@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl
 
 MAX_BATCH = 200
 MAX_SHORTLIST = 1000
@@ -38,7 +38,7 @@ class DecideOne(Message):
     request_id: Id | None = None  # of the page view; rows of one page share it
     context: dict[str, ContextValue] = Field(default_factory=dict, max_length=100)  # columns context_* of the log
     shortlist: Annotated[list[Id], Field(max_length=MAX_SHORTLIST)] | None = None  # creatives that the page can show
-    landing: AnyHttpUrl | None = None  # where a click leads; then the answer has the address of a redirect
+    landing: HttpUrl | None = None  # where a click leads; then the answer has the address of a redirect
 
 
 class DecideBatch(Message):

@@ -2,7 +2,8 @@
 
 One thread writes. It takes all that waits, writes it in one transaction, and answers when SQLite has synced it to disk
 (write-ahead log, synchronous FULL): a row whose future is done survives `kill -9` and a power cut, and a row is stored
-once however often it is sent. `served_log.py` adds complete days to the data set; `prune` then deletes what is old.
+once however often it is sent. `served_log.py` adds complete days to the data set, notes them in `collected` (days since
+1970), and deletes their rows some days later.
 """
 
 import json
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS tracked (
     kind TEXT NOT NULL, id TEXT NOT NULL, moment INTEGER NOT NULL, ingested INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tracked_by_time ON tracked (kind, moment);
+CREATE TABLE IF NOT EXISTS collected (day INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS faults (moment INTEGER NOT NULL, why TEXT NOT NULL, body TEXT NOT NULL);
 """
 

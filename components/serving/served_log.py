@@ -8,6 +8,7 @@ creatives of a champion's pool join it with their images.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -34,6 +35,8 @@ from components.serving.pool_copies import pool_copies
 from components.serving.tracking import CLICK, CONVERSION, EVENT, FEEDBACK, IMPRESSION
 from components.settings.errors import UserError
 from components.settings.sections import Settings, SourceConfig
+
+log = logging.getLogger("adloom")
 
 DAY = 86_400_000_000  # microseconds
 SHOWN = f"""
@@ -155,6 +158,9 @@ def collect(name: str, data: UPath, folder: Path, settings: Settings, now: int) 
             _add_images(data, images, card)
             done = append_days(served, data, card.model_copy(update={"ends_at": begins}), settings.source)
         connection.execute("COMMIT")
+        days = range(_edge(begins, 0) // DAY, _edge(done.ends_at, 0) // DAY)
+        connection.executemany("INSERT OR IGNORE INTO collected VALUES (?)", [(day,) for day in days])
+        _warn_of_left_out(name, connection, done.ends_at)
         _prune(connection, done.ends_at, max(settings.source.late_days, card.conversion_window_days) + 1)
     return done
 
@@ -220,12 +226,26 @@ def _add_images(data: UPath, images: pd.DataFrame, card: DatasetCard) -> None:
             write_table(new, fresh / "images" / f"day={card.ends_at:%Y-%m-%d}" / late_name(card.ends_at))
 
 
+def _warn_of_left_out(name: str, connection: sqlite3.Connection, ends_at: datetime) -> None:
+    """Say how many decisions are of days that the data set's log had before they could be added; they stay stored."""
+    query = f"SELECT count(*) FROM decisions WHERE moment < ? AND moment / {DAY} NOT IN (SELECT day FROM collected)"
+    (count,) = connection.execute(query, (_edge(ends_at, 0),)).fetchone()
+    if count:
+        log.warning(
+            "%s: %s decisions are of days before the end of the data set's log, which came from elsewhere; of these "
+            "days only late rows of the last source.late_days are added. The others stay in the journal",
+            name,
+            f"{count:,}",
+        )
+
+
 def _prune(connection: sqlite3.Connection, ends_at: datetime, days: int) -> None:
-    """Delete what is older than `days` before the end of the data set's log: nothing will ask for it."""
+    """Delete rows of collected days that are more than `days` before the end of the log: nothing will ask for them."""
     limit = _edge(ends_at - timedelta(days=days), 0)
     connection.execute("BEGIN IMMEDIATE")
-    for table in ("decisions", "tracked", "faults"):
-        connection.execute(f"DELETE FROM {table} WHERE moment < ?", (limit,))
+    for table, column in (("decisions", "moment"), ("tracked", "ingested"), ("faults", "moment")):
+        query = f"DELETE FROM {table} WHERE {column} < ? AND {column} / {DAY} IN (SELECT day FROM collected)"
+        connection.execute(query, (limit,))
     connection.execute("COMMIT")
 
 

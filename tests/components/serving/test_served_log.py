@@ -184,6 +184,18 @@ def test_what_is_in_the_data_set_is_deleted_from_the_journal_in_time(place, tmp_
     assert kept == ["d30"] and {"d0", "d5", "d30"} <= set(impressions(place).index)
 
 
+def test_rows_of_days_that_the_log_already_had_stay_in_the_journal_and_are_told(place, tmp_path, caplog):
+    for day in (0, 30, 31):
+        at = MONDAY + day * DAY
+        stored(tmp_path, decision(f"d{day}", at), reported("impression", f"d{day}", at))
+    card = read_card(place)
+    write_card(card.model_copy(update={"ends_at": datetime(2026, 6, 20, tzinfo=UTC)}), place)
+    assert collected(place, tmp_path, MONDAY + 33 * DAY).impressions == 2
+    assert "shop: 1 decisions are of days before the end of the data set's log" in caplog.text
+    with closing(connect(tmp_path / FILE)) as connection:
+        assert connection.execute("SELECT count(*) FROM decisions WHERE decision_id = 'd0'").fetchone() == (1,)
+
+
 def test_data_sets_that_cannot_take_served_rows_are_told(place, tmp_path):
     with pytest.raises(UserError, match=r"there is no journal in .*; `adloom serve shop` writes one"):
         collected(place, tmp_path, MONDAY)
