@@ -3,8 +3,9 @@
     python -m benchmarks.policy_value [--seeds 31,32,33] [--policies chi_square,rules,...] [--set section.key=value]
                                       [--workdir DIR] [--rows FILE] [--out FILE]
 
-For each seed the default shop is simulated, its features are built and the interest model is trained. Then each policy
-is fixed on rows before the judged ones, in both forms, and valued on the judged rows:
+For each seed the default shop is simulated, its features are built and the interest model is trained (for a policy that
+needs standard errors, one that has them). Then each policy is fixed on rows before the judged ones, in both forms, and
+valued on the judged rows:
 
 - ctr, cvr, cost per conversion (CPM: a fixed price per impression; CPC: per click), by the law's probabilities, each
   relative to the uniform policy and to the rules;
@@ -38,6 +39,7 @@ BY_HAND = "rules"
 
 def run(task: tuple[int, tuple[str, ...], str, tuple[str, ...]]) -> dict:
     """The row of one seed: the figures of every policy and form."""
+    from components.policies import POLICIES
     from components.settings.environment import limit_blas_threads, prepare
     from components.settings.params_file import load_settings
     from components.settings.paths import Paths
@@ -56,10 +58,26 @@ def run(task: tuple[int, tuple[str, ...], str, tuple[str, ...]]) -> dict:
     for stage in ("validation", "features", "interest"):
         run_stage.run(stage, settings, paths)
     inputs = read_evaluation_inputs(settings.evaluation, paths)
-    row = {"seed": seed, **figures(inputs, settings.evaluation, names)}
+    row = {
+        "seed": seed,
+        **figures(inputs, settings.evaluation, tuple(n for n in names if not POLICIES[n].needs_errors)),
+    }
+    for name in (name for name in names if POLICIES[name].needs_errors):
+        chosen = checked(load_settings("params.yaml", NAME, (f"simulator.seed={seed}", *overrides, *sure_of(name))))
+        run_stage.run("interest", chosen, paths)
+        sure = figures(read_evaluation_inputs(chosen.evaluation, paths), chosen.evaluation, (name,))["policies"]
+        row["policies"] |= {key: values for key, values in sure.items() if key.startswith(f"{name} ")}
     row["cpu_seconds"] = round(time.process_time() - begun)
     shutil.rmtree(folder)
     return row
+
+
+def sure_of(name: str) -> tuple[str, ...]:
+    """Settings of a policy that needs standard errors: those models of interest that have them."""
+    from components.interest.model_kinds import MODEL_KINDS
+
+    with_errors = ", ".join(kind for kind, about in MODEL_KINDS.items() if about.has_errors)
+    return f"evaluation.policy.name={name}", f"interest.models=[{with_errors}]"
 
 
 def figures(inputs, config, names: tuple[str, ...]) -> dict:

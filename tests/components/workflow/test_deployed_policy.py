@@ -1,6 +1,7 @@
 """The champion as the baseline: what it logged where it logged, its deployed function elsewhere, never tilted twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,18 @@ import pytest
 
 from components.contract.files.digests import digest_package
 from components.contract.files.tables import write_bytes, write_json
+from components.features import build_features, fit_features
+from components.interest import score_pairs
+from components.interest.training import train_calibrated
+from components.policies import POLICIES, eligible_pairs, pair_offsets
 from components.policies.logging_preference import logging_policy_name
 from components.registry.signing import sign, signature_path
 from components.settings.errors import UserError
 from components.settings.paths import Paths
+from components.settings.sections import FeaturesConfig, InterestConfig
 from components.workflow.publishing.deployed_policy import read_champion
-from tests.components.policies.packages import package, write
+from tests.components.features.shop import shop
+from tests.components.policies.packages import catalogue, package, write
 from tests.components.registry.unreadable import cannot_be_read
 
 
@@ -148,3 +155,26 @@ def test_a_snapshot_that_is_not_the_signed_package_is_refused_before_it_is_read(
     paths.champion_record.unlink()
     with pytest.raises(UserError, match="is incomplete or was altered"):
         read_champion(paths)
+
+
+@pytest.mark.parametrize("name", ["chi_square", "thompson"])
+def test_a_champion_per_shopper_scores_other_logs_by_its_own_models(tmp_path, name):
+    config = FeaturesConfig(segments=3, text_dimensions=4, image_dimensions=3)
+    tables = shop(seed=5, impressions=2000, liking=1.5)
+    model = fit_features(tables, config)
+    built = build_features(model, tables, config)
+    interest = train_calibrated(built, "logistic", InterestConfig(bootstrap=20))
+    creatives = dict(tables["creatives"][["creative_id", "campaign"]].itertuples(index=False))
+    parameters = replace(package().parameters, policy=name, errors=POLICIES[name].needs_errors)
+    policy = replace(package(), parameters=parameters, catalogue=catalogue(creatives))
+    paths = Paths.of("shop", workdir=str(tmp_path))
+    write(paths.champion, policy)
+    for kind, files in (("features", model.files()), ("interest", interest.files())):
+        for file, content in files.items():
+            write_bytes(content, paths.champion / "model" / kind / file)
+    registered(paths, acts="per_shopper")
+    rows = tables["impressions"].head(40).assign(logging_policy="the shop", propensity=0.1)
+    pairs = eligible_pairs({"creatives": tables["creatives"]}, rows)
+    scored = score_pairs(interest, built, pairs, errors=True)
+    due = policy.per_shopper(rows, scored, pair_offsets(pairs, rows))
+    np.testing.assert_allclose(read_champion(paths).probabilities(tables, rows, pairs), due, atol=1e-12)
