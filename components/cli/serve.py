@@ -45,6 +45,7 @@ def serve(params: str, *, dataset, host, port, folder, overrides, workdir) -> No
     with folder_lock(folder, f"`adloom serve {dataset}`"):
         service = Service(read_shop(paths.data), config, paths.data, folder)
         service.watch.refresh()
+        service.challenger.refresh()
         status = service.watch.status
         chosen = f"version {status.version}, {status.form}" if status.version else f"uniform ({status.reason})"
         click.echo(f"{dataset}: {chosen}; http on {host}:{port}, described on its page /docs. Ctrl-C ends it.")

@@ -2,7 +2,8 @@
 
 A request takes `current` once and finishes with it, so a swap loses no request. A new champion that fails a check (its
 digest, its signature, its decision, or a file that this release cannot read) is not used: the last good one stays. With
-no champion, or none that could be read yet, the choice among the eligible creatives is uniform.
+no champion, or none that could be read yet, the choice among the eligible creatives is uniform. The challenger is
+followed in the same way; what it would have shown is only counted (shadow.py).
 """
 
 import logging
@@ -46,16 +47,18 @@ class ChampionWatch:
         shop: ShopTables,
         seed: int,
         *,
+        alias: str = CHAMPION,
         changed: Callable[[], None] = lambda: None,
         acts: Callable[[UPath, str, ServedPolicy], None] = lambda package, digest, policy: None,
     ):
-        """changed: called after each look at the registry; acts: with the folder of a checked package, its digest and
-        the policy, before it is used.
+        """alias: of the version to follow. changed: called after each look at the registry; acts: with the folder of a
+        checked package, its digest and the policy, before it is used.
         """
         self.dataset, self.shop, self.seed = dataset, shop, seed
         self.current: ServedPolicy = uniform_choice(shop, seed)
         self._version: Version | None = None
-        self._reason, self._swaps, self._failures = f"{dataset} has no champion", 0, 0
+        self._alias, self._none = alias, f"{dataset} has no {alias}"
+        self._reason, self._swaps, self._failures = self._none, 0, 0
         self._changed, self._acts, self._stop = changed, acts, threading.Event()
 
     @property
@@ -66,9 +69,9 @@ class ChampionWatch:
     def refresh(self) -> None:
         """Use the champion of the registry, if it passes its checks; never raises an error."""
         try:
-            version = version_of(open_store(), f"{self.dataset}-{POLICY}", CHAMPION)
+            version = version_of(open_store(), f"{self.dataset}-{POLICY}", self._alias)
             if version is None:
-                self._use(None, uniform_choice(self.shop, self.seed), f"{self.dataset} has no champion")
+                self._use(None, uniform_choice(self.shop, self.seed), self._none)
             elif not self._is_current(version):
                 self._use(version, self._load(version), "")
             else:
@@ -78,7 +81,7 @@ class ChampionWatch:
             kept = f"version {self.current.version} stays" if self._version else "the choice is uniform"
             why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
             self._reason = f"{why}; {kept}"
-            log.error("the champion of %s was not loaded: %s", self.dataset, self._reason)
+            log.error("the %s of %s was not loaded: %s", self._alias, self.dataset, self._reason)
         self._changed()
 
     def run(self, seconds: float) -> None:
@@ -109,5 +112,5 @@ class ChampionWatch:
         if version is not None or self._version is not None:
             self._swaps += 1
             name = "none: the choice is uniform" if version is None else f"version {version.number}, {policy.form}"
-            log.info("champion of %s: %s", self.dataset, name)
+            log.info("%s of %s: %s", self._alias, self.dataset, name)
         self.current, self._version, self._reason = policy, version, reason

@@ -48,11 +48,14 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watching = threading.Thread(target=service.watch.run, args=(service.config.refresh_seconds,), daemon=True)
-        watching.start()
+        watches, seconds = (service.watch, service.challenger), service.config.refresh_seconds
+        watching = [threading.Thread(target=watch.run, args=(seconds,), daemon=True) for watch in watches]
+        for thread in watching:
+            thread.start()
         yield
-        service.watch.stop()
-        watching.join()
+        for watch, thread in zip(watches, watching, strict=True):
+            watch.stop()
+            thread.join()
         service.close()
 
     app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan)

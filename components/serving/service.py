@@ -5,11 +5,13 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from upath import UPath
 
 from components.policies.online_policy import AdDecision, AdRequest, NothingEligible, UnknownCampaign
+from components.registry.promotion import CHALLENGER
 from components.serving.champion_watch import ChampionWatch
 from components.serving.history_store import HistoryStore
 from components.serving.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
@@ -18,6 +20,7 @@ from components.serving.pool_copies import copy_pool
 from components.serving.served_policy import ServedPolicy
 from components.serving.server_clock import now_microseconds
 from components.serving.service_metrics import ServiceMetrics
+from components.serving.shadow import Shadow
 from components.serving.shop_tables import CONTEXT, ShopTables
 from components.serving.signed_addresses import SignedAddresses
 from components.serving.tracking import Tracked, outcomes, rows_of
@@ -42,17 +45,21 @@ class Service:
         self.journal = Journal(folder, lambda connection, row: self.history.applied(connection, row))
         self.history = HistoryStore(self.journal.path, config.history_days, shop.may_know)
         self.history.prune(now_microseconds())
+        self.challenger = ChampionWatch(shop.card.name, shop, config.seed, alias=CHALLENGER, acts=self.prepare)
+        self.shadow = Shadow(self._challenging, self.history.rows, self.metrics)
         self.addresses = SignedAddresses.of(folder, config.public_url or "")
 
     async def decide(self, requests: Sequence[DecideOne]) -> list[Chosen | Refused]:
         """An ad for each request, or why there is none; after all decisions are durable. JournalFailed if not."""
         made = [self._decide(one) for one in requests]
-        rows = [row for row, _ in made if row is not None]
-        if rows:
-            await asyncio.wrap_future(self.journal.submit(rows))
-        for row in rows:
-            self.metrics.decisions.labels(row.logging_policy).inc()
-        return [answer for _, answer in made]
+        logged = [one.row for one in made if one.row is not None]
+        if logged:
+            await asyncio.wrap_future(self.journal.submit(logged))
+        for one in made:
+            if one.row is not None and one.asked is not None and one.shown is not None:
+                self.metrics.decisions.labels(one.row.logging_policy).inc()
+                self.shadow.compare(*one.asked, one.shown)
+        return [one.answer for one in made]
 
     async def track(self, events: Sequence[TrackEvent]) -> list[TrackedAnswer]:
         """What became of each event, after those that are new are durable. JournalFailed if they are not."""
@@ -72,7 +79,8 @@ class Service:
             )
 
     def close(self) -> None:
-        """Write what waits, and close the journal."""
+        """Finish what waits, and close the journal."""
+        self.shadow.close()
         self.journal.close()
         self.history.close()
 
@@ -86,20 +94,25 @@ class Service:
             )
             log.info("%s: %s rows of shoppers' histories were loaded", card.name, f"{count:,}")
 
-    def _decide(self, one: DecideOne) -> tuple[DecisionRow | None, Chosen | Refused]:
+    def _challenging(self) -> ServedPolicy | None:
+        challenger = self.challenger.current
+        return None if challenger.version in (None, self.watch.current.version) else challenger
+
+    def _decide(self, one: DecideOne) -> "_Made":
         begun, policy = time.perf_counter(), self.watch.current
         try:
             context = self._context(one)
             request = self._request(one)
-            decision = policy.decide(request, one.position, sorted(context.items()), self.history.rows)
+            asked = request, one.position, sorted(context.items())
+            decision = policy.decide(*asked, self.history.rows)
         except UserError as error:
             status = STATUS.get(type(error), 422)
             self.metrics.refused.labels(str(status)).inc()
-            return None, Refused(error=str(error), status=status)
+            return _Made(Refused(error=str(error), status=status))
         row = _logged(request, one, decision, context, policy.logging_policy)
         answer = self._answer(policy, row, one)
         self.metrics.seconds.observe(time.perf_counter() - begun)
-        return row, answer
+        return _Made(answer, row, asked, decision)
 
     def _request(self, one: DecideOne) -> AdRequest:
         return AdRequest(
@@ -132,6 +145,16 @@ class Service:
             logging_policy=policy.logging_policy,
             reason=self.watch.status.reason or f"champion, form {policy.form}",
         )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An answer and, if an ad was chosen, its row of the log, what was asked of the policy, and its decision."""
+
+    answer: Chosen | Refused
+    row: DecisionRow | None = None
+    asked: tuple[AdRequest, int, list[tuple[str, object]]] | None = None
+    shown: AdDecision | None = None
 
 
 def _logged(

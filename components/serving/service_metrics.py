@@ -1,6 +1,6 @@
 """Figures of a running service in Prometheus' format."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
 from components.serving.champion_watch import WatchStatus
 
@@ -17,6 +17,11 @@ class ServiceMetrics:
         self.refused = Counter("adloom_refused", "Requests without an ad", ["status"], registry=registry)
         self.tracked = Counter("adloom_tracked", "Events reported", ["type", "status"], registry=registry)
         self.seconds = Histogram("adloom_decision_seconds", "One decision", buckets=SECONDS, registry=registry)
+        self.shadow = Counter("adloom_shadow", "What the challenger would show", ["creative"], registry=registry)
+        self.shadow_overlap = Summary("adloom_shadow_overlap", "Shared probability", registry=registry)
+        self.shadow_seconds = Histogram(
+            "adloom_shadow_seconds", "One decision of the challenger", buckets=SECONDS, registry=registry
+        )
         self.version = Gauge("adloom_champion_version", "Version that answers; 0: uniform choice", registry=registry)
         self.swaps = Gauge("adloom_champion_swaps", "Changes of the champion since the start", registry=registry)
         self.failures = Gauge("adloom_champion_failures", "Champions that were not loaded", registry=registry)

@@ -13,7 +13,7 @@ from components.evaluation.gate.ledger import share_of
 from components.policies.policy_package import PolicyPackage
 from components.registry.decision import decide
 from components.registry.mlflow_store import ModelRecord, Version, register, version_of
-from components.registry.promotion import CHAMPION, apply, charge
+from components.registry.promotion import CHALLENGER, CHAMPION, apply, charge
 from components.settings.sections import PromotionConfig
 from tests.components.policies.packages import write
 from tests.components.registry.test_decision import evidence, form
@@ -77,6 +77,7 @@ def crowned(client, folder: Path, policy: PolicyPackage | None = None, passed: t
 
 
 def dethrone(client) -> None:
-    """Delete the alias of the champion, if there is one."""
-    if version_of(client, NAME, CHAMPION):
-        client.delete_registered_model_alias(NAME, CHAMPION)
+    """Delete the aliases of champion and challenger, if there are any."""
+    for alias in (CHAMPION, CHALLENGER):
+        if version_of(client, NAME, alias):
+            client.delete_registered_model_alias(NAME, alias)
