@@ -13,11 +13,14 @@ import pandas as pd
 
 from components.ads.copy.banned_words import banned_word
 from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
+from components.ads.pools.shown_facts import facts_of
+from components.ads.rendering.ad_sizes import AdSize
+from components.ads.rendering.designs import Parts, cut_text
 from components.ads.rendering.text_fitting import undrawable
 from components.generators.quality.photo_manifold import Manifold
 
 TEXT_COLUMNS = ("headline", "call_to_action")
-CONTEXT_COLUMNS = ("campaign", "locale", "category", "product_id")
+CONTEXT_COLUMNS = ("campaign", "locale", "category", "product_id", "template", "design")
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,14 @@ class Candidates:
 class Standards:
     """The parameters of the rules. manifold: of real photos, None if only rules on texts are applied;
     duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market;
-    facts: of products, by product_id, which back claims; None: claims are not judged."""
+    facts: of products, by product_id, which back claims; None: claims are not judged. sizes: in each of which all
+    texts must fit whole."""
 
     manifold: Manifold | None = None
     duplicate_fraction: float = 0.0
     banned_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     facts: Mapping[str, ProductFacts] | None = None
+    sizes: tuple[AdSize, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,20 @@ def _ungrounded(candidates: Candidates, standards: Standards) -> np.ndarray:
     return reasons
 
 
+def _cut(candidates: Candidates, standards: Standards) -> np.ndarray:
+    """Refuse ads with a text that ends in dots at one of the sizes."""
+    reasons = np.full(len(candidates), "", dtype=object)
+    columns = ["template", "design", *TEXT_COLUMNS]
+    for row, (template, design, *texts) in enumerate(candidates.words[columns].itertuples(index=False)):
+        template, headline, call = (text if isinstance(text, str) else None for text in (template, *texts))
+        if any(undrawable(text) for text in (headline, call) if text):
+            continue  # the first rule gives the reason
+        parts = Parts(headline, call, **facts_of(design))
+        sizes = (size.name for size in standards.sizes if cut_text(parts, template, size, True) is not None)
+        reasons[row] = next((f"has a text that does not fit in {size}" for size in sizes), "")
+    return reasons
+
+
 def _copies(candidates: Candidates, standards: Standards) -> np.ndarray:
     return _where(standards.manifold.copies(candidates.pictures), "copies a product photo")
 
@@ -133,6 +152,7 @@ ADMISSION_RULES: tuple[AdmissionRule, ...] = (
     AdmissionRule("drawable", "texts", _undrawable),
     AdmissionRule("banned words", "texts", _banned),
     AdmissionRule("grounded", "texts", _ungrounded),
+    AdmissionRule("whole texts", "texts", _cut),
     AdmissionRule("copies", "pictures", _copies),
     AdmissionRule("no photo", "pictures", _no_photo),
     AdmissionRule("repeats", "pictures", _repeats, compares=True),

@@ -97,7 +97,7 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
     _add_people(made, sources.tables, ad_sizes(config.ads.sizes)[0])
     proposals: list[Proposals] = []
-    standards = Standards(banned_words=config.ads.banned_words, facts=facts)
+    standards = Standards(banned_words=config.ads.banned_words, facts=facts, sizes=ad_sizes(config.ads.sizes))
     audience = draw_audience(sources.features, sources.features.segments, config.audience, config.seed)
     try:
         trained = _train(made, sources, training, audience, config=config, texts=texts)

@@ -30,9 +30,9 @@ def admitted_texts(
 
 
 def describe(creatives: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """TEXT_COLUMNS, product_id, campaign, its locale and the product's category of each row of creatives [n]."""
+    """TEXT_COLUMNS and CONTEXT_COLUMNS of admission.py for each row of creatives [n]."""
     locales = tables["campaigns"].set_index("campaign")["locale"]
     products = tables.get("products")
     category = None if products is None else creatives["product_id"].map(products.set_index("product_id")["category"])
-    shown = creatives.reindex(columns=["campaign", "product_id", *TEXT_COLUMNS])
+    shown = creatives.reindex(columns=["campaign", "product_id", "template", "design", *TEXT_COLUMNS])
     return shown.assign(locale=creatives["campaign"].map(locales), category=category)

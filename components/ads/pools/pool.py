@@ -88,7 +88,8 @@ def fill_pool(
 def _reasons(source: Proposals, tables: Mapping[str, pd.DataFrame], standards: Standards) -> np.ndarray:
     """Object [n]: why each candidate is refused, "" for an admitted one."""
     locales = tables["campaigns"].set_index("campaign")["locale"]
-    words = source.rows.assign(locale=source.rows["campaign"].map(locales))
+    words = source.rows.reindex(columns=[*source.rows.columns, *{"design"}.difference(source.rows.columns)])
+    words = words.assign(locale=words["campaign"].map(locales))
     if source.pictures is None:
         reasons = admit(Candidates(words), standards, reads=("texts",))
     else:

@@ -1,7 +1,9 @@
 """The canvas on which layouts draw an ad: images, filled shapes and fitted texts, with a record of their places."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.framing import fitted, reduced
-from components.ads.rendering.palettes import Colour, Palette
+from components.ads.rendering.palettes import Colour, Palette, palette_of
 from components.ads.rendering.text_fitting import Lettering, fit_text
 from components.images import border_colour
 
@@ -168,6 +170,28 @@ class Canvas:
 def smallest_type(text: str) -> int:
     """The smallest size of type for a text, in pixels of the ad."""
     return SMALLEST_IDEOGRAPHS if re.search("[\u2e80-\u9fff\uf900-\ufaff]", text) else SMALLEST_TYPE
+
+
+class DryCanvas(Canvas):
+    """A canvas that draws nothing and only records its marks, to know whether texts fit."""
+
+    @classmethod
+    def of(cls, size: AdSize, in_colour: bool) -> "DryCanvas":
+        """A canvas for an ad of this size, with a grey or a colour photo."""
+        picture = np.zeros((1, 1, 3 if in_colour else 1), np.uint8)
+        nowhere = SimpleNamespace(size=(size.width * SCALE, size.height * SCALE))
+        return cls(nowhere, _NoPen(), palette_of(None), picture)
+
+    def show(self, box: Box, radius: int = 0, margin: int = 40) -> None:
+        """Record the image's place."""
+        self.marks.append(Mark("picture", self.pixels(box)))
+
+
+class _NoPen:
+    """A pen whose strokes leave nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_given, **_options: None
 
 
 def _shrunk(box: Box, across: float, down: float) -> Box:

@@ -6,7 +6,7 @@ of the ad's width and height, sizes of type, corners and margins in thousandths 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
-from components.ads.rendering.ad_sizes import ASPECTS
-from components.ads.rendering.canvas import Box, Canvas
+from components.ads.rendering.ad_sizes import ASPECTS, AdSize
+from components.ads.rendering.canvas import Box, Canvas, DryCanvas
 from components.settings.errors import UserError
 from components.settings.sections import Section
 from components.settings.typed_settings import typed_settings
@@ -147,3 +147,12 @@ def design_of(template: str | None) -> Design:
     """The design of a template; of `plain` for an unknown one."""
     known = designs()
     return known.get(template or "", known[DEFAULT])
+
+
+@lru_cache(maxsize=65536)
+def cut_text(parts: Parts, template: str | None, size: AdSize, in_colour: bool) -> str | None:
+    """The first text that does not fit whole in the design of `template` at `size`; None if all fit."""
+    canvas = DryCanvas.of(size, in_colour)
+    design_of(template).draw_on(canvas, parts, size.aspect)
+    cut = (mark.lettering.lines for mark in canvas.marks if mark.lettering is not None and mark.lettering.cut)
+    return next((" ".join(lines) for lines in cut), None)

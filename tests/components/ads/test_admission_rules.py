@@ -16,6 +16,7 @@ from components.ads.copy.banned_words import banned_word
 from components.ads.copy.copy_choice import combinations, wordings
 from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import fill_pool
+from components.ads.rendering.ad_sizes import ad_sizes
 from components.generators.quality.photo_manifold import Manifold
 from components.images import PictureEncoder
 from components.settings.errors import UserError
@@ -29,7 +30,8 @@ BANNED = {"en": ("miracle", "free shipping"), "zh-CN": ("最佳",), "de": ("grö
 
 @pytest.fixture(scope="module")
 def standards(photos):
-    return Standards(Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8)), 0.05, BANNED, {})
+    manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8))
+    return Standards(manifold, 0.05, BANNED, {}, ad_sizes(("300x250", "320x50")))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,7 @@ def candidates(photos) -> Candidates:
     words = [dict.fromkeys(("headline", "call_to_action"), "Shop now") for _ in pictures]
     words[1]["headline"], words[2]["call_to_action"], words[3]["headline"] = "A miracle!", "\U0010fffd", None
     words[4]["headline"] = "Only 3 left in stock"
+    words[5]["headline"] = "A line of words that goes on " * 4
     return Candidates(worded(*({**row, "campaign": "a", "locale": "en-GB"} for row in words)).words, pictures)
 
 
@@ -79,7 +82,8 @@ def test_the_first_rule_that_refuses_gives_the_reason(candidates, standards):
         "is a near-duplicate of another generated image",
     ]
     assert reasons[4] == "makes a claim of scarcity that no table backs"
-    assert reasons[[0, 5]].tolist() == [""] * 2
+    assert reasons[5] == "has a text that does not fit in 300x250"
+    assert reasons[0] == ""
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_any_photo_fits_any_panel(height, width, aspect, even):
 
 @pytest.mark.parametrize("sides", [(1, 20_000), (20_000, 1), (2, 20_000), (5_000, 3)])
 @pytest.mark.parametrize("even", [True, False])
-@pytest.mark.parametrize("size", AD_SIZES.values(), ids=AD_SIZES)
+@pytest.mark.parametrize("size", [size for size in AD_SIZES.values() if max(size.width, size.height) < 1000])
 def test_a_thin_photo_takes_no_more_memory_than_its_panel_needs(size, even, sides, monkeypatch):
     made = []
     monkeypatch.setattr(
