@@ -15,7 +15,8 @@ def done(monkeypatch) -> list[str]:
     steps: list[str] = []
     for name in ("charge", "publish", "export"):
         monkeypatch.setattr(pipeline, name, lambda *_, name=name: steps.append(name) or {})
-    for name in ("snapshot", "creatives", "run_and_show", "create_markdown_artifact"):
+    monkeypatch.setattr(pipeline, "report", lambda *_: "report.html")
+    for name in ("snapshot", "creatives", "run_and_show", "create_markdown_artifact", "create_link_artifact"):
         monkeypatch.setattr(pipeline, name, lambda *_, **__: None)
     monkeypatch.setattr(pipeline.publication, "preview", lambda *_: steps.append("preview") or {})
     monkeypatch.setattr(pipeline.publication, "page", lambda _: "")

@@ -139,7 +139,8 @@ def test_evaluate_names_a_missing_file(tmp_path):
     assert "nowhere.csv" in fails("evaluate", "--log", "nowhere.csv", "--target", "nowhere.csv")
 
 
-def test_status_without_any_run_says_none(shop):
+def test_status_without_any_run_says_none(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")  # other tests share the session's store
     result = adloom("status", "marketplace", "--json")
     assert result.exit_code == 0, result.output
     assert all(row["champion"] is None for row in json.loads(result.stdout.splitlines()[-1]))

@@ -136,7 +136,7 @@ def learned(images, creatives=None, products=None):
     if products is not None:
         tables["products"] = products
     impressions = pd.DataFrame({"segment": [0, 1], "consent": True})
-    return training_photos(tables, SimpleNamespace(impressions=impressions), None)
+    return training_photos(tables, SimpleNamespace(impressions=impressions, segments=2), None)
 
 
 def test_pictures_that_generators_made_are_no_photos():
