@@ -35,12 +35,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """A drawn object: its area in pixels of the canvas; for a text also its lettering and the top of its lines."""
+    """A drawn object: its area in pixels of the canvas; for a text also its lettering, top of its lines, and colour."""
 
     kind: Literal["picture", "shape", "text"]
     area: Pixels
     lettering: Lettering | None = None
     top: int = 0  # of the first line
+    colour: Colour | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Canvas:
         set_text = fit_text(text, right - left, bottom - top, *sizes, most_lines=lines)
         start = top + max(0, (bottom - top - set_text.height) // 2)
         if set_text.lines:
-            self.marks.append(Mark("text", (left, top, right, bottom), set_text, start))
+            self.marks.append(Mark("text", (left, top, right, bottom), set_text, start, colour))
         for row, line in enumerate(set_text.lines):
             spare = right - left - set_text.line_width(line)
             across = left + (spare / 2 if centred else spare if set_text.right_to_left else 0)
@@ -143,7 +144,7 @@ class Canvas:
             diameter = min(across, down)
             place = left + (across - diameter) // 2, top + (down - diameter) // 2
             disc = (*place, place[0] + diameter, place[1] + diameter)
-            self.marks.append(Mark("shape", disc))
+            self.marks.append(Mark("shape", (*place, disc[2] + 1, disc[3] + 1)))  # Pillow's ellipses include both ends
             self.draw.ellipse(disc, self.palette.action)
             inner = _shrunk(inner, diameter / across, diameter / down)
             self.write(inner, text, self.palette.on_action, largest, lines=2, centred=True)

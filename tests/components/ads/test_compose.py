@@ -1,3 +1,4 @@
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -104,7 +105,8 @@ def test_an_ad_is_drawn_where_a_dry_run_puts_it_and_the_same_twice(size, picture
     parts = Parts("Warm coats", CHINESE, *TITLES[1:2], *PRICES[1:2])
     drawn, dry = lay_out(picture, parts, "cool", template, size=size), DryCanvas.of(size, in_colour=False)
     design_of(template).draw_on(dry, parts, size.aspect)
-    assert [mark for mark in drawn.marks if mark.kind == "text"] == [mark for mark in dry.marks if mark.kind == "text"]
+    places = [[replace(mark, colour=None) for mark in one.marks if mark.kind == "text"] for one in (drawn, dry)]
+    assert places[0] == places[1] and len(places[0]) >= 3
     ad, same = (compose(picture, parts, "cool", template, size=size) for _ in range(2))
     assert ad.shape == (size.height, size.width, 3) and ad.tobytes() == same.tobytes()
 
