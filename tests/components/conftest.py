@@ -44,3 +44,18 @@ def equal_tables_checked_once(earlier_checks, monkeypatch):
         return earlier_checks[digest]
 
     monkeypatch.setattr(findings, "check_rules", checked)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A client of an empty MLflow store of the module's own, in whose folder its tests work."""
+    from components.registry.mlflow_store import open_store
+
+    folder = tmp_path_factory.mktemp("store")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    patch.setenv("ADLOOM_ARTIFACT_ROOT", str(folder / "artifacts"))
+    patch.setenv("ADLOOM_STATE", str(folder))
+    patch.chdir(folder)
+    yield open_store()
+    patch.undo()

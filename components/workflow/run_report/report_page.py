@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,53 +39,21 @@ def write_report(outcome: Mapping[str, Any], paths: Paths) -> str:
 def report_page(report: RunReport, language: str) -> str:
     """The page in a language of PAGES. Texts of data and of users are escaped."""
     other = next(name for name in PAGES if name != language)
-    words = _words()
-
-    def say(name: str, /, **values: object) -> str:
-        return words[name][language].format(**values) if name in words else name
-
-    def form_name(form: str) -> str:
-        return say({"table": "table_form"}.get(form, form))
-
-    def extremes(ad: ShownAd) -> list[str]:
-        """The best and the worst segment of an ad, with the expected clicks per 1,000 impressions."""
-        order = sorted(range(len(ad.expected)), key=lambda segment: -ad.expected[segment])
-        shown = dict.fromkeys((order[0], order[-1]))
-        return [say("best", segment=segment, clicks=f"{ad.expected[segment]:.1f}") for segment in shown]
-
-    acting = _acting(report)
-    lifts: list[Row] = [
-        ("", f"{form_name(form.form)}: {say(form.verdict)}", form.impressions, form.lift)
-        for form in report.forms
-        if form.lift
-    ]
-    effects = acting.effects if acting else ()
-    segments: list[Row] = [
-        ("", f"{say('segment')} {level}", count, interval)
-        for kind, level, count, interval in effects
-        if kind == "segment"
-    ]
-    elements = _with_headings([effect for effect in effects if effect[0] != "segment"])
     quality = {name: values for name, values in report.quality.items() if values}
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
+            **_forests(report, language),
             report=report,
             language=language,
             other=other,
             other_file=PAGES[other],
-            words=words,
-            say=say,
+            words=_words(),
+            say=partial(_say, language),
             unit=report.unit,
-            acting=acting,
-            form_name=form_name,
-            extremes=extremes,
-            lifts=lifts,
-            lift_scale=Scale.of([row[3] for row in lifts]),
-            segment_rows=segments,
-            element_rows=elements,
-            effect_scale=Scale.of([row[3] for row in (*segments, *elements)]),
+            form_name=partial(_form_name, language),
+            extremes=partial(_extremes, language),
             quality=quality,
             quality_figures=list(dict.fromkeys(name for values in quality.values() for name in values)),
             ends_at=f"{report.card.ends_at:%Y-%m-%d %H:%M} UTC",
@@ -96,6 +64,47 @@ def report_page(report: RunReport, language: str) -> str:
             change=_change,
         )
     )
+
+
+def _forests(report: RunReport, language: str) -> dict[str, Any]:
+    """The form that the page is about, and the rows and scales of its charts of intervals."""
+    acting = _acting(report)
+    lifts: list[Row] = [
+        ("", f"{_form_name(language, form.form)}: {_say(language, form.verdict)}", form.impressions, form.lift)
+        for form in report.forms
+        if form.lift
+    ]
+    effects = acting.effects if acting else ()
+    segments: list[Row] = [
+        ("", f"{_say(language, 'segment')} {level}", count, interval)
+        for kind, level, count, interval in effects
+        if kind == "segment"
+    ]
+    elements = _with_headings([effect for effect in effects if effect[0] != "segment"])
+    return {
+        "acting": acting,
+        "lifts": lifts,
+        "lift_scale": Scale.of([row[3] for row in lifts]),
+        "segment_rows": segments,
+        "element_rows": elements,
+        "effect_scale": Scale.of([row[3] for row in (*segments, *elements)]),
+    }
+
+
+def _say(language: str, name: str, /, **values: object) -> str:
+    """The words called `name` in a language, with `values` in their slots; `name` itself if it has no words."""
+    return _words()[name][language].format(**values) if name in _words() else name
+
+
+def _form_name(language: str, form: str) -> str:
+    return _say(language, {"table": "table_form"}.get(form, form))
+
+
+def _extremes(language: str, ad: ShownAd) -> list[str]:
+    """The best and the worst segment of an ad, with the expected clicks per 1,000 impressions."""
+    order = sorted(range(len(ad.expected)), key=lambda segment: -ad.expected[segment])
+    shown = dict.fromkeys((order[0], order[-1]))
+    return [_say(language, "best", segment=segment, clicks=f"{ad.expected[segment]:.1f}") for segment in shown]
 
 
 @dataclass(frozen=True)

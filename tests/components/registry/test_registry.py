@@ -22,7 +22,6 @@ from components.registry.mlflow_store import (
     checked_package,
     fetch_package,
     find_version,
-    open_store,
     register,
     version_of,
 )
@@ -47,18 +46,6 @@ from tests.components.policies.packages import package, write
 from tests.components.registry.test_decision import evidence
 
 NAME = "shop-policy"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-    patch.setenv("ADLOOM_ARTIFACT_ROOT", str(folder / "artifacts"))
-    patch.setenv("ADLOOM_STATE", str(folder))
-    patch.chdir(folder)
-    yield open_store()
-    patch.undo()
 
 
 @pytest.fixture
