@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from upath import UPath
 
+from components.contract.files.tables import write_bytes
 from components.datasets.packages.package_download import (
     DEFAULT_CACHE,
     check_digest,
     download_debian_package,
+    filling,
     unpack_debian_package,
 )
 from components.settings.errors import UserError
@@ -20,6 +23,7 @@ PACKAGE = "dataset-fashion-mnist"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 LICENCE = "MIT (Zalando SE)"
 SIDE = 28
+CACHED = "fashion-mnist"  # the folder in the cache
 
 # File -> SHA-256 of its compressed bytes, which are the same from every source.
 FILES = {
@@ -67,7 +71,7 @@ def find_files(existing: Path | None, cache: Path) -> Path:
         except UserError as error:
             refusals.append(str(error))
             continue
-        if folder is not None and all((folder / name).is_file() for name in FILES):
+        if folder is not None and _is_complete(folder):
             for name, digest in FILES.items():
                 check_digest(folder / name, digest, "Fashion-MNIST")
             return folder
@@ -77,10 +81,20 @@ def find_files(existing: Path | None, cache: Path) -> Path:
 def _sources(existing: Path | None, cache: Path) -> Iterator[Callable[[], Path | None]]:
     if existing is not None:
         yield lambda: _complete_copy(existing)
-    yield lambda: cache / "fashion-mnist"
+    yield lambda: cache / CACHED
     yield lambda: SYSTEM_FOLDER
-    yield lambda: _from_debian(cache)
-    yield lambda: _from_keras(cache)
+    yield lambda: _filled(cache, _from_debian)
+    yield lambda: _filled(cache, _from_keras)
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)
+
+
+def _filled(cache: Path, source: Callable[[Path], Path]) -> Path:
+    """The cache's folder, filled by `source`, or by another process while this one waited for its turn."""
+    with filling(cache):
+        return cache / CACHED if _is_complete(cache / CACHED) else source(cache)
 
 
 def _complete_copy(existing: Path) -> Path:
@@ -109,14 +123,10 @@ def _from_keras(cache: Path) -> Path:
 
 def _copy_to_cache(folder: Path, cache: Path) -> Path:
     """The cache's folder with copies of the four files, for builds without a network; UserError for wrong bytes."""
-    cached = cache / "fashion-mnist"
-    cached.mkdir(parents=True, exist_ok=True)
     for name, digest in FILES.items():
         content = check_digest(folder / name, digest, "Fashion-MNIST").read_bytes()
-        partial = cached / f".{name}.partial"
-        partial.write_bytes(content)
-        partial.replace(cached / name)
-    return cached
+        write_bytes(content, UPath(cache / CACHED / name))
+    return cache / CACHED
 
 
 def _read_idx(path: Path) -> np.ndarray:

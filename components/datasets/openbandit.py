@@ -27,7 +27,7 @@ import pandas as pd
 import yaml
 
 from components.contract.card import DatasetCard
-from components.datasets.packages.package_download import check_digest, download_wheel
+from components.datasets.packages.package_download import check_digest, download_wheel, filling
 from components.settings.errors import UserError
 from components.settings.shipped_datasets import OPENBANDIT
 
@@ -51,8 +51,9 @@ _USER_FEATURES = [f"user_feature_{number}" for number in range(4)]
 def load_wheel(cache: Path) -> Path:
     """The path of the wheel, from the cache or pip, checked by SHA-256; it is read as a zip and not installed."""
     folder = cache / "packages"
-    cached = sorted(folder.glob("obp-0.4.1-*.whl"))
-    return check_digest(cached[0] if cached else download_wheel(REQUIREMENT, folder), SHA256, OPENBANDIT)
+    with filling(cache):
+        cached = sorted(folder.glob("obp-0.4.1-*.whl"))
+        return check_digest(cached[0] if cached else download_wheel(REQUIREMENT, folder), SHA256, OPENBANDIT)
 
 
 def build_tables(wheel: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from components.contract.card import DatasetCard
 from components.datasets.packages.npm_packages import download_npm_package
-from components.datasets.packages.package_download import check_digest
+from components.datasets.packages.package_download import check_digest, filling
 from components.settings.errors import UserError
 from components.settings.sections import SimulatorConfig
 from components.settings.shipped_datasets import STOREFRONT
@@ -45,17 +45,18 @@ SHOP = SimulatedShop(
 def load_archive(cache: Path) -> Path:
     """The path of the npm package, from the cache or a registry, checked by SHA-256; it is read and not installed."""
     folder = cache / "packages"
-    archive = folder / ARCHIVE
-    if not archive.is_file():
-        try:
-            archive = download_npm_package(PACKAGE, VERSION, folder, SHA256)
-        except UserError as error:
-            raise UserError(
-                f"{STOREFRONT}: {error}. Install npm, or name your registry in the environment variable "
-                f"npm_config_registry, or put {ARCHIVE}, made elsewhere by `npm pack {PACKAGE}@{VERSION}`, into "
-                f"{folder}"
-            ) from None
-    return check_digest(archive, SHA256, STOREFRONT)
+    with filling(cache):
+        archive = folder / ARCHIVE
+        if not archive.is_file():
+            try:
+                archive = download_npm_package(PACKAGE, VERSION, folder, SHA256)
+            except UserError as error:
+                raise UserError(
+                    f"{STOREFRONT}: {error}. Install npm, or name your registry in the environment variable "
+                    f"npm_config_registry, or put {ARCHIVE}, made elsewhere by `npm pack {PACKAGE}@{VERSION}`, into "
+                    f"{folder}"
+                ) from None
+        return check_digest(archive, SHA256, STOREFRONT)
 
 
 def build_tables(config: SimulatorConfig, archive: Path) -> tuple[dict[str, pd.DataFrame], DatasetCard]:

@@ -3,9 +3,12 @@
 Nothing is installed and nothing needs root. Files are checked by SHA-256.
 """
 
+import fcntl
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from components.settings.errors import UserError
@@ -13,6 +16,18 @@ from components.settings.errors import UserError
 DEFAULT_CACHE = Path(".adloom/cache")
 TIMEOUT = 600  # seconds, for one call of a package manager
 NPM_LOG = "A complete log of this run"  # npm's last line says only this
+
+
+@contextmanager
+def filling(cache: Path) -> Iterator[None]:
+    """While it is open, no other process or thread adds files to `cache`; a second one waits, then finds them there.
+
+    The lock ends with the process, so a killed build leaves none behind.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sha256(path: Path) -> str:

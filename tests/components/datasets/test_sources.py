@@ -1,6 +1,8 @@
 """Photos and wheels: right bytes from the first source that has them, a clear word where there is none."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -83,6 +85,37 @@ def test_a_downloaded_package_is_unpacked_without_root_and_kept(copy, cut_off, m
     assert kept == tmp_path / "cache" / "fashion-mnist"
     monkeypatch.setattr(fashion_mnist, "download_debian_package", lambda name, folder: pytest.fail("downloaded twice"))
     assert fashion_mnist.find_files(None, tmp_path / "cache") == kept
+
+
+def test_two_builds_at_once_fill_the_cache_once(copy, cut_off, monkeypatch, tmp_path):
+    both_looked, downloads = Barrier(2), []
+
+    def system_folder_missing(folder):
+        if folder == fashion_mnist.SYSTEM_FOLDER:
+            both_looked.wait(timeout=60)  # now neither has found a source that is there
+        return complete(folder)
+
+    def from_debian(cache):
+        downloads.append(cache)
+        return fashion_mnist._copy_to_cache(copy, cache)
+
+    complete = fashion_mnist._is_complete
+    monkeypatch.setattr(fashion_mnist, "_is_complete", system_folder_missing)
+    monkeypatch.setattr(fashion_mnist, "_from_debian", from_debian)
+    cache = tmp_path / "cache"
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda _: fashion_mnist.find_files(None, cache), range(2)))
+    assert found == [cache / "fashion-mnist"] * 2
+    assert downloads == [cache]
+    assert {path.name for path in found[0].iterdir()} == set(fashion_mnist.FILES)
+
+
+def test_a_download_with_wrong_bytes_does_not_reach_the_cache(copy, cut_off, monkeypatch, tmp_path):
+    (copy / "t10k-labels-idx1-ubyte.gz").write_bytes(b"wrong")
+    monkeypatch.setattr(fashion_mnist, "_from_debian", lambda cache: fashion_mnist._copy_to_cache(copy, cache))
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte.gz has SHA-256|is not available here"):
+        fashion_mnist.find_files(None, tmp_path / "cache")
+    assert not (tmp_path / "cache" / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").exists()
 
 
 def test_package_managers_that_fail_are_quoted(tmp_path):
