@@ -38,7 +38,7 @@ def serve(workdir: str, folder: Path, form: str, port: int) -> None:
     import uvicorn
 
     from components.serving.http_app import make_app
-    from components.serving.served_policy import read_served_policy
+    from components.serving.served_policy import read_champion
     from components.serving.service import Service
     from components.serving.shop_tables import read_shop
     from components.settings.own_pages import local_hosts
@@ -48,7 +48,7 @@ def serve(workdir: str, folder: Path, form: str, port: int) -> None:
     package = assembled_package(paths, folder / "package")
     config = ServingConfig(refresh_seconds=1e6, history_days=10_000)
     service = Service(read_shop(paths.data), config, paths.data, folder)
-    policy = read_served_policy(package, {"acts": form, "forms": [form]}, service.shop, (1, "f" * 64), 0)
+    policy = read_champion(package, {"acts": form, "forms": [form]}, (1, "f" * 64)).served(service.shop, 0)
     service.prepare(UPath(package), "f" * 64, policy)  # loads the histories
     service.watch.current = policy
     app = make_app(service, local_hosts(port))

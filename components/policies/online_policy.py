@@ -2,9 +2,10 @@
 
 `OnlinePolicy` is built once from a catalogue of creatives and the rule that weighs them: a form of a policy's package,
 or a uniform choice where no policy may act. A request names campaigns, a moment and maybe a shortlist; eligible are the
-campaign's creatives that are active at the moment, both ends included, as in eligible.py, and in the shortlist. Among
-several campaigns one is drawn evenly first, so the propensity is the probability of the creative given the campaign.
-Draws depend on the decision's id and a seed alone: a decision can be repeated.
+campaign's creatives that are active at the moment, both ends included, as in eligible.py, and in the shortlist, if the
+campaign's limits admit it (campaign_limits.py). Among several campaigns one is drawn evenly first, so the propensity is
+the probability of the creative given the campaign. Draws depend on the decision's id and a seed alone: a decision can
+be repeated.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from components.features.timeline import microseconds
+from components.policies.campaign_limits import Limits, no_limits
 from components.policies.decision_table import ANY, CELL
 from components.policies.policy_package import PER_SHOPPER, TABLE, PolicyPackage, lowest_for_unknown
 from components.policies.policy_protocol import Choices
 from components.settings.errors import UserError
 
+MOST_REASONS = 3  # that a message lists
 ALWAYS_FROM, ALWAYS_UNTIL = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -28,7 +31,7 @@ class UnknownCampaign(UserError):
 
 
 class NothingEligible(UserError):
-    """No creative of the named campaigns is active and in the shortlist."""
+    """No creative of the named campaigns is active and in the shortlist, or no campaign's limits admit it."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,11 @@ class OnlinePolicy:
         self._weigh, self._key = weigh, seed.to_bytes(8, "big")
         self._campaigns = _by_campaign(catalogue)
 
-    def eligible(self, request: AdRequest) -> Eligible:
-        """The creatives among which `decide` chooses. UnknownCampaign or NothingEligible if there are none."""
+    def eligible(self, request: AdRequest, limits: Limits = no_limits) -> Eligible:
+        """The creatives among which `decide` chooses. UnknownCampaign or NothingEligible if there are none.
+
+        limits: of the campaigns, for this request.
+        """
         unknown = [name for name in request.campaigns if name not in self._campaigns]
         if unknown:
             raise UnknownCampaign(f"campaign {unknown[0]!r} is not in the catalogue")
@@ -153,6 +159,7 @@ class OnlinePolicy:
         if not found:
             listed = "" if request.shortlist is None else " and in the shortlist"
             raise NothingEligible(f"no creative of {', '.join(request.campaigns) or 'any campaign'} is active{listed}")
+        found = self._admitted(found, request, limits)
         return found[int(self._uniform(request, "campaign") * len(found))] if len(found) > 1 else found[0]
 
     def decide(
@@ -180,9 +187,24 @@ class OnlinePolicy:
             active &= np.array([name in request.shortlist for name in creatives.creative_ids], dtype=bool)
         return Eligible(campaign, creatives, np.flatnonzero(active))
 
-    def _uniform(self, request: AdRequest, purpose: str) -> float:
-        """A number in [0, 1) by a keyed hash of the decision's id."""
-        digest = blake2b(request.decision_id.encode(), key=self._key, person=purpose.encode(), digest_size=8).digest()
+    def _admitted(self, found: list[Eligible], request: AdRequest, limits: Limits) -> list[Eligible]:
+        """Those whose campaign's limits admit it. NothingEligible with the reasons if there is none."""
+        admissions = [limits(eligible.campaign) for eligible in found]
+        admitted = [
+            eligible
+            for eligible, admission in zip(found, admissions, strict=True)
+            if admission.probability >= 1.0 or self._uniform(request, "pace", eligible.campaign) < admission.probability
+        ]
+        if not admitted:
+            more = len(found) - MOST_REASONS
+            named = "; ".join(admission.reason for admission in admissions[:MOST_REASONS])
+            raise NothingEligible(f"{named}; and {more} more" if more > 0 else named)
+        return admitted
+
+    def _uniform(self, request: AdRequest, purpose: str, of: str = "") -> float:
+        """A number in [0, 1) by a keyed hash of the decision's id and of what is drawn."""
+        drawn = f"{request.decision_id}\n{of}" if of else request.decision_id
+        digest = blake2b(drawn.encode(), key=self._key, person=purpose.encode(), digest_size=8).digest()
         return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 

@@ -2,8 +2,10 @@
 
 A request takes `current` once and finishes with it, so a swap loses no request. A new champion that fails a check (its
 digest, its signature, its decision, or a file that this release cannot read) is not used: the last good one stays. With
-no champion, or none that could be read yet, the choice among the eligible creatives is uniform. The challenger is
-followed in the same way; what it would have shown is only counted (shadow.py).
+no champion, or none that could be read yet, the choice among the eligible creatives is uniform. Each look also follows
+the shop's tables: if they have changed, the same policy goes on by the new ones, swapped at once; if they cannot be
+read, it goes on by the last good ones. The challenger is followed in the same way; what it would have shown is only
+counted (shadow.py).
 """
 
 import logging
@@ -19,7 +21,7 @@ from components.registry.decision_records import forms_of
 from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
 from components.registry.unreadable_champion import reading_champion
-from components.serving.served_policy import ServedPolicy, read_served_policy, uniform_choice
+from components.serving.served_policy import ServedPolicy, read_champion, uniform_choice
 from components.serving.shop_tables import ShopTables
 from components.settings.errors import UserError, first_line
 from components.workflow.publishing.deployed_policy import POLICY
@@ -29,11 +31,14 @@ log = logging.getLogger("adloom")
 
 @dataclass(frozen=True)
 class WatchStatus:
-    """What answers, and why: `reason` is empty if the registry's champion does. swaps, failures: since the start."""
+    """What answers, and why: `reason` is empty if the registry's champion does, `shop` if it knows the shop's tables as
+    they are now. swaps, failures: of champions since the start.
+    """
 
     version: int | None
     form: str
     reason: str
+    shop: str
     swaps: int
     failures: int
 
@@ -43,35 +48,39 @@ class ChampionWatch:
 
     def __init__(
         self,
-        dataset: str,
         shop: ShopTables,
         seed: int,
+        look: Callable[[ShopTables], ShopTables] = lambda shop: shop,
         *,
         alias: str = CHAMPION,
         changed: Callable[[], None] = lambda: None,
         acts: Callable[[UPath, str, ServedPolicy], None] = lambda package, digest, policy: None,
     ):
-        """alias: of the version to follow. changed: called after each look at the registry; acts: with the folder of a
-        checked package, its digest and the policy, before it is used.
+        """look: the shop's tables that were read last -> those of now, which are the same object if nothing changed.
+        alias: of the version to follow. changed: called after each look; acts: with the folder of a checked package,
+        its digest and the policy, before it is used.
         """
-        self.dataset, self.shop, self.seed = dataset, shop, seed
+        self.dataset, self.seed, self._look = shop.card.name, seed, look
         self.current: ServedPolicy = uniform_choice(shop, seed)
         self._version: Version | None = None
-        self._alias, self._none = alias, f"{dataset} has no {alias}"
+        self._alias, self._none = alias, f"{self.dataset} has no {alias}"
+        self._shop_reason = ""
         self._reason, self._swaps, self._failures = self._none, 0, 0
         self._changed, self._acts, self._stop = changed, acts, threading.Event()
 
     @property
     def status(self) -> WatchStatus:
         """What answers now, and why."""
-        return WatchStatus(self.current.version, self.current.form, self._reason, self._swaps, self._failures)
+        now = self.current
+        return WatchStatus(now.version, now.form, self._reason, self._shop_reason, self._swaps, self._failures)
 
     def refresh(self) -> None:
-        """Use the champion of the registry, if it passes its checks; never raises an error."""
+        """Use the shop's tables and the champion of the registry, if they pass their checks; never raises an error."""
+        self._follow_shop()
         try:
             version = version_of(open_store(), f"{self.dataset}-{POLICY}", self._alias)
             if version is None:
-                self._use(None, uniform_choice(self.shop, self.seed), self._none)
+                self._use(None, uniform_choice(self.current.shop, self.seed), self._none)
             elif not self._is_current(version):
                 self._use(version, self._load(version), "")
             else:
@@ -79,8 +88,7 @@ class ChampionWatch:
         except Exception as error:  # whatever it is, requests are answered on
             self._failures += 1
             kept = f"version {self.current.version} stays" if self._version else "the choice is uniform"
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
-            self._reason = f"{why}; {kept}"
+            self._reason = f"{_why(error)}; {kept}"
             log.error("the %s of %s was not loaded: %s", self._alias, self.dataset, self._reason)
         self._changed()
 
@@ -93,6 +101,17 @@ class ChampionWatch:
         """End `run`."""
         self._stop.set()
 
+    def _follow_shop(self) -> None:
+        try:
+            shop = self._look(self.current.shop)
+            if shop is not self.current.shop:
+                self.current = self.current.with_shop(shop, self.seed)
+                log.info("%s: the shop's tables have changed and were read", self.dataset)
+            self._shop_reason = ""
+        except Exception as error:  # whatever it is, requests are answered on
+            self._shop_reason = f"{_why(error)}; the last good tables stay"
+            log.error("the tables of %s were not read: %s", self.dataset, self._shop_reason)
+
     def _is_current(self, version: Version) -> bool:
         now = self._version
         return now is not None and (now.number, digest_of(now)) == (version.number, digest_of(version))
@@ -104,7 +123,7 @@ class ChampionWatch:
             fetch_package(version, folder)  # checks digest and signature
             with reading_champion(version.name, version.number):
                 identity = version.number, digest_of(version)
-                policy = read_served_policy(folder, acting, self.shop, identity, self.seed)
+                policy = read_champion(folder, acting, identity).served(self.current.shop, self.seed)
             self._acts(UPath(folder), digest_of(version), policy)
             return policy
 
@@ -114,3 +133,7 @@ class ChampionWatch:
             name = "none: the choice is uniform" if version is None else f"version {version.number}, {policy.form}"
             log.info("%s of %s: %s", self._alias, self.dataset, name)
         self.current, self._version, self._reason = policy, version, reason
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"

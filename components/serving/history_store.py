@@ -1,8 +1,8 @@
 """Each shopper's events and shown ads, from which the features of the next request are computed.
 
 The rows stand in the journal's database and change in the transaction that stores an event, so the next decision knows
-it. Only shoppers who may be known have any. Rows of the data set's log are loaded when a policy first needs them, and
-rows older than the time-to-live are neither read nor kept.
+it. Only shoppers who may be known have any; the rows of one who withdraws consent are deleted. Rows of the data set's
+log are loaded when a policy first needs them, and rows older than the time-to-live are neither read nor kept.
 """
 
 import sqlite3
@@ -40,6 +40,14 @@ EVENTS = """SELECT moment, kind, product_id, text, value FROM history_events
 WHERE shopper_id = ? AND moment >= ? AND moment < ? ORDER BY moment, id"""
 SHOWN = """SELECT moment, campaign, creative_id, click FROM history_shown
 WHERE shopper_id = ? AND moment >= ? AND moment < ? ORDER BY moment, id"""
+SHOWN_IN = """SELECT campaign, count(*) FROM history_shown
+WHERE shopper_id = ? AND moment >= ? AND moment < ? GROUP BY campaign"""
+# every shopper of a table, each by one search of the key
+SHOPPERS = """WITH RECURSIVE known(id) AS (
+    SELECT min(shopper_id) FROM {table}
+    UNION ALL SELECT (SELECT min(shopper_id) FROM {table} WHERE shopper_id > known.id) FROM known WHERE id IS NOT NULL)
+SELECT id FROM known WHERE id IS NOT NULL"""
+HISTORIES = ("history_events", "history_shown")
 EVENT_COLUMNS = ("event_id", "timestamp", "shopper_id", "kind", "product_id", "text", "value", "ingested_at")
 SHOWN_COLUMNS = ("impression_id", "timestamp", "shopper_id", "campaign", "creative_id", "click")
 
@@ -73,6 +81,11 @@ class HistoryStore:
             events, shown = (self._reader.execute(query, span).fetchall() for query in (EVENTS, SHOWN))
         return ShopperRows(tuple(events), tuple(shown))
 
+    def shown_on(self, shopper_id: str, day: int) -> dict[str, int]:
+        """How often the shopper was shown each campaign on a UTC day, in days since 1970."""
+        with self._reading:
+            return dict(self._reader.execute(SHOWN_IN, (shopper_id, day * DAY, (day + 1) * DAY)))
+
     def load(self, data: UPath, log: str, now: int) -> int:
         """Number of rows loaded from the data set in `data`; 0 if `log` (its name and end) was loaded before."""
         with closing(connect(self._path)) as connection:
@@ -91,8 +104,21 @@ class HistoryStore:
     def prune(self, now: int) -> None:
         """Delete what is older than the time-to-live."""
         with closing(connect(self._path)) as connection:
-            for table in ("history_events", "history_shown"):
+            for table in HISTORIES:
                 connection.execute(f"DELETE FROM {table} WHERE moment < ?", (now - self._keep,))
+
+    def forget(self) -> int:
+        """Delete the rows of all shoppers who may not be known; how many shoppers there were."""
+        gone: set[str] = set()
+        with closing(connect(self._path)) as connection:
+            for table in HISTORIES:
+                shoppers = [name for (name,) in connection.execute(SHOPPERS.format(table=table))]
+                unknown = [name for name in shoppers if not self._may_know(name)]
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(f"DELETE FROM {table} WHERE shopper_id = ?", [(name,) for name in unknown])
+                connection.execute("COMMIT")
+                gone.update(unknown)
+        return len(gone)
 
     def close(self) -> None:
         """Close the database."""

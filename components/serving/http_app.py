@@ -148,9 +148,14 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz")
     async def readyz() -> dict:
-        """Which policy answers, and why it is not the registry's champion, if so."""
+        """Which policy answers; why it is not the registry's champion, or not by the shop's tables of now, if so."""
         status = service.watch.status
-        return {"policy_version": status.version, "form": status.form, "reason": status.reason}
+        return {
+            "policy_version": status.version,
+            "form": status.form,
+            "reason": status.reason,
+            "shop": status.shop,
+        }
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:

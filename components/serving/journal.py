@@ -88,11 +88,18 @@ Row = DecisionRow | TrackedRow | FaultRow
 class Journal:
     """The open journal in a folder. Its owner holds the folder's lock: one process writes."""
 
-    def __init__(self, folder: Path, applied: Callable[[sqlite3.Connection, Row], None] = lambda connection, row: None):
-        """applied: called for each newly stored row, in its transaction."""
+    def __init__(
+        self,
+        folder: Path,
+        applied: Callable[[sqlite3.Connection, Row], None] = lambda connection, row: None,
+        settled: Callable[[bool], None] = lambda stored: None,
+    ):
+        """applied: called for each newly stored row, in its transaction. settled: called after each transaction, before
+        its submissions are answered, with whether it was stored.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = folder / FILE
-        self._applied = applied
+        self._applied, self._settled = applied, settled
         self._waiting: queue.Queue = queue.Queue(MAX_WAITING)
         self._reader, self._reading = connect(self.path), threading.Lock()
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -141,9 +148,11 @@ class Journal:
         except Exception as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._settled(False)
             for _, future in group:
                 future.set_exception(JournalFailed(f"the journal cannot be written ({error}); send it again"))
             return
+        self._settled(True)
         for (_, future), outcome in zip(group, outcomes, strict=True):
             future.set_result(outcome)
 

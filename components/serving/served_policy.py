@@ -1,4 +1,7 @@
-"""The policy that answers requests: its creatives' ads, its probabilities and what it is called in the log."""
+"""The policy that answers requests: its creatives' ads, its probabilities and what it is called in the log.
+
+A `Champion` is a package as it was read and checked; with the shop's tables of the moment it makes a `ServedPolicy`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,8 +15,10 @@ from components.contract.files.tables import files_in, read_frame
 from components.features import FeatureModel
 from components.features.shoppers.one_shopper import ShopperRows
 from components.interest import CalibratedModel
+from components.policies.campaign_limits import Limits, no_limits
 from components.policies.logging_preference import logging_policy_name
 from components.policies.online_policy import AdDecision, AdRequest, OnlinePolicy, online_policy, uniform_policy
+from components.policies.policy_package import PolicyPackage
 from components.serving.request_features import RequestContext, RequestFeatures
 from components.serving.shop_tables import ShopTables
 from components.workflow.publishing.deployed_policy import ads_of, read_package
@@ -34,17 +39,24 @@ class Ad:
 @dataclass(frozen=True)
 class ServedPolicy:
     """version: of the registered policy; None: a uniform choice. form: that acts. logging_policy: its name in the log.
-    ads: by creative_id. pictures: PNG bytes by file name. places: of the catalogue's rows in the feature tables.
+    shop: the tables by which it decides. ads: by creative_id. pictures: PNG bytes by file name. places: of the
+    catalogue's rows in the feature tables. champion: that it was made of.
     """
 
     version: int | None
     form: str
     logging_policy: str
+    shop: ShopTables
     online: OnlinePolicy
     ads: Mapping[str, Ad]
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     features: RequestFeatures | None = None
     places: np.ndarray | None = None
+    champion: "Champion | None" = None
+
+    def with_shop(self, shop: ShopTables, seed: int) -> "ServedPolicy":
+        """The same policy by other tables of the shop."""
+        return uniform_choice(shop, seed) if self.champion is None else self.champion.served(shop, seed)
 
     def decide(
         self,
@@ -52,13 +64,14 @@ class ServedPolicy:
         position: int,
         context: Sequence[tuple[str, object]],
         history: Callable[[str, int], ShopperRows] = lambda shopper_id, moment: ShopperRows(),
+        limits: Limits = no_limits,
     ) -> AdDecision:
         """One of the eligible creatives. UnknownCampaign or NothingEligible if there are none.
 
         context: the columns `context_*` and their values, sorted by name. history: shopper_id and moment -> what is
-        known of the shopper; read only if the policy needs it.
+        known of the shopper; read only if the policy needs it. limits: of the campaigns, for this request.
         """
-        eligible = self.online.eligible(request)
+        eligible = self.online.eligible(request, limits)
         if not self.online.needs_clicks:
             return self.online.decide(request, eligible)
         row = RequestContext(request.moment, position, request.placement, eligible.campaign, tuple(context))
@@ -71,58 +84,85 @@ class ServedPolicy:
 def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:
     """Every eligible creative of the shop with the same probability: the answer without a champion."""
     return ServedPolicy(
-        None, UNIFORM, UNIFORM, uniform_policy(shop.catalogue, seed), _ads(shop.tables["creatives"], {})
+        None, UNIFORM, UNIFORM, shop, uniform_policy(shop.catalogue, seed), _ads(shop.tables["creatives"], {})
     )
 
 
-def read_served_policy(
-    folder: Path, acting: Mapping, shop: ShopTables, version: tuple[int, str], seed: int
-) -> ServedPolicy:
-    """The policy in the checked package `folder`, in the form that its decision passed.
+@dataclass(frozen=True)
+class Champion:
+    """What a version's package holds: the policy, the models if it needs them, its pool and the pool's ads.
 
-    acting: `acts`, `forms` (deployed_policy.forms_of). version: the number and the digest of the registered version.
-    Creatives of its catalogue that neither the shop nor its pool has can no longer be shown.
+    version: number and digest. form: that acts. pool: tables by name. drawn: file name -> creative_id and size of ads.
     """
-    place = UPath(folder)
-    package = read_package(place)
-    form = acting["acts"] or package.parameters.forms[0]
-    tables = _with_pool(shop.tables, place)
-    catalogue = package.catalogue
-    there = catalogue["creative_id"].isin(tables["creatives"]["creative_id"])
-    package = replace(package, catalogue=catalogue[there].reset_index(drop=True))
-    online = online_policy(package, form, seed)
-    features = places = None
-    if online.needs_clicks:
-        model = FeatureModel.from_files(files_in(place / "model" / "features"))
-        interest = CalibratedModel.from_files(files_in(place / "model" / "interest"))
-        features = RequestFeatures(model, interest, tables)
-        places = features.rows_of(package.catalogue["creative_id"])
-    number, digest = version
-    drawn = ads_of(place)
-    return ServedPolicy(
-        number,
-        form,
-        f"{logging_policy_name(digest)}-{form}",
-        online,
-        _ads(tables["creatives"], drawn),
-        {name: (place / "pool" / "ads" / name).read_bytes() for name in drawn},
-        features,
-        places,
-    )
 
+    version: tuple[int, str]
+    form: str
+    package: PolicyPackage
+    models: tuple[FeatureModel, CalibratedModel] | None
+    pool: Mapping[str, pd.DataFrame]
+    drawn: Mapping[str, Mapping[str, str]]
+    pictures: Mapping[str, bytes]
 
-def _with_pool(tables: Mapping[str, pd.DataFrame], package: UPath) -> dict[str, pd.DataFrame]:
-    """The shop's tables with the creatives and images of the package's pool that they lack."""
-    joined = dict(tables)
-    for name, key in POOL.items():
-        file, present = package / "pool" / f"{name}.parquet", joined.get(name)
-        if file.exists():
-            pool = read_frame(file)
+    def served(self, shop: ShopTables, seed: int) -> ServedPolicy:
+        """The policy that acts in the shop. seed: of the draws.
+
+        When a creative is active is in the tables of the shop and of the pool, as are the campaigns: creatives of the
+        catalogue that neither has, or whose campaign the shop does not have, can no longer be shown.
+        """
+        tables = self._with_pool(shop.tables)
+        active = shop.active(tables["creatives"]).set_index("creative_id")[["active_from", "active_until"]]
+        catalogue = self.package.catalogue.drop(columns=list(active))
+        catalogue = catalogue[catalogue["creative_id"].isin(active.index)].join(active, on="creative_id")
+        package = replace(self.package, catalogue=catalogue.reset_index(drop=True))
+        features = places = None
+        if self.models is not None:
+            features = RequestFeatures(*self.models, tables)
+            places = features.rows_of(package.catalogue["creative_id"])
+        number, digest = self.version
+        return ServedPolicy(
+            number,
+            self.form,
+            f"{logging_policy_name(digest)}-{self.form}",
+            shop,
+            online_policy(package, self.form, seed),
+            _ads(tables["creatives"], self.drawn),
+            self.pictures,
+            features,
+            places,
+            self,
+        )
+
+    def _with_pool(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """The shop's tables with the creatives and images of the pool that they lack."""
+        joined = dict(tables)
+        for name, pool in self.pool.items():
+            present, key = joined.get(name), POOL[name]
             if present is not None:
                 new = pool[~pool[key].isin(present[key])].reindex(columns=present.columns)
                 pool = pd.concat([present, new], ignore_index=True)
             joined[name] = pool
-    return joined
+        return joined
+
+
+def read_champion(folder: Path, acting: Mapping, version: tuple[int, str]) -> Champion:
+    """The policy in the checked package `folder`, in the form that its decision passed.
+
+    acting: `acts`, `forms` (deployed_policy.forms_of). version: the number and the digest of the registered version.
+    """
+    place = UPath(folder)
+    package = read_package(place)
+    form = acting["acts"] or package.parameters.forms[0]
+    models = None
+    if online_policy(package, form).needs_clicks:
+        models = (
+            FeatureModel.from_files(files_in(place / "model" / "features")),
+            CalibratedModel.from_files(files_in(place / "model" / "interest")),
+        )
+    files = {name: place / "pool" / f"{name}.parquet" for name in POOL}
+    pool = {name: read_frame(file) for name, file in files.items() if file.exists()}
+    drawn = ads_of(place)
+    pictures = {name: (place / "pool" / "ads" / name).read_bytes() for name in drawn}
+    return Champion(version, form, package, models, pool, drawn, pictures)
 
 
 def _ads(creatives: pd.DataFrame, drawn: Mapping[str, Mapping[str, str]]) -> dict[str, Ad]:
@@ -130,7 +170,9 @@ def _ads(creatives: pd.DataFrame, drawn: Mapping[str, Mapping[str, str]]) -> dic
     pictures: dict[str, dict[str, str]] = {}
     for name, ad in drawn.items():
         pictures.setdefault(ad["creative_id"], {})[ad["size"]] = name
-    texts = (creatives[name].where(creatives[name].notna(), None) for name in ("headline", "call_to_action"))
+    texts = (
+        creatives[name].astype(object).where(creatives[name].notna(), None) for name in ("headline", "call_to_action")
+    )
     return {
         creative: Ad(headline, call_to_action, pictures.get(creative, {}))
         for creative, headline, call_to_action in zip(creatives["creative_id"], *texts, strict=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import time
 import uuid
 from collections.abc import Sequence
@@ -13,15 +14,16 @@ from upath import UPath
 from components.policies.online_policy import AdDecision, AdRequest, NothingEligible, UnknownCampaign
 from components.registry.promotion import CHALLENGER
 from components.serving.champion_watch import ChampionWatch
+from components.serving.delivery.campaign_delivery import CampaignDelivery
 from components.serving.history_store import HistoryStore
 from components.serving.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
-from components.serving.journal import DecisionRow, Journal, TrackedRow
+from components.serving.journal import DecisionRow, Journal, JournalFailed, Row, TrackedRow
 from components.serving.pool_copies import copy_pool
 from components.serving.served_policy import ServedPolicy
 from components.serving.server_clock import now_microseconds
 from components.serving.service_metrics import ServiceMetrics
 from components.serving.shadow import Shadow
-from components.serving.shop_tables import CONTEXT, ShopTables
+from components.serving.shop_tables import CONTEXT, ShopTables, current_shop
 from components.serving.signed_addresses import SignedAddresses
 from components.serving.tracking import Tracked, outcomes, rows_of
 from components.settings.errors import UserError
@@ -37,24 +39,33 @@ class Service:
     """Answers the requests of one data set. data: its folder; folder: of the journal, whose lock the caller holds."""
 
     def __init__(self, shop: ShopTables, config: ServingConfig, data: UPath, folder: Path):
-        self.shop, self.config, self.metrics = shop, config, ServiceMetrics()
+        self.config, self.metrics = config, ServiceMetrics()
+        self._data, self._folder, self._followed = data, folder, shop
         self.watch = ChampionWatch(
-            shop.card.name, shop, config.seed, changed=lambda: self.metrics.watch(self.watch.status), acts=self.prepare
+            shop, config.seed, lambda known: current_shop(known, data), changed=self._looked, acts=self.prepare
         )
-        self._data, self._folder = data, folder
-        self.journal = Journal(folder, lambda connection, row: self.history.applied(connection, row))
-        self.history = HistoryStore(self.journal.path, config.history_days, shop.may_know)
+        self.journal = Journal(folder, self._applied, lambda stored: self.delivery.settled(stored))
+        self.history = HistoryStore(self.journal.path, config.history_days, self._may_know)
+        self.delivery = CampaignDelivery(
+            self.journal.path, shop.terms, self.history.shown_on, self._may_know, now_microseconds()
+        )
         self.history.prune(now_microseconds())
-        self.challenger = ChampionWatch(shop.card.name, shop, config.seed, alias=CHALLENGER, acts=self.prepare)
+        self._forget()
+        self.challenger = ChampionWatch(shop, config.seed, lambda known: self.shop, alias=CHALLENGER, acts=self.prepare)
         self.shadow = Shadow(self._challenging, self.history.rows, self.metrics)
         self.addresses = SignedAddresses.of(folder, config.public_url or "")
+
+    @property
+    def shop(self) -> ShopTables:
+        """The tables by which requests are answered now."""
+        return self.watch.current.shop
 
     async def decide(self, requests: Sequence[DecideOne]) -> list[Chosen | Refused]:
         """An ad for each request, or why there is none; after all decisions are durable. JournalFailed if not."""
         made = [self._decide(one) for one in requests]
         logged = [one.row for one in made if one.row is not None]
         if logged:
-            await asyncio.wrap_future(self.journal.submit(logged))
+            await self._log(logged)
         for one in made:
             if one.row is not None and one.asked is not None and one.shown is not None:
                 self.metrics.decisions.labels(one.row.logging_policy).inc()
@@ -94,6 +105,35 @@ class Service:
             )
             log.info("%s: %s rows of shoppers' histories were loaded", card.name, f"{count:,}")
 
+    def _may_know(self, shopper_id: str | None) -> bool:
+        return self.shop.may_know(shopper_id)
+
+    def _looked(self) -> None:
+        """After each look at the registry and the shop's tables."""
+        self.metrics.watch(self.watch.status)
+        before, self._followed = self._followed, self.shop
+        if self.shop is not before:
+            self.delivery.use(self.shop.terms)
+            if self.shop.consenting != before.consenting:
+                self._forget()
+
+    def _forget(self) -> None:
+        gone = self.history.forget()
+        if gone:
+            log.info("%s: the histories of %s shoppers without consent were deleted", self.shop.card.name, f"{gone:,}")
+
+    def _applied(self, connection: sqlite3.Connection, row: Row) -> None:
+        self.history.applied(connection, row)
+        self.delivery.applied(connection, row)
+
+    async def _log(self, rows: Sequence[DecisionRow]) -> None:
+        try:
+            await asyncio.wrap_future(self.journal.submit(rows))
+        except JournalFailed:
+            for row in rows:
+                self.delivery.released(row.decision_id)
+            raise
+
     def _challenging(self) -> ServedPolicy | None:
         challenger = self.challenger.current
         return None if challenger.version in (None, self.watch.current.version) else challenger
@@ -101,32 +141,19 @@ class Service:
     def _decide(self, one: DecideOne) -> "_Made":
         begun, policy = time.perf_counter(), self.watch.current
         try:
-            context = self._context(one)
-            request = self._request(one)
+            context = _context(one, policy.shop)
+            request = _request(one, policy.shop)
             asked = request, one.position, sorted(context.items())
-            decision = policy.decide(*asked, self.history.rows)
+            decision = policy.decide(*asked, self.history.rows, self.delivery.limits(request))
         except UserError as error:
             status = STATUS.get(type(error), 422)
             self.metrics.refused.labels(str(status)).inc()
             return _Made(Refused(error=str(error), status=status))
+        self.delivery.decided(request, decision.campaign)
         row = _logged(request, one, decision, context, policy.logging_policy)
         answer = self._answer(policy, row, one)
         self.metrics.seconds.observe(time.perf_counter() - begun)
         return _Made(answer, row, asked, decision)
-
-    def _request(self, one: DecideOne) -> AdRequest:
-        return AdRequest(
-            decision_id=uuid.uuid4().hex,
-            moment=now_microseconds(),
-            campaigns=() if one.campaign is None else (one.campaign,),
-            shopper_id=one.shopper_id if self.shop.may_know(one.shopper_id) else None,
-            placement=one.placement,
-            shortlist=None if one.shortlist is None else frozenset(one.shortlist),
-        )
-
-    def _context(self, one: DecideOne) -> dict[str, object]:
-        """The columns `context_*` of the log and their values. UserError for an unknown or wrong one."""
-        return dict(_column(name, value, self.shop.context) for name, value in one.context.items())
 
     def _answer(self, policy: ServedPolicy, row: DecisionRow, one: DecideOne) -> Chosen:
         ad, now = policy.ads[row.creative_id], row.moment // 1_000_000
@@ -155,6 +182,22 @@ class _Made:
     row: DecisionRow | None = None
     asked: tuple[AdRequest, int, list[tuple[str, object]]] | None = None
     shown: AdDecision | None = None
+
+
+def _request(one: DecideOne, shop: ShopTables) -> AdRequest:
+    return AdRequest(
+        decision_id=uuid.uuid4().hex,
+        moment=now_microseconds(),
+        campaigns=() if one.campaign is None else (one.campaign,),
+        shopper_id=one.shopper_id if shop.may_know(one.shopper_id) else None,
+        placement=one.placement,
+        shortlist=None if one.shortlist is None else frozenset(one.shortlist),
+    )
+
+
+def _context(one: DecideOne, shop: ShopTables) -> dict[str, object]:
+    """The columns `context_*` of the log and their values. UserError for an unknown or wrong one."""
+    return dict(_column(name, value, shop.context) for name, value in one.context.items())
 
 
 def _logged(

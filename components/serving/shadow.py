@@ -1,11 +1,13 @@
 """The challenger in shadow: it decides the same requests beside the champion, unseen, and what differs is counted.
 
-It decides after the answer, with the same draw, on a thread of its own; what it cannot keep up with is skipped.
+It chooses among the creatives of the campaign that was shown, after the answer, with the same draw, on a thread of its
+own; what it cannot keep up with is skipped.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import BoundedSemaphore
 
 import numpy as np
@@ -39,6 +41,7 @@ class Shadow:
         policy = self._policy()
         if policy is None:
             return
+        request = replace(request, campaigns=(shown.campaign,))  # a challenger does not choose the campaign
         if self._room.acquire(blocking=False):
             self._thread.submit(self._compare, lambda: policy.decide(request, position, context, self._history), shown)
         else:

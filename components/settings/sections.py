@@ -325,7 +325,7 @@ class NotifyConfig(Section):
 class ServingConfig(Section):
     """How `adloom serve` answers requests: see components/serving."""
 
-    refresh_seconds: Seconds = 10.0  # between two looks at the registry for a new champion
+    refresh_seconds: Seconds = 10.0  # between two looks for a new champion and for changes of the shop's tables
     max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
     seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
     public_url: str | None = None  # address under which browsers reach the service, for its pixel and redirect

@@ -109,7 +109,7 @@ ADDED = (
     Fault("campaigns", "budget", -1.0, f"budget is negative, {BEYOND}"),
     Fault("campaigns", "budget", float("inf"), f"budget is negative, {BEYOND}"),
     Fault("campaigns", "bid", float("inf"), f"bid is negative, {BEYOND}"),
-    Fault("campaigns", "frequency_cap", 0, "frequency_cap is below 1"),
+    Fault("campaigns", "frequency_cap", -1, "frequency_cap is negative"),
     Fault("creatives", "creative_id", None, "creative_id is null"),
     Fault("creatives", "creative_id", "", "creative_id is an empty text"),
     Fault("creatives", "campaign", None, "campaign is null"),

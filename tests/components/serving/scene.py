@@ -26,12 +26,15 @@ def times(*values) -> pd.Series:
     return pd.to_datetime(pd.Series(values), utc=True).astype("datetime64[us, UTC]")
 
 
-def write_shop(folder: Path, with_shoppers: bool = True) -> UPath:
-    """Campaign c with creatives a, b and one that is over; campaign d is over. s1 and s2 consent, s3 refused."""
+def write_shop(folder: Path, with_shoppers: bool = True, **columns) -> UPath:
+    """Campaign c with creatives a, b and one that is over; campaign d is over. s1 and s2 consent, s3 refused.
+
+    columns: of the table campaigns.
+    """
     campaigns = pd.DataFrame(
         {
             "campaign": ["c", "d"], "advertiser_id": "shop", "objective": "click", "billing": "cpm", "locale": "en",
-            "starts_at": times(LONG_AGO, LONG_AGO), "ends_at": times(FAR, "2021-01-01"),
+            "starts_at": times(LONG_AGO, LONG_AGO), "ends_at": times(FAR, "2021-01-01"), **columns,
         }
     )  # fmt: skip
     creatives = pd.DataFrame(

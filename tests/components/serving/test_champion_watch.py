@@ -29,7 +29,7 @@ def shares(watch: ChampionWatch, asked: AdRequest | None = None) -> dict[str, fl
 
 @pytest.fixture
 def watch(registry, little_shop) -> ChampionWatch:
-    return ChampionWatch("shop", little_shop, seed=0)
+    return ChampionWatch(little_shop, seed=0)
 
 
 def test_without_a_champion_the_choice_is_uniform_among_the_eligible(watch):
@@ -40,6 +40,10 @@ def test_without_a_champion_the_choice_is_uniform_among_the_eligible(watch):
         watch.current.decide(request(campaigns=("d",)), 1, [])
     with pytest.raises(UnknownCampaign):
         watch.current.decide(request(campaigns=("spring",)), 1, [])
+
+
+def test_a_creative_without_texts_has_none_in_the_answer(watch):
+    assert (watch.current.ads["over"].headline, watch.current.ads["a"].headline) == (None, "New in")
 
 
 def test_the_champion_answers_with_the_judged_probabilities(watch, registry, tmp_path):

@@ -58,7 +58,7 @@ def test_an_ad_is_chosen_with_all_that_a_page_needs(championed):
     assert championed.get("/ads/b.png").status_code == 404
     assert championed.get("/ads/..%2f..%2fpolicy.json").status_code == 404
     ready = championed.get("/readyz").json()
-    assert ready == {"policy_version": answer["policy_version"], "form": "table", "reason": ""}
+    assert ready == {"policy_version": answer["policy_version"], "form": "table", "reason": "", "shop": ""}
 
 
 def test_a_shopper_without_consent_or_unknown_is_no_one(championed):

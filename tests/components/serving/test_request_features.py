@@ -16,7 +16,7 @@ from components.policies import POLICIES
 from components.policies.online_policy import AdRequest
 from components.policies.policy_package import PolicyPackage
 from components.serving.history_store import HistoryStore
-from components.serving.served_policy import read_served_policy
+from components.serving.served_policy import read_champion
 from components.serving.shop_tables import ShopTables
 from components.settings.sections import FeaturesConfig, InterestConfig
 from components.workflow.publishing.deployed_policy import read_package
@@ -92,7 +92,7 @@ def request_of(row, moment: int, shopper_id: str | None) -> tuple[AdRequest, int
 
 def served_by(folder, tables):
     acting = {"acts": "per_shopper", "forms": ["per_shopper"]}
-    return read_served_policy(folder, acting, known_shop(tables), (3, "f" * 64), 0)
+    return read_champion(folder, acting, (3, "f" * 64)).served(known_shop(tables), 0)
 
 
 def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
