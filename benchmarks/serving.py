@@ -33,8 +33,8 @@ CLICK_EVERY = 10
 TARGET_MS = 10.0  # p99 at 300 a second
 
 
-def serve(workdir: str, folder: Path, form: str, port: int) -> None:
-    """Run one server with the shop's policy, in place of a champion of the registry."""
+def serve(workdir: str, folder: Path, form: str, port: int, kafka=None) -> None:
+    """Run one server with the shop's policy, in place of a champion of the registry. kafka: `serving.kafka`."""
     import uvicorn
 
     from components.serving.http_app import make_app
@@ -46,7 +46,7 @@ def serve(workdir: str, folder: Path, form: str, port: int) -> None:
 
     _, paths = prepared_shop(workdir)
     package = assembled_package(paths, folder / "package")
-    config = ServingConfig(refresh_seconds=1e6, history_days=10_000)
+    config = ServingConfig(refresh_seconds=1e6, history_days=10_000, kafka=kafka)
     service = Service(read_shop(paths.data), config, paths.data, folder)
     policy = read_champion(package, {"acts": form, "forms": [form]}, (1, "f" * 64)).served(service.shop, 0)
     service.prepare(UPath(package), "f" * 64, policy)  # loads the histories

@@ -7,6 +7,8 @@ import ast
 import re
 import shlex
 import tempfile
+import types
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -179,6 +181,7 @@ def _is_setting(model: type[BaseModel], keys: Sequence[str]) -> bool:
     """Whether `keys` lead from `model` to a setting; `*` in a key stands for any part of a name."""
     settings = {name: field.annotation for name, field in model.model_fields.items()} | _kinds(model)
     for name, kind in settings.items():
+        kind = typing.get_args(kind)[0] if isinstance(kind, types.UnionType) else kind  # a sub-section or null
         section = isinstance(kind, type) and issubclass(kind, BaseModel)
         if fnmatch(name, keys[0]) and (len(keys) == 1 or (section and _is_setting(kind, keys[1:]))):
             return True

@@ -52,6 +52,8 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
         watching = [threading.Thread(target=watch.run, args=(seconds,), daemon=True) for watch in watches]
         for thread in watching:
             thread.start()
+        if service.streams is not None:
+            service.streams.start()
         yield
         for watch, thread in zip(watches, watching, strict=True):
             watch.stop()
@@ -148,13 +150,18 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz")
     async def readyz() -> dict:
-        """Which policy answers; why it is not the registry's champion, or not by the shop's tables of now, if so."""
+        """Which policy answers; why it is not the registry's champion, or not by the shop's tables of now, if so.
+
+        With `serving.kafka`, also the state of the streams.
+        """
         status = service.watch.status
+        streams = {} if service.streams is None else {"kafka": service.streams.state()}
         return {
             "policy_version": status.version,
             "form": status.form,
             "reason": status.reason,
             "shop": status.shop,
+            **streams,
         }
 
     @app.get("/metrics", response_class=Response)

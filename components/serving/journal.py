@@ -35,6 +35,11 @@ CREATE TABLE IF NOT EXISTS tracked (
 CREATE INDEX IF NOT EXISTS tracked_by_time ON tracked (kind, moment);
 CREATE TABLE IF NOT EXISTS collected (day INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS faults (moment INTEGER NOT NULL, why TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS positions (
+    consumer_group TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (consumer_group, topic, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outgoing (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL);
 """
 
 
@@ -82,7 +87,33 @@ class FaultRow:
     body: dict[str, object]
 
 
-Row = DecisionRow | TrackedRow | FaultRow
+@dataclass(frozen=True)
+class PositionRow:
+    """Messages of a topic's partition before the offset `next` have been stored, for a consumer group."""
+
+    consumer_group: str
+    topic: str
+    partition: int
+    next: int
+
+
+@dataclass(frozen=True)
+class OutgoingRow:
+    """A message that is to be published."""
+
+    topic: str
+    key: str
+    body: dict[str, object]
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """All outgoing messages up to `number` have been published, and need not be kept."""
+
+    number: int
+
+
+Row = DecisionRow | TrackedRow | FaultRow | PositionRow | OutgoingRow | PublishedRow
 
 
 class Journal:
@@ -122,6 +153,28 @@ class Journal:
         with self._reading:
             row = self._reader.execute("SELECT * FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
         return None if row is None else decision_of(row)
+
+    @property
+    def waiting(self) -> int:
+        """Number of submissions that wait to be written."""
+        return self._waiting.qsize()
+
+    def positions(self, consumer_group: str) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> the offset of the next message to read."""
+        query = "SELECT topic, part, next FROM positions WHERE consumer_group = ?"
+        with self._reading:
+            return {(topic, part): next_ for topic, part, next_ in self._reader.execute(query, (consumer_group,))}
+
+    def outgoing(self, count: int) -> list[tuple[int, str, str, str]]:
+        """The first `count` messages that are to be published: number, topic, key, JSON."""
+        query = "SELECT number, topic, key, body FROM outgoing ORDER BY number LIMIT ?"
+        with self._reading:
+            return self._reader.execute(query, (count,)).fetchall()
+
+    def unpublished(self) -> int:
+        """Number of messages that are to be published."""
+        with self._reading:
+            return self._reader.execute("SELECT count(*) FROM outgoing").fetchone()[0]
 
     def close(self) -> None:
         """Write what waits, and close the database."""
@@ -178,14 +231,31 @@ def decision_of(row: tuple) -> DecisionRow:
     return DecisionRow(**dict(zip(DecisionRow.__dataclass_fields__, values, strict=True)))
 
 
+def put_outgoing(connection: sqlite3.Connection, row: OutgoingRow) -> None:
+    """Add a message to those that are to be published, in the transaction of `connection`."""
+    values = (row.topic, row.key, _text(row.body))
+    connection.execute("INSERT INTO outgoing (topic, key, body) VALUES (?, ?, ?)", values)
+
+
 def _insert(connection: sqlite3.Connection, row: Row) -> str:
+    if isinstance(row, TrackedRow):
+        return _insert_tracked(connection, row)
     if isinstance(row, DecisionRow):
         fields = asdict(row) | {"context": _text(row.context), "candidates": _text(row.candidates)}
         connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * len(fields))})", (*fields.values(),))
-        return STORED
-    if isinstance(row, FaultRow):
+    elif isinstance(row, FaultRow):
         connection.execute("INSERT INTO faults VALUES (?, ?, ?)", (row.moment, row.why, _text(row.body)))
-        return STORED
+    elif isinstance(row, PositionRow):
+        values = (row.consumer_group, row.topic, row.partition, row.next)
+        connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)", values)
+    elif isinstance(row, OutgoingRow):
+        put_outgoing(connection, row)
+    else:
+        connection.execute("DELETE FROM outgoing WHERE number <= ?", (row.number,))
+    return STORED
+
+
+def _insert_tracked(connection: sqlite3.Connection, row: TrackedRow) -> str:
     body = _text(row.body)
     values = (row.kind, row.id, row.moment, row.ingested, body)
     done = connection.execute("INSERT INTO tracked VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)

@@ -25,6 +25,7 @@ from components.serving.service_metrics import ServiceMetrics
 from components.serving.shadow import Shadow
 from components.serving.shop_tables import CONTEXT, ShopTables, current_shop
 from components.serving.signed_addresses import SignedAddresses
+from components.serving.streams.kafka_streams import KafkaStreams
 from components.serving.tracking import Tracked, outcomes, rows_of
 from components.settings.errors import UserError
 from components.settings.sections import ServingConfig
@@ -54,6 +55,7 @@ class Service:
         self.challenger = ChampionWatch(shop, config.seed, lambda known: self.shop, alias=CHALLENGER, acts=self.prepare)
         self.shadow = Shadow(self._challenging, self.history.rows, self.metrics)
         self.addresses = SignedAddresses.of(folder, config.public_url or "")
+        self.streams = None if config.kafka is None else KafkaStreams(config.kafka, self.journal, self.metrics.registry)
 
     @property
     def shop(self) -> ShopTables:
@@ -91,6 +93,8 @@ class Service:
 
     def close(self) -> None:
         """Finish what waits, and close the journal."""
+        if self.streams is not None:
+            self.streams.close()
         self.shadow.close()
         self.journal.close()
         self.history.close()
@@ -125,6 +129,8 @@ class Service:
     def _applied(self, connection: sqlite3.Connection, row: Row) -> None:
         self.history.applied(connection, row)
         self.delivery.applied(connection, row)
+        if self.streams is not None:
+            self.streams.applied(connection, row)
 
     async def _log(self, rows: Sequence[DecisionRow]) -> None:
         try:

@@ -51,7 +51,8 @@ def load_settings(path: str | Path, dataset: str, overrides: tuple[str, ...] = (
 
 def _addresses(settings: Settings) -> dict[str, str | None]:
     """Setting -> value, for each setting that may be a URL and so could hold a secret."""
-    creatives = settings.creatives
+    creatives, kafka = settings.creatives, settings.serving.kafka
+    client = {} if kafka is None else kafka.client
     return {
         "source.url": settings.source.url,
         "notify.webhook": settings.notify.webhook,
@@ -60,6 +61,7 @@ def _addresses(settings: Settings) -> dict[str, str | None]:
         "creatives.pretrained": creatives.pretrained,
         "creatives.text_encoder": creatives.text_encoder,
         "serving.public_url": settings.serving.public_url,
+        **{f"serving.kafka.client.{name}": f"?{name}={value}" for name, value in client.items()},
     }
 
 

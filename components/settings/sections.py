@@ -322,6 +322,61 @@ class NotifyConfig(Section):
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0  # of one attempt
 
 
+class KafkaTopics(Section):
+    """Topics that `adloom serve` reads what happened from, by kind; one topic may hold several kinds. null: none."""
+
+    behaviour: str | None = None
+    impressions: str | None = None
+    clicks: str | None = None
+    conversions: str | None = None
+    feedback: str | None = None
+
+
+def check_client(options: dict[str, str | bool | int | float]) -> dict[str, str | bool | int | float]:
+    """`options` themselves if each of them may be set."""
+    for name in options:
+        if name in OUR_PROPERTIES:
+            raise ValueError(f"{name} cannot be set: {OUR_PROPERTIES[name]}")
+    return options
+
+
+# properties of Kafka clients that have settings of their own, that the guarantees depend on, or that load code
+OUR_PROPERTIES = {
+    "bootstrap.servers": "it is the setting bootstrap_servers",
+    "group.id": "it is the setting consumer_group",
+    **dict.fromkeys(
+        ("enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "acks", "enable.idempotence"),
+        "no message may be lost or counted twice",
+    ),
+    "plugin.library.paths": "it would load code",
+    "ssl.key.pem": "name a file in ssl.key.location",
+}
+KafkaClient = Annotated[dict[str, str | bool | int | float], AfterValidator(check_client)]
+
+
+class KafkaConfig(Section):
+    """A Kafka cluster that `adloom serve` reads from and publishes to: see components/serving/streams."""
+
+    bootstrap_servers: Annotated[str, Field(min_length=1)]  # host:port, several with commas
+    consumer_group: Annotated[str, Field(min_length=1)] = "adloom"  # under which offsets are committed
+    topics: KafkaTopics = KafkaTopics()
+    dead_letters: Annotated[str, Field(min_length=1)] = "adloom.dead-letters"  # topic of messages that do not count
+    served: str | None = None  # topic that decisions, and what is reported of them, are published to; null: none
+    batch_messages: Annotated[int, Field(ge=1, le=10_000)] = 500  # at most, of one write
+    client: KafkaClient = {}  # further properties of librdkafka, such as security.protocol; ${NAME} as elsewhere
+
+    @model_validator(mode="after")
+    def _apart(self) -> "KafkaConfig":
+        """Check that no topic is both read and written, which would never end."""
+        read = {topic for topic in self.topics.model_dump().values() if topic}
+        for name in ("dead_letters", "served"):
+            if getattr(self, name) in read:
+                raise ValueError(f"{name}: the topic {getattr(self, name)} is read, too; name another")
+        if not read and self.served is None:
+            raise ValueError("name at least one of `topics`, or `served`")
+        return self
+
+
 class ServingConfig(Section):
     """How `adloom serve` answers requests: see components/serving."""
 
@@ -331,6 +386,7 @@ class ServingConfig(Section):
     public_url: str | None = None  # address under which browsers reach the service, for its pixel and redirect
     history_days: Count = 400  # how long a shopper's events and ads are kept; older ones are neither read nor kept
     click_hours: Annotated[float, Field(ge=0)] = 6.0  # after the end of a day in which its clicks still count
+    kafka: KafkaConfig | None = None  # streams in and out; null: none
 
 
 class Settings(Section):

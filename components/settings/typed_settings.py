@@ -1,6 +1,7 @@
 """Typed settings of a section or sub-section, and what is wrong with one: a line per setting that names it."""
 
 import difflib
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +52,10 @@ def explain_faults(
             hint = f"it is {renamed[name]} now" if name in (renamed or {}) else _hint(fault["loc"], root)
             lines.append(f"{before}{name}: unknown setting; {hint}{value}")
         else:
-            lines.append(f"{before}{name}: {fault['msg'].removeprefix('Value error, ')}, got {fault['input']!r}")
+            value = (
+                "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+            )  # a section may hold secrets
+            lines.append(f"{before}{name}: {fault['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)
 
 
@@ -61,6 +65,8 @@ def _hint(location: tuple, root: type[Section]) -> str:
     for part in location[:-1]:
         of_items = [kind for kind in typing.get_args(section) if kind is not ...]  # of a dict or tuple
         section = of_items[-1] if of_items else section.model_fields[part].annotation
+        if isinstance(section, types.UnionType):  # a sub-section or null
+            section = typing.get_args(section)[0]
     known = list(section.model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none'}"

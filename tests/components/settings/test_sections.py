@@ -57,6 +57,20 @@ SEEDED = ("simulator", "features", "interest", "creatives", "evaluation")
         ("features.look_dimensions=1", ["unknown setting; it is features.image_dimensions now"]),
         ("creatives.reader_steps=1", ["unknown setting; it is creatives.parser_steps now"]),
         ("creatives.min_asked=1", ["unknown setting; it is creatives.min_category_match now"]),
+        ("serving.kafka={}", ["serving.kafka.bootstrap_servers: Field required"]),
+        (
+            "serving.kafka={bootstrap_server: x}",
+            ["serving.kafka.bootstrap_server: unknown setting; did you mean bootstrap_servers?"],
+        ),
+        ("serving.kafka={bootstrap_servers: x}", ["serving.kafka: name at least one of `topics`, or `served`"]),
+        (
+            "serving.kafka={bootstrap_servers: x, topics: {clicks: t}, served: t}",
+            ["serving.kafka: served: the topic t is read, too; name another"],
+        ),
+        (
+            "serving.kafka={bootstrap_servers: x, served: t, client: {acks: 0}}",
+            ["serving.kafka.client: acks cannot be set: no message may be lost or counted twice"],
+        ),
     ],
 )
 def test_a_wrong_override_is_named_in_one_message(override, words):
@@ -134,3 +148,14 @@ def test_a_section_of_an_earlier_release_is_told_its_new_name(tmp_path):
     file.write_text("world: {seed: 1}\n")
     with pytest.raises(UserError, match="world: unknown setting; it is simulator now"):
         load_settings(file, "marketplace")
+
+
+@pytest.mark.parametrize("broken", ["", ", nothing: 1", ", dead_letters: clicks", ", served: 5"])
+def test_a_password_of_kafka_is_refused_and_not_shown_even_beside_other_faults(broken):
+    client = "{sasl.username: shop, sasl.password: 'hunter2'}"
+    kafka = f"serving.kafka={{bootstrap_servers: x, topics: {{clicks: clicks}}, client: {client}{broken}}}"
+    with pytest.raises(UserError) as caught:
+        load_settings(PARAMS, "marketplace", (kafka,))
+    assert "serving.kafka" in str(caught.value) and "hunter2" not in str(caught.value)
+    fine = load_settings(PARAMS, "marketplace", (kafka.replace("hunter2", "${KAFKA_PASSWORD}").replace(broken, ""),))
+    assert fine.serving.kafka.client["sasl.password"] == "${KAFKA_PASSWORD}"
