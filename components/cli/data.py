@@ -139,7 +139,7 @@ def _dvc_add(target) -> bool:
 @click.argument("name", type=DATASET, metavar="NAME")
 @click.pass_obj
 def pull(params: str, name: str) -> None:
-    """Bring data/NAME up to date from the database or folder that `source` under datasets.NAME in params.yaml names.
+    """Bring data/NAME up to date from the database, folder or Kafka topics that `source` names in params.yaml.
 
     Reads one state of it, changes nothing there, and writes whole days, which stay as they are; a pull that was cut
     goes on after the last whole day. Credentials are ${NAME} in the URL and come from the environment.

@@ -72,7 +72,8 @@ def pull(name: str, config: SourceConfig, data_folder: UPath) -> Pulled:
     check_name(name)
     if config.url is None:
         raise UserError(
-            f"{name}: no source to pull from; set `source` under datasets.{name} in params.yaml to a database or folder"
+            f"{name}: no source to pull from; set `source` under datasets.{name} in params.yaml to a database, folder "
+            "or Kafka topics"
         )
     folder = UPath(data_folder) / name
     recover_folder(folder)

@@ -3,6 +3,7 @@
 import re
 
 from components.datasets import daily_drop, database
+from components.datasets.kafka import kafka_source
 from components.datasets.source_protocol import Source
 from components.settings.environment import expand
 from components.settings.errors import UserError
@@ -15,6 +16,7 @@ SOURCES: dict[str, Source] = {
     "postgresql": _SQL,
     "sqlite": _SQL,
     "file": Source(daily_drop.place, daily_drop.snapshot),
+    "kafka": Source(kafka_source.place, kafka_source.snapshot),
 }
 SCHEME = re.compile(r"([a-zA-Z][\w.-]*)(?:\+\w+)?:")
 PATH = re.compile(r"(?:/|\.{1,2}/|~|\.$)")

@@ -295,7 +295,7 @@ class PromotionConfig(Section):
 class SourceConfig(Section):
     """The source that `adloom data pull` reads (datasets/sources.py), and fields of the data set's card."""
 
-    url: str | None = None  # a database, or a folder; credentials as ${NAME}, from the environment
+    url: str | None = None  # a database, a folder, or topics; credentials as ${NAME}, from the environment
     batch_rows: Count = 50_000  # read at a time
     late_days: Annotated[int, Field(ge=0)] = 3  # pulled days that are searched again for late rows
     naive_times: Literal["refuse", "utc"] = "refuse"  # for times without a zone; utc: they are in UTC

@@ -59,3 +59,12 @@ def store(tmp_path_factory):
     patch.chdir(folder)
     yield open_store()
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def broker():
+    """A Kafka broker in this process; its topics are for a test to create."""
+    from benchmarks.mock_kafka import mock_kafka
+
+    with mock_kafka() as broker:
+        yield broker

@@ -24,6 +24,7 @@ from components.settings.errors import UserError
 from components.settings.params_file import load_settings
 from components.settings.sections import SourceConfig, ValidationConfig
 from tests.components.datasets.shop import DAYS, FIRST, SAMPLE
+from tests.components.datasets.topics import create_topics, send_rows
 
 pytestmark = pytest.mark.usefixtures("equal_tables_checked_once")
 LOGS = ("impressions", "events", "candidates")
@@ -90,7 +91,15 @@ def remembered(config):
     yield Memory(SAMPLE, config)
 
 
-@pytest.fixture(params=["sqlite", "parquet", "csv", "memory"])
+def topics(broker, tmp_path, monkeypatch) -> str:
+    """The sample in topics; the URL."""
+    monkeypatch.setenv("ADLOOM_STATE", str(tmp_path / "state"))
+    create_topics(broker, tmp_path.name)
+    send_rows(broker.servers, tmp_path.name)
+    return f"kafka://{broker.servers}/{tmp_path.name}"
+
+
+@pytest.fixture(params=["sqlite", "parquet", "csv", "kafka", "memory"])
 def config(request, tmp_path, monkeypatch) -> SourceConfig:
     """The sample in a source of each kind."""
     monkeypatch.setitem(SOURCES, "memory", Source(lambda _: "memory://sample", remembered))
@@ -98,6 +107,7 @@ def config(request, tmp_path, monkeypatch) -> SourceConfig:
         "sqlite": lambda: lite(tmp_path / "shop.db"),
         "parquet": lambda: f"file://{drop(tmp_path / 'a drop')}".replace(" ", "%20"),
         "csv": lambda: drop(tmp_path / "drop", form="csv"),
+        "kafka": lambda: topics(request.getfixturevalue("broker"), tmp_path, monkeypatch),
         "memory": lambda: "memory://sample",
     }[request.param]()
     return SourceConfig(url=url, batch_rows=37)
@@ -315,6 +325,7 @@ def test_a_path_alone_is_the_sources_url_and_the_rest_stays(tmp_path):
         ("file:///srv/drop", "file"),
         ("sqlite:///shop.db", "sqlite"),
         ("postgresql+psycopg://db/shop", "postgresql"),
+        ("kafka://one:9092,two:9092/shop", "kafka"),
         ("${WHERE}", "sqlite"),
     ],
 )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from benchmarks.mock_kafka import mock_kafka, send
+from benchmarks.mock_kafka import send
 from components.serving.history_store import HistoryStore
 from components.serving.journal import Journal
 from components.serving.streams.kafka_streams import KafkaStreams
@@ -65,12 +65,6 @@ class Scene:
     def _applied(self, connection, row) -> None:
         self.histories.applied(connection, row)
         self.streams.applied(connection, row)
-
-
-@pytest.fixture(scope="session")
-def broker():
-    with mock_kafka() as broker:
-        yield broker
 
 
 @pytest.fixture
