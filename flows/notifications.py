@@ -9,7 +9,8 @@ from components.settings.sections import NotifyConfig
 from components.workflow.webhook import Notification, post_in_background
 from flows.tasks import IN_STAGE
 
-EVENTS = {"refuse": "refused", "abstain": "abstained", "wait": "waiting"}  # by action of an outcome
+# by action of an outcome
+EVENTS = {"refuse": "refused", "abstain": "abstained", "wait": "waiting", "withdraw": "withdrawn"}
 
 
 def notify_failure(flow, flow_run, state: State) -> None:
@@ -24,7 +25,7 @@ def notify_failure(flow, flow_run, state: State) -> None:
 
 
 def notify_outcome(flow, flow_run, state: State) -> None:
-    """For on_completion: notify if the candidate was refused, could not be judged, or waits for a person."""
+    """For on_completion: notify if a candidate was refused, not judged or waits, or a refit no longer acts."""
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, dict) and outcome["action"] in EVENTS:
         notify(flow_run, EVENTS[outcome["action"]], tuple(outcome["reasons"]))

@@ -16,6 +16,7 @@ from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.publishing import export as exporting
 from components.workflow.publishing import publication
+from components.workflow.publishing.nightly_refit import score_refit
 from components.workflow.run_report.report_page import write_report
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
@@ -25,6 +26,7 @@ from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 collect = task(served_log.collect, name="collect", **RETRIED)
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
+score = task(score_refit, name="score-refit", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
 export = task(exporting.export, name="export", cache_policy=NO_CACHE)
 report = task(write_report, name="report", cache_policy=NO_CACHE)
@@ -83,7 +85,8 @@ def _run(dataset: str, settings: Settings, paths: Paths, parameters: tuple, publ
         else:  # outputs from the GPU pool are unchanged, so the stage only shows its page
             run_and_show(name, dataset, settings, paths)
     if publishing:
-        outcome = publish(dataset, settings, paths, str(runtime.flow_run.id))
+        night = score(dataset, settings, paths) if settings.promotion.refresh else None
+        outcome = publish(dataset, settings, paths, str(runtime.flow_run.id), night)
         export(outcome, paths)
     else:
         outcome = publication.preview(dataset, paths)

@@ -108,7 +108,7 @@ def reject(params: str | None, dataset: str, reason: str | None, by: str) -> Non
 @workdir
 @click.pass_obj
 def rollback(params: str | None, dataset: str, reason: str | None, by: str, workdir: str) -> None:
-    """Make the previous champion policy of DATASET champion again.
+    """Make the previous champion policy of DATASET champion again, or the champion act in place of its refit.
 
     Each repetition goes back one more champion. The command updates the export in the working directory. No run
     promotes the version that was rolled back, or one made with the same settings and code; only `adloom promote` does.
@@ -117,7 +117,8 @@ def rollback(params: str | None, dataset: str, reason: str | None, by: str, work
 
     with _working(dataset, workdir, "rollback") as paths:
         outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
-        click.echo(f"{dataset}-policy: version {outcome.champion} is champion again ({by})")
+        again = "is champion again" if outcome.action == "rollback" else f"acts again, in place of {outcome.candidate}"
+        click.echo(f"{dataset}-policy: version {outcome.champion} {again} ({by})")
         _renew(dataset, paths, outcome.champion)
 
 

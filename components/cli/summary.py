@@ -46,7 +46,7 @@ def print_status(rows: Sequence[dict]) -> None:
     shown = [
         (
             row["model"],
-            _version(row["champion"]),
+            _version(row["champion"]) if row["refit"] is None else f"v{row['champion']}, refit v{row['refit']}",
             _version(row["challenger"]),
             row["decision"] or "none yet",
             lifts.cell(row),

@@ -167,7 +167,7 @@ def _decide(evidence: Evidence, config: PromotionConfig) -> tuple[Action, tuple[
         return "keep", ("the candidate is the champion",), unasked
     if evidence.alpha is None:
         return "preview", (UNCHARGED,), unasked
-    forms, faults = _holm(evidence, config), _failed_models(evidence)
+    forms, faults = _holm(evidence, config), failed_models(evidence)
     verdicts = {verdict.verdict for verdict in forms}
     if faults and verdicts != {ABSTAINED}:
         return "refuse", faults, unasked
@@ -198,7 +198,7 @@ def _holm(evidence: Evidence, config: PromotionConfig) -> tuple[Verdict, ...]:
             return tuple({**verdicts, **passed}[record["form"]] for record in evidence.forms)
 
 
-def _failed_models(evidence: Evidence) -> tuple[str, ...]:
+def failed_models(evidence: Evidence) -> tuple[str, ...]:
     """The refusals of models that the policy uses, in words."""
     used = {"interest": evidence.interest, "creatives": evidence.creatives if evidence.new_creatives else None}
     return tuple(

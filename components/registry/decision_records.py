@@ -1,21 +1,15 @@
-"""Signed records of every decision, stored with the MLflow run of the version that it is about.
+"""Signed records of every decision, stored with the MLflow run of the version that it is about (signed_records.py).
 
-`decisions/0001-<digest>/decision.json` and `decisions/0001-<digest>.sig`: numbered, never altered; the last one counts.
 The version's tags repeat the decision for people; the code reads it from these records.
 """
 
-import json
-import tempfile
-from pathlib import Path
-
-from components.contract.files.digests import digest_bytes
 from components.registry.decision import Decision
-from components.registry.mlflow_store import Version, artifacts_in, digest_of, fetch_artifact
-from components.registry.signing import sign, verify
+from components.registry.mlflow_store import Version, digest_of
+from components.registry.signed_records import RecordKind, append_record, checked_record, record_names
 from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import EarlierFormat, UserError
 
-FOLDER, FILE = "decisions", "decision.json"
+DECISIONS = RecordKind("decisions", "decision.json", "decision")
 VOUCHED = "vouched_by"  # key of a record that replaces a decision from before decisions were recorded
 TAGS = ("decision", "against", "acts", "forms")  # of a version: its decision, as MLflow's pages show it
 
@@ -42,18 +36,7 @@ def log_decision(client, version: Version, decision: Decision) -> None:
 
 def log_record(client, version: Version, record: dict) -> None:
     """Store `record` as the last one of `version`; a copy of it that was interrupted is written again."""
-    content = json.dumps(record, sort_keys=True, allow_nan=False, indent=1).encode()
-    digest, names = digest_bytes(content)[:16], _names(version)
-    last = names[-1] if names else "0000-"
-    name = last if last.endswith(f"-{digest}") else f"{int(last[:4]) + 1:04d}-{digest}"
-    with tempfile.TemporaryDirectory(prefix="adloom-decision-") as scratch:
-        folder = Path(scratch) / name
-        folder.mkdir()
-        (folder / FILE).write_bytes(content)
-        signature = Path(scratch) / f"{name}.sig"
-        sign(folder, _signed_as(version, name), signature)
-        client.log_artifact(version.run_id, str(signature), FOLDER)
-        client.log_artifact(version.run_id, str(folder / FILE), f"{FOLDER}/{name}")
+    append_record(client, version, DECISIONS, record)
 
 
 def read_decision(version: Version) -> Decision | None:
@@ -61,7 +44,7 @@ def read_decision(version: Version) -> Decision | None:
 
     UserError if the record, its signature or the version's tags were altered, or the record is about other files.
     """
-    names = _names(version)
+    names = record_names(version, DECISIONS)
     if not names:
         _check_undecided(version)
         return None
@@ -73,7 +56,7 @@ def read_decision(version: Version) -> Decision | None:
 
 def last_decision(version: Version) -> Decision | None:
     """The last decision about `version` without a check of the tags, which are written from it."""
-    names = _names(version)
+    names = record_names(version, DECISIONS)
     return _decision(version, names[-1]) if names else None
 
 
@@ -84,7 +67,7 @@ def passed_decision(version: Version) -> Decision | None:
     """
     if read_decision(version) is None:
         return None
-    decisions = (_decision(version, name) for name in reversed(_names(version)))
+    decisions = (_decision(version, name) for name in reversed(record_names(version, DECISIONS)))
     return next((decision for decision in decisions if decision is not None and decision.passed), None)
 
 
@@ -101,7 +84,7 @@ def forms_of(version: Version) -> dict:
 
 def _decision(version: Version, name: str) -> Decision | None:
     """The checked decision `name` about this version's package; None if a person vouched instead."""
-    record = _checked(version, name)
+    record = checked_record(version, DECISIONS, name)
     try:
         if record.get("candidate") == digest_of(version) and VOUCHED in record:
             return None
@@ -129,28 +112,7 @@ def replayed(version: Version) -> Decision | None:
 
 def is_signed_record(version: Version) -> bool:
     """Whether `version` has a record: a decision, or that a person vouched for it."""
-    return bool(_names(version))
-
-
-def _names(version: Version) -> list[str]:
-    """The names of the recorded decisions, oldest first."""
-    paths = [Path(path) for path in artifacts_in(version, FOLDER)]
-    return [path.name for path in paths if path.suffix != ".sig"]
-
-
-def _checked(version: Version, name: str) -> dict:
-    """The record `name` of `version`, after a check of its signature and digest."""
-    label = f"{_label(version)}: decision {name}"
-    with tempfile.TemporaryDirectory(prefix="adloom-decision-") as scratch:
-        folder = fetch_artifact(version, f"{FOLDER}/{name}", Path(scratch))
-        signature = Path(scratch) / f"{name}.sig"
-        if f"{FOLDER}/{name}.sig" in artifacts_in(version, FOLDER):
-            signature = fetch_artifact(version, f"{FOLDER}/{name}.sig", Path(scratch))
-        verify(folder, _signed_as(version, name), signature, label)
-        content = (folder / FILE).read_bytes()
-    if not name.endswith(f"-{digest_bytes(content)[:16]}"):
-        raise UserError(f"{label}: it replaces another one; nothing was moved or loaded")
-    return json.loads(content)
+    return bool(record_names(version, DECISIONS))
 
 
 def _check_undecided(version: Version) -> None:
@@ -172,11 +134,6 @@ def _check_tags(version: Version, decision: Decision) -> None:
                 f"{expected[tag]!r}: the tag was altered. Nothing was moved or loaded. Find out by whom, then set the "
                 "tag to the value of the decision in MLflow (`adloom ui`)"
             )
-
-
-def _signed_as(version: Version, name: str) -> str:
-    """The name in the record's signature, so that neither a package nor another record can replace it."""
-    return f"{version.name} {name}"
 
 
 def _label(version: Version) -> str:

@@ -2,6 +2,7 @@
 
 from components.registry.mlflow_store import Version, version_of, versions_of
 from components.registry.promotion import CHALLENGER, CHAMPION
+from components.registry.refresh_records import deployed
 
 MODELS = ("interest", "creatives", "policy")
 
@@ -20,13 +21,20 @@ def _row(client, dataset: str, name: str) -> dict:
         "dataset": dataset,
         "model": name,
         "champion": champion.number if champion else None,
+        "refit": _refit(client, name),
         "challenger": challenger.number if challenger else None,
         "latest": latest.number if latest else None,
-        "decision": tags.get("decision") or tags.get("gate"),
+        "decision": tags.get("decision") or tags.get("refresh") or tags.get("gate"),
         "lift": _interval(lift_tags),
         "unit": lift_tags.get("lift_unit"),
         "reasons": tags.get("reasons"),
     }
+
+
+def _refit(client, name: str) -> int | None:
+    """The version that acts in the champion's place, a refit of it; None if there is none."""
+    acting = deployed(client, name) if name.endswith("-policy") else None
+    return acting.version.number if acting is not None and acting.is_refit else None
 
 
 def latest_version(client, name: str) -> Version | None:

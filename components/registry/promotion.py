@@ -33,6 +33,7 @@ from components.registry.mlflow_store import (
     version_of,
     versions_of,
 )
+from components.registry.refresh_records import WITHDRAWN, stop_refreshes
 from components.settings.errors import UserError
 
 ROLLED_BACK = "rolled_back"  # tag of a version: why a person rolled it back
@@ -98,13 +99,13 @@ def apply(client, name: str, candidate: Version, decision: Decision, approval: s
     """
     with client.lock():
         completed = complete_changes(client, name)
-        _check_candidate(candidate, decision)
+        check_candidate(candidate, decision)
         champion = version_of(client, name, CHAMPION)
         if champion is not None and champion.number == candidate.number:
             if completed is not None and completed.champion == candidate.number:
                 return Outcome("promote", champion.number, candidate.number, decision.reasons)
             return Outcome("keep", champion.number, candidate.number, ("the candidate is the champion",))
-        _check_champion(name, champion, decision)
+        check_champion(name, champion, decision)
         _check_charged(client, name, decision)
         waiting = _waiting(client, name, candidate)
         _record(client, candidate, decision)
@@ -182,9 +183,10 @@ def reject(client, name: str, reason: str | None, by: str) -> Outcome:
 def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
     """Make the previous champion of `name` champion again; who and why are recorded.
 
-    Another rollback goes one champion further back, down to the first. Nothing moves if the files, signature or
-    decision of the previous champion are wrong. Only `promote`, not a run, can make the version that was rolled back,
-    or one of the same recipe, champion again.
+    Where a refit of the champion acts, it is the one that is rolled back: the champion acts again, and no later refit
+    of it does. Another rollback goes one champion further back, down to the first. Nothing moves if the files,
+    signature or decision of the previous champion are wrong. Only `promote`, not a run, can make the version that was
+    rolled back, or one of the same recipe, champion again.
     """
     person = Person(by, reason or "by hand")
     with client.lock():
@@ -195,6 +197,9 @@ def rollback(client, name: str, reason: str | None, by: str) -> Outcome:
         if completed is not None and _rolled_back_version(completed) is not None:  # the repeated command goes back once
             reasons = ("the interrupted rollback is complete",)
             return Outcome("rollback", champion.number, _rolled_back_version(completed), reasons)
+        refit = stop_refreshes(client, champion, f"{by}: {person.reason}")
+        if refit is not None:
+            return Outcome(WITHDRAWN, champion.number, refit.number, (person.reason,))
         known = {version.number: version for version in versions_of(client, name)}
         before = [number for number in history(client, name, champion)[:-1] if number in known]  # without deleted ones
         while before and before[-1] == champion.number:
@@ -354,7 +359,8 @@ def _check_passed(client, name: str, challenger: Version, champion: Version | No
     _check_charged(client, name, decision)
 
 
-def _check_candidate(candidate: Version, decision: Decision) -> None:
+def check_candidate(candidate: Version, decision: Decision) -> None:
+    """UserError unless `decision` is about the registered files of `candidate`."""
     if digest_of(candidate) != decision.evidence.candidate:
         raise UserError(
             f"{candidate.name} version {candidate.number}: its files are not the judged ones "
@@ -374,7 +380,8 @@ def _check_charged(client, name: str, decision: Decision) -> None:
         )
 
 
-def _check_champion(name: str, champion: Version | None, decision: Decision) -> None:
+def check_champion(name: str, champion: Version | None, decision: Decision) -> None:
+    """UserError unless `champion` is the one that `decision` was made against."""
     if (digest_of(champion) if champion else None) != decision.evidence.champion:
         raise UserError(
             f"{name}: the champion changed while this candidate was being judged; nothing was moved. Run again"

@@ -20,6 +20,7 @@ from upath import UPath
 from components.registry.decision_records import forms_of
 from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
 from components.registry.promotion import CHAMPION
+from components.registry.refresh_records import REFRESH, Deployed, deployed
 from components.registry.unreadable_champion import reading_champion
 from components.serving.served_policy import ServedPolicy, read_champion, uniform_choice
 from components.serving.shop_tables import ShopTables
@@ -63,6 +64,7 @@ class ChampionWatch:
         self.dataset, self.seed, self._look = shop.card.name, seed, look
         self.current: ServedPolicy = uniform_choice(shop, seed)
         self._version: Version | None = None
+        self._seen: tuple | None = None  # the aliases that `current` was made from
         self._alias, self._none = alias, f"{self.dataset} has no {alias}"
         self._shop_reason = ""
         self._reason, self._swaps, self._failures = self._none, 0, 0
@@ -78,13 +80,11 @@ class ChampionWatch:
         """Use the shop's tables and the champion of the registry, if they pass their checks; never raises an error."""
         self._follow_shop()
         try:
-            version = version_of(open_store(), f"{self.dataset}-{POLICY}", self._alias)
-            if version is None:
-                self._use(None, uniform_choice(self.current.shop, self.seed), self._none)
-            elif not self._is_current(version):
-                self._use(version, self._load(version), "")
-            else:
-                self._reason = ""
+            aliases = self._aliases()
+            if aliases != self._seen:
+                self._follow()
+                self._seen = aliases
+            self._reason = self._none if self._version is None else ""
         except Exception as error:  # whatever it is, requests are answered on
             self._failures += 1
             kept = f"version {self.current.version} stays" if self._version else "the choice is uniform"
@@ -116,14 +116,36 @@ class ChampionWatch:
         now = self._version
         return now is not None and (now.number, digest_of(now)) == (version.number, digest_of(version))
 
-    def _load(self, version: Version) -> ServedPolicy:
-        acting = forms_of(version)
+    def _aliases(self) -> tuple[tuple[int, str] | None, ...]:
+        """Number and digest of the versions of the followed aliases; cheaper to look at than the signed records."""
+        client, name = open_store(), f"{self.dataset}-{POLICY}"
+        aliases = (CHAMPION, REFRESH) if self._alias == CHAMPION else (self._alias,)
+        versions = [version_of(client, name, alias) for alias in aliases]
+        return tuple(None if version is None else (version.number, digest_of(version)) for version in versions)
+
+    def _follow(self) -> None:
+        found = self._find()
+        if found is None:
+            self._use(None, uniform_choice(self.current.shop, self.seed), self._none)
+        elif not self._is_current(found.version):
+            self._use(found.version, self._load(found), "")
+
+    def _find(self) -> Deployed | None:
+        """The version to follow: that of the alias, or a refit of the champion where one acts."""
+        client, name = open_store(), f"{self.dataset}-{POLICY}"
+        if self._alias == CHAMPION:
+            return deployed(client, name)
+        version = version_of(client, name, self._alias)
+        return None if version is None else Deployed(version, forms_of(version), is_refit=False)
+
+    def _load(self, found: Deployed) -> ServedPolicy:
+        version = found.version
         with tempfile.TemporaryDirectory(prefix="adloom-champion-") as scratch:
             folder = Path(scratch) / POLICY
             fetch_package(version, folder)  # checks digest and signature
             with reading_champion(version.name, version.number):
                 identity = version.number, digest_of(version)
-                policy = read_champion(folder, acting, identity).served(self.current.shop, self.seed)
+                policy = read_champion(folder, found.forms, identity).served(self.current.shop, self.seed)
             self._acts(UPath(folder), digest_of(version), policy)
             return policy
 

@@ -274,6 +274,9 @@ class PromotionConfig(Section):
     approval: Literal["auto", "manual"] = "auto"
     boundary: Literal["anytime", "planned"] = "anytime"  # of the lower bound; planned: O'Brien-Fleming
     planned_impressions: Annotated[int, AfterValidator(check_planned)] | None = None  # judged at the last look
+    refresh: bool = False  # refits of the champion's recipe on newer data act while they lose no more than the margin
+    refresh_margin: Share = 0.02  # of the champion's value that refits may lose
+    refresh_forgetting: Annotated[float, Field(gt=0.5, le=1)] = 0.95  # weight of a night relative to the next one
     # A PostgreSQL database for the promotion lock if the registry has none; excluded from the digest of settings.
     lock: str | None = Field(default=None, exclude=True)
 
@@ -309,12 +312,13 @@ class NotifyConfig(Section):
     """Where a signed JSON notice is posted, and on which events: see components/workflow/webhook.py."""
 
     webhook: str | None = None  # URL; ${NAME} stands for an environment variable
-    events: tuple[Literal["failed", "stopped", "refused", "abstained", "waiting", "missed"], ...] = (
+    events: tuple[Literal["failed", "stopped", "refused", "abstained", "waiting", "withdrawn", "missed"], ...] = (
         "failed",  # a run ended in an error, or died
         "stopped",  # validation refused the data
         "refused",
         "abstained",
         "waiting",  # for `adloom promote`
+        "withdrawn",  # a refit that acted: the champion acts again
         "missed",  # a schedule whose run did not begin
     )
     attempts: Annotated[int, Field(ge=1, le=10)] = 5

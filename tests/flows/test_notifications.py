@@ -86,7 +86,10 @@ def test_another_failure_is_told_as_one_and_a_missing_secret_changes_nothing(pos
     assert len(posted()) == 1
 
 
-@pytest.mark.parametrize(("action", "event"), [("refuse", "refused"), ("abstain", "abstained"), ("wait", "waiting")])
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [("refuse", "refused"), ("abstain", "abstained"), ("wait", "waiting"), ("withdraw", "withdrawn")],
+)
 def test_an_outcome_that_needs_people_is_told(posted, action, event):
     flow_ending_in({"action": action, "reasons": ["the log has 58 rewarded impressions"]})
     (notice,) = posted()

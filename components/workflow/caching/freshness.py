@@ -86,13 +86,16 @@ def evaluation_key(manifest: Manifest) -> str:
     return digest_json([manifest.settings, manifest.code, inputs])[:24]
 
 
+REFRESH = ("refresh", "refresh_margin", "refresh_forgetting")  # settings of `promotion` that ask nothing of the ledger
+
+
 def question_of(evaluation: str, promotion: PromotionConfig) -> str:
     """The ledger's key of a question: the evaluation (`evaluation_key`), and the settings of its decision.
 
-    `promotion.approval` is not part of it, because it changes no number. The key ends with the boundary in words,
-    because a last look has to be planned beforehand.
+    `promotion.approval` and the settings of refreshes are not part of it, because they change no number. The key ends
+    with the boundary in words, because a last look has to be planned beforehand.
     """
-    settings = promotion.model_dump(mode="json", exclude={"approval"})
+    settings = promotion.model_dump(mode="json", exclude={"approval", *REFRESH})
     return f"{evaluation}.{digest_json(settings)[:24]} {Boundary.of(promotion).label}"
 
 

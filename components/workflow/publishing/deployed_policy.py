@@ -1,8 +1,9 @@
-"""The deployed policy, from the champion's snapshot: logged propensities on its log, elsewhere its package's.
+"""A registered policy from its files, such as the champion's: logged propensities on its log, else its package's.
 
 Its log holds the exact propensities; those that its package computes are approximations of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,18 @@ RECORD = {"model", "version", "package", "acts", "forms"}  # keys of the snapsho
 
 
 @dataclass(frozen=True)
-class ChampionPolicy:
-    """The deployed policy. logging_policy: prefix of its name in the log; acts: the form of `package` that acts."""
+class RegisteredPolicy:
+    """A registered policy. logging_policy: prefix of its name in the log; acts: the form of `package` that acts.
+
+    folder: its files, checked. model, version: its name in the registry.
+    """
 
     logging_policy: str
     package: PolicyPackage
     acts: str
-    paths: Paths
+    folder: UPath
+    model: str
+    version: int
 
     def probabilities(
         self, tables: dict[str, pd.DataFrame], impressions: pd.DataFrame, pairs: pd.DataFrame
@@ -58,15 +64,15 @@ class ChampionPolicy:
 
     def _scored(self, tables: dict[str, pd.DataFrame], pairs: pd.DataFrame) -> pd.DataFrame:
         """`pairs` with P(click) by the features and the model in the package, and its error if the policy uses it."""
-        folder, record = self.paths.champion / "model", read_json(self.paths.champion_record)
-        with reading_champion(record["model"], record["version"]):
+        folder = self.folder / "model"
+        with reading_champion(self.model, self.version):
             features = FeatureModel.from_files(files_in(folder / "features"))
             model = CalibratedModel.from_files(files_in(folder / "interest"))
         built = build_features(features, tables, FeaturesConfig())
         return score_pairs(model, built, pairs, errors=self.package.parameters.errors)
 
 
-def read_champion(paths: Paths) -> ChampionPolicy | None:
+def read_champion(paths: Paths) -> RegisteredPolicy | None:
     """The deployed policy in the champion's snapshot; None without a champion.
 
     UserError, before any file is read, if the files are not the registered and signed ones; UserError too, with what to
@@ -75,10 +81,19 @@ def read_champion(paths: Paths) -> ChampionPolicy | None:
     if not paths.champion.exists() and not paths.champion_record.exists():
         return None
     record = _checked_record(paths)
-    with reading_champion(record["model"], record["version"]):
-        package = read_package(paths.champion)
+    return registered_policy(paths.champion, record)
+
+
+def registered_policy(folder: UPath, record: Mapping) -> RegisteredPolicy:
+    """The policy in `folder`, whose files were checked. record: as in the champion's snapshot (RECORD).
+
+    UserError, with what to do, if the files have the layout of an earlier release.
+    """
+    name, version = record["model"], record["version"]
+    with reading_champion(name, version):
+        package = read_package(folder)
     acts = record["acts"] or package.parameters.forms[0]
-    return ChampionPolicy(logging_policy_name(record["package"]), package, acts, paths)
+    return RegisteredPolicy(logging_policy_name(record["package"]), package, acts, folder, name, version)
 
 
 def read_package(folder: UPath) -> PolicyPackage:

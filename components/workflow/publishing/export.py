@@ -21,10 +21,9 @@ from components.policies.policy_package import (
     TABLE,
     PolicyPackage,
 )
-from components.registry.decision_records import forms_of
 from components.registry.locks import folder_lock
-from components.registry.mlflow_store import Version, digest_of, fetch_package, open_store, version_of
-from components.registry.promotion import CHAMPION
+from components.registry.mlflow_store import digest_of, fetch_package, open_store
+from components.registry.refresh_records import Deployed, deployed
 from components.registry.signing import signature_path, verify
 from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import UserError
@@ -39,15 +38,19 @@ POOL = ("creatives", "images")  # tables of a package that join the shop when it
 
 
 def export(outcome: Mapping, paths: Paths) -> None:
-    """Write the champion's forms that passed, its catalogue, the new ads, the experiment plan and a manifest.
+    """Write the forms that may act of what is deployed, its catalogue, new ads, the experiment plan and a manifest.
 
-    The champion's files are this run's package if that is the champion, else the snapshot. Without a champion nothing
-    is written. UserError, with the export unchanged, if the files are not the registered ones.
+    Deployed is the champion, or a refit of it that acts. Its files are this run's package, or the champion's snapshot,
+    else they are fetched. Without a champion nothing is written. UserError, with the export unchanged, if the files are
+    not the registered ones.
     """
-    if outcome["champion"] is None:
+    if outcome["deployed"] is None:
+        return
+    is_candidate = outcome["deployed"] == outcome["candidate"]
+    if not is_candidate and outcome["deployed"] != outcome["champion"]:
+        renew_export(outcome["dataset"], paths)
         return
     with folder_lock(Path(paths.artifacts), RUN):
-        is_candidate = outcome["champion"] == outcome["candidate"]
         if not is_candidate:
             verify(
                 Path(paths.champion),
@@ -68,9 +71,9 @@ def renew_export(dataset: str, paths: Paths) -> bool:
 
     if not paths.export.exists() and not (paths.stage("promotion") / POLICY).exists():
         return False
-    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
+    acting = deployed(open_store(), f"{dataset}-{POLICY}")
     with folder_lock(Path(paths.artifacts), "an export"), scratch_folder(paths.champion) as scratch:
-        outcome, package = _fetched(dataset, champion, scratch)
+        outcome, package = _fetched(dataset, acting, scratch)
         _export(outcome, package, paths.export, _experiment(outcome, paths))
     return True
 
@@ -81,22 +84,22 @@ def export_to(out: UPath, dataset: str, paths: Paths, image_format: str = "png")
     An earlier export in `out` is replaced, and equal champions give equal bytes. UserError if there is no champion, or
     `out` has other content.
     """
-    champion = version_of(open_store(), f"{dataset}-{POLICY}", CHAMPION)
-    if champion is None:
+    acting = deployed(open_store(), f"{dataset}-{POLICY}")
+    if acting is None:
         raise UserError(f"{dataset}-{POLICY} has no champion; `adloom run {dataset}` judges a policy, and promotes it")
     _check_replaceable(out, dataset)
     with scratch_folder(out) as scratch:
-        outcome, package = _fetched(dataset, champion, scratch)
+        outcome, package = _fetched(dataset, acting, scratch)
         _export(outcome, package, out, _experiment(outcome, paths), image_format=image_format)
     return read_json(out / MANIFEST)
 
 
-def _fetched(dataset: str, champion: Version, scratch: UPath) -> tuple[dict, UPath]:
-    """The outcome that `_export` reads, and the champion's verified package in the folder `scratch`."""
+def _fetched(dataset: str, acting: Deployed, scratch: UPath) -> tuple[dict, UPath]:
+    """The outcome that `_export` reads, and the verified package of what acts in the folder `scratch`."""
     package = scratch / POLICY
-    fetch_package(champion, Path(package))
-    acting, digest = forms_of(champion), digest_of(champion)
-    outcome = {"champion": champion.number, "candidate": None, "acting": acting, "package": digest}
+    fetch_package(acting.version, Path(package))
+    digest = digest_of(acting.version)
+    outcome = {"deployed": acting.version.number, "candidate": None, "acting": acting.forms, "package": digest}
     return {"dataset": dataset, **outcome}, package
 
 
@@ -131,11 +134,11 @@ def _export(
     registered = digest_tree(package)
     if digest_json(registered) != outcome["package"]:
         raise UserError(
-            f"{package}: these are not the registered files of version {outcome['champion']}; nothing was exported. "
+            f"{package}: these are not the registered files of version {outcome['deployed']}; nothing was exported. "
             f"`adloom run {outcome['dataset']}` makes or fetches them anew"
         )
     acting = outcome["acting"]
-    with reading_champion(f"{outcome['dataset']}-{POLICY}", outcome["champion"]):
+    with reading_champion(f"{outcome['dataset']}-{POLICY}", outcome["deployed"]):
         acts = acting["acts"] or read_package(package).parameters.forms[0]
     forms = acting["forms"] or [acts]
     with scratch_folder(target) as fresh:
@@ -151,7 +154,7 @@ def _export(
         for name, content in experiment.items():
             write_bytes(content, fresh / name)
         manifest = {
-            "policy_version": outcome["champion"],
+            "policy_version": outcome["deployed"],
             "dataset": outcome["dataset"],
             "package": outcome["package"],
             "forms": forms,
@@ -232,10 +235,10 @@ def _again(paths: Paths) -> str:
 def _experiment(outcome: Mapping, paths: Paths) -> dict[str, bytes]:
     """The files of the champion's experiment plan, from the run that promoted it or the last export; empty if lost."""
     manifest = paths.export / MANIFEST
-    is_exported = manifest.exists() and read_json(manifest)["policy_version"] == outcome["champion"]
+    is_exported = manifest.exists() and read_json(manifest)["policy_version"] == outcome["deployed"]
     plan = paths.stage("promotion") / EXPERIMENT[0]
     is_new = plan.exists() and (
-        outcome["champion"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
+        outcome["deployed"] == outcome["candidate"] or read_json(plan)["treatment"] == outcome["package"]
     )
     folder = paths.stage("promotion") if is_new else paths.export if is_exported else None
     files = [] if folder is None else [folder / name for name in EXPERIMENT]

@@ -22,8 +22,10 @@ from components.registry.decision_records import forms_of
 from components.registry.locks import folder_lock, store_lock
 from components.registry.mlflow_flavours import log_generators, log_interest, log_policy
 from components.registry.mlflow_store import ModelRecord, digest_of, fetch_package, open_store, register, version_of
-from components.registry.promotion import CHAMPION, apply, apply_gate, complete_changes, questions
+from components.registry.promotion import CHAMPION, RECIPE, apply, apply_gate, complete_changes, questions
 from components.registry.promotion import charge as charge_ledger
+from components.registry.refresh import Refit, RefitNight, apply_refresh
+from components.registry.refresh_records import deployed
 from components.registry.signing import signature_path, verify
 from components.settings.errors import UserError
 from components.settings.paths import STAGES, Paths
@@ -31,6 +33,7 @@ from components.settings.sections import Settings
 from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
 from components.workflow.publishing.deployed_policy import POLICY, read_champion
+from components.workflow.publishing.nightly_refit import MADE_BY, check_refresh, log_until, recipe, refreshed_champion
 from components.workflow.run_stage import question
 
 RUN = "`adloom run`"  # the holder that the lock of a data set's artifacts names
@@ -48,6 +51,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
     """
 
     _check_creatives(settings, paths)
+    check_refresh(settings)
     lock = store_lock(settings.promotion.lock)
     client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
     with folder_lock(Path(paths.artifacts), RUN):
@@ -81,14 +85,17 @@ def _check_creatives(settings: Settings, paths: Paths) -> None:
     check_families(settings.creatives)
 
 
-def charge(dataset: str, settings: Settings, paths: Paths) -> str:
+def charge(dataset: str, settings: Settings, paths: Paths) -> str | None:
     """The key of the question, after charging the ledger for the evaluation's look at the judged rows.
 
-    A question that was charged before costs nothing. The ledger's snapshot is updated.
+    A question that was charged before costs nothing. The ledger's snapshot is updated. None, and nothing is charged, if
+    the run refits the champion (`promotion.refresh`): no superiority is claimed then.
     """
 
     key = question(settings, paths)
     client = open_store(settings.promotion.lock)
+    if refreshed_champion(client, f"{dataset}-{POLICY}", settings) is not None:
+        return None
     write_json(list(charge_ledger(client, f"{dataset}-{POLICY}", key)), paths.ledger)
     return key
 
@@ -117,10 +124,11 @@ def _is_fetched(version, folder: Path) -> bool:
     return True
 
 
-def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) -> dict:
+def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str, night: RefitNight | None = None) -> dict:
     """The outcome of the run, after registering each model with its gate and applying the decision.
 
-    UserError, with nothing registered, if a stage's files are not those that the decision was made about.
+    night: what new impressions say of the last refit of the champion (nightly_refit.score_refit). UserError, with
+    nothing registered, if a stage's files are not those that the decision was made about.
     """
 
     with folder_lock(Path(paths.artifacts), RUN):
@@ -129,7 +137,7 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
         _check_judged(decision, paths)
         gates = {"interest": decision.evidence.interest, "creatives": decision.evidence.creatives}
         tags = {"flow_run_id": flow_run_id, "dataset": dataset}
-        pins = {"recipe": _recipe(settings, paths)}
+        pins = {RECIPE: recipe(settings, {name: read_manifest(paths.stage(name)).code for name in MADE_BY})}
         for record in _models(dataset, settings, paths, gates, tags):
             version = register(client, record)
             kind = record.name.removeprefix(f"{dataset}-")
@@ -137,14 +145,19 @@ def publish(dataset: str, settings: Settings, paths: Paths, flow_run_id: str) ->
             apply_gate(client, record.name, version, gates[kind])
         name = f"{dataset}-{POLICY}"
         candidate = register(client, _policy(dataset, settings, paths, {**tags, **pins}))
-        outcome = apply(client, name, candidate, decision, settings.promotion.approval)
-        champion = version_of(client, name, CHAMPION)
+        if decision.action == "preview" and refreshed_champion(client, name, settings) is not None:
+            refit = Refit(candidate, decision, log_until(paths), read_champion(paths).acts, night)
+            outcome = apply_refresh(client, name, refit, settings.promotion)
+        else:
+            outcome = apply(client, name, candidate, decision, settings.promotion.approval)
+        acting = deployed(client, name)
         return {
             **_outcome(dataset, decision, outcome.action, outcome.reasons),
             "champion": outcome.champion,
             "candidate": outcome.candidate,
-            "acting": forms_of(champion) if champion else None,
-            "package": digest_of(champion) if champion else None,
+            "deployed": acting.version.number if acting else None,
+            "acting": acting.forms if acting else None,
+            "package": digest_of(acting.version) if acting else None,
         }
 
 
@@ -157,6 +170,7 @@ def preview(dataset: str, paths: Paths) -> dict:
         **_outcome(dataset, decision, "preview", (*decision.reasons, UNPUBLISHED)),
         "champion": record and record["version"],
         "candidate": None,
+        "deployed": record and record["version"],
         "acting": record and {name: record[name] for name in ("acts", "forms")},
         "package": record and record["package"],
     }
@@ -197,25 +211,6 @@ def _check_judged(decision, paths: Paths) -> None:
             f"{paths.artifacts}: the files of {', '.join(altered)} are not the judged ones; nothing was "
             f"registered or moved. `adloom run {paths.artifacts.name}` makes them anew"
         )
-
-
-def _recipe(settings: Settings, paths: Paths) -> str:
-    """The digest of the settings, without seeds, and code that make a policy; equal if only the data differ."""
-    sections = {
-        "features": settings.features,
-        "interest": settings.interest,
-        "creatives": settings.of_stage("creatives"),
-        "evaluation": settings.evaluation.policy,
-    }
-    code = {name: read_manifest(paths.stage(name)).code for name in sections}
-    settings_of = {name: _without_seeds(config.model_dump(mode="json")) for name, config in sections.items()}
-    return digest_json([code, settings_of])
-
-
-def _without_seeds(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_seeds(item) for key, item in value.items() if key != "seed"}
-    return [_without_seeds(item) for item in value] if isinstance(value, list) else value
 
 
 def _models(dataset: str, settings: Settings, paths: Paths, gates: Mapping, tags: Mapping[str, str]) -> Iterator:

@@ -61,12 +61,17 @@ def write_shop(folder: Path, with_shoppers: bool = True, **columns) -> UPath:
     return place
 
 
-def crowned(client, folder: Path, policy: PolicyPackage | None = None, passed: tuple[str, ...] = ("table",)) -> Version:
-    """The champion with the package in `folder` (which is written first if a policy is given); `passed`: its forms."""
+def registered(client, folder: Path, policy: PolicyPackage | None = None) -> Version:
+    """The version with the package in `folder`, which is written first if a policy is given."""
     if policy is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, policy)
-    candidate = register(client, ModelRecord(NAME, folder, lambda: f"file://{folder}", "shop", "0" * 64))
+    return register(client, ModelRecord(NAME, folder, lambda: f"file://{folder}", "shop", "0" * 64))
+
+
+def crowned(client, folder: Path, policy: PolicyPackage | None = None, passed: tuple[str, ...] = ("table",)) -> Version:
+    """The champion with the package in `folder` (which is written first if a policy is given); `passed`: its forms."""
+    candidate = registered(client, folder, policy)
     champion = version_of(client, NAME, CHAMPION)
     digest = champion.tags["package_digest"] if champion else None
     question = f"{candidate.tags['package_digest'][:16]} against {(digest or 'none')[:16]}"

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from components.evaluation.gate.refresh_evidence import RefreshEvidence
 from components.policies.logging_preference import logging_policy_name
 from components.policies.online_policy import AdRequest, NothingEligible, UnknownCampaign
 from components.registry.mlflow_store import digest_of
+from components.registry.refresh_records import ACTS, RefreshState, record_refresh, stop_refreshes
 from components.serving.champion_watch import ChampionWatch
 from components.serving.shop_tables import read_shop
 from components.settings.errors import UserError
 from tests.components.policies.packages import package
-from tests.components.serving.scene import NAME, crowned, write_shop
+from tests.components.serving.scene import NAME, crowned, registered, write_shop
 
 NOW = 1_780_000_000_000_000
 
@@ -59,6 +61,22 @@ def test_a_creative_that_the_shop_no_longer_has_is_not_shown(watch, registry, tm
     crowned(registry, tmp_path / "one", package(0.75, new=("gone",)))
     watch.refresh()
     assert set(shares(watch)) == {"a", "b"}
+
+
+def test_a_refit_that_acts_answers_in_the_champions_place_until_it_is_withdrawn(watch, registry, tmp_path):
+    champion = crowned(registry, tmp_path / "one", package(0.75))
+    refit = registered(registry, tmp_path / "refit", package(0.25))
+    watch.refresh()
+    digests = digest_of(champion), digest_of(refit)
+    state = RefreshState(*digests, "table", 1, ACTS, 0.02, RefreshEvidence(0.05, 0.95), ())
+    record_refresh(registry, champion, state, refit)
+    watch.refresh()
+    assert shares(watch) == pytest.approx({"a": 0.9 * 0.25 + 0.05, "b": 0.9 * 0.75 + 0.05})
+    assert watch.current.logging_policy == f"{logging_policy_name(digest_of(refit))}-table"
+    assert (watch.status.version, watch.status.reason) == (refit.number, "")
+    stop_refreshes(registry, champion, "ann")
+    watch.refresh()
+    assert watch.status.version == champion.number
 
 
 def test_only_a_form_that_passed_acts(watch, registry, tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 from upath import UPath
 
 from components.contract.files.digests import digest_json, digest_package, digest_tree
-from components.contract.files.tables import read_json, write_json
+from components.contract.files.tables import read_json, write_json, write_table
 from components.evaluation.gate.ledger import share_of
 from components.images.decoding import encode_png
 from components.policies.kinds.learned_scores import LearnedScores
@@ -23,10 +23,14 @@ from components.registry.decision_records import log_record
 from components.registry.mlflow_store import digest_of, git_commit, open_store, version_of
 from components.registry.model_status import model_status
 from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
+from components.registry.refresh import RefitNight
+from components.registry.refresh_records import refresh_state
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import PromotionConfig, Settings
+from components.workflow.caching.freshness import question_of
 from components.workflow.caching.manifests import Manifest
+from components.workflow.publishing import nightly_refit
 from components.workflow.publishing.deployed_policy import read_champion
 from components.workflow.publishing.export import export, export_to, exported_policy, renew_export
 from components.workflow.publishing.publication import preview, publish, snapshot
@@ -54,7 +58,14 @@ def paths(tmp_path) -> Paths:
 
 
 def run_stages(
-    store, paths: Paths, first: float = 0.75, gain: float = 0.2, *, made: PolicyPackage | None = None, prepare=None
+    store,
+    paths: Paths,
+    first: float = 0.75,
+    gain: float = 0.2,
+    *,
+    made: PolicyPackage | None = None,
+    prepare=None,
+    charged: bool = True,
 ) -> None:
     """What the six stages leave, in small: a real model of interest, no photos, a policy, and its decision."""
     snapshot("shop", SETTINGS, paths)
@@ -71,7 +82,7 @@ def run_stages(
         inputs[name] = finish(name, paths, {"data": "0" * 64})
     champion = digest_package(paths.champion) if paths.champion.exists() else None
     candidate, question = digest_package(policy), f"{first} {gain} {champion}"
-    alpha = share_of(PromotionConfig().alpha, charge(store, NAME, question).index(question))
+    alpha = share_of(PromotionConfig().alpha, charge(store, NAME, question).index(question)) if charged else None
     fields = {"candidate": candidate, "champion": champion, "question": question, "alpha": alpha}
     decision_evidence = evidence(**fields, gain=gain)
     decision_evidence = replace(
@@ -120,6 +131,58 @@ def test_the_next_nights_refused_candidate_leaves_the_champions_export(store, pa
     outcome = published(paths)
     assert (outcome["action"], outcome["champion"], outcome["candidate"]) == ("refuse", 1, 2)
     assert digest_tree(paths.export, skip=()) == exported
+
+
+@pytest.fixture
+def night(store, paths, monkeypatch):
+    """A night: the champion's recipe is refitted on a log that ends at `until`, and the last refit is scored."""
+    settings = Settings(promotion=PromotionConfig(refresh=True))
+    monkeypatch.setattr(nightly_refit, "digest_code", lambda sources: "code")  # that of the manifests here
+
+    def one_night(until: int, first: float, sums: tuple[int, float, float] | None = None) -> dict:
+        ends_at = pd.DataFrame({"timestamp": pd.to_datetime([until], unit="us", utc=True)})
+        run_stages(
+            store,
+            paths,
+            first,
+            charged=False,
+            prepare=lambda paths: write_table(ends_at, paths.stage("validation") / "impressions.parquet"),
+        )
+        champion = version_of(store, NAME, CHAMPION)
+        last = refresh_state(champion)
+        scored = None if sums is None else RefitNight(last.refit, *sums)
+        outcome = publish("shop", settings, paths, "a-flow-run", scored)
+        export(outcome, paths)
+        return outcome
+
+    return one_night
+
+
+def test_a_refit_that_acts_is_exported_in_the_champions_place(store, paths, night):
+    run_stages(store, paths)
+    published(paths)
+    good = (1000, 40.0, 40.0)
+    outcomes = [night(1, 0.7), night(2, 0.71, good), night(3, 0.72, good)]
+    assert [outcome["action"] for outcome in outcomes] == ["hold", "hold", "refresh"]
+    assert [outcome["deployed"] for outcome in outcomes] == [1, 1, 4] and outcomes[-1]["champion"] == 1
+    manifest = read_json(paths.export / "manifest.json")
+    assert (manifest["policy_version"], manifest["acts"], manifest["forms"]) == (4, "table", ["table"])
+    assert manifest["package"] == digest_package(paths.stage("promotion") / "policy")
+    assert exported_policy(paths).name == manifest["logging_policy"]
+    assert night(3, 0.72, good) == outcomes[-1], "a repeated run adds nothing"
+    run_stages(store, paths, first=0.4, gain=0.0)  # of other settings: refused, and the refit goes on
+    outcome = published(paths)
+    assert (outcome["action"], outcome["champion"], outcome["deployed"]) == ("refuse", 1, 4)
+    assert read_json(paths.export / "manifest.json") == manifest
+    outcome = night(4, 0.73, (1000, -300.0, 40.0))
+    assert (outcome["action"], outcome["deployed"]) == ("withdraw", 1)
+    assert read_json(paths.export / "manifest.json")["package"] == digest_package(paths.champion)
+
+
+def test_questions_to_the_ledger_do_not_depend_on_refreshes():
+    switches = [(on, margin) for on in (False, True) for margin in (0.0, 0.1)]
+    asked = {question_of("e", PromotionConfig(refresh=on, refresh_margin=margin)) for on, margin in switches}
+    assert asked == {question_of("e", PromotionConfig())}
 
 
 @pytest.mark.parametrize(
