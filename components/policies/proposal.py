@@ -44,18 +44,36 @@ class SelectSlice:
     outcomes: LoggedOutcomes
 
 
+@dataclass(frozen=True)
+class ScoredCells:
+    """What all policies of a run share: the interest model's scores of the creatives in each cell of the table.
+
+    contexts: the consenting impressions before the judged ones; preference: of each creative; segments: of the table;
+    scored: segment, placement, campaign, creative_id, score, and score_error if a policy needs it.
+    """
+
+    contexts: pd.DataFrame
+    preference: pd.Series
+    segments: pd.DataFrame
+    creatives: pd.DataFrame
+    scored: pd.DataFrame
+
+
 def propose(
     learned: LearnedModels,
     tables: dict[str, pd.DataFrame],
     pool: pd.DataFrame | None,
     selecting: SelectSlice,
     config: PolicyConfig,
+    *,
+    cells: ScoredCells | None = None,
 ) -> tuple[PolicyPackage, dict[str, tuple[LiftForecast, ...]]]:
     """The policy, and for each of its forms the forecast of every temperature in `config.temperatures`.
 
-    pool: new creatives in the contract's columns, or None.
+    pool: new creatives in the contract's columns, or None. cells: of `scored_cells` for `config`; None: made here.
     """
-    untempered = _untempered(learned, tables, pool, config)
+    cells = cells or scored_cells(learned, tables, config)
+    untempered = _untempered(learned, tables, pool, config, cells)
     start, preference, values = untempered.policy, untempered.preference, untempered.values
     unlogged_share = start.unlogged_share(selecting.impressions, selecting.pairs, selecting.outcomes.offsets)
     outcomes = replace(_in_objective(selecting, values), unlogged_share=unlogged_share)
@@ -124,18 +142,31 @@ def _contexts(
     return before.assign(segment=segment_names(segments, before["shopper_id"])), preference
 
 
-def _untempered(
-    learned: LearnedModels, tables: dict[str, pd.DataFrame], pool: pd.DataFrame | None, config: PolicyConfig
-) -> _Untempered:
-    """The policy before a temperature is chosen."""
+def scored_cells(learned: LearnedModels, tables: dict[str, pd.DataFrame], config: PolicyConfig) -> ScoredCells:
+    """The cells that `config` and its candidates share."""
     until = learned.model.splits.select_until
     segments = cluster_shoppers(
         learned.model, tables, learned.features.looks, moment=until, count=config.segments, seed=config.seed
     )
     contexts, preference = _contexts(learned, tables, segments)
     creatives = learned.features.creatives_at(learned.model.splits.starts(JUDGE))
-    needs_errors = policy_kind(config.name).needs_errors
+    needs_errors = any(policy_kind(candidate.name).needs_errors for candidate in config.compared)
     scored = score_cells(learned.interest, creatives, contexts, config.contexts, config.seed, errors=needs_errors)
+    return ScoredCells(contexts, preference, segments, creatives, scored)
+
+
+def _untempered(
+    learned: LearnedModels,
+    tables: dict[str, pd.DataFrame],
+    pool: pd.DataFrame | None,
+    config: PolicyConfig,
+    cells: ScoredCells,
+) -> _Untempered:
+    """The policy before a temperature is chosen."""
+    contexts, preference, segments, scored = cells.contexts, cells.preference, cells.segments, cells.scored
+    needs_errors = policy_kind(config.name).needs_errors
+    if not needs_errors:
+        scored = scored.drop(columns="score_error", errors="ignore")
     known = contexts[contexts["split"] != SELECT]
     listed = _with_pool(tables["creatives"], pool)
     scores = _learned_scores(known, listed, config)
@@ -155,12 +186,12 @@ def _untempered(
         policy_settings=policy_settings(config).model_dump(mode="json"),
         exploration=config.exploration,
         new_share=config.new_share,
-        learned_until=until,
+        learned_until=learned.model.splits.select_until,
         objective=config.objective,
         errors=needs_errors,
     )
     policy = PolicyPackage(parameters, scored, segments, catalogue, scores)
-    return _Untempered(policy, preference, values, creatives, contexts)
+    return _Untempered(policy, preference, values, cells.creatives, contexts)
 
 
 def _learned_scores(known: pd.DataFrame, creatives: pd.DataFrame, config: PolicyConfig) -> LearnedScores | None:

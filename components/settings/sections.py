@@ -220,6 +220,20 @@ class CreativesStageConfig(CreativesConfig):
     ads: AdsConfig = AdsConfig()
 
 
+class PolicyCandidate(Section):
+    """A further policy among which one is chosen: what differs from `evaluation.policy`; null: nothing."""
+
+    name: str | None = None
+    exploration: Share | None = None
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _differs(self) -> "PolicyCandidate":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("name what differs: name, exploration or temperatures")
+        return self
+
+
 class PolicyConfig(KindsSection):
     """How scores of the interest model become probabilities: see components/policies/policy_package.py."""
 
@@ -231,6 +245,7 @@ class PolicyConfig(KindsSection):
     # in log-odds, lower is bolder; one is chosen for each form on the select slice
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (0.02, 0.03, 0.05, 0.07, 0.1)
     exploration: Share = 0.05  # of each impression, spread evenly over its eligible creatives
+    candidates: tuple[PolicyCandidate, ...] = ()  # further policies; one of all is chosen on the select slice
     new_share: Share = 0.005  # of each impression, spread evenly over the campaign's new creatives
     segments: Count = 128  # shopper clusters of the decision table
     contexts: Count = 40  # impressions per cell of the table that creatives are scored on
@@ -242,6 +257,12 @@ class PolicyConfig(KindsSection):
         if not value or len(set(value)) < len(value):
             raise ValueError("write at least one, and each once")
         return value
+
+    @property
+    def compared(self) -> "tuple[PolicyConfig, ...]":
+        """This policy and its candidates, each as settings of its own without candidates."""
+        own = self.model_copy(update={"candidates": ()})
+        return own, *(own.model_copy(update=other.model_dump(exclude_none=True)) for other in self.candidates)
 
 
 class EvaluationConfig(Section):

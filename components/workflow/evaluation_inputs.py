@@ -99,7 +99,7 @@ def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> Evaluation
     if champion is not None:
         judge = rows_from(judge, champion.package.parameters.learned_until)
     interest = interest_model(paths)
-    if policy_kind(config.policy.name).needs_errors:
+    if any(policy_kind(one.name).needs_errors for one in config.policy.compared):
         select, judge = (_with_errors(rows, interest, features) for rows in (select, judge))
     return EvaluationInputs(
         tables=tables,

@@ -74,14 +74,17 @@ def checked(settings: Settings) -> Settings:
 
 
 def _check_errors(settings: Settings) -> None:
-    """UserError if the policy is not registered, or needs standard errors that a chosen interest model lacks."""
-    name = settings.evaluation.policy.name
+    """UserError if a policy is not registered, or needs standard errors that a chosen interest model lacks."""
     without = [model for model in settings.interest.models if not model_kind(model).has_errors]
-    if policy_kind(name).needs_errors and without:
+    policies = settings.evaluation.policy
+    needing = [policies.name] if policy_kind(policies.name).needs_errors else []
+    others = [one.name for one in policies.candidates if one.name is not None]
+    needing += [name for name in others if policy_kind(name, "evaluation.policy.candidates").needs_errors]
+    if needing and without:
         known = [model for model in settings.interest.models if model not in without]
         known = known or [model for model, kind in MODEL_KINDS.items() if kind.has_errors]
         raise UserError(
-            f"evaluation.policy.name: {name} needs the standard errors of the scores, and the interest model "
+            f"evaluation.policy.name: {needing[0]} needs the standard errors of the scores, and the interest model "
             f"{without[0]} gives none; set interest.models=[{', '.join(known)}], or choose another policy"
         )
 

@@ -166,7 +166,7 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     the select slice, on which the policy was chosen.
     """
     from components.evaluation.judging import judge_forms
-    from components.policies.proposal import propose
+    from components.policies.policy_choice import choose_policy
     from components.simulator import reward_truth
     from components.workflow.evaluation_files import EvaluationRecord, write_evaluation
     from components.workflow.evaluation_inputs import read_evaluation_inputs
@@ -174,14 +174,13 @@ def evaluation(config: EvaluationConfig, paths: Paths, out: Outputs) -> None:
     inputs = read_evaluation_inputs(config, paths)
     card, window = inputs.card, inputs.card.conversion_window_days
     charged = is_charged(evaluation_key(expected_manifest("evaluation", config, paths)), paths)
-    policy, forecasts = propose(inputs.learned, inputs.tables, inputs.pool, inputs.select_slice(), config.policy)
+    chosen = choose_policy(inputs.learned, inputs.tables, inputs.pool, inputs.select_slice(), config.policy)
+    policy = chosen.policy
     rows = inputs.rows(charged, config.exclude_bots)
     truth = None if card.simulator is None else reward_truth(card.simulator, inputs.tables, inputs.reward.name, window)
     forms = judge_forms(policy, rows, config, inputs.judging_tables(rows, charged, truth))
     out.files("policy", policy.files())
-    record = EvaluationRecord(
-        forms, forecasts, policy.parameters.temperatures, charged, inputs.reward, window, card.simulator is not None
-    )
+    record = EvaluationRecord(forms, chosen, charged, inputs.reward, window, card.simulator is not None)
     write_evaluation(record, config, paths, out)
 
 

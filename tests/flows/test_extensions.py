@@ -45,6 +45,7 @@ OWN = (
     "evaluation.policy.probit.error=0.5",
     "evaluation.policy.temperatures=[0.1, 0.5]",
     "evaluation.policy.segments=4",
+    "evaluation.policy.candidates=[{name: uniform}]",
 )
 
 
@@ -116,6 +117,8 @@ def test_what_is_registered_acts_as_what_was_judged(published, tmp_path):
     np.testing.assert_allclose(part, judged[first], rtol=1e-12)
 
     evaluated = read_json(paths.stage("evaluation") / "evaluation.json")
+    assert [(one["name"], one["chosen"]) for one in evaluated["candidates"]] == [("probit", True), ("uniform", False)]
+    assert "# Choice of the policy" in (paths.docs / "evaluation.md").read_text()
     assert evaluated["judged"] and {record["form"] for record in evaluated["forms"]} == {"table", "per_shopper"}
     for record in evaluated["forms"]:
         estimates = {estimate["estimator"]: estimate for estimate in record["logs"][0]["evaluation"]["estimates"]}

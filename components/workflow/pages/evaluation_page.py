@@ -68,6 +68,21 @@ def temperatures(
     return joined(["# Choice of the temperature", table(headings, rows)])
 
 
+def candidates(compared: Sequence[Mapping[str, Any]], objective: str) -> str:
+    """Every policy among which one was chosen on the select slice, with the lift and chance predicted for each form."""
+    rows = []
+    for candidate in compared:
+        for form, forecast in candidate["forms"].items():
+            name = Markup(f"**{candidate['name']}**") if candidate["chosen"] else candidate["name"]
+            share = f"{candidate['exploration']:.1%}"
+            figures = number(forecast["lift"]), f"{forecast['chance']:.0%}", number(candidate["expected_lift"])
+            rows.append((name, share, form, f"{forecast['temperature']:g}", *figures))
+    lift = f"predicted lift, {OBJECTIVE_UNITS[objective]}"
+    headings = ("policy", "exploration", "form", "temperature", lift, "chance to be proven", "expected lift")
+    told = "The policy whose acting form has the largest lift times chance to be proven is judged.\n"
+    return joined(["# Choice of the policy", told, table(headings, rows)])
+
+
 def truth(values: Mapping[str, float] | None, unit: str, simulated: bool) -> str:
     """The simulator's truth beside the estimates; nothing for real data."""
     if values is None and simulated:
