@@ -98,10 +98,12 @@ def with_history(paths, folder: Path) -> Callable[[int], object]:
     from components.serving.history_store import HistoryStore
     from components.serving.served_policy import read_champion
     from components.serving.shop_tables import read_shop
+    from components.settings.sections import ServingConfig
     from components.workflow.stage_inputs import built_features
 
     shop, acting = read_shop(paths.data), {"acts": "per_shopper", "forms": ["per_shopper"]}
-    served = read_champion(assembled_package(paths, folder / "package"), acting, (1, "f" * 64)).served(shop, 0)
+    champion = read_champion(assembled_package(paths, folder / "package"), acting, (1, "f" * 64))
+    served = champion.served(shop, ServingConfig())
     store = HistoryStore(folder / "journal.db", 10_000, shop.may_know)
     impressions = built_features(paths)[1].held_out().sample(2000, random_state=0)
     moment = microseconds(impressions["timestamp"])

@@ -75,6 +75,10 @@ class CampaignTerms:
         """What the advertiser owes for them, in millionths of the currency."""
         return self.bid * (impressions if self.billing == CPM else clicks)
 
+    def earned(self, p_click: float) -> float:
+        """What an impression is expected to earn, in the currency; p_click: its probability of a click, for cpc."""
+        return self.bid / MILLION * (1.0 if self.billing == CPM else p_click)
+
     def admission(self, delivered: Delivered, moment: int) -> Admission:
         """Whether the campaign takes part in a decision at `moment`, microseconds since 1970."""
         cap, budget = self.frequency_cap, self.budget

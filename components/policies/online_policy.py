@@ -3,19 +3,20 @@
 `OnlinePolicy` is built once from a catalogue of creatives and the rule that weighs them: a form of a policy's package,
 or a uniform choice where no policy may act. A request names campaigns, a moment and maybe a shortlist; eligible are the
 campaign's creatives that are active at the moment, both ends included, as in eligible.py, and in the shortlist, if the
-campaign's limits admit it (campaign_limits.py). Among several campaigns one is drawn evenly first, so the propensity is
-the probability of the creative given the campaign. Draws depend on the decision's id and a seed alone: a decision can
-be repeated.
+campaign's limits admit it (campaign_limits.py). Among several campaigns one is drawn first (campaign_choice.py), so the
+propensity is the probability of the creative given the campaign. Draws depend on the decision's id and a seed alone: a
+decision can be repeated.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 
 from components.features.timeline import microseconds
+from components.policies.campaign_choice import evenly
 from components.policies.campaign_limits import Limits, no_limits
 from components.policies.decision_table import ANY, CELL
 from components.policies.policy_package import PER_SHOPPER, TABLE, PolicyPackage, lowest_for_unknown
@@ -54,13 +55,14 @@ class AdRequest:
 @dataclass(frozen=True)
 class AdDecision:
     """creative_ids: str [n], the eligible creatives of `campaign`; probabilities: float64 [n], of showing each; chosen:
-    the position of the one to show.
+    the position of the one to show. campaign_probability: with which the campaign was drawn; 1 if there was one.
     """
 
     campaign: str
     creative_ids: np.ndarray
     probabilities: np.ndarray
     chosen: int
+    campaign_probability: float = 1.0
 
     @property
     def creative_id(self) -> str:
@@ -85,11 +87,15 @@ class CampaignCreatives:
 
 @dataclass(frozen=True)
 class Eligible:
-    """The creatives of a campaign among which a request's decision is made. places: int64 [n], in `creatives`."""
+    """The creatives of a campaign among which a request's decision is made. places: int64 [n], in `creatives`.
+
+    probability: with which the campaign was drawn.
+    """
 
     campaign: str
     creatives: CampaignCreatives
     places: np.ndarray
+    probability: float = 1.0
 
     @property
     def rows(self) -> np.ndarray:
@@ -107,6 +113,8 @@ class Eligible:
         return np.array([0, len(self.places)])
 
 
+# the campaigns among which one is drawn -> the probability of each, float64 [n]
+ChooseCampaign = Callable[[Sequence[Eligible]], np.ndarray]
 # rows of the catalogue int64 [n] -> P(click) of the request's shopper float64 [n]
 ClickProbabilities = Callable[[np.ndarray], np.ndarray]
 # rows of the catalogue int64 [n] -> standard errors of these P(click), without what all of the n share, float64 [n]
@@ -145,10 +153,10 @@ class OnlinePolicy:
         self._weigh, self._key = weigh, seed.to_bytes(8, "big")
         self._campaigns = _by_campaign(catalogue)
 
-    def eligible(self, request: AdRequest, limits: Limits = no_limits) -> Eligible:
+    def eligible(self, request: AdRequest, limits: Limits = no_limits, choose: ChooseCampaign = evenly) -> Eligible:
         """The creatives among which `decide` chooses. UnknownCampaign or NothingEligible if there are none.
 
-        limits: of the campaigns, for this request.
+        limits: of the campaigns, for this request. choose: among several of them.
         """
         unknown = [name for name in request.campaigns if name not in self._campaigns]
         if unknown:
@@ -160,7 +168,11 @@ class OnlinePolicy:
             listed = "" if request.shortlist is None else " and in the shortlist"
             raise NothingEligible(f"no creative of {', '.join(request.campaigns) or 'any campaign'} is active{listed}")
         found = self._admitted(found, request, limits)
-        return found[int(self._uniform(request, "campaign") * len(found))] if len(found) > 1 else found[0]
+        if len(found) == 1:
+            return found[0]
+        probabilities = choose(found)
+        drawn = _drawn(probabilities, self._uniform(request, "campaign"))
+        return replace(found[drawn], probability=float(probabilities[drawn]))
 
     def decide(
         self,
@@ -175,10 +187,8 @@ class OnlinePolicy:
         if self.needs_errors and errors is None:
             raise ValueError("this policy needs the standard errors of the interest model's probabilities")
         probabilities = self._weigh(request, eligible, ClickScores(clicks, errors))
-        cumulative = np.cumsum(probabilities)
-        drawn = np.searchsorted(cumulative, self._uniform(request, "creative") * cumulative[-1], side="right")
-        last = int(np.flatnonzero(probabilities)[-1])  # rounding could lead beyond it
-        return AdDecision(eligible.campaign, eligible.creative_ids, probabilities, min(int(drawn), last))
+        drawn = _drawn(probabilities, self._uniform(request, "creative"))
+        return AdDecision(eligible.campaign, eligible.creative_ids, probabilities, drawn, eligible.probability)
 
     def _active(self, campaign: str, request: AdRequest) -> Eligible:
         creatives, moment = self._campaigns[campaign], request.moment
@@ -206,6 +216,13 @@ class OnlinePolicy:
         drawn = f"{request.decision_id}\n{of}" if of else request.decision_id
         digest = blake2b(drawn.encode(), key=self._key, person=purpose.encode(), digest_size=8).digest()
         return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+
+def _drawn(probabilities: np.ndarray, uniform: float) -> int:
+    """The place that a uniform number in [0, 1) draws from probabilities float64 [n]."""
+    cumulative = np.cumsum(probabilities)
+    drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return min(int(drawn), int(np.flatnonzero(probabilities)[-1]))  # rounding could lead beyond the last one
 
 
 def online_policy(package: PolicyPackage, form: str, seed: int = 0) -> OnlinePolicy:

@@ -25,6 +25,7 @@ from components.registry.unreadable_champion import reading_champion
 from components.serving.served_policy import ServedPolicy, read_champion, uniform_choice
 from components.serving.shop_tables import ShopTables
 from components.settings.errors import UserError, first_line
+from components.settings.sections import ServingConfig
 from components.workflow.publishing.deployed_policy import POLICY
 
 log = logging.getLogger("adloom")
@@ -50,7 +51,7 @@ class ChampionWatch:
     def __init__(
         self,
         shop: ShopTables,
-        seed: int,
+        config: ServingConfig,
         look: Callable[[ShopTables], ShopTables] = lambda shop: shop,
         *,
         alias: str = CHAMPION,
@@ -61,8 +62,8 @@ class ChampionWatch:
         alias: of the version to follow. changed: called after each look; acts: with the folder of a checked package,
         its digest and the policy, before it is used.
         """
-        self.dataset, self.seed, self._look = shop.card.name, seed, look
-        self.current: ServedPolicy = uniform_choice(shop, seed)
+        self.dataset, self._config, self._look = shop.card.name, config, look
+        self.current: ServedPolicy = uniform_choice(shop, config.seed)
         self._version: Version | None = None
         self._seen: tuple | None = None  # the aliases that `current` was made from
         self._alias, self._none = alias, f"{self.dataset} has no {alias}"
@@ -105,7 +106,7 @@ class ChampionWatch:
         try:
             shop = self._look(self.current.shop)
             if shop is not self.current.shop:
-                self.current = self.current.with_shop(shop, self.seed)
+                self.current = self.current.with_shop(shop, self._config)
                 log.info("%s: the shop's tables have changed and were read", self.dataset)
             self._shop_reason = ""
         except Exception as error:  # whatever it is, requests are answered on
@@ -126,7 +127,7 @@ class ChampionWatch:
     def _follow(self) -> None:
         found = self._find()
         if found is None:
-            self._use(None, uniform_choice(self.current.shop, self.seed), self._none)
+            self._use(None, uniform_choice(self.current.shop, self._config.seed), self._none)
         elif not self._is_current(found.version):
             self._use(found.version, self._load(found), "")
 
@@ -145,7 +146,9 @@ class ChampionWatch:
             fetch_package(version, folder)  # checks digest and signature
             with reading_champion(version.name, version.number):
                 identity = version.number, digest_of(version)
-                policy = read_champion(folder, found.forms, identity).served(self.current.shop, self.seed)
+                by_value = self._config.campaign_choice == "value"
+                champion = read_champion(folder, found.forms, identity, with_models=by_value)
+                policy = champion.served(self.current.shop, self._config)
             self._acts(UPath(folder), digest_of(version), policy)
             return policy
 

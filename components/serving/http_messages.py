@@ -32,7 +32,7 @@ class DecideOne(Message):
     model_config = ConfigDict(json_schema_extra={"examples": [ONE_REQUEST]})
 
     shopper_id: Id | None = None  # null: an unknown shopper
-    campaign: Id | None = None  # null: one is drawn evenly among those with an eligible creative
+    campaign: Id | None = None  # null: one of those that have an eligible creative and are within their limits
     placement: Id | None = None
     position: Annotated[int, Field(ge=1, le=10_000)] = 1  # on the page
     request_id: Id | None = None  # of the page view; rows of one page share it
@@ -50,13 +50,15 @@ class DecideBatch(Message):
 
 
 class Chosen(BaseModel):
-    """The chosen creative. propensity: the probability with which it was chosen; pictures: address by size; pixel:
-    an image that reports that the ad was shown; click: a redirect to the landing address that counts a click."""
+    """The chosen creative. propensity: the probability with which it was chosen among those of its campaign;
+    campaign_propensity: with which the campaign was chosen, 1 if the request names it; pictures: address by size;
+    pixel: an image that reports that the ad was shown; click: a redirect to the landing address that counts a click."""
 
     decision_id: str
     campaign: str
     creative_id: str
     propensity: float
+    campaign_propensity: float
     headline: str | None
     call_to_action: str | None
     pictures: dict[str, str]

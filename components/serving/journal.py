@@ -27,7 +27,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
     decision_id TEXT PRIMARY KEY, moment INTEGER NOT NULL, shopper_id TEXT, campaign TEXT NOT NULL,
     position INTEGER NOT NULL, creative_id TEXT NOT NULL, propensity REAL NOT NULL, logging_policy TEXT NOT NULL,
-    request_id TEXT, placement TEXT, context TEXT NOT NULL, candidates TEXT NOT NULL) WITHOUT ROWID;
+    request_id TEXT, placement TEXT, context TEXT NOT NULL, candidates TEXT NOT NULL, campaign_propensity REAL
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (moment);
 CREATE TABLE IF NOT EXISTS tracked (
     kind TEXT NOT NULL, id TEXT NOT NULL, moment INTEGER NOT NULL, ingested INTEGER NOT NULL, body TEXT NOT NULL,
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS positions (
 CREATE TABLE IF NOT EXISTS outgoing (
     number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL);
 """
+HAS_COLUMN = "SELECT 1 FROM pragma_table_info('decisions') WHERE name = 'campaign_propensity'"
 
 
 class JournalFailed(Unavailable):
@@ -49,7 +51,9 @@ class JournalFailed(Unavailable):
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision as it is logged. context: `context_*` columns; candidates: every eligible creative's probability."""
+    """A decision as it is logged. context: `context_*` columns; candidates: every eligible creative's probability;
+    campaign_propensity: the campaign's; None in rows of earlier releases.
+    """
 
     decision_id: str
     moment: int
@@ -63,6 +67,7 @@ class DecisionRow:
     placement: str | None
     context: dict[str, object]
     candidates: dict[str, float]
+    campaign_propensity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -222,12 +227,17 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.executescript(SCHEMA)
+    if not connection.execute(HAS_COLUMN).fetchone():  # a journal of an earlier release
+        connection.execute("BEGIN IMMEDIATE")
+        if not connection.execute(HAS_COLUMN).fetchone():  # nor has another process added it meanwhile
+            connection.execute("ALTER TABLE decisions ADD COLUMN campaign_propensity REAL")
+        connection.execute("COMMIT")
     return connection
 
 
 def decision_of(row: tuple) -> DecisionRow:
     """The decision in a row of the table `decisions`."""
-    values = (*row[:-2], json.loads(row[-2]), json.loads(row[-1]))
+    values = (*row[:-3], json.loads(row[-3]), json.loads(row[-2]), row[-1])
     return DecisionRow(**dict(zip(DecisionRow.__dataclass_fields__, values, strict=True)))
 
 

@@ -5,6 +5,7 @@ A `Champion` is a package as it was read and checked; with the shop's tables of 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,23 @@ from components.contract.files.tables import files_in, read_frame
 from components.features import FeatureModel
 from components.features.shoppers.one_shopper import ShopperRows
 from components.interest import CalibratedModel
-from components.policies.campaign_limits import Limits, no_limits
+from components.policies.campaign_choice import by_value, evenly
+from components.policies.campaign_limits import CPM, Limits, no_limits
 from components.policies.logging_preference import logging_policy_name
-from components.policies.online_policy import AdDecision, AdRequest, OnlinePolicy, online_policy, uniform_policy
+from components.policies.online_policy import (
+    AdDecision,
+    AdRequest,
+    ClickErrors,
+    ClickProbabilities,
+    Eligible,
+    OnlinePolicy,
+    online_policy,
+    uniform_policy,
+)
 from components.policies.policy_package import PolicyPackage
 from components.serving.request_features import RequestContext, RequestFeatures
 from components.serving.shop_tables import ShopTables
+from components.settings.sections import ServingConfig
 from components.workflow.publishing.deployed_policy import ads_of, read_package
 
 UNIFORM = "uniform"  # name in the log of the choice without a champion
@@ -40,7 +52,8 @@ class Ad:
 class ServedPolicy:
     """version: of the registered policy; None: a uniform choice. form: that acts. logging_policy: its name in the log.
     shop: the tables by which it decides. ads: by creative_id. pictures: PNG bytes by file name. places: of the
-    catalogue's rows in the feature tables. champion: that it was made of.
+    catalogue's rows in the feature tables. champion: that it was made of. exploration: of a choice between campaigns by
+    value (campaign_choice.py); None: each alike.
     """
 
     version: int | None
@@ -53,10 +66,11 @@ class ServedPolicy:
     features: RequestFeatures | None = None
     places: np.ndarray | None = None
     champion: "Champion | None" = None
+    exploration: float | None = None
 
-    def with_shop(self, shop: ShopTables, seed: int) -> "ServedPolicy":
+    def with_shop(self, shop: ShopTables, config: ServingConfig) -> "ServedPolicy":
         """The same policy by other tables of the shop."""
-        return uniform_choice(shop, seed) if self.champion is None else self.champion.served(shop, seed)
+        return uniform_choice(shop, config.seed) if self.champion is None else self.champion.served(shop, config)
 
     def decide(
         self,
@@ -69,16 +83,34 @@ class ServedPolicy:
         """One of the eligible creatives. UnknownCampaign or NothingEligible if there are none.
 
         context: the columns `context_*` and their values, sorted by name. history: shopper_id and moment -> what is
-        known of the shopper; read only if the policy needs it. limits: of the campaigns, for this request.
+        known of the shopper; read only if it is needed. limits: of the campaigns, for this request.
         """
-        eligible = self.online.eligible(request, limits)
+        shopper = request.shopper_id
+
+        @cache
+        def rows() -> ShopperRows:
+            return ShopperRows() if shopper is None else history(shopper, request.moment)
+
+        @cache
+        def scores(campaign: str) -> tuple[ClickProbabilities, ClickErrors]:
+            row = RequestContext(request.moment, position, request.placement, campaign, tuple(context))
+            return self.features.scores(row, self.places, shopper, rows())
+
+        def by_earnings(found: Sequence[Eligible]) -> np.ndarray:
+            return by_value([self._earned(one, scores) for one in found], self.exploration)
+
+        eligible = self.online.eligible(request, limits, evenly if self.exploration is None else by_earnings)
         if not self.online.needs_clicks:
             return self.online.decide(request, eligible)
-        row = RequestContext(request.moment, position, request.placement, eligible.campaign, tuple(context))
-        shopper = request.shopper_id
-        rows = ShopperRows() if shopper is None else history(shopper, request.moment)
-        clicks, errors = self.features.scores(row, self.places, shopper, rows)
+        clicks, errors = scores(eligible.campaign)
         return self.online.decide(request, eligible, clicks, errors if self.online.needs_errors else None)
+
+    def _earned(self, eligible: Eligible, scores: Callable[[str], tuple[ClickProbabilities, ClickErrors]]) -> float:
+        """What an impression of the campaign's best ad is expected to earn: equation (1) of campaign_choice.py."""
+        terms = self.shop.terms[eligible.campaign]
+        if terms.billing == CPM or not terms.bid:
+            return terms.earned(0.0)
+        return terms.earned(float(scores(eligible.campaign)[0](eligible.rows).max()))
 
 
 def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:
@@ -90,7 +122,7 @@ def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:
 
 @dataclass(frozen=True)
 class Champion:
-    """What a version's package holds: the policy, the models if it needs them, its pool and the pool's ads.
+    """What a version's package holds: the policy, the models if they are needed, its pool and the pool's ads.
 
     version: number and digest. form: that acts. pool: tables by name. drawn: file name -> creative_id and size of ads.
     """
@@ -103,8 +135,8 @@ class Champion:
     drawn: Mapping[str, Mapping[str, str]]
     pictures: Mapping[str, bytes]
 
-    def served(self, shop: ShopTables, seed: int) -> ServedPolicy:
-        """The policy that acts in the shop. seed: of the draws.
+    def served(self, shop: ShopTables, config: ServingConfig) -> ServedPolicy:
+        """The policy that acts in the shop. config: the seed of the draws, and the choice between campaigns.
 
         When a creative is active is in the tables of the shop and of the pool, as are the campaigns: creatives of the
         catalogue that neither has, or whose campaign the shop does not have, can no longer be shown.
@@ -124,12 +156,13 @@ class Champion:
             self.form,
             f"{logging_policy_name(digest)}-{self.form}",
             shop,
-            online_policy(package, self.form, seed),
+            online_policy(package, self.form, config.seed),
             _ads(tables["creatives"], self.drawn),
             self.pictures,
             features,
             places,
             self,
+            config.campaign_exploration if config.campaign_choice == "value" else None,
         )
 
     def _with_pool(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -144,16 +177,17 @@ class Champion:
         return joined
 
 
-def read_champion(folder: Path, acting: Mapping, version: tuple[int, str]) -> Champion:
+def read_champion(folder: Path, acting: Mapping, version: tuple[int, str], with_models: bool = False) -> Champion:
     """The policy in the checked package `folder`, in the form that its decision passed.
 
     acting: `acts`, `forms` (deployed_policy.forms_of). version: the number and the digest of the registered version.
+    with_models: also if the form needs none.
     """
     place = UPath(folder)
     package = read_package(place)
     form = acting["acts"] or package.parameters.forms[0]
     models = None
-    if online_policy(package, form).needs_clicks:
+    if with_models or online_policy(package, form).needs_clicks:
         models = (
             FeatureModel.from_files(files_in(place / "model" / "features")),
             CalibratedModel.from_files(files_in(place / "model" / "interest")),

@@ -43,7 +43,7 @@ class Service:
         self.config, self.metrics = config, ServiceMetrics()
         self._data, self._folder, self._followed = data, folder, shop
         self.watch = ChampionWatch(
-            shop, config.seed, lambda known: current_shop(known, data), changed=self._looked, acts=self.prepare
+            shop, config, lambda known: current_shop(known, data), changed=self._looked, acts=self.prepare
         )
         self.journal = Journal(folder, self._applied, lambda stored: self.delivery.settled(stored))
         self.history = HistoryStore(self.journal.path, config.history_days, self._may_know)
@@ -52,7 +52,7 @@ class Service:
         )
         self.history.prune(now_microseconds())
         self._forget()
-        self.challenger = ChampionWatch(shop, config.seed, lambda known: self.shop, alias=CHALLENGER, acts=self.prepare)
+        self.challenger = ChampionWatch(shop, config, lambda known: self.shop, alias=CHALLENGER, acts=self.prepare)
         self.shadow = Shadow(self._challenging, self.history.rows, self.metrics)
         self.addresses = SignedAddresses.of(folder, config.public_url or "")
         self.streams = None if config.kafka is None else KafkaStreams(config.kafka, self.journal, self.metrics.registry)
@@ -102,7 +102,7 @@ class Service:
     def prepare(self, package: UPath, digest: str, policy: ServedPolicy) -> None:
         """Copy a new champion's pool, and load the histories that it needs, before it acts."""
         copy_pool(package, digest, self._folder)
-        if policy.online.needs_clicks:
+        if policy.features is not None:
             card = self.shop.card
             count = self.history.load(
                 self._data, f"{card.name} until {card.ends_at:%Y-%m-%d %H:%M}", now_microseconds()
@@ -169,6 +169,7 @@ class Service:
             campaign=row.campaign,
             creative_id=row.creative_id,
             propensity=row.propensity,
+            campaign_propensity=row.campaign_propensity,
             headline=ad.headline,
             call_to_action=ad.call_to_action,
             pictures={size: f"{self.addresses.base}/ads/{name}" for size, name in ad.pictures.items()},
@@ -222,6 +223,7 @@ def _logged(
         placement=one.placement,
         context=context,
         candidates=dict(zip(decision.creative_ids, decision.probabilities.tolist(), strict=True)),
+        campaign_propensity=decision.campaign_probability,
     )
 
 

@@ -408,6 +408,8 @@ class ServingConfig(Section):
     refresh_seconds: Seconds = 10.0  # between two looks for a new champion and for changes of the shop's tables
     max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
     seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
+    campaign_choice: Literal["even", "value"] = "even"  # if a request names no campaign: each alike, or by earnings
+    campaign_exploration: Share = 0.1  # with `value`, the probability that is shared evenly among all campaigns
     public_url: str | None = None  # address under which browsers reach the service, for its pixel and redirect
     history_days: Count = 400  # how long a shopper's events and ads are kept; older ones are neither read nor kept
     click_hours: Annotated[float, Field(ge=0)] = 6.0  # after the end of a day in which its clicks still count

@@ -13,6 +13,7 @@ from components.registry.refresh_records import ACTS, RefreshState, record_refre
 from components.serving.champion_watch import ChampionWatch
 from components.serving.shop_tables import read_shop
 from components.settings.errors import UserError
+from components.settings.sections import ServingConfig
 from tests.components.policies.packages import package
 from tests.components.serving.scene import NAME, crowned, registered, write_shop
 
@@ -31,7 +32,7 @@ def shares(watch: ChampionWatch, asked: AdRequest | None = None) -> dict[str, fl
 
 @pytest.fixture
 def watch(registry, little_shop) -> ChampionWatch:
-    return ChampionWatch(little_shop, seed=0)
+    return ChampionWatch(little_shop, ServingConfig())
 
 
 def test_without_a_champion_the_choice_is_uniform_among_the_eligible(watch):

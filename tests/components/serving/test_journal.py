@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,18 @@ def journal(tmp_path):
 def test_a_decision_comes_back_exactly(journal):
     assert journal.submit([decision("i1")]).result(10) == ["stored"]
     assert journal.decision("i1") == decision("i1") and journal.decision("i2") is None
+
+
+def test_a_journal_of_an_earlier_release_is_continued(tmp_path):
+    with closing(connect(tmp_path / FILE)) as connection:
+        connection.execute("ALTER TABLE decisions DROP COLUMN campaign_propensity")
+        row = ("i0", 5, "s1", "c", 1, "a", 0.5, "uniform", None, None, "{}", '{"a":1.0}')
+        connection.execute(f"INSERT INTO decisions VALUES ({', '.join('?' * 12)})", row)
+    journal = Journal(tmp_path)
+    assert journal.decision("i0").campaign_propensity is None and journal.decision("i0").candidates == {"a": 1.0}
+    journal.submit([replace(decision("i1"), campaign_propensity=0.25)]).result(10)
+    assert journal.decision("i1").campaign_propensity == 0.25
+    journal.close()
 
 
 def test_an_event_sent_again_counts_once_and_its_first_content_stays(journal):

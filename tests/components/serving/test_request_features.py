@@ -10,15 +10,18 @@ from upath import UPath
 
 from components.contract.files.tables import write_bytes, write_table
 from components.features import FeatureModel, build_features, fit_features
+from components.features.shoppers.one_shopper import ShopperRows
 from components.features.timeline import microseconds
 from components.interest import CalibratedModel, score_pairs, train_interest
 from components.policies import POLICIES
+from components.policies.campaign_limits import campaign_terms
 from components.policies.online_policy import AdRequest
 from components.policies.policy_package import PolicyPackage
 from components.serving.history_store import HistoryStore
+from components.serving.request_features import RequestContext
 from components.serving.served_policy import read_champion
 from components.serving.shop_tables import ShopTables
-from components.settings.sections import FeaturesConfig, InterestConfig
+from components.settings.sections import FeaturesConfig, InterestConfig, ServingConfig
 from components.workflow.publishing.deployed_policy import read_package
 from tests.components.features.shop import shop
 from tests.components.policies.packages import PARAMETERS, catalogue
@@ -92,7 +95,7 @@ def request_of(row, moment: int, shopper_id: str | None) -> tuple[AdRequest, int
 
 def served_by(folder, tables):
     acting = {"acts": "per_shopper", "forms": ["per_shopper"]}
-    return read_champion(folder, acting, (3, "f" * 64)).served(known_shop(tables), 0)
+    return read_champion(folder, acting, (3, "f" * 64)).served(known_shop(tables), ServingConfig())
 
 
 def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
@@ -105,6 +108,35 @@ def test_a_new_shoppers_request_is_decided_as_in_batch(tables, learned, folder):
         expected = due(learned, folder, built, asked, number, decision.creative_ids)
         np.testing.assert_allclose(decision.probabilities, expected, rtol=2e-5)
         assert ("new1" in decision.creative_ids) == (row["campaign"] == "spring")
+
+
+@pytest.mark.parametrize("form", ["per_shopper", "table"])
+def test_the_campaign_that_earns_most_shows_its_ad_but_for_a_share(tables, folder, form):
+    """The twin scores every ad of each campaign and multiplies by the bid; the creative's propensity is unchanged."""
+    config = ServingConfig(campaign_choice="value", campaign_exploration=0.2)
+    champion = read_champion(folder, {"acts": form, "forms": [form]}, (3, "f" * 64), with_models=True)
+    row = tables["impressions"].iloc[0]
+    moment = int(microseconds(tables["impressions"]["timestamp"])[0])
+    for billing, bids in (("cpc", (1.0, 1.0)), ("cpc", (1.0, 3.0)), ("cpm", (0.1, 900.0)), ("cpm", (3.0, None))):
+        campaigns = tables["campaigns"].assign(billing=[billing, "cpc"], bid=pd.Series(bids, dtype=float))
+        shop = replace(known_shop(tables), terms=campaign_terms(campaigns))
+        served = champion.served(shop, config)
+        open_, position, context = request_of(row, moment, None)
+        open_, earned = replace(open_, campaigns=()), {}
+        for name, bid in zip(campaigns["campaign"], bids, strict=True):
+            eligible = served.online.eligible(replace(open_, campaigns=(name,)))
+            asked = RequestContext(moment, position, row["placement"], name, tuple(context))
+            best = served.features.scores(asked, served.places, None, ShopperRows())[0](eligible.rows).max()
+            cpm = billing == "cpm" and name == campaigns["campaign"].iloc[0]
+            earned[name] = (bid or 0.0) * (0.001 if cpm else best)
+        best = max(earned, key=earned.get)
+        for number in range(12):
+            request = replace(open_, decision_id=f"i{number}")
+            decision = served.decide(request, position, context)
+            assert decision.campaign_probability == pytest.approx(0.9 if decision.campaign == best else 0.1)
+            alone = served.decide(replace(request, campaigns=(decision.campaign,)), position, context)
+            assert alone.campaign_probability == 1.0 and alone.creative_id == decision.creative_id
+            np.testing.assert_array_equal(alone.probabilities, decision.probabilities)
 
 
 def test_a_known_shoppers_request_is_decided_as_in_batch(tables, learned, folder, tmp_path):

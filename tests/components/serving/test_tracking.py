@@ -170,7 +170,8 @@ def test_the_answer_is_in_the_log_with_all_its_candidates(client, tmp_path):
     with closing(connect(tmp_path / "serving" / FILE)) as connection:
         row = connection.execute("SELECT * FROM decisions").fetchone()
     assert row[0] == answer["decision_id"] and row[6] == answer["propensity"] == 0.5
-    assert row[8:] == ("page1", None, '{"context_device":"phone","context_local_hour":7.0}', '{"a":0.5,"b":0.5}')
+    context, candidates = '{"context_device":"phone","context_local_hour":7.0}', '{"a":0.5,"b":0.5}'
+    assert row[8:] == ("page1", None, context, candidates, 1.0) and answer["campaign_propensity"] == 1.0
 
 
 texts = st.text(max_size=8) | st.sampled_from(["i1", "s1", "view", "like", "click", "2026-01-01T00:00:00Z"])
