@@ -1,7 +1,7 @@
 """An interest model with its calibration: the form that policies, the ad pool and the registry use."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,11 +10,13 @@ import pandas as pd
 from components.interest.calibration import Platt
 from components.interest.model_kinds import model_kind
 from components.interest.model_protocol import InterestModel, Pairs
-from components.interest.models.fact_effects import FactEffects
+from components.interest.models.fact_effects import FactEffects, RequestFacts
 from components.interest.new_pairs import new_pairs
 from components.interest.request_scorer import RequestProbabilities, RequestRow, TableScorer, request_scorer
 from components.settings.errors import UserError
 
+# request, rows of the creatives int64 [n], pair features float32 [n, r], the place of the shown one -> of one decision
+RequestEffects = Callable[[RequestRow, np.ndarray, np.ndarray, int], FactEffects]
 CALIBRATION_FILE = "calibration.json"
 
 
@@ -95,6 +97,24 @@ class CalibratedModel:
             return self.standard_errors(chosen, chosen.row) * probability * (1 - probability)
 
         return errors
+
+    def facts_for_requests(
+        self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]
+    ) -> RequestEffects | None:
+        """`fact_effects` of one request at a time, for the arguments of `for_requests`.
+
+        None if the kind of model cannot say it.
+        """
+        make = getattr(self.model, "request_facts", None)
+        if make is None:
+            return None
+        facts: RequestFacts = make(creatives, columns, pairs)
+
+        def effects(request: RequestRow, creative: np.ndarray, values: np.ndarray, shown: int) -> FactEffects:
+            found = facts.effects(request, creative, values, shown)
+            return replace(found, effects=self.platt.slope * found.effects)
+
+        return effects
 
     def files(self) -> dict[str, bytes]:
         """File name -> bytes: the model's files and its calibration."""

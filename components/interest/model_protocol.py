@@ -46,7 +46,8 @@ class InterestModel(Protocol):
     kind that knows how sure it is has `standard_errors(pairs, decision)`, float64 [n]: of the log-odds of n pairs
     against their mean over the decision to which each pair belongs, int64 [n]. Each creative of a decision is paired
     with the same impressions; the errors are those of the mean log-odds over these. A kind that can say what moved a
-    score has `fact_effects(pairs, decision, shown)` (models/fact_effects.py).
+    score has `fact_effects(pairs, decision, shown)` and `request_facts(creatives, columns, pairs)`
+    (models/fact_effects.py).
     """
 
     name: str

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.interest.calibrated_model import CalibratedModel
+from components.interest.calibrated_model import CalibratedModel, RequestEffects
 from components.interest.model_protocol import Pairs
-from components.interest.models.fact_effects import EVERYONE, GROUP, HOUR, PAST, PLACEMENT, TASTE, Fact
+from components.interest.models.fact_effects import EVERYONE, GROUP, HOUR, PAST, PLACEMENT, TASTE, Fact, FactEffects
+from components.interest.request_scorer import RequestRow
 
 ENGLISH, CHINESE = "en", "zh"
 SHOPPER, SEGMENT = "shopper", "segment"  # whom a reason is about
@@ -104,16 +105,54 @@ def decision_reasons(
     found = model.fact_effects(pairs, decision, shown)
     if found is None:
         return None
-    order = np.argsort(-np.abs(found.effects), axis=1, kind="stable")[:, :most]
-    values = {element: _values(pairs.creatives, element) for element in {fact.element for fact in found.facts}}
+    values = _Values(pairs.creatives)
     return [
-        tuple(
-            Reason(fact, float(effect), values[fact.element][creative], who)
-            for fact, effect in ((found.facts[place], found.effects[row, place]) for place in places)
-            if abs(effect) >= LEAST_EFFECT
-        )
-        for row, (places, creative) in enumerate(zip(order, shown, strict=True))
+        _reasons(FactEffects(found.facts, found.effects[[row]]), values, int(creative), who, most)
+        for row, creative in enumerate(shown)
     ]
+
+
+class RequestReasons:
+    """`decision_reasons` of one request at a time: what a server computes, without tables."""
+
+    def __init__(self, effects: RequestEffects, creatives: pd.DataFrame):
+        """effects: CalibratedModel.facts_for_requests of these feature rows of creatives."""
+        self._effects, self._values = effects, _Values(creatives)
+
+    def of(
+        self, request: RequestRow, creative: np.ndarray, values: np.ndarray, shown: int, most: int = 3
+    ) -> tuple[Reason, ...]:
+        """Why the creative at the place `shown` of n is shown: see `decision_reasons`.
+
+        creative: rows int64 [n]; values: pair features float32 [n, r].
+        """
+        found = self._effects(request, creative, values, shown)
+        return _reasons(found, self._values, int(creative[shown]), SHOPPER, most)
+
+
+def _reasons(found: FactEffects, values: "_Values", creative: int, who: str, most: int) -> tuple[Reason, ...]:
+    """Of the effects [1, facts] of one decision."""
+    effects = found.effects[0]
+    order = np.argsort(-np.abs(effects), kind="stable")[:most]
+    return tuple(
+        Reason(found.facts[place], float(effects[place]), values.of(found.facts[place].element, creative), who)
+        for place in order
+        if abs(effects[place]) >= LEAST_EFFECT
+    )
+
+
+class _Values:
+    """What feature rows of creatives have of an element, by their 0/1 columns; each element is looked up once."""
+
+    def __init__(self, creatives: pd.DataFrame):
+        self._creatives = creatives
+        self._texts: dict[str, Sequence[str]] = {}
+
+    def of(self, element: str, row: int) -> str:
+        """The values of a row; empty if it has none."""
+        if element not in self._texts:
+            self._texts[element] = _values(self._creatives, element)
+        return self._texts[element][row]
 
 
 def _values(creatives: pd.DataFrame, element: str) -> Sequence[str]:

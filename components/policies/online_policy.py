@@ -21,6 +21,7 @@ from components.policies.campaign_limits import Limits, no_limits
 from components.policies.decision_table import ANY, CELL
 from components.policies.policy_package import PER_SHOPPER, TABLE, PolicyPackage, lowest_for_unknown
 from components.policies.policy_protocol import Choices
+from components.policies.table_reasons import Sentences, table_sentences
 from components.settings.errors import UserError
 
 MOST_REASONS = 3  # that a message lists
@@ -56,6 +57,7 @@ class AdRequest:
 class AdDecision:
     """creative_ids: str [n], the eligible creatives of `campaign`; probabilities: float64 [n], of showing each; chosen:
     the position of the one to show. campaign_probability: with which the campaign was drawn; 1 if there was one.
+    reasons: why this creative; None: not known, or not asked.
     """
 
     campaign: str
@@ -63,6 +65,7 @@ class AdDecision:
     probabilities: np.ndarray
     chosen: int
     campaign_probability: float = 1.0
+    reasons: Sentences | None = None
 
     @property
     def creative_id(self) -> str:
@@ -113,6 +116,8 @@ class Eligible:
         return np.array([0, len(self.places)])
 
 
+# request, decision -> why its creative is shown; None: not known
+Explain = Callable[[AdRequest, AdDecision], Sentences | None]
 # the campaigns among which one is drawn -> the probability of each, float64 [n]
 ChooseCampaign = Callable[[Sequence[Eligible]], np.ndarray]
 # rows of the catalogue int64 [n] -> P(click) of the request's shopper float64 [n]
@@ -143,13 +148,16 @@ class OnlinePolicy:
         *,
         needs_clicks: bool = False,
         needs_errors: bool = False,
+        explain: Explain = lambda request, decision: None,
         seed: int = 0,
     ):
         """catalogue: creative_id, campaign, active_from, active_until (null: always). seed: of the draws.
 
         needs_clicks, needs_errors: whether `weigh` needs the P(click) of an interest model, and its standard errors.
+        explain: gives the reasons of decisions that need no interest model.
         """
         self.catalogue, self.needs_clicks, self.needs_errors = catalogue, needs_clicks, needs_errors
+        self.explain = explain
         self._weigh, self._key = weigh, seed.to_bytes(8, "big")
         self._campaigns = _by_campaign(catalogue)
 
@@ -228,7 +236,8 @@ def _drawn(probabilities: np.ndarray, uniform: float) -> int:
 def online_policy(package: PolicyPackage, form: str, seed: int = 0) -> OnlinePolicy:
     """The `form` of a package, with the probabilities of `PolicyPackage.probabilities`."""
     if form == TABLE:
-        return OnlinePolicy(package.catalogue, _TableLookup(package).weigh, seed=seed)
+        lookup = _TableLookup(package)
+        return OnlinePolicy(package.catalogue, lookup.weigh, explain=lookup.explain, seed=seed)
     if form == PER_SHOPPER:
         rule = _PerShopper(package)
         errors = package.parameters.errors
@@ -258,15 +267,23 @@ class _TableLookup:
             if key[2] in campaigns:
                 weight = rows.set_index("creative_id")["probability"].reindex(campaigns[key[2]].creative_ids)
                 self._cells[key] = weight.fillna(0.0).to_numpy(dtype=np.float64)
+        self._sentences = {} if package.reasons is None else table_sentences(package.reasons)
 
     def weigh(self, request: AdRequest, eligible: Eligible, clicks: ClickScores) -> np.ndarray:
-        segment, placement = self._segments.get(request.shopper_id, ANY), request.placement or ANY
-        weight = np.zeros(len(eligible.places))
-        for cell in ((segment, placement), (ANY, placement), (ANY, ANY)):
-            if (*cell, eligible.campaign) in self._cells:
-                weight = self._cells[*cell, eligible.campaign][eligible.places]
-                break
+        cell = self._cell(request, eligible.campaign)
+        weight = np.zeros(len(eligible.places)) if cell is None else self._cells[cell][eligible.places]
         return self._parameters.floored(weight, self._new[eligible.rows], eligible.offsets)
+
+    def explain(self, request: AdRequest, decision: AdDecision) -> Sentences | None:
+        """Known of the creative that the request's cell shows most."""
+        cell = self._cell(request, decision.campaign)
+        return None if cell is None else self._sentences.get((*cell, decision.creative_id))
+
+    def _cell(self, request: AdRequest, campaign: str) -> tuple[str, str, str] | None:
+        """The cell that answers the request; None if the table has none."""
+        segment, placement = self._segments.get(request.shopper_id, ANY), request.placement or ANY
+        cells = ((segment, placement, campaign), (ANY, placement, campaign), (ANY, ANY, campaign))
+        return next((cell for cell in cells if cell in self._cells), None)
 
 
 class _PerShopper:

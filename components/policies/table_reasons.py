@@ -1,5 +1,7 @@
 """Why the table of a policy shows the ad that it shows most in each cell, in words."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from components.interest.reasons import CHINESE, ENGLISH, SEGMENT, decision_reas
 from components.policies.decision_table import CELL, CellSamples, cell_samples
 from components.settings.sections import PolicyConfig
 
+Sentences = Mapping[str, tuple[str, ...]]  # language (`en`, `zh`) -> the reasons of a decision, the strongest first
 REASON_COLUMNS = (*CELL, "creative_id", "rank", "effect", ENGLISH, CHINESE)
 
 
@@ -35,6 +38,12 @@ def table_reasons(
         parts += rows
     table = pd.DataFrame(parts, columns=list(REASON_COLUMNS))
     return table.sort_values([*CELL, "rank"], ignore_index=True).astype({"rank": "int64", "effect": "float64"})
+
+
+def table_sentences(reasons: pd.DataFrame) -> dict[tuple[str, str, str, str], Sentences]:
+    """The sentences of `table_reasons`, by cell and creative."""
+    ordered = reasons.sort_values("rank", kind="stable").groupby([*CELL, "creative_id"], sort=False)
+    return {key: {name: tuple(rows[name]) for name in (ENGLISH, CHINESE)} for key, rows in ordered}
 
 
 def _of_campaign(model: CalibratedModel, sample: CellSamples, shown: pd.Series) -> list[tuple] | None:

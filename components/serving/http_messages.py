@@ -38,6 +38,7 @@ class DecideOne(Message):
     request_id: Id | None = None  # of the page view; rows of one page share it
     context: dict[str, ContextValue] = Field(default_factory=dict, max_length=100)  # columns context_* of the log
     shortlist: Annotated[list[Id], Field(max_length=MAX_SHORTLIST)] | None = None  # creatives that the page can show
+    explain: bool = False  # then the answer has `facts`
     landing: HttpUrl | None = None  # where a click leads; then the answer has the address of a redirect
 
 
@@ -52,7 +53,8 @@ class DecideBatch(Message):
 class Chosen(BaseModel):
     """The chosen creative. propensity: the probability with which it was chosen among those of its campaign;
     campaign_propensity: with which the campaign was chosen, 1 if the request names it; pictures: address by size;
-    pixel: an image that reports that the ad was shown; click: a redirect to the landing address that counts a click."""
+    pixel: an image that reports that the ad was shown; click: a redirect to the landing address that counts a click;
+    facts: sentences that say what moved the decision, in the campaign's language; null: not asked, or not known."""
 
     decision_id: str
     campaign: str
@@ -67,6 +69,7 @@ class Chosen(BaseModel):
     policy_version: int | None
     logging_policy: str
     reason: str
+    facts: list[str] | None
 
 
 class Refused(BaseModel):

@@ -1,8 +1,8 @@
 """The features of one request and the P(click) of the creatives, by the models in a champion's package."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from components.features.products.open_columns import Versions, known_from
 from components.features.request_context import LOCAL_HOUR
 from components.features.shoppers.one_shopper import OneShopper, ShopperRows
 from components.interest import CalibratedModel
-from components.interest.request_scorer import RequestProbabilities, RequestRow
+from components.interest.reasons import CHINESE, ENGLISH, RequestReasons
+from components.interest.request_scorer import RequestRow
 from components.policies.online_policy import ClickErrors, ClickProbabilities
+from components.policies.table_reasons import Sentences
 
 LABELS_KEPT = 10_000  # encodings of positions, placements, campaigns and contexts that are kept
 
@@ -33,6 +35,18 @@ class RequestContext:
     open: tuple[tuple[str, object], ...] = ()
 
 
+@dataclass(frozen=True)
+class RequestScores:
+    """Functions of rows of a catalogue int64 [n]. probabilities: P(click), float64 [n]; errors: their standard errors,
+    without what all the rows share, float64 [n] (UserError if the interest model has none); reasons: with the place of
+    the shown one, why it is shown; None if the kind of model cannot say it.
+    """
+
+    probabilities: ClickProbabilities
+    errors: ClickErrors
+    reasons: Callable[[np.ndarray, int], Sentences | None]
+
+
 class RequestFeatures:
     """Scores creatives for requests, from what a request says and the shopper's rows (none if unknown)."""
 
@@ -46,6 +60,8 @@ class RequestFeatures:
         names = pair_columns(model.pairs)
         asked = (self._versions.table, model.impression_columns, names)
         self._score, self._error = interest.for_requests(*asked), interest.errors_for_requests(*asked)
+        effects = interest.facts_for_requests(*asked)
+        self._reasons = None if effects is None else RequestReasons(effects, self._versions.table)
         self._model, self._row_of = model, {name: row for row, name in enumerate(creatives["creative_id"])}
         self._history = OneShopper(model, creatives, products, looks)
         self._own = _OwnColumns(model, tables.get("shoppers"))
@@ -62,20 +78,30 @@ class RequestFeatures:
 
     def scores(
         self, context: RequestContext, places: np.ndarray, shopper_id: str | None, rows: ShopperRows
-    ) -> tuple[ClickProbabilities, ClickErrors]:
-        """Functions of rows of a catalogue int64 [n]: P(click) and its standard errors, float64 [n].
+    ) -> "RequestScores":
+        """What the interest model says of the request.
 
         places: of each row of the catalogue (`rows_of`). shopper_id, rows: of a shopper who may be known; None and no
-        rows for others. The errors leave out what all the rows share; UserError if the interest model has none.
+        rows for others.
         """
         request = self.row(context, shopper_id, rows)
 
-        def by(score: RequestProbabilities, catalogue_rows: np.ndarray) -> np.ndarray:
+        def pairs(catalogue_rows: np.ndarray) -> tuple[RequestRow, np.ndarray, np.ndarray]:
             creative = places[catalogue_rows]
             version = self._versions.at(creative, np.full(len(creative), context.moment))
-            return score(request, version, self._history.pair_values(rows, context.moment, creative))
+            return request, version, self._history.pair_values(rows, context.moment, creative)
 
-        return partial(by, self._score), partial(by, self._error)
+        return RequestScores(
+            lambda catalogue_rows: self._score(*pairs(catalogue_rows)),
+            lambda catalogue_rows: self._error(*pairs(catalogue_rows)),
+            lambda catalogue_rows, shown: self._sentences(pairs(catalogue_rows), shown),
+        )
+
+    def _sentences(self, pairs: tuple[RequestRow, np.ndarray, np.ndarray], shown: int) -> Sentences | None:
+        if self._reasons is None:
+            return None
+        reasons = self._reasons.of(*pairs, shown)
+        return {language: tuple(reason.text(language) for reason in reasons) for language in (ENGLISH, CHINESE)}
 
     def row(self, context: RequestContext, shopper_id: str | None, rows: ShopperRows) -> RequestRow:
         """The features of a request, in the order of `FeatureModel.impression_columns`."""

@@ -22,15 +22,13 @@ from components.policies.logging_preference import logging_policy_name
 from components.policies.online_policy import (
     AdDecision,
     AdRequest,
-    ClickErrors,
-    ClickProbabilities,
     Eligible,
     OnlinePolicy,
     online_policy,
     uniform_policy,
 )
 from components.policies.policy_package import PolicyPackage
-from components.serving.request_features import RequestContext, RequestFeatures
+from components.serving.request_features import RequestContext, RequestFeatures, RequestScores
 from components.serving.shop_tables import ShopTables
 from components.settings.sections import ServingConfig
 from components.workflow.publishing.deployed_policy import ads_of, read_package
@@ -79,11 +77,14 @@ class ServedPolicy:
         context: Sequence[tuple[str, object]],
         history: Callable[[str, int], ShopperRows] = lambda shopper_id, moment: ShopperRows(),
         limits: Limits = no_limits,
+        *,
+        explain: bool = False,
     ) -> AdDecision:
         """One of the eligible creatives. UnknownCampaign or NothingEligible if there are none.
 
         context: the columns `context_*` and their values, sorted by name. history: shopper_id and moment -> what is
-        known of the shopper; read only if it is needed. limits: of the campaigns, for this request.
+        known of the shopper; read only if it is needed. limits: of the campaigns, for this request. explain:
+        whether to give the reasons of the decision.
         """
         shopper = request.shopper_id
 
@@ -92,7 +93,7 @@ class ServedPolicy:
             return ShopperRows() if shopper is None else history(shopper, request.moment)
 
         @cache
-        def scores(campaign: str) -> tuple[ClickProbabilities, ClickErrors]:
+        def scores(campaign: str) -> RequestScores:
             row = RequestContext(request.moment, position, request.placement, campaign, tuple(context))
             return self.features.scores(row, self.places, shopper, rows())
 
@@ -101,16 +102,19 @@ class ServedPolicy:
 
         eligible = self.online.eligible(request, limits, evenly if self.exploration is None else by_earnings)
         if not self.online.needs_clicks:
-            return self.online.decide(request, eligible)
-        clicks, errors = scores(eligible.campaign)
-        return self.online.decide(request, eligible, clicks, errors if self.online.needs_errors else None)
+            decision = self.online.decide(request, eligible)
+            return replace(decision, reasons=self.online.explain(request, decision)) if explain else decision
+        known = scores(eligible.campaign)
+        errors = known.errors if self.online.needs_errors else None
+        decision = self.online.decide(request, eligible, known.probabilities, errors)
+        return replace(decision, reasons=known.reasons(eligible.rows, decision.chosen)) if explain else decision
 
-    def _earned(self, eligible: Eligible, scores: Callable[[str], tuple[ClickProbabilities, ClickErrors]]) -> float:
+    def _earned(self, eligible: Eligible, scores: Callable[[str], RequestScores]) -> float:
         """What an impression of the campaign's best ad is expected to earn: equation (1) of campaign_choice.py."""
         terms = self.shop.terms[eligible.campaign]
         if terms.billing == CPM or not terms.bid:
             return terms.earned(0.0)
-        return terms.earned(float(scores(eligible.campaign)[0](eligible.rows).max()))
+        return terms.earned(float(scores(eligible.campaign).probabilities(eligible.rows).max()))
 
 
 def uniform_choice(shop: ShopTables, seed: int) -> ServedPolicy:

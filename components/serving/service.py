@@ -150,18 +150,20 @@ class Service:
             context = _context(one, policy.shop)
             request = _request(one, policy.shop)
             asked = request, one.position, sorted(context.items())
-            decision = policy.decide(*asked, self.history.rows, self.delivery.limits(request))
+            limits = self.delivery.limits(request)
+            decision = policy.decide(*asked, self.history.rows, limits, explain=one.explain)
         except UserError as error:
             status = STATUS.get(type(error), 422)
             self.metrics.refused.labels(str(status)).inc()
             return _Made(Refused(error=str(error), status=status))
         self.delivery.decided(request, decision.campaign)
         row = _logged(request, one, decision, context, policy.logging_policy)
-        answer = self._answer(policy, row, one)
+        answer = self._answer(policy, row, one, decision)
         self.metrics.seconds.observe(time.perf_counter() - begun)
         return _Made(answer, row, asked, decision)
 
-    def _answer(self, policy: ServedPolicy, row: DecisionRow, one: DecideOne) -> Chosen:
+    def _answer(self, policy: ServedPolicy, row: DecisionRow, one: DecideOne, decision: AdDecision) -> Chosen:
+        facts = None if decision.reasons is None else decision.reasons[policy.shop.languages[row.campaign]]
         ad, now = policy.ads[row.creative_id], row.moment // 1_000_000
         landing = None if one.landing is None else str(one.landing)
         return Chosen(
@@ -177,6 +179,7 @@ class Service:
             click=None if landing is None else self.addresses.click(row.decision_id, landing, now),
             policy_version=policy.version,
             logging_policy=policy.logging_policy,
+            facts=None if facts is None else list(facts),
             reason=self.watch.status.reason or f"champion, form {policy.form}",
         )
 

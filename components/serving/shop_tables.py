@@ -12,6 +12,7 @@ from upath import UPath
 
 from components.contract.card import DatasetCard, read_card
 from components.contract.files.tables import files_of, has_table, open_columns, read_table
+from components.interest.reasons import CHINESE, ENGLISH
 from components.policies.active_times import within_campaigns
 from components.policies.campaign_limits import CampaignTerms, campaign_terms
 from components.settings.errors import UserError
@@ -27,7 +28,7 @@ CONTEXT = "context_"
 class ShopTables:
     """tables: those of the contract that describe ads and shoppers. consenting: ids of the shoppers who may be known;
     None: the data set has no table `shoppers`, so all are. context: `context_*` columns of the log -> `text`, `number`
-    or `flag`. terms: of each campaign. files: that were read, as they were.
+    or `flag`. terms, languages (`en` or `zh`): of each campaign. files: that were read, as they were.
     """
 
     card: DatasetCard
@@ -35,6 +36,7 @@ class ShopTables:
     consenting: frozenset[str] | None
     context: Mapping[str, str]
     terms: Mapping[str, CampaignTerms] = field(default_factory=dict)
+    languages: Mapping[str, str] = field(default_factory=dict)
     files: FileStates = ()
 
     def may_know(self, shopper_id: str | None) -> bool:
@@ -77,8 +79,13 @@ def _read(folder: UPath, files: FileStates) -> ShopTables:
     if "shoppers" in tables:
         shoppers = tables["shoppers"]
         consenting = frozenset(shoppers.loc[shoppers["consent"].astype(bool), "shopper_id"])
-    terms = campaign_terms(tables["campaigns"])
-    return ShopTables(read_card(folder), tables, consenting, open_columns(folder, "impressions"), terms, files)
+    campaigns = tables["campaigns"]
+    languages = {
+        campaign: CHINESE if locale.startswith(CHINESE) else ENGLISH
+        for campaign, locale in zip(campaigns["campaign"], campaigns["locale"], strict=True)
+    }
+    context, terms = open_columns(folder, "impressions"), campaign_terms(campaigns)
+    return ShopTables(read_card(folder), tables, consenting, context, terms, languages, files)
 
 
 def _names(folder: UPath) -> list[str]:

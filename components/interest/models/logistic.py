@@ -14,7 +14,7 @@ from components.features.categoricals import join_columns
 from components.features.npz_records import from_npz, to_npz
 from components.interest.model_protocol import CHUNK, Pairs, Tower, tower_logits
 from components.interest.models.contrast_errors import contrast_errors
-from components.interest.models.fact_effects import FactEffects, fact_effects
+from components.interest.models.fact_effects import FactEffects, RequestFacts, fact_effects
 from components.interest.models.feature_blocks import ONE, RowEncoder
 from components.interest.models.pair_design import PairMap, Term
 from components.interest.models.prior_variance import MIN_VARIANCE, informative_rows, maximise_evidence
@@ -76,6 +76,10 @@ class Logistic:
     def fact_effects(self, pairs: Pairs, decision: np.ndarray, shown: np.ndarray) -> FactEffects:
         """See fact_effects.py."""
         return fact_effects(self.scales.pairs, self.weights, pairs, decision, shown)
+
+    def request_facts(self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]) -> RequestFacts:
+        """For requests with these columns and pair features: see fact_effects.py."""
+        return RequestFacts(self.scales.pairs, self.weights, creatives, columns, pairs)
 
     def request_scorer(self, creatives: pd.DataFrame, columns: tuple[str, ...], pairs: tuple[str, ...]) -> TowerScorer:
         """For requests with these columns and pair features: see request_scorer.py."""

@@ -23,10 +23,13 @@ from components.interest.reasons import (
     SENTENCES,
     SHOPPER,
     Reason,
+    RequestReasons,
     decision_reasons,
 )
+from components.interest.request_scorer import RequestRow
 from components.interest.training import train_calibrated
 from components.policies.eligible import eligible_pairs
+from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
 
@@ -123,6 +126,25 @@ def test_the_taste_that_the_law_of_the_shop_has_is_the_first_reason(trained, pai
         for reason in one:
             if reason.fact.element == "category":
                 assert shown.iloc[place][f"creative_category:{reason.value}"] == 1
+
+
+def test_a_request_has_the_reasons_of_its_decision(features, trained, pairs, best):
+    """One request by arrays, with pair features in another order and one that the model does not have."""
+    columns = tuple(dict.fromkeys(name for block in trained.model.scales.pairs.left.numbers for name in block.columns))
+    names, creatives = (*pairs.names[::-1], "of others"), features[1].versions.table
+    reasons = RequestReasons(trained.facts_for_requests(creatives, columns, names), creatives)
+    due = decision_reasons(trained, pairs, pairs.row, pairs.column[best])
+    for decision in range(0, 150, 7):
+        places = np.flatnonzero(pairs.row == pairs.row[best[decision]])
+        row = pairs.impressions.iloc[pairs.row[best[decision]]]
+        values = np.column_stack([pairs.values[places, ::-1], np.ones(len(places), np.float32)])
+        request = RequestRow(row[list(columns)].to_numpy(dtype=np.float32), int(row["segment"]))
+        found = reasons.of(request, pairs.column[places], values, int(np.flatnonzero(places == best[decision])[0]))
+        assert [(one.fact, one.value) for one in found] == [(one.fact, one.value) for one in due[decision]]
+        np.testing.assert_allclose([one.effect for one in found], [one.effect for one in due[decision]], rtol=1e-4)
+    with pytest.raises(UserError, match="lack column"):
+        trained.facts_for_requests(creatives, columns, names[1:])
+    assert replace(trained, model=object()).facts_for_requests(creatives, columns, names) is None
 
 
 def test_every_sentence_is_whole_in_both_languages():

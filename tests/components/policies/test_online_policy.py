@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from components.policies import POLICIES, eligible_pairs, pair_offsets
 from components.policies.kinds.learned_scores import LearnedScores
 from components.policies.online_policy import (
+    AdDecision,
     AdRequest,
     NothingEligible,
     UnknownCampaign,
@@ -19,6 +20,7 @@ from components.policies.online_policy import (
     uniform_policy,
 )
 from components.policies.policy_package import FORMS, PER_SHOPPER, TABLE, PolicyPackage
+from components.policies.table_reasons import REASON_COLUMNS
 from tests.components.policies.packages import catalogue, package, rows
 
 NAMES = [f"a{number}" for number in range(12)]
@@ -243,6 +245,25 @@ def test_the_campaign_of_a_request_for_several_is_drawn_evenly_among_those_that_
     share = np.mean([online.eligible(request).campaign == "c" for request in requests])
     assert share == pytest.approx(0.5, abs=0.04)
     assert {only_c.eligible(request).campaign for request in requests} == {"c"}
+
+
+def test_a_table_says_why_it_shows_what_its_cell_shows_most():
+    rows = [
+        ("0", "top", "c", "a1", 2, -0.1, "second", "二"), ("0", "top", "c", "a1", 1, 0.3, "first", "一"),
+        ("any", "any", "c", "a5", 1, 0.2, "of all", "全"),
+    ]  # fmt: skip
+    online = online_policy(replace(varied(), reasons=pd.DataFrame(rows, columns=list(REASON_COLUMNS))), TABLE)
+
+    def why(creative: str, shopper: str, placement: str, campaign: str = "c"):
+        request = AdRequest("i1", moment(START), (campaign,), shopper, placement)
+        shown = AdDecision(campaign, np.array([creative], dtype=object), np.ones(1), 0)
+        return online.explain(request, shown)
+
+    assert why("a1", "s0", "top") == {"en": ("first", "second"), "zh": ("一", "二")}
+    assert why("a5", "s1", "side") == {"en": ("of all",), "zh": ("全",)}, "by the cell that answers"
+    assert why("a2", "s0", "top") is why("a5", "s1", "top") is why("d1", "s1", "side", "d") is None
+    shown = AdDecision("c", np.array(["a1"], dtype=object), np.ones(1), 0)
+    assert online_policy(varied(), TABLE).explain(some_requests()[0], shown) is None, "a package without reasons"
 
 
 def test_what_cannot_be_decided_is_named():

@@ -1,19 +1,23 @@
 """The HTTP interface: answers, refusals, and what a hostile or careless client sends; nothing gives a status 5xx."""
 
 import json
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
+from components.policies.table_reasons import REASON_COLUMNS
 from components.serving.http_app import make_app
 from components.serving.http_messages import DecideBatch, DecideOne, Track
 from components.serving.service import Service
+from components.serving.shop_tables import read_shop
 from components.settings.sections import ServingConfig
 from tests.components.policies.packages import package
-from tests.components.serving.scene import crowned
+from tests.components.serving.scene import crowned, write_shop
 
 HOST = "127.0.0.1:8700"
 CONFIG = ServingConfig(refresh_seconds=3600.0, max_body_bytes=100_000)
@@ -65,6 +69,20 @@ def test_a_shopper_without_consent_or_unknown_is_no_one(championed):
     for shopper in ("s3", "a stranger", None):
         body = {"shopper_id": shopper, "campaign": "c", "placement": "top"}
         assert championed.post("/decide", json=body).json()["propensity"] == 0.5
+
+
+@pytest.mark.parametrize(("locale", "facts"), [("en-GB", ["it is liked"]), ("zh-CN", ["受欢迎"])])
+def test_the_facts_behind_an_ad_are_told_in_the_campaigns_language_if_asked(registry, tmp_path, locale, facts):
+    cells = [("0", "top", "c", "a", 1, 0.5, "it is liked", "受欢迎")]
+    reasons = pd.DataFrame(cells, columns=list(REASON_COLUMNS))
+    crowned(registry, tmp_path / "package", replace(package(0.999), reasons=reasons))
+    shop = read_shop(write_shop(tmp_path / "data" / "shop", locale=locale))
+    ask = {"shopper_id": "s1", "campaign": "c", "placement": "top"}
+    with client_of(shop, tmp_path) as client:
+        answers = [client.post("/decide", json={**ask, "explain": True}).json() for _ in range(20)]
+        assert next(answer["facts"] for answer in answers if answer["creative_id"] == "a") == facts
+        assert all(answer["facts"] is None for answer in answers if answer["creative_id"] == "b")
+        assert client.post("/decide", json=ask).json()["facts"] is None
 
 
 def test_a_batch_answers_each_in_its_place(client):

@@ -13,6 +13,8 @@ from components.features import FeatureModel, build_features, fit_features
 from components.features.shoppers.one_shopper import ShopperRows
 from components.features.timeline import microseconds
 from components.interest import CalibratedModel, score_pairs, train_interest
+from components.interest.predictions import pairs_at
+from components.interest.reasons import decision_reasons
 from components.policies import POLICIES
 from components.policies.campaign_limits import campaign_terms
 from components.policies.online_policy import AdRequest
@@ -87,6 +89,22 @@ def due(learned, folder, built, asked: pd.DataFrame, number: int, creative_ids) 
     return read_package(folder).per_shopper(row, pairs, np.array([0, len(pairs)]))
 
 
+def test_the_reasons_of_a_request_are_those_of_the_batch_path(tables, learned, folder):
+    served = served_by(folder, tables)
+    asked = tables["impressions"].iloc[::500].assign(shopper_id="a newcomer").reset_index(drop=True)
+    built = build_features(learned[0], with_pool(tables, folder, asked), CONFIG)
+    moments = microseconds(asked["timestamp"])
+    for number, row in asked.iterrows():
+        request = request_of(row, int(moments[number]), None)
+        assert served.decide(*request).reasons is None, "not asked"
+        decision = served.decide(*request, explain=True)
+        column = built.creatives.set_index("creative_id").index.get_indexer(decision.creative_ids)
+        pairs = pairs_at(built, np.full(len(column), number), column)
+        (reasons,) = decision_reasons(learned[1], pairs, pairs.row * 0, column[[decision.chosen]])
+        for language in ("en", "zh"):
+            assert decision.reasons[language] == tuple(reason.text(language) for reason in reasons)
+
+
 def request_of(row, moment: int, shopper_id: str | None) -> tuple[AdRequest, int, list]:
     context = [("context_device", row["context_device"]), ("context_local_hour", row["context_local_hour"])]
     asked = AdRequest(row["impression_id"], moment, (row["campaign"],), shopper_id, row["placement"])
@@ -126,11 +144,11 @@ def test_the_campaign_that_earns_most_shows_its_ad_but_for_a_share(tables, folde
         for name, bid in zip(campaigns["campaign"], bids, strict=True):
             eligible = served.online.eligible(replace(open_, campaigns=(name,)))
             asked = RequestContext(moment, position, row["placement"], name, tuple(context))
-            best = served.features.scores(asked, served.places, None, ShopperRows())[0](eligible.rows).max()
+            best = served.features.scores(asked, served.places, None, ShopperRows()).probabilities(eligible.rows).max()
             cpm = billing == "cpm" and name == campaigns["campaign"].iloc[0]
             earned[name] = (bid or 0.0) * (0.001 if cpm else best)
         best = max(earned, key=earned.get)
-        for number in range(12):
+        for number in range(4):
             request = replace(open_, decision_id=f"i{number}")
             decision = served.decide(request, position, context)
             assert decision.campaign_probability == pytest.approx(0.9 if decision.campaign == best else 0.1)
