@@ -71,8 +71,8 @@ def dead_letter(message: StreamMessage, outcome: Tracked, topic: str) -> Outgoin
 def served_message(row: Row) -> dict[str, object] | None:
     """A newly stored row of the journal as it is published, with the decision's id as key; None for other rows."""
     if isinstance(row, DecisionRow):
-        names = ("shopper_id", "campaign", "position", "creative_id", "propensity", "logging_policy")
-        fields = {name: getattr(row, name) for name in (*names, "request_id", "placement")}
+        names = ("shopper_id", "campaign", "campaign_propensity", "position", "creative_id", "propensity")
+        fields = {name: getattr(row, name) for name in (*names, "logging_policy", "request_id", "placement")}
         head = {"type": "decision", "decision_id": row.decision_id, "timestamp": iso(row.moment)}
         return {**head, **fields, **row.context, "candidates": row.candidates}
     if isinstance(row, TrackedRow) and row.kind in (IMPRESSION, CLICK, CONVERSION, FEEDBACK):

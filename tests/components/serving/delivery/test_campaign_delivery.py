@@ -184,8 +184,8 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(steps, max_size=30), st.sampled_from(["cpm", "cpc"]), st.integers(1, 3), st.integers(1, 6))
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(steps, max_size=20), st.sampled_from(["cpm", "cpc"]), st.integers(1, 3), st.integers(1, 6))
 def test_a_naive_twin_refuses_the_same(registry, tmp_path_factory, clock, plan, billing, cap, budget):
     """The twin keeps lists and counts them anew for each decision. Prices are 1; there is no pace without an end."""
     clock["now"], folder = NOON, tmp_path_factory.mktemp("twin")

@@ -21,8 +21,9 @@ def test_decisions_and_what_is_reported_of_them_are_published_in_their_order(sce
     assert [(key, body["type"]) for key, body in sent] == [("i1", "decision"), ("i1", "click"), ("i1", "conversion")]
     assert sent[0][1] == {
         "type": "decision", "decision_id": "i1", "timestamp": iso(NOW), "shopper_id": "s1", "campaign": "c",
-        "position": 1, "creative_id": "a", "propensity": 0.1 + 0.2, "logging_policy": "uniform", "request_id": None,
-        "placement": "top", "context_device": "电话", "candidates": {"a": 0.1 + 0.2, "b": 1 - (0.1 + 0.2)},
+        "campaign_propensity": None, "position": 1, "creative_id": "a", "propensity": 0.1 + 0.2,
+        "logging_policy": "uniform", "request_id": None, "placement": "top",
+        "context_device": "电话", "candidates": {"a": 0.1 + 0.2, "b": 1 - (0.1 + 0.2)},
     }  # fmt: skip
     assert sent[2][1]["revenue"] == 2.5 and sent[2][1]["timestamp"] == "2026-05-28T20:26:40.000003+00:00"
 
