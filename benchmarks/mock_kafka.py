@@ -95,19 +95,20 @@ def send(servers: str, topic: str, values: Iterable[Mapping | bytes | None], par
     assert producer.flush(60) == 0
 
 
-def messages(servers: str, topic: str, count: int | None = None, seconds: float = 30.0) -> list[tuple]:
+def messages(servers: str, topic: str, count: int | None = None, seconds: float = 60.0) -> list[tuple]:
     """Key and JSON of the first `count` messages of a topic, partition by partition; None: of those there are now."""
-    reader = Consumer({"bootstrap.servers": servers, "group.id": "a test", "fetch.wait.max.ms": 50, "log_level": 2})
+    ours = {"group.id": "a test", "fetch.wait.max.ms": 50, "log_level": 2, "enable.partition.eof": True}
+    reader = Consumer({"bootstrap.servers": servers, **ours})
     found: list[tuple[int, int, str | None, dict]] = []
     try:
-        parts = [TopicPartition(topic, part, 0) for part in reader.list_topics(timeout=10).topics[topic].partitions]
-        if count is None:
-            count = sum(reader.get_watermark_offsets(part, timeout=10)[1] for part in parts)
-        reader.assign(parts)
+        waiting = set(reader.list_topics(timeout=10).topics[topic].partitions)
+        reader.assign([TopicPartition(topic, part, 0) for part in waiting])
         until = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < until:
+        while (waiting if count is None else len(found) < count) and time.monotonic() < until:
             message = reader.poll(0.2)
-            if message is not None and message.error() is None:
+            if message is not None and message.error() is not None:  # the end of a partition
+                waiting -= {message.partition()}
+            elif message is not None:
                 key = message.key().decode() if message.key() else None
                 found.append((message.partition(), message.offset(), key, json.loads(message.value())))
     finally:

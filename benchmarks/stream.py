@@ -5,10 +5,12 @@
 Without --servers the broker is librdkafka's mock cluster in this process. Three parts:
 
 - `events a second`: behaviour that waits in the topic is read by a process with journal and histories, until all of it
-  is durable and in the histories.
+  is durable and in the histories. `cpu_us` is the reader's processor time per event, in microseconds.
 - `seconds to a changed decision`: a server process with the per-shopper policy of a simulated shop. A shopper's
-  propensities of two creatives are asked over HTTP; a purchase is sent to the topic; the same is asked until they
-  differ. Asked twice before the event, they are the same up to `drift`; only a change of ten times that counts.
+  propensities of two creatives are asked over HTTP; a purchase of the first one's product is sent to the topic; the
+  same is asked until they differ. Asked twice before the event, they are the same up to `drift`; only a change of ten
+  times that counts. Shoppers whose propensities are at the policy's lowest or highest are left out, since no
+  event need move them.
 - `kills`: a process reads events, clicks, malformed and contradicting messages, and writes decisions of its own, which
   are published; it is killed at random moments. Afterwards every message must have had its effect exactly once, and
   each decision must have been published: `repeated` ones came again with their key, as at-least-once allows.
@@ -30,6 +32,7 @@ import uuid
 from collections import Counter
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -37,7 +40,7 @@ import numpy as np
 
 from benchmarks.mock_kafka import MockKafka, messages, mock_kafka, send
 from benchmarks.served_shop import prepared_shop
-from benchmarks.serving import serve, wait_for
+from benchmarks.serving import processor_seconds, serve, wait_for
 
 SEED = 999
 SHOPPERS = 5_000
@@ -93,7 +96,7 @@ class Place:
         while (self.query(query)[0][0] or 0) < least:
             if time.monotonic() > end:
                 raise SystemExit(f"{query}: {self.query(query)[0][0]} after {PATIENCE:g} seconds, not {least}")
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 POSITION = "SELECT coalesce(sum(next), 0) FROM positions"
@@ -163,15 +166,17 @@ def throughput(place: Place, count: int) -> dict:
     begun = time.perf_counter()
     send(place.servers, f"{place.name}.behaviour", views(count))
     sent = count / (time.perf_counter() - begun)
-    with place.reader():
+    with place.reader() as process:
         place.wait(POSITION, 1)
-        early, begun = place.query(POSITION)[0][0], time.perf_counter()
+        early, begun, used = place.query(POSITION)[0][0], time.perf_counter(), processor_seconds(process.pid)
         place.wait(POSITION, count)
         rate = (count - early) / (time.perf_counter() - begun)
+        used = (processor_seconds(process.pid) - used) / max(count - early, 1)
     stored = place.query("SELECT count(*), count(DISTINCT id) FROM tracked")[0]
     return {
         "events": count,
         "a_second": round(rate),
+        "cpu_us": round(1e6 * used),
         "sent_a_second": round(sent),
         "lost": count - stored[1],
         "in_histories": place.query("SELECT count(*) FROM history_events")[0][0],
@@ -247,13 +252,17 @@ def accounted(place: Place, sent: Sent) -> dict:
     served = messages(place.servers, f"{place.name}.served")
     published = Counter(key for key, body in served if body["type"] == "decision")
     refused = sent.malformed + sent.mismatched
-    lost = sum(len(set(names) - set(counts)) for names, counts in counted)
+    kinds = ("events", "events of histories", "clicks", "clicks of histories")
+    missing = {kind: len(set(names) - set(counts)) for kind, (names, counts) in zip(kinds, counted, strict=True)}
+    missing |= {
+        "error rows": max(0, sent.mismatched - faults),
+        "dead letters": max(0, refused - len(letters)),
+        "published decisions": len(decided - set(published)),
+    }
     doubled = sum(sum(counts.values()) - len(counts) for _, counts in counted)
     return {
-        "lost": lost
-        + max(0, sent.mismatched - faults)
-        + max(0, refused - len(letters))
-        + len(decided - set(published)),
+        "lost": sum(missing.values()),
+        **{f"lost {kind}": number for kind, number in missing.items() if number},
         "doubled": doubled + max(0, faults - sent.mismatched) + max(0, len(letters) - refused),
         "decisions_published": len(published),
         "repeated": sum(letters.values()) - len(letters) + sum(published.values()) - len(published),
@@ -285,22 +294,27 @@ def changes(place: Place, workdir: str, trials: int) -> dict:
     shop, draw = read_shop(paths.data), random.Random(SEED)
     campaign = shop.tables["campaigns"]["campaign"].iloc[0]
     creatives = shop.tables["creatives"]
-    asking = Asking(PORT, campaign, creatives.loc[creatives["campaign"] == campaign, "creative_id"].tolist()[:2])
-    products = shop.tables["products"]["product_id"].tolist()
+    creatives = creatives[(creatives["campaign"] == campaign) & creatives["product_id"].notna()]
+    creatives = creatives.drop_duplicates("product_id").head(2)
+    asking = Asking(PORT, campaign, creatives["creative_id"].tolist())
     given = ["--servers", place.servers, "--folder", str(place.folder), "--name", place.name, "--workdir", workdir]
     server = subprocess.Popen([sys.executable, "-m", "benchmarks.stream", "--serve", *given])
     try:
         wait_for(PORT, server)
-        shoppers = draw.sample(sorted(shop.consenting or ()), trials)
-        rows = [_change(place, asking, shopper, draw.choice(products)) for shopper in shoppers]
+        shuffled = sorted(shop.consenting or ())
+        draw.shuffle(shuffled)
+        movable = (shopper for shopper in shuffled if 0.05 < asking.propensity(shopper) < 0.95)
+        shoppers = list(islice(movable, trials))
+        product = creatives["product_id"].iloc[0]
+        rows = [_change(place, asking, shopper, product) for shopper in shoppers]
     finally:
         server.kill()
         server.wait()
     seconds = np.array([row[0] for row in rows])
     seen = seconds[np.isfinite(seconds)]
     return {
-        "trials": trials,
-        "unchanged": int(trials - len(seen)),
+        "trials": len(rows),
+        "unchanged": int(len(rows) - len(seen)),
         **{f"p{share}": round(float(np.percentile(seen, share)), 3) for share in (50, 99)},
         "drift": float(max(row[1] for row in rows)),
     }

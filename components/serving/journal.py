@@ -22,6 +22,7 @@ FILE = "journal.db"
 MAX_WAITING = 10_000  # submissions; beyond it, requests are refused instead of waiting ever longer
 MAX_GROUP = 1_000  # submissions of one transaction
 BUSY_SECONDS = 10
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 STORED, DUPLICATE, CONFLICT = "stored", "duplicate", "conflict"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
@@ -276,4 +277,4 @@ def _insert_tracked(connection: sqlite3.Connection, row: TrackedRow) -> str:
 
 
 def _text(value: dict) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return JSON.encode(value)

@@ -21,9 +21,15 @@ class Tracked:
     detail: str = ""
 
 
-def rows_of(events: Sequence[TrackEvent], journal: Journal, now: int) -> list[Row | Tracked]:
-    """The row to be written for each event, or what is wrong with it. now: microseconds since 1970."""
-    return [_row_of(event, journal, now) for event in events]
+def rows_of(
+    events: Sequence[TrackEvent], journal: Journal, now: int, otherwise: Sequence[int] | None = None
+) -> list[Row | Tracked]:
+    """The row to be written for each event, or what is wrong with it. now: microseconds since 1970.
+
+    otherwise: when each event happened that does not say so; None: now.
+    """
+    moments = [now] * len(events) if otherwise is None else otherwise
+    return [_row_of(event, journal, now, moment) for event, moment in zip(events, moments, strict=True)]
 
 
 def outcomes(rows: Sequence[Row | Tracked], written: Sequence[str]) -> list[Tracked]:
@@ -39,8 +45,8 @@ def _outcome(row: Row, written: str) -> Tracked:
     return Tracked(written, detail)
 
 
-def _row_of(event: TrackEvent, journal: Journal, now: int) -> Row | Tracked:
-    moment = now if event.timestamp is None else int(event.timestamp.timestamp() * 1_000_000)
+def _row_of(event: TrackEvent, journal: Journal, now: int, otherwise: int) -> Row | Tracked:
+    moment = otherwise if event.timestamp is None else int(event.timestamp.timestamp() * 1_000_000)
     if moment > now + AHEAD:
         return Tracked(REFUSED, f"its time is {(moment - now) // 1_000_000} seconds ahead of the server's clock")
     if moment < EARLIEST:

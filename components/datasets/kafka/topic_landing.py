@@ -55,7 +55,8 @@ class Topics:
         low, high = self.client.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
         start = position(self.folder, table, place.partition)
         if start is not None and start > high:
-            raise SourceFailed(f"the topic {place.topic} was created anew; name another in source.url", False)
+            behind = f"the topic {place.topic} ends at offset {high} of partition {place.partition}, before {start}"
+            raise SourceFailed(f"{behind}, which was read: it was created anew, or its broker is behind", True)
         if start is not None and start < low:
             log.error(
                 "%s/%s: %s messages were deleted before they were read", place.topic, place.partition, low - start

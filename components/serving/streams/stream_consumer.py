@@ -57,6 +57,7 @@ class StreamConsumer:
         ours = {**OURS, "group.id": config.consumer_group, "error_cb": self._failed, "on_commit": _committed}
         self._client = make_client("Consumer", client_properties(config.bootstrap_servers, config.client, ours))
         self._next: dict[Partition, int] = {}
+        self._anew: set[Partition] = set()  # that no longer have the offset where reading was to go on
         self._due, self._stop = 0.0, threading.Event()
         self.state = StreamState(False, "no broker has answered yet")
 
@@ -88,15 +89,18 @@ class StreamConsumer:
 
     def _is_sound(self, message) -> bool:
         error = message.error()
-        if error is not None:
-            raise self._kafka.KafkaException(error)
-        return True
+        if error is None:
+            return True
+        if error.code() == self._kafka.KafkaError._AUTO_OFFSET_RESET:
+            self._anew.add((message.topic(), message.partition()))
+        raise self._kafka.KafkaException(error)
 
     def _store(self, batch: Sequence[StreamMessage]) -> None:
         """Write a batch; it returns after everything is durable. JournalFailed if it is not."""
-        read = [read_event(message, self._types) for message in batch]
-        events = [event for event in read if not isinstance(event, Tracked)]
-        rows = rows_of(events, self._journal, now_microseconds())
+        now, read = now_microseconds(), [read_event(message, self._types) for message in batch]
+        sent = [now if message.moment is None else message.moment * 1000 for message in batch]
+        events = [(event, at) for event, at in zip(read, sent, strict=True) if not isinstance(event, Tracked)]
+        rows = rows_of([event for event, _ in events], self._journal, now, [at for _, at in events])
         faults = [row for row in rows if isinstance(row, FaultRow)]
         checked = [Tracked(MISMATCH, row.why) if isinstance(row, FaultRow) else row for row in rows]
         results = iter(outcomes(checked, self._write([row for row in checked if isinstance(row, TrackedRow)])))
@@ -141,15 +145,16 @@ class StreamConsumer:
     def _start(self, part: Partition, offset: int | None) -> int:
         """`offset` if the partition still has it, else the partition's begin."""
         place = self._kafka.TopicPartition(*part)
-        low, high = self._client.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
-        if offset is None or low <= offset <= high:
-            return low if offset is None else offset
+        low, _ = self._client.get_watermark_offsets(place, timeout=ANSWER_SECONDS)  # the end may be out of date
+        if offset is None:
+            return low
         if offset < low:
             self._metrics.expired.inc(low - offset)
             log.error("Kafka: %s messages of %s/%s were deleted before they were read", low - offset, *part)
-        else:
+        elif part in self._anew:
             log.warning("Kafka: %s/%s was created anew; it is read from its begin", *part)
-        return low
+        anew, self._anew = part in self._anew, self._anew - {part}
+        return low if anew else max(offset, low)
 
     def _places(self, offsets: dict[Partition, int]) -> list:
         return [self._kafka.TopicPartition(*part, offset) for part, offset in offsets.items()]

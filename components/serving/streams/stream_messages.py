@@ -44,7 +44,7 @@ def types_of(topics: KafkaTopics) -> dict[str, frozenset[str]]:
 
 
 def read_event(message: StreamMessage, types: Mapping[str, frozenset[str]]) -> TrackEvent | Tracked:
-    """The event in a message, or what is wrong with it. An event without a timestamp has the message's."""
+    """The event in a message, or what is wrong with it."""
     try:
         event = EVENT.validate_json(message.value or b"")
     except ValidationError as error:
@@ -54,8 +54,6 @@ def read_event(message: StreamMessage, types: Mapping[str, frozenset[str]]) -> T
     if event.type not in types[message.topic]:
         listed = ", ".join(sorted(types[message.topic]))
         return Tracked(MALFORMED, f"an event of type {event.type}, where the topic holds {listed}")
-    if event.timestamp is None and message.moment is not None:
-        return event.model_copy(update={"timestamp": EPOCH + timedelta(milliseconds=message.moment)})
     return event
 
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 
 from benchmarks.mock_kafka import messages
-from components.serving.journal import FILE, Journal, connect
+from components.serving.journal import FILE, Journal, PositionRow, connect
 from components.serving.server_clock import now_microseconds
 from components.settings.paths import ROOT
 from tests.components.serving.streams.conftest import until
@@ -119,6 +119,16 @@ def test_without_a_position_in_the_journal_the_groups_offset_counts(scene, tmp_p
     assert [name for _, name, _ in rows(scene)] == ["more"]
     with scene.reading(consumer_group="all again") as (_, status):
         until(lambda: status(scene.behaviour, "stored") == 10 and status(scene.behaviour, "duplicate") == 1)
+
+
+def test_a_topic_that_no_longer_has_the_position_is_read_from_its_begin(scene, caplog):
+    with closing(Journal(scene.folder)) as journal:
+        journal.submit([PositionRow(scene.config.consumer_group, scene.behaviour, 0, 5000)]).result(10)
+    scene.send(scene.behaviour, view("e1"), partition=0)
+    with scene.reading() as (journal, status):
+        until(lambda: status(scene.behaviour, "stored") == 1)
+        assert journal.positions(scene.config.consumer_group) == {(scene.behaviour, 0): 1}
+    assert f"Kafka: {scene.behaviour}/0 was created anew; it is read from its begin" in caplog.text
 
 
 def test_a_broker_that_goes_away_is_said_and_reading_goes_on_when_it_is_back(scene):
