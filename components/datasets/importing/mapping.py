@@ -27,7 +27,7 @@ HEAD = """\
 """
 Text = Annotated[str, Field(min_length=1)]
 Words = tuple[str, ...]
-FORMS = ("probability", "percent", "log", "inverse")
+FORMS = ("probability", "percent", "log", "log10", "log2", "inverse")
 
 
 class _Record(BaseModel):
@@ -48,7 +48,7 @@ class ColumnRule(_Record):
     format: str | Words | None = None  # of times
     zone: str | None = None  # of times without one; null: that of the whole mapping
     decimal: Literal[".", ",", "?"] | None = None  # of numbers
-    form: Literal["probability", "percent", "log", "inverse", "?"] | None = None  # of propensities
+    form: Literal["probability", "percent", "log", "log10", "log2", "inverse", "?"] | None = None  # of propensities
     yes_words: Words | None = None  # of flags
     no_words: Words | None = None
     empty: Literal["no", "?"] | None = None  # what an empty cell of a flag means; null: it is an error

@@ -17,11 +17,14 @@ from components.datasets.importing.value_formats import OPEN
 from components.settings.errors import UserError
 
 ALPHA = 1e-6  # a stated randomisation is refused where shares like those shown are rarer than this
+OTHER_LOGS = {"log10": ("log10", "lg10"), "log2": ("log2",)}  # form -> how a name begins that says its base
 LOG, PERCENT, INVERSE = ("log", "logp", "logprob", "lnp"), ("pct", "percent", "百分"), ("inv", "ipw", "ips", "weight")
 SQL = {  # form -> SQL of the number as a probability
     "probability": "{0}",
     "percent": "{0} / 100",
     "log": "exp({0})",
+    "log10": "pow(10, {0})",
+    "log2": "pow(2, {0})",
     "inverse": "1 / {0}",
 }
 
@@ -52,13 +55,14 @@ def number(text: str, mark: str) -> float:
 
 def _form(numbers: np.ndarray, name: str, per_cent_sign: bool) -> str:
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    is_log = name.startswith(LOG) or "logp" in name
+    base = next((form for form, words in OTHER_LOGS.items() if name.startswith(words)), "log")
+    is_log = base != "log" or name.startswith(LOG) or "logp" in name
     is_percent = any(word in name for word in PERCENT)
     is_inverse = any(word in name for word in INVERSE)
     if per_cent_sign:
         return "percent"
     if low < 0:
-        return "log" if high <= 0 and is_log else OPEN
+        return base if high <= 0 and is_log else OPEN
     if is_inverse:
         return "inverse" if low >= 1 else OPEN
     if high <= 1:

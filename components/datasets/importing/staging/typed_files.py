@@ -5,6 +5,7 @@ Lists within a record are slates: one row for each of their elements, beside wha
 
 import json
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from components.settings.errors import UserError, first_line
 
 EXACT = 10**15  # Excel keeps fifteen digits; what is larger it has rounded
 ELEMENT = "slate_position"  # the place of an element in its list, from 1
+ZEROS = re.compile("0{2,}")  # a number format with leading zeros
 WHOLE_JSON = 512 << 20  # characters of a JSON list, which is held in memory
 
 
@@ -46,7 +48,7 @@ def excel_tables(path: Path, left_out: list[str]) -> Iterator[tuple[str, TextTab
         several = len(sheets) > 1
         for sheet in sheets:
             sheet.reset_dimensions()  # writers state wrong ones
-            rows = ((number, [_excel_text(value) for value in row]) for number, row in _numbered(sheet))
+            rows = ((number, [_excel_text(cell) for cell in row]) for number, row in _numbered(sheet))
             first = next(rows, None)
             if first is None:
                 continue
@@ -64,8 +66,8 @@ def excel_tables(path: Path, left_out: list[str]) -> Iterator[tuple[str, TextTab
 
 
 def _numbered(sheet) -> Iterator[tuple[int, tuple]]:
-    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-        if any(value is not None for value in row):
+    for number, row in enumerate(sheet.iter_rows(), start=1):
+        if any(cell.value is not None for cell in row):
             yield number, row
 
 
@@ -82,13 +84,16 @@ def _chain(first: Any, rest: Iterator) -> Iterator:
     yield from rest
 
 
-def _excel_text(value: Any) -> str | None:
+def _excel_text(cell: Any) -> str | None:
+    value = cell.value
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
-        return str(int(value))
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if is_whole and abs(value) < EXACT:
+        digits = len(cell.number_format) if ZEROS.fullmatch(cell.number_format) else 0
+        return f"{int(value):0{digits}d}"  # a code such as 00123, as the sheet shows it
     if isinstance(value, (float, int)) and abs(value) >= EXACT:
         return f"{float(value):.14E}"  # as the sheet shows it: the last digits are gone
     if isinstance(value, datetime):

@@ -91,6 +91,18 @@ def test_excel_cells_keep_their_values(tmp_path):
     ]
 
 
+def test_excel_codes_keep_the_zeros_that_their_format_shows(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["campaign", "code", "price"])
+    book.active.append([7, 123, 5])
+    book.active.append([8, 1234567, 7.5])
+    for row in (2, 3):
+        book.active.cell(row, 2).number_format = "00000"
+        book.active.cell(row, 3).number_format = "0.00"
+    book.save(tmp_path / "t.xlsx")
+    assert read(tmp_path / "t.xlsx")[1:] == [("7", "00123", "5"), ("8", "1234567", "7.5")]
+
+
 def test_sheets_of_a_workbook_are_tables(tmp_path):
     book = openpyxl.Workbook()
     book.active.title = "log"
