@@ -1,6 +1,7 @@
 """The HTTP interface: decisions, tracking, pictures of ads, health, figures. Its page /docs describes all of it."""
 
 import base64
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -30,6 +31,9 @@ from components.serving.tracking import CLICK as CLICKED
 from components.serving.tracking import IMPRESSION as SHOWN
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # one transparent pixel
+# The journal's thread needs the interpreter after each step of SQLite, and a busy thread gives it up after this time;
+# with Python's 5 ms, a decision can wait several times as long for its row as the disk takes.
+SWITCH_SECONDS = 0.0005
 NOT_STORED = {"Cache-Control": "no-store"}
 DESCRIPTIONS = {
     401: "no API key",
@@ -54,7 +58,10 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
             thread.start()
         if service.streams is not None:
             service.streams.start()
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         yield
+        sys.setswitchinterval(before)
         for watch, thread in zip(watches, watching, strict=True):
             watch.stop()
             thread.join()

@@ -1,6 +1,7 @@
 """The HTTP interface: answers, refusals, and what a hostile or careless client sends; nothing gives a status 5xx."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from components.policies.table_reasons import REASON_COLUMNS
-from components.serving.http_app import make_app
+from components.serving.http_app import SWITCH_SECONDS, make_app
 from components.serving.http_messages import DecideBatch, DecideOne, Track
 from components.serving.service import Service
 from components.serving.shop_tables import read_shop
@@ -83,6 +84,13 @@ def test_the_facts_behind_an_ad_are_told_in_the_campaigns_language_if_asked(regi
         assert next(answer["facts"] for answer in answers if answer["creative_id"] == "a") == facts
         assert all(answer["facts"] is None for answer in answers if answer["creative_id"] == "b")
         assert client.post("/decide", json=ask).json()["facts"] is None
+
+
+def test_threads_take_turns_quickly_while_it_serves(registry, little_shop, tmp_path):
+    before = sys.getswitchinterval()
+    with client_of(little_shop, tmp_path):
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    assert sys.getswitchinterval() == before
 
 
 def test_a_batch_answers_each_in_its_place(client):
