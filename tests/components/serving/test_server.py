@@ -61,7 +61,7 @@ def server(folder, port: int):
 
 @pytest.mark.slow
 def test_a_killed_server_comes_back_with_all_that_it_acknowledged(tmp_path):
-    write_shop(tmp_path / "data" / "shop")
+    write_shop(tmp_path / "data" / "shop", bid=1000.0)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     answered, port = [], free_port()
     with server(tmp_path, port):
@@ -81,3 +81,5 @@ def test_a_killed_server_comes_back_with_all_that_it_acknowledged(tmp_path):
             100,
             100,
         )
+        spending = connection.execute("SELECT campaign, sum(impressions), sum(spent) FROM campaign_spending").fetchone()
+    assert spending == ("c", 100, 100_000_000), "one before the kill, the others after it, at 1 each"
