@@ -36,6 +36,9 @@ class Admission:
     reason: str = ""
 
 
+ADMITTED = Admission()
+
+
 @dataclass(frozen=True)
 class Delivered:
     """What a campaign delivered. spent_before, spent_today: before the current UTC day and since, in millionths of the
@@ -53,7 +56,7 @@ Limits = Callable[[str], Admission]
 
 def no_limits(campaign: str) -> Admission:
     """Every campaign may take part."""
-    return Admission()
+    return ADMITTED
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ class CampaignTerms:
             text = "is 0" if cap == 0 else f"of {cap} impressions a day is reached for this shopper"
             return Admission(0.0, f"the frequency cap of campaign {self.campaign} {text}")
         if budget is None:
-            return Admission()
+            return ADMITTED
         spent = delivered.spent_before + delivered.spent_today
         if spent >= budget or spent + self.bid > budget:
             return Admission(0.0, f"the budget of campaign {self.campaign}, {budget / MILLION:g}, is spent")
         share = self._pace(budget, delivered, moment)
+        if share >= 1.0:
+            return ADMITTED
         text = f"campaign {self.campaign} is ahead of an even spending of its budget and takes part in {share:.0%} of"
         return Admission(share, f"{text} the requests")
 

@@ -13,11 +13,11 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.features.timeline import DAY
-from components.policies.campaign_limits import CPM, Admission, CampaignTerms, Delivered, Limits
+from components.policies.campaign_limits import ADMITTED, CPM, Admission, CampaignTerms, Delivered, Limits
 from components.policies.online_policy import AdRequest
 from components.serving.journal import Row, TrackedRow, connect
 from components.serving.tracking import CLICK, IMPRESSION
@@ -93,12 +93,13 @@ class CampaignDelivery:
             nonlocal seen
             terms = self.terms.get(campaign)
             if terms is None or (terms.budget is None and terms.frequency_cap is None):
-                return Admission()
+                return ADMITTED
             delivered = self._delivered(terms, today, shopper)  # before `seen`: a report in between counts twice
             if terms.frequency_cap and shopper is not None:
                 seen = self._shown(shopper, today) if seen is None else seen
-            shown = delivered.shown_today + (seen or {}).get(campaign, 0)
-            return terms.admission(Delivered(delivered.spent_before, delivered.spent_today, shown), request.moment)
+            if seen and campaign in seen:
+                delivered = replace(delivered, shown_today=delivered.shown_today + seen[campaign])
+            return terms.admission(delivered, request.moment)
 
         return admission
 
