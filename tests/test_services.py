@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,22 @@ def test_the_example_can_be_read_by_a_shell_and_holds_no_secret():
         if re.search(r"PASSWORD|SECRET|KEY|AUTH", name):
             assert value == "", name
         assert "@" not in value or ":CHANGE-ME@" in value, name
+
+
+def test_the_unit_of_the_server_runs_a_command_that_there_is(tmp_path):
+    unit = (ROOT / "infra" / "adloom-serve@.service").read_text(encoding="utf-8")
+    command = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1].replace("%i", "shop").split()
+    assert command[0].endswith("/.venv/bin/adloom")
+    folders = ["--data", str(tmp_path / "nowhere"), "--workdir", str(tmp_path)]
+    served = [sys.executable, "-m", "components", *command[1:], *folders]
+    done = subprocess.run(served, cwd=ROOT, env={**os.environ, "ADLOOM_STATE": str(tmp_path)}, capture_output=True)
+    assert done.returncode == 1 and b"nowhere" in done.stderr, done.stderr
+    if shutil.which("systemd-analyze"):
+        here = unit.replace("/opt/adloom/.venv/bin/adloom", sys.executable).replace("/opt/adloom", str(ROOT))
+        (tmp_path / "adloom-serve@shop.service").write_text(re.sub("(?m)^User=.*$", "", here))
+        checked = ["systemd-analyze", "verify", str(tmp_path / "adloom-serve@shop.service")]
+        done = subprocess.run(checked, capture_output=True, text=True)
+        assert done.returncode == 0 and "adloom-serve" not in done.stderr, done.stderr
 
 
 @pytest.mark.slow
