@@ -164,6 +164,8 @@ FILE_READERS = {
     "components.ads.rendering.designs",  # the files of designs
     "components.ads.copy.claims",  # its list of expressions
     "components.ads.copy.lines",  # its list of lines
+    "components.ads.copy.look_alikes",  # its list of characters
+    "components.ads.markets.market_rules",  # the rules of each market
     "components.generators.keras_generator",  # Keras writes its own format to files only; these are temporary
     "components.interest.models.two_tower",
     "components.images.network_encoder",

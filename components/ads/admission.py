@@ -13,6 +13,7 @@ import pandas as pd
 
 from components.ads.copy.banned_words import banned_word
 from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
+from components.ads.markets.market_rules import market_ban, market_of
 from components.ads.pools.shown_facts import facts_of
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.designs import Parts, cut_text
@@ -44,13 +45,14 @@ class Standards:
     """The parameters of the rules. manifold: of real photos, None if only rules on texts are applied;
     duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market;
     facts: of products, by product_id, which back claims; None: claims are not judged. sizes: in each of which all
-    texts must fit whole."""
+    texts must fit whole. markets: campaign or locale -> market, of `ads.markets`."""
 
     manifold: Manifold | None = None
     duplicate_fraction: float = 0.0
     banned_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     facts: Mapping[str, ProductFacts] | None = None
     sizes: tuple[AdSize, ...] = ()
+    markets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,26 +87,37 @@ def _where(refused: np.ndarray, reason: str) -> np.ndarray:
     return np.where(refused, reason, "").astype(object)
 
 
-def _first(words: pd.DataFrame, reason_of: Callable[..., str | None]) -> np.ndarray:
-    """Object [n]: the first reason of `reason_of` for one of an ad's texts in its locale, or ""."""
+def _first(words: pd.DataFrame, reason_of: Callable[..., str | None], key: Sequence[str] = ("locale",)) -> np.ndarray:
+    """Object [n]: the first reason of `reason_of` for one of an ad's texts, or "". key: what it depends on besides."""
     known: dict[tuple, str] = {}
     reasons = np.full(len(words), "", dtype=object)
-    for row, (locale, *texts) in enumerate(words[["locale", *TEXT_COLUMNS]].itertuples(index=False)):
-        for text in (text for text in texts if isinstance(text, str)):
-            if (text, locale) not in known:
-                known[text, locale] = reason_of(text, locale) or ""
-            reasons[row] = reasons[row] or known[text, locale]
+    shown = words[[*key, "design", *TEXT_COLUMNS]]
+    for row, values in enumerate(shown.itertuples(index=False)):
+        about, (design, *texts) = values[: len(key)], values[len(key) :]
+        for text in (text for text in (*texts, facts_of(design).get("title")) if isinstance(text, str)):
+            if (text, *about) not in known:
+                known[(text, *about)] = reason_of(text, *about) or ""
+            reasons[row] = reasons[row] or known[(text, *about)]
     return reasons
 
 
 def _undrawable(candidates: Candidates, _standards: Standards) -> np.ndarray:
-    return _first(candidates.words, lambda text, _locale: undrawable(text))
+    return _first(candidates.words, undrawable, ())
 
 
 def _banned(candidates: Candidates, standards: Standards) -> np.ndarray:
     if not standards.banned_words:
         return _where(np.zeros(len(candidates), bool), "")
     return _first(candidates.words, lambda text, locale: banned_word(text, locale, standards.banned_words))
+
+
+def _banned_in_market(candidates: Candidates, standards: Standards) -> np.ndarray:
+    """Refuse ads with a word that is banned in their campaign's market (markets/), or a look-alike of one."""
+
+    def reason_of(text: str, campaign: object, locale: object) -> str | None:
+        return market_ban(text, market_of(campaign, locale, standards.markets))
+
+    return _first(candidates.words, reason_of, ("campaign", "locale"))
 
 
 def _ungrounded(candidates: Candidates, standards: Standards) -> np.ndarray:
@@ -151,6 +164,7 @@ def _repeats(candidates: Candidates, standards: Standards) -> np.ndarray:
 ADMISSION_RULES: tuple[AdmissionRule, ...] = (
     AdmissionRule("drawable", "texts", _undrawable),
     AdmissionRule("banned words", "texts", _banned),
+    AdmissionRule("market", "texts", _banned_in_market),
     AdmissionRule("grounded", "texts", _ungrounded),
     AdmissionRule("whole texts", "texts", _cut),
     AdmissionRule("copies", "pictures", _copies),

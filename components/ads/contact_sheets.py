@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
 from components.ads.pools.pool import Pool
-from components.ads.pools.shown_facts import facts_of
+from components.ads.pools.shown_facts import facts_of, required_marks
 from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.rendering.compose import compose
 from components.ads.rendering.designs import Parts
@@ -68,14 +70,23 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
 
 
 def ads(
-    pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,)
+    pool: Pool,
+    campaigns: pd.DataFrame,
+    sizes: Sequence[AdSize] = (MEDIUM_RECTANGLE,),
+    drawn: Mapping[tuple[str, str], bytes] = MappingProxyType({}),
 ) -> dict[AdSize, dict[str, bytes]]:
-    """By size: file name (see `ad_names`) -> PNG of the creative as an ad of that size, in its campaign's colour."""
+    """By size: file name (see `ad_names`) -> PNG of the creative as an ad of that size, in its campaign's colour.
+
+    drawn: PNGs that need not be drawn again, by creative_id and size.
+    """
     facts = map(facts_of, pool.creatives["design"])
     words = [{**texts, **shown} for texts, shown in zip(texts_of(pool.creatives, campaigns), facts, strict=True)]
     rows = list(zip(pool.creatives["creative_id"], pool.pictures, words, strict=True))
     return {
-        size: {_ad_name(name, size): ad_png(picture, **texts, size=size) for name, picture, texts in rows}
+        size: {
+            _ad_name(name, size): drawn.get((name, size.name)) or ad_png(picture, **texts, size=size)
+            for name, picture, texts in rows
+        }
         for size in sizes
     }
 
@@ -151,10 +162,20 @@ def texts_of(creatives: pd.DataFrame, campaigns: pd.DataFrame) -> list[dict[str,
     ]
 
 
-def known_texts(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, str | None]]:
-    """The distinct pairs of headline and call to action that people wrote for a campaign, with template and colours."""
+def known_texts(
+    tables: Mapping[str, pd.DataFrame], markets: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """The distinct pairs of headline and call to action that people wrote for a campaign, with template and colours.
+
+    marks: those that an ad with a generated image needs there; markets: of `ads.markets`.
+    """
     people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
-    return texts_of(people.drop_duplicates(["campaign", "headline", "call_to_action"]), tables["campaigns"])
+    distinct = people.drop_duplicates(["campaign", "headline", "call_to_action"])
+    locales = tables["campaigns"].set_index("campaign")["locale"]
+    marks = [required_marks(name, locales[name], markets, generated=True) for name in distinct["campaign"]]
+    return [
+        {**texts, **required} for texts, required in zip(texts_of(distinct, tables["campaigns"]), marks, strict=True)
+    ]
 
 
 def ad_png(
@@ -167,10 +188,11 @@ def ad_png(
     brand_color: str | None,
     title: str | None = None,
     price: str | None = None,
+    marks: Sequence[str] = (),
     size: AdSize = MEDIUM_RECTANGLE,
 ) -> bytes:
     """The PNG of the ad with the image uint8 [h, w, c] and these texts."""
-    parts = Parts(headline, call_to_action, title, price)
+    parts = Parts(headline, call_to_action, title, price, tuple(marks))
     return picture_png(compose(picture, parts, palette, template, size=size, brand_color=brand_color))
 
 

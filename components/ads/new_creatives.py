@@ -20,6 +20,7 @@ from components.ads.contact_sheets import (
 from components.ads.copy.admitted_texts import admitted_texts
 from components.ads.copy.copy_choice import wordings
 from components.ads.copy.product_facts import facts_by_product
+from components.ads.inspection.inspector import Inspector
 from components.ads.pools.audience_score import audience_score
 from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import Pool, fill_pool
@@ -94,29 +95,34 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     """
     made = NewCreatives({"generators": {}, "gate": None, "pool": 0, "remarks": []})
     facts = facts_by_product(sources.tables)
-    texts, unusable = admitted_texts(sources.tables, Standards(banned_words=config.ads.banned_words))
+    standards = Standards(
+        banned_words=config.ads.banned_words, facts=facts, sizes=ad_sizes(config.ads.sizes), markets=config.ads.markets
+    )
+    texts, unusable = admitted_texts(sources.tables, replace(standards, facts=None, sizes=()))
     _add_people(made, sources.tables, ad_sizes(config.ads.sizes)[0])
     proposals: list[Proposals] = []
-    standards = Standards(banned_words=config.ads.banned_words, facts=facts, sizes=ad_sizes(config.ads.sizes))
     audience = draw_audience(sources.features, sources.features.segments, config.audience, config.seed)
     try:
         trained = _train(made, sources, training, audience, config=config, texts=texts)
         standards = replace(standards, manifold=trained.review.manifold, duplicate_fraction=config.duplicate_fraction)
         if config.ads.pictures != PRODUCT:
             generators = trained.passing()
-            proposals.append(generated_ads(texts, generators, config.pool_per_campaign, seed=config.seed))
+            proposals.append(
+                generated_ads(texts, generators, config.pool_per_campaign, seed=config.seed, markets=config.ads.markets)
+            )
     except NoNewPictures as why:
         made.record["remarks"].append(f"no new images were made: {why}")
     made.record["remarks"] += unusable
     if config.ads.pictures != GENERATED:
-        written = Written(facts, sources.currency, WRITTEN_SHARE[config.ads.headlines])
+        written = Written(facts, sources.currency, WRITTEN_SHARE[config.ads.headlines], config.ads.markets)
         with_photos, without_photos = product_ads(texts, config.pool_per_campaign, written, seed=config.seed)
         proposals.append(with_photos)
         made.record["remarks"] += without_photos
     score = audience_score(sources.interest, sources.model, audience, sources.tables, sources.features.looks)
-    pool = fill_pool(texts, proposals, standards, score, config.pool_per_campaign)
+    inspector = Inspector(sources.tables["campaigns"], ad_sizes(config.ads.sizes), config.ads)
+    pool = fill_pool(texts, proposals, standards, score, config.pool_per_campaign, inspect=inspector.reasons)
     if len(pool.creatives):
-        _add_pool(made, pool, sources.tables["campaigns"], ad_sizes(config.ads.sizes))
+        _add_pool(made, pool, sources.tables["campaigns"], ad_sizes(config.ads.sizes), inspector.drawn)
     made.record["remarks"] += pool.remarks() if pool.drawn else ()
     made.record["pool"] = len(pool.creatives)
     return made
@@ -173,13 +179,13 @@ def _about(
     sources: CreativesInputs, texts: Mapping[str, pd.DataFrame], judged: Review, config: CreativesStageConfig
 ) -> dict[str, Any]:
     """The content of about.json, which `adloom generate` reads: texts without claims, since no product backs them."""
-    texts, _ = admitted_texts(texts, Standards(facts={}))
+    texts, _ = admitted_texts(texts, Standards(facts={}, markets=config.ads.markets))
     return {
         "best": judged.leading(),
-        "texts": known_texts(texts),
+        "texts": known_texts(texts, config.ads.markets),
         "max_attempts": config.max_attempts,
         "sizes": list(config.ads.sizes),
-        "campaigns": wordings(texts),
+        "campaigns": wordings(texts, config.ads.markets),
         "interest": sources.interest_digest,
     }
 
@@ -215,9 +221,15 @@ def _add_captions(
     return parsing_report(text_to_image, config.seed)
 
 
-def _add_pool(made: NewCreatives, pool: Pool, campaigns: pd.DataFrame, sizes: Sequence[AdSize]) -> None:
+def _add_pool(
+    made: NewCreatives,
+    pool: Pool,
+    campaigns: pd.DataFrame,
+    sizes: Sequence[AdSize],
+    pngs: Mapping[tuple[str, str], bytes],
+) -> None:
     made.tables |= {f"pool/{name}.parquet": getattr(pool, name) for name in ("creatives", "images", "ranking")}
-    for size, drawn in ads(pool, campaigns, sizes).items():
+    for size, drawn in ads(pool, campaigns, sizes, pngs).items():
         made.add_files("pool/ads", drawn)
         made.add_files("boards", {f"ads-{size.name}.png": ads_sheet(drawn)})
     made.documents["pool/ads.json"] = ad_names(pool, sizes)

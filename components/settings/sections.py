@@ -160,6 +160,8 @@ class AdsConfig(Section):
     sizes: tuple[str, ...] = ("300x250",)  # names of AD_SIZES; the contact sheet shows the first
     # market -> words; the market `en` is every campaign with an English locale, `zh-CN` that locale only
     banned_words: dict[str, tuple[str, ...]] = {}
+    # campaign or locale -> cn, eu, us or none (ads/markets/); null: the market of the campaign's locale
+    markets: dict[str, str] = {}
 
     @field_validator("sizes")
     @classmethod

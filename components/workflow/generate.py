@@ -261,8 +261,10 @@ def make(
 def _row(number: int, picture: np.ndarray, origin: Mapping, copy: _Copy, sizes: Sequence) -> dict:
     """The manifest's row of one image: file names, `origin` (how it was made), context, texts, and PNGs."""
     from components.ads.contact_sheets import ad_png, picture_png
+    from components.ads.markets.market_rules import marks_of
 
-    ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **copy.texts, size=size) for size in sizes}
+    texts = {"marks": marks_of(None, None, generated=True), **copy.texts}  # packages of earlier releases have no marks
+    ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **texts, size=size) for size in sizes}
     names = {"picture": f"{number:03d}-picture.png", "ads": list(ads)}
     return {**names, **origin, **copy.context, **copy.texts, "picture_png": picture_png(picture), "ad_pngs": ads}
 
@@ -314,7 +316,7 @@ def _personalised_images(
         seed = int(np.random.default_rng((request.seed, 2, number)).integers(2**31))
         image = personaliser.find(generator, int(category), int(segment), campaign, drawn, context=context, seed=seed)
         pictures.append(image.picture)
-        image_texts.append({**texts(drawn.iloc[0]), "brand_color": campaign["brand_color"]})
+        image_texts.append({**texts(drawn.iloc[0]), **_beside(campaign)})
         gains = {"claimed_gain": round(image.claimed_gain, 6), "watched_gain": round(image.watched_gain, 6)}
         notes.append({"steps": image.steps, **gains, "reason": image.reason})
     return _Images(np.stack(pictures), [generator.categories[code] for code in codes], notes, image_texts)
@@ -332,8 +334,13 @@ def _contextual_copies(
         rates = zip(CTR_FIELDS, (choice.expected, choice.average, choice.unaware), strict=True)
         note = {"placement": request.placement, "hour": request.hour, "campaign": campaign["campaign"]}
         note |= {name: round(rate, 6) for name, rate in rates}
-        copies.append(_Copy(note, {**choice.words, "brand_color": campaign["brand_color"]}))
+        copies.append(_Copy(note, {**choice.words, **_beside(campaign)}))
     return copies
+
+
+def _beside(campaign: Mapping) -> dict:
+    """What an ad shows of its campaign beside texts: the brand's colour, and marks if its package knows them."""
+    return {name: campaign[name] for name in ("brand_color", "marks") if name in campaign}
 
 
 def _text_images(files: Mapping[str, bytes], about: Mapping, request: GenerateRequest, segments: np.ndarray) -> _Images:

@@ -14,6 +14,8 @@ from pathlib import Path
 import regex
 import yaml
 
+from components.ads.copy.look_alikes import joined, latin_letters
+
 PATTERNS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 KINDS = tuple(PATTERNS)
 DIGITS = {sign: number for number, sign in enumerate("零一二三四五六七八九")}
@@ -34,9 +36,14 @@ class Claim:
 
 @lru_cache(maxsize=65536)
 def claims_of(text: str) -> tuple[Claim, ...]:
-    """The claims of a text, in order of KINDS; empty if it makes none, as in other languages."""
+    """The claims of a text, in order of KINDS; empty if it makes none, as in other languages.
+
+    Letters that look like Latin ones, and words that are spaced out or split, are read as what they look like.
+    """
     plain = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
-    return tuple(claim for kind in KINDS for claim in _of_kind(kind, plain))
+    alike = latin_letters(plain)
+    readings = dict.fromkeys((plain, alike, joined(alike)))
+    return tuple(dict.fromkeys(claim for kind in KINDS for reading in readings for claim in _of_kind(kind, reading)))
 
 
 def _of_kind(kind: str, plain: str) -> Iterator[Claim]:

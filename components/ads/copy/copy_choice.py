@@ -8,10 +8,12 @@ the same histories. (The impressions logged in the context are of other shoppers
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from components.ads.pools.shown_facts import required_marks
 from components.contract.origins import PEOPLE
 from components.features import FeatureModel, Looks, creative_features
 from components.features.products.creative_features import COPY_COLUMNS
@@ -94,14 +96,17 @@ def made_features(
     return creative_features(features, words.assign(**ids, image_id=shown), products, looks)
 
 
-def wordings(tables: Mapping[str, pd.DataFrame]) -> list[dict]:
-    """Campaigns with ads by people: campaign, brand_color, and for each of COPY_COLUMNS the distinct texts, sorted."""
+def wordings(tables: Mapping[str, pd.DataFrame], markets: Mapping[str, str] = MappingProxyType({})) -> list[dict]:
+    """Campaigns with ads by people: campaign, brand_color, the marks that an ad with a generated image needs there, and
+    for each of COPY_COLUMNS the distinct texts, sorted. markets: of `ads.markets`."""
     people = tables["creatives"][tables["creatives"]["origin"] == PEOPLE]
-    colours = tables["campaigns"].set_index("campaign")["brand_color"]
+    campaigns = tables["campaigns"].set_index("campaign")
+    colours, locales = campaigns["brand_color"], campaigns["locale"]
     return [
         {
             "campaign": name,
             "brand_color": None if pd.isna(colours[name]) else colours[name],
+            **required_marks(name, locales[name], markets, generated=True),
             **{column: sorted(creatives[column].dropna().unique().tolist()) for column in COPY_COLUMNS},
         }
         for name, creatives in people.groupby("campaign", sort=True)

@@ -2,27 +2,35 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from components.ads.pools.proposals import DRAWS_PER_PLACE, Proposals, by_people, drawn_texts, named
+from components.ads.pools.shown_facts import generated_design
 from components.contract.files.digests import digest_bytes
 from components.generators.generator_protocol import Generator
 from components.generators.photos.training_photos import NoNewPictures
 
 
 def generated_ads(
-    tables: Mapping[str, pd.DataFrame], generators: Sequence[Generator], per_campaign: int, *, seed: int
+    tables: Mapping[str, pd.DataFrame],
+    generators: Sequence[Generator],
+    per_campaign: int,
+    *,
+    seed: int,
+    markets: Mapping[str, str] = MappingProxyType({}),
 ) -> Proposals:
     """Candidates for the tables `campaigns`, `creatives` and optionally `products`.
 
     Images are drawn for the categories and products that a campaign advertises, for each segment and by each generator
     in turn; texts, templates and palettes are combinations of those that people used in the campaign. A campaign whose
-    products have no category of the generators gets none. NoNewPictures if no campaign gets any.
+    products have no category of the generators gets none. NoNewPictures if no campaign gets any. markets: of
+    `ads.markets`; each ad is marked as generated.
     """
     drawn = [
-        _draw(row, tables, generators, per_campaign * DRAWS_PER_PLACE, (seed, place))
+        _draw(row, tables, generators, per_campaign * DRAWS_PER_PLACE, (seed, place), markets=markets)
         for place, row in enumerate(tables["campaigns"].sort_values("campaign").itertuples())
     ]
     rows = pd.concat([proposal for proposal, _ in drawn], ignore_index=True)
@@ -31,7 +39,9 @@ def generated_ads(
     return Proposals(rows, np.concatenate([pictures for _, pictures in drawn if len(pictures)]))
 
 
-def _draw(campaign, tables, generators, count: int, seed: tuple[int, int]) -> tuple[pd.DataFrame, np.ndarray]:
+def _draw(
+    campaign, tables, generators, count: int, seed: tuple[int, int], *, markets: Mapping[str, str]
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Proposals for one campaign: rows of `Proposals`, and images uint8 [n, h, w, c]."""
     own = by_people(tables, campaign.campaign)
     advertised = _advertised(own, tables.get("products"), generators[0].categories)
@@ -59,6 +69,7 @@ def _draw(campaign, tables, generators, count: int, seed: tuple[int, int]) -> tu
         seed=seeds[makers],
         conditions=conditions,
         segment=segments,
+        design=generated_design(campaign.campaign, campaign.locale, markets),
         **texts,
     )
     contents = [

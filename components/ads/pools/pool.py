@@ -21,6 +21,13 @@ SAME_PRODUCT = 3  # a product has at most one of so many places in a campaign's 
 # creatives [n], their images uint8 [n, h, w, c] or None for photos in the table `images` -> expected click-through,
 # float64 [n, segments]
 Score = Callable[[pd.DataFrame, np.ndarray | None], np.ndarray]
+# creatives [n], the image of each -> object [n], why each is refused once it is drawn, or ""
+Inspect = Callable[[pd.DataFrame, Sequence[np.ndarray]], np.ndarray]
+
+
+def not_inspected(creatives: pd.DataFrame, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """No reason for any creative, without drawing it."""
+    return np.full(len(creatives), "", dtype=object)
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,13 @@ def fill_pool(
     per_campaign: int,
     *,
     active_from: pd.Timestamp | None = None,
+    inspect: Inspect = not_inspected,
 ) -> Pool:
     """The pool of at most `per_campaign` creatives of each campaign, from the proposals of all sources together.
 
     tables: `campaigns`, `creatives` and, for photos of products, `images`. Candidates that ADMISSION_RULES refuse by
-    `standards` are counted and left out. active_from: null: always active.
+    `standards` are counted and left out, and so are chosen ones that `inspect` refuses; others are then chosen in their
+    place. active_from: null: always active.
     """
     proposals = [source for source in proposals if len(source)]
     reasons = [_reasons(source, tables, standards) for source in proposals]
@@ -72,15 +81,17 @@ def fill_pool(
     segments = scores[0].shape[1] if scores else 0
     pooled = np.concatenate(scores) if scores else np.empty((0, segments))
     creatives = pd.concat(rows, ignore_index=True) if rows else _contract_rows("creatives", pd.DataFrame())
-    chosen = _choose(creatives, pooled, per_campaign)
-    pictures, images = _pictures(admitted, chosen, tables)
+    shown = _Images(admitted, tables)
+    chosen, faults = _choose_sound(creatives, pooled, per_campaign, lambda rows, own: inspect(rows, shown.of(own)))
     refused = Counter(np.concatenate(reasons).tolist() if reasons else [])
+    drawn = sum(refused.values())
+    refused.update(fault for fault in faults if fault)
     return Pool(
         creatives=creatives.iloc[chosen].reset_index(drop=True),
-        images=images,
-        pictures=pictures,
+        images=shown.table(chosen),
+        pictures=shown.of(chosen),
         ranking=_rank(creatives.iloc[chosen], pooled[chosen]),
-        drawn=sum(refused.values()),
+        drawn=drawn,
         refused={reason: count for reason, count in sorted(refused.items()) if reason},
     )
 
@@ -104,24 +115,35 @@ def _admitted(source: Proposals, sound: np.ndarray) -> Proposals:
     return Proposals(source.rows[sound].reset_index(drop=True), pictures)
 
 
-def _pictures(
-    admitted: Sequence[Proposals], chosen: np.ndarray, tables: Mapping[str, pd.DataFrame]
-) -> tuple[list[np.ndarray], pd.DataFrame]:
-    """The image of each chosen creative, and the rows of the contract's table `images` of the generated ones."""
-    pictures: list[np.ndarray] = []
-    generated, start = [], 0
-    for source in admitted:
-        places = chosen[(chosen >= start) & (chosen < start + len(source))] - start
-        rows = source.rows.iloc[places]
-        if source.pictures is None:
-            contents = tables["images"].set_index("image_id")["image"]
-            pictures += [decode(contents[image]) for image in rows["image_id"]]
-        else:
-            pictures += list(source.pictures[places])
-            encoded = [encode_png(picture) for picture in source.pictures[places]]
-            generated.append(rows[["image_id", "category"]].assign(image=encoded))
-        start += len(source)
-    return pictures, _contract_rows("images", pd.concat(generated) if generated else pd.DataFrame())
+class _Images:
+    """The images of the admitted candidates of all sources, whose rows are numbered from 0."""
+
+    def __init__(self, admitted: Sequence[Proposals], tables: Mapping[str, pd.DataFrame]):
+        self._admitted = admitted
+        self._starts = np.cumsum([0, *(len(source) for source in admitted)])
+        photos = any(source.pictures is None and len(source) for source in admitted)
+        self._photos = tables["images"].set_index("image_id")["image"] if photos else None
+
+    def of(self, rows: np.ndarray) -> list[np.ndarray]:
+        """The images uint8 [h, w, c] of these rows."""
+        return [self._image(int(row)) for row in rows]
+
+    def _image(self, row: int) -> np.ndarray:
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        source, place = self._admitted[number], row - self._starts[number]
+        if source.pictures is not None:
+            return source.pictures[place]
+        return decode(self._photos[source.rows["image_id"].iloc[place]])
+
+    def table(self, rows: np.ndarray) -> pd.DataFrame:
+        """The rows of the contract's table `images` of the generated ones among `rows`."""
+        generated = []
+        for source, start in zip(self._admitted, self._starts, strict=False):
+            places = rows[(rows >= start) & (rows < start + len(source))] - start
+            if source.pictures is not None:
+                encoded = [encode_png(picture) for picture in source.pictures[places]]
+                generated.append(source.rows.iloc[places][["image_id", "category"]].assign(image=encoded))
+        return _contract_rows("images", pd.concat(generated) if generated else pd.DataFrame())
 
 
 def _contract_rows(table: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -158,6 +180,26 @@ def _choose(creatives: pd.DataFrame, scores: np.ndarray, per_campaign: int) -> n
             often[product[best]] += 1
         chosen.extend(taken)
     return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _choose_sound(
+    creatives: pd.DataFrame,
+    scores: np.ndarray,
+    per_campaign: int,
+    inspect: Callable[[pd.DataFrame, np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, list[str]]:
+    """As `_choose`, among the rows that `inspect` (rows, their places) does not refuse; and its reasons.
+
+    Only chosen rows are inspected, since each must be drawn for it.
+    """
+    reasons: dict[int, str] = {}
+    while True:
+        left = np.flatnonzero([not reasons.get(row) for row in range(len(creatives))])
+        chosen = left[_choose(creatives.iloc[left].reset_index(drop=True), scores[left], per_campaign)]
+        new = np.array([row for row in chosen if row not in reasons], dtype=np.int64)
+        if not len(new):
+            return chosen, list(reasons.values())
+        reasons.update(zip(new.tolist(), inspect(creatives.iloc[new], new), strict=True))
 
 
 def _rank(chosen: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:

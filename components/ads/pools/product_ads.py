@@ -3,7 +3,7 @@ headlines of theirs or headlines written from the product's facts."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,14 @@ SHOWN = ["product_id", "image_id"]
 
 @dataclass(frozen=True)
 class Written:
-    """What headlines are written from (copy/lines.py). facts: by product_id; currency: of prices, ISO 4217; share: of
-    the candidates that have such a headline, where there is one for their product, in [0, 1]."""
+    """What ads say beside people's texts. facts: by product_id; currency: of prices, ISO 4217; share: of the candidates
+    whose headline is written (copy/lines.py), where there is a line for their product, in [0, 1]; markets: whose marks
+    the ads show, of `ads.markets`."""
 
     facts: Mapping[str, ProductFacts]
     currency: str
     share: float
+    markets: Mapping[str, str] = field(default_factory=dict)
 
 
 def product_ads(
@@ -76,7 +78,7 @@ def _draw(
     rows = rows.assign(headline=_headlines(rows, locale, written, random))
     rows = rows.drop_duplicates([*SHOWN, *DRAWN])
     rows = rows[~_keys(rows).isin(_keys(own))].reset_index(drop=True)
-    rows = rows.assign(design=shown_facts(rows, tables, written.currency))
+    rows = rows.assign(design=shown_facts(rows, tables, written.currency, written.markets))
     content = rows[["campaign", *SHOWN, *DRAWN, "design"]].astype("object")
     contents = content.where(content.notna(), None).to_dict("records")
     return rows.assign(creative_id=named(rows["campaign"], "ad", contents))

@@ -3,9 +3,10 @@
 import numpy as np
 from PIL import Image
 
+from components.ads.rendering.ad_marks import frame_for
 from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.rendering.canvas import Canvas
-from components.ads.rendering.designs import Parts, design_of
+from components.ads.rendering.designs import Parts, draw_ad
 from components.ads.rendering.palettes import palette_of
 
 
@@ -36,6 +37,6 @@ def lay_out(
     brand_color: str | None = None,
 ) -> Canvas:
     """The canvas of the ad, before it is reduced to its size; its marks say where everything is."""
-    canvas = Canvas.blank(size, palette_of(palette, brand_color), picture)
-    design_of(template).draw_on(canvas, parts, size.aspect)
+    canvas = Canvas.blank(size, palette_of(palette, brand_color), picture, frame_for(size, parts.marks))
+    draw_ad(canvas, parts, template, size)
     return canvas

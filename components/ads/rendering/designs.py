@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from components.ads.rendering.ad_marks import draw_marks, frame_for
 from components.ads.rendering.ad_sizes import ASPECTS, AdSize
 from components.ads.rendering.canvas import Box, Canvas, DryCanvas
 from components.settings.errors import UserError
@@ -27,12 +28,14 @@ NEEDED = ("headline", "call_to_action")  # every shape of a design has a place f
 
 @dataclass(frozen=True)
 class Parts:
-    """The texts of an ad; the place of a missing one stays empty. title: the product's; price: as it is shown."""
+    """The texts of an ad; the place of a missing one stays empty. title: the product's; price: as it is shown; marks:
+    what the ad must say beside its design (markets/)."""
 
     headline: str | None = None
     call_to_action: str | None = None
     title: str | None = None
     price: str | None = None
+    marks: tuple[str, ...] = ()
 
 
 Part = Literal["headline", "call_to_action", "title", "price"]
@@ -149,10 +152,17 @@ def design_of(template: str | None) -> Design:
     return known.get(template or "", known[DEFAULT])
 
 
+def draw_ad(canvas: Canvas, parts: Parts, template: str | None, size: AdSize) -> None:
+    """Draw the ad and its marks on a canvas of this size, whose frame leaves room for them (`frame_for`)."""
+    design_of(template).draw_on(canvas, parts, size.aspect)
+    if parts.marks:
+        draw_marks(canvas, size, parts.marks)
+
+
 @lru_cache(maxsize=65536)
 def cut_text(parts: Parts, template: str | None, size: AdSize, in_colour: bool) -> str | None:
     """The first text that does not fit whole in the design of `template` at `size`; None if all fit."""
-    canvas = DryCanvas.of(size, in_colour)
-    design_of(template).draw_on(canvas, parts, size.aspect)
+    canvas = DryCanvas.of(size, in_colour, frame_for(size, parts.marks))
+    draw_ad(canvas, parts, template, size)
     cut = (mark.lettering.lines for mark in canvas.marks if mark.lettering is not None and mark.lettering.cut)
     return next((" ".join(lines) for lines in cut), None)

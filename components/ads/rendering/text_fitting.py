@@ -22,7 +22,8 @@ LEADING, TALL_LEADING = 1.25, 1.55  # line height in font sizes; the second for 
 class Lettering:
     """Text in lines that fit, with font size, line height and the widest line's width in pixels.
 
-    plain: set in Noto Sans CJK only; cut: the text is not shown whole, and ends with an ellipsis.
+    plain: set in Noto Sans CJK only; cut: the text is not shown whole, and ends with an
+    ellipsis, or one of its words is broken.
     """
 
     lines: tuple[str, ...]
@@ -76,7 +77,8 @@ def fit_text(text: str, width: int, height: int, largest: int, smallest: int, *,
         if len(lines) <= allowed and not _splits_a_word(tokens, width, size):
             return _lettering(lines, size, line)
     allowed = max(1, min(most_lines, int(height // (smallest * leading))))
-    lines, cut = wrap(tokens, width, smallest), len(text) > MAX_CHARACTERS
+    lines = wrap(tokens, width, smallest)
+    cut = len(text) > MAX_CHARACTERS or _splits_a_word(tokens, width, smallest)
     if len(lines) > allowed:
         lines, cut = [*lines[: allowed - 1], _cut(lines[allowed - 1], width, smallest)], True
     return replace(_lettering(lines, smallest, line), cut=cut)

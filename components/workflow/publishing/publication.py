@@ -47,7 +47,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
 
     With `creatives.warm_start` also the champion generators' files. Interrupted changes are completed first. UserError,
     before any work is done, if the registry has no lock, the champion cannot be read, or a setting names an unknown
-    ad size or generator family.
+    ad size, market or generator family.
     """
 
     _check_creatives(settings, paths)
@@ -71,17 +71,19 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
 
 
 def _check_creatives(settings: Settings, paths: Paths) -> None:
-    """UserError if a setting names an unknown ad size or generator family, or a family's setting is wrong.
+    """UserError if a setting names an unknown ad size, market or generator family, or a family's setting is wrong.
 
     Settings with which the stage has run are valid, so a second run need not import Keras to check them.
     """
     manifest = read_manifest(paths.stage("creatives"))
     if manifest is not None and manifest.settings == settings_digest(settings.of_stage("creatives")):
         return
+    from components.ads.markets.market_rules import check_markets
     from components.ads.rendering.ad_sizes import ad_sizes
     from components.generators.generator_kinds import check_families
 
     ad_sizes(settings.ads.sizes)
+    check_markets(settings.ads.markets)
     check_families(settings.creatives)
 
 

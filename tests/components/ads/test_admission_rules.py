@@ -37,14 +37,16 @@ def standards(photos):
 @pytest.fixture(scope="module")
 def candidates(photos) -> Candidates:
     """Sound ones, one that each rule refuses, and texts of every kind."""
-    sound = Sketcher(photos).sample(np.arange(6) % 3, None, seed=9)
+    sound = Sketcher(photos).sample(np.arange(7) % 3, None, seed=9)
     noise = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 1), dtype=np.uint8)
     pictures = np.concatenate([sound, photos.pictures[:1], noise, sound[:1]])
     words = [dict.fromkeys(("headline", "call_to_action"), "Shop now") for _ in pictures]
     words[1]["headline"], words[2]["call_to_action"], words[3]["headline"] = "A miracle!", "\U0010fffd", None
     words[4]["headline"] = "Only 3 left in stock"
     words[5]["headline"] = "A line of words that goes on " * 4
-    return Candidates(worded(*({**row, "campaign": "a", "locale": "en-GB"} for row in words)).words, pictures)
+    rows = [{**row, "campaign": "a", "locale": "en-GB"} for row in words]
+    rows[-4] |= {"headline": "Click here", "locale": "en-US"}
+    return Candidates(worded(*rows).words, pictures)
 
 
 def test_rules_have_names_of_their_own():
@@ -81,6 +83,9 @@ def test_the_first_rule_that_refuses_gives_the_reason(candidates, standards):
         "does not look like a product photo",
         "is a near-duplicate of another generated image",
     ]
+    assert (
+        reasons[6] == "has the word 'click here', which the market us bans (editorial rules of the large ad networks)"
+    )
     assert reasons[4] == "makes a claim of scarcity that no table backs"
     assert reasons[5] == "has a text that does not fit in 300x250"
     assert reasons[0] == ""
@@ -157,7 +162,10 @@ def test_a_banned_word_is_said_nowhere_in_its_market(photos, standards):
     assert f"headline 'A miracle' is in no new ad: {reason}" in remarks
     (counted,) = [remark for remark in remarks if remark.startswith("pool: ")]
     assert f"{reason} (1)" in counted and "ads.banned_words.zh-CN bans (1)" in counted and "shipping" in counted
-    assert admitted_texts(TABLES, Standards())[1] == ()
+    no_market = {"en": "none", "zh-CN": "none"}
+    assert admitted_texts(TABLES, Standards(markets=no_market))[1] == ()
+    (banned, counted) = admitted_texts(TABLES, Standards())[1]
+    assert "which the market cn bans (Advertising Law of China, art. 9)" in banned and counted.startswith("pool: ")
 
 
 def test_a_rule_takes_one_line(photos, standards, monkeypatch):

@@ -141,9 +141,10 @@ def test_words_are_those_of_people_and_stay_with_their_campaign():
         }
     )
     campaigns = pd.DataFrame({"campaign": ["a", "b", "idle"], "brand_color": ["#ffffff", None, None]})
+    campaigns = campaigns.assign(locale=["en", "zh-CN", "en"])
     first, second = wordings({"creatives": creatives, "campaigns": campaigns})
     assert first == {
         **{"campaign": "a", "brand_color": "#ffffff", "headline": ["big", "new"], "call_to_action": ["go"]},
-        **{"template": ["badge", "plain"], "palette": ["mono"]},
+        **{"template": ["badge", "plain"], "palette": ["mono"], "marks": ("AI generated image",)},
     }
     assert (second["campaign"], second["brand_color"], second["call_to_action"]) == ("b", None, [])

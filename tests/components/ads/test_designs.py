@@ -64,4 +64,4 @@ def test_a_design_is_read_as_written():
     design = read_design(SOURCE, "plain.yaml")
     assert set(design.layouts) == set(ASPECTS) and design == designs()["plain"]
     assert design_of(None) == design_of("no such template") == design
-    assert vars(Parts()) == dict.fromkeys(("headline", "call_to_action", "title", "price"))
+    assert vars(Parts()) == {**dict.fromkeys(("headline", "call_to_action", "title", "price")), "marks": ()}
