@@ -73,14 +73,25 @@ def admit(candidates: Candidates, standards: Standards, reads: Sequence[str] = (
 
     reads: the kinds of rules that are applied.
     """
-    reasons = np.full(len(candidates), "", dtype=object)
+    return refusals(candidates, standards, reads)[1]
+
+
+def refusals(
+    candidates: Candidates, standards: Standards, reads: Sequence[str] = ("texts", "pictures")
+) -> tuple[np.ndarray, np.ndarray]:
+    """Object [n] each: the name of the first rule that refuses an ad, and its reason; "" for an admitted one."""
+    names, reasons = (np.full(len(candidates), "", dtype=object) for _ in range(2))
     for rule in sorted((rule for rule in ADMISSION_RULES if rule.reads in reads), key=lambda rule: rule.compares):
         standing = np.flatnonzero(reasons == "")
-        if rule.compares and len(standing):
-            reasons[standing] = rule.reasons(candidates.only(standing), standards)
-        elif len(standing):
-            reasons = np.where(reasons == "", rule.reasons(candidates, standards), reasons)
-    return reasons
+        if not len(standing):
+            break
+        if rule.compares:
+            found = rule.reasons(candidates.only(standing), standards)
+        else:
+            found = rule.reasons(candidates, standards)[standing]
+        reasons[standing] = found
+        names[standing[found != ""]] = rule.name
+    return names, reasons
 
 
 def _where(refused: np.ndarray, reason: str) -> np.ndarray:

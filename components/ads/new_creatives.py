@@ -26,6 +26,8 @@ from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import Pool, fill_pool
 from components.ads.pools.product_ads import Written, product_ads
 from components.ads.pools.proposals import Proposals
+from components.ads.pools.review_list import review_list
+from components.ads.pools.reviews import Reviews
 from components.ads.rendering.ad_sizes import AdSize, ad_sizes
 from components.features import FeatureModel, Features
 from components.generators.generator_protocol import Generator
@@ -49,8 +51,8 @@ WRITTEN_SHARE = {"people": 0.0, "both": 0.5, "written": 1.0}  # of product ads, 
 
 @dataclass(frozen=True)
 class CreativesInputs:
-    """Validated tables, the feature model, its features, the interest model with its package's digest, and the currency
-    of prices (ISO 4217)."""
+    """Validated tables, the feature model, its features, the interest model with its package's digest, the currency
+    of prices (ISO 4217), and what people decided about earlier creatives."""
 
     tables: Mapping[str, pd.DataFrame]
     model: FeatureModel
@@ -58,6 +60,7 @@ class CreativesInputs:
     interest: CalibratedModel
     interest_digest: str
     currency: str
+    reviews: Reviews = field(default_factory=Reviews)
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,12 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
         made.record["remarks"] += without_photos
     score = audience_score(sources.interest, sources.model, audience, sources.tables, sources.features.looks)
     inspector = Inspector(sources.tables["campaigns"], ad_sizes(config.ads.sizes), config.ads)
-    pool = fill_pool(texts, proposals, standards, score, config.pool_per_campaign, inspect=inspector.reasons)
-    if len(pool.creatives):
-        _add_pool(made, pool, sources.tables["campaigns"], ad_sizes(config.ads.sizes), inspector.drawn)
+    pool = fill_pool(
+        texts, proposals, standards, score, config.pool_per_campaign, inspect=inspector, reviews=sources.reviews
+    )
+    _add_pool(made, pool, sources.tables["campaigns"], ad_sizes(config.ads.sizes), inspector.drawn)
     made.record["remarks"] += pool.remarks() if pool.drawn else ()
-    made.record["pool"] = len(pool.creatives)
+    made.record |= {"pool": len(pool.creatives), "waiting": len(pool.waiting)}
     return made
 
 
@@ -228,6 +232,10 @@ def _add_pool(
     sizes: Sequence[AdSize],
     pngs: Mapping[tuple[str, str], bytes],
 ) -> None:
+    made.tables["review/creatives.parquet"], pictures = review_list(pool, pngs, sizes[0])
+    made.files |= pictures
+    if pool.creatives.empty:
+        return
     made.tables |= {f"pool/{name}.parquet": getattr(pool, name) for name in ("creatives", "images", "ranking")}
     for size, drawn in ads(pool, campaigns, sizes, pngs).items():
         made.add_files("pool/ads", drawn)

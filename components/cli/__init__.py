@@ -31,6 +31,7 @@ def adloom(context: click.Context, params: str) -> None:
 
 
 def _collect() -> None:
+    from components.cli.creatives import creatives
     from components.cli.data import data
     from components.cli.evaluate import evaluate
     from components.cli.generate import generate
@@ -40,7 +41,7 @@ def _collect() -> None:
     from components.cli.ui import databases, ui
 
     decisions = (status, promote, reject, rollback, sign, export)
-    for command in (run, data, stage, generate, evaluate, *decisions, serve, databases, ui):
+    for command in (run, data, stage, generate, creatives, evaluate, *decisions, serve, databases, ui):
         adloom.add_command(command)
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from components.settings.paths import Paths
 
 
-def _login() -> str:
+def login() -> str:
+    """The login name of this user, as the one who decides."""
     import getpass
 
     try:
@@ -29,7 +30,7 @@ reason_option = click.option("--reason", metavar="TEXT", help="Reason, recorded 
 by_option = click.option(
     "--by",
     metavar="NAME",
-    default=_login,
+    default=login,
     show_default="the login name",
     help="Who decides; recorded with the version.",
 )
@@ -44,7 +45,7 @@ def _open(lock: str | None = None):
     return open_store(lock)
 
 
-def _lock(params: str | None, dataset: str) -> str | None:
+def registry_lock(params: str | None, dataset: str) -> str | None:
     """`promotion.lock` of the settings file."""
     from components.settings.params_file import load_settings
 
@@ -83,9 +84,9 @@ def promote(params: str | None, dataset: str, *, force: bool, reason: str | None
     from components.registry.promotion import promote as move
 
     with _working(dataset, workdir, "promote") as paths:
-        outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", force, reason, by)
+        outcome = move(_open(registry_lock(params, dataset)), f"{dataset}-policy", force, reason, by)
         click.echo(terminal(f"{dataset}-policy: version {outcome.champion} is champion ({outcome.reasons[0]}; {by})"))
-        _renew(dataset, paths, outcome.champion)
+        renew(dataset, paths, outcome.champion)
 
 
 @click.command()
@@ -97,7 +98,7 @@ def reject(params: str | None, dataset: str, reason: str | None, by: str) -> Non
     """Reject the challenger policy of DATASET: it stops waiting, and no run proposes this version again."""
     from components.registry.promotion import reject as turn_down
 
-    outcome = turn_down(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
+    outcome = turn_down(_open(registry_lock(params, dataset)), f"{dataset}-policy", reason, by)
     click.echo(terminal(f"{dataset}-policy: version {outcome.candidate} is rejected ({outcome.reasons[0]}; {by})"))
 
 
@@ -116,10 +117,10 @@ def rollback(params: str | None, dataset: str, reason: str | None, by: str, work
     from components.registry.promotion import rollback as move
 
     with _working(dataset, workdir, "rollback") as paths:
-        outcome = move(_open(_lock(params, dataset)), f"{dataset}-policy", reason, by)
+        outcome = move(_open(registry_lock(params, dataset)), f"{dataset}-policy", reason, by)
         again = "is champion again" if outcome.action == "rollback" else f"acts again, in place of {outcome.candidate}"
         click.echo(f"{dataset}-policy: version {outcome.champion} {again} ({by})")
-        _renew(dataset, paths, outcome.champion)
+        renew(dataset, paths, outcome.champion)
 
 
 @click.command()
@@ -135,7 +136,7 @@ def sign(params: str | None, dataset: str, reason: str, by: str) -> None:
     from components.registry.model_status import MODELS
     from components.registry.promotion import sign_champion
 
-    client = _open(_lock(params, dataset))
+    client = _open(registry_lock(params, dataset))
     signed = [sign_champion(client, f"{dataset}-{kind}", reason, by) for kind in MODELS]
     for version in filter(None, signed):
         click.echo(f"{version.name}: version {version.number} is signed ({by})")
@@ -189,10 +190,15 @@ def _working(dataset: str, workdir: str, command: str) -> Iterator["Paths"]:
         yield paths
 
 
-def _renew(dataset: str, paths: "Paths", version: int) -> None:
+def renew(dataset: str, paths: "Paths", version: int | None, *, quiet: bool = False) -> None:
+    """Export the champion anew in the working directory, and say so. version: the new champion; None: as before."""
     from components.workflow.publishing.export import renew_export
 
-    if renew_export(dataset, paths):
-        click.echo(f"{paths.export}: is now version {version}")
+    renewed = renew_export(dataset, paths)
+    if quiet:
+        return
+    if renewed:
+        now = "without the rejected creatives" if version is None else f"version {version}"
+        click.echo(f"{paths.export}: is now {now}")
     else:
         click.echo(f"{paths.export}: there is no export here; `adloom run {dataset}` updates one elsewhere")

@@ -59,6 +59,27 @@ def print_status(rows: Sequence[dict]) -> None:
             console.print(terminal(f"{row['model']} v{row['latest']}: {row['reasons']}"))
 
 
+def print_creatives(rows: Sequence[dict]) -> None:
+    """Print creatives for review, those that wait first: texts, outcome of the rules, picture, and last review."""
+    console = _console()
+    order = {"waiting": 0, "admitted": 1, "refused": 2}
+    for row in sorted(rows, key=lambda row: (order[row["status"]], row["campaign"], row["creative_id"])):
+        texts = (row[name] for name in ("title", "headline", "price", "call_to_action", "marks"))
+        refused = f": {row['reason']} (rule: {row['rule']})" if row["reason"] else ""
+        lines = [
+            row["creative_id"],
+            f"  {row['campaign']}, {row['template'] or 'plain'}, {row['palette'] or 'mono'}: {row['status']}{refused}",
+            f"  {' | '.join(text for text in texts if text)}",
+            f"  {row['review']}" if row["review"] else "",
+        ]
+        for line in filter(None, lines):
+            console.print(terminal(line))
+        console.print(terminal(f"  {row['picture']}"), soft_wrap=True)  # whole, so that it can be opened
+        console.print()
+    counted = ", ".join(f"{sum(row['status'] == status for row in rows)} {status}" for status in order)
+    console.print(counted)
+
+
 def _console():
     """A console without markup, emoji and colours, because reasons quote data."""
     from rich.console import Console

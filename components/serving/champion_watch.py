@@ -5,14 +5,14 @@ digest, its signature, its decision, or a file that this release cannot read) is
 no champion, or none that could be read yet, the choice among the eligible creatives is uniform. Each look also follows
 the shop's tables: if they have changed, the same policy goes on by the new ones, swapped at once; if they cannot be
 read, it goes on by the last good ones. The challenger is followed in the same way; what it would have shown is only
-counted (shadow.py).
+counted (shadow.py). When people reject new creatives, the same version is loaded again without them.
 """
 
 import logging
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from upath import UPath
@@ -26,6 +26,7 @@ from components.serving.served_policy import ServedPolicy, read_champion, unifor
 from components.serving.shop_tables import ShopTables
 from components.settings.errors import UserError, first_line
 from components.settings.sections import ServingConfig
+from components.workflow.creative_review import rejected_keys
 from components.workflow.publishing.deployed_policy import POLICY
 
 log = logging.getLogger("adloom")
@@ -65,7 +66,8 @@ class ChampionWatch:
         self.dataset, self._config, self._look = shop.card.name, config, look
         self.current: ServedPolicy = uniform_choice(shop, config.seed)
         self._version: Version | None = None
-        self._seen: tuple | None = None  # the aliases that `current` was made from
+        self._seen: tuple | None = None  # the aliases and reviews that `current` was made from
+        self._rejected: frozenset[str] = frozenset()  # what people rejected when `current` was loaded
         self._alias, self._none = alias, f"{self.dataset} has no {alias}"
         self._shop_reason = ""
         self._reason, self._swaps, self._failures = self._none, 0, 0
@@ -81,10 +83,11 @@ class ChampionWatch:
         """Use the shop's tables and the champion of the registry, if they pass their checks; never raises an error."""
         self._follow_shop()
         try:
-            aliases = self._aliases()
-            if aliases != self._seen:
-                self._follow()
-                self._seen = aliases
+            rejected = rejected_keys(open_store(), f"{self.dataset}-{POLICY}")
+            seen = self._aliases(), rejected
+            if seen != self._seen:
+                self._follow(rejected)
+                self._seen, self._rejected = seen, rejected
             self._reason = self._none if self._version is None else ""
         except Exception as error:  # whatever it is, requests are answered on
             self._failures += 1
@@ -124,12 +127,12 @@ class ChampionWatch:
         versions = [version_of(client, name, alias) for alias in aliases]
         return tuple(None if version is None else (version.number, digest_of(version)) for version in versions)
 
-    def _follow(self) -> None:
+    def _follow(self, rejected: frozenset[str]) -> None:
         found = self._find()
         if found is None:
             self._use(None, uniform_choice(self.current.shop, self._config.seed), self._none)
-        elif not self._is_current(found.version):
-            self._use(found.version, self._load(found), "")
+        elif not self._is_current(found.version) or rejected != self._rejected:
+            self._use(found.version, self._load(found, rejected), "")
 
     def _find(self) -> Deployed | None:
         """The version to follow: that of the alias, or a refit of the champion where one acts."""
@@ -139,7 +142,7 @@ class ChampionWatch:
         version = version_of(client, name, self._alias)
         return None if version is None else Deployed(version, forms_of(version), is_refit=False)
 
-    def _load(self, found: Deployed) -> ServedPolicy:
+    def _load(self, found: Deployed, rejected: frozenset[str]) -> ServedPolicy:
         version = found.version
         with tempfile.TemporaryDirectory(prefix="adloom-champion-") as scratch:
             folder = Path(scratch) / POLICY
@@ -148,7 +151,7 @@ class ChampionWatch:
                 identity = version.number, digest_of(version)
                 by_value = self._config.campaign_choice == "value"
                 champion = read_champion(folder, found.forms, identity, with_models=by_value)
-                policy = champion.served(self.current.shop, self._config)
+                policy = replace(champion, rejected=rejected).served(self.current.shop, self._config)
             self._acts(UPath(folder), digest_of(version), policy)
             return policy
 

@@ -31,6 +31,7 @@ from components.policies.policy_package import PolicyPackage
 from components.serving.request_features import RequestContext, RequestFeatures, RequestScores
 from components.serving.shop_tables import ShopTables
 from components.settings.sections import ServingConfig
+from components.workflow.creative_review import rejected_ids
 from components.workflow.publishing.deployed_policy import ads_of, read_package
 
 UNIFORM = "uniform"  # name in the log of the choice without a champion
@@ -129,6 +130,7 @@ class Champion:
     """What a version's package holds: the policy, the models if they are needed, its pool and the pool's ads.
 
     version: number and digest. form: that acts. pool: tables by name. drawn: file name -> creative_id and size of ads.
+    rejected: keys of the new creatives that people rejected since (creative_review.py), which are not shown.
     """
 
     version: tuple[int, str]
@@ -138,6 +140,7 @@ class Champion:
     pool: Mapping[str, pd.DataFrame]
     drawn: Mapping[str, Mapping[str, str]]
     pictures: Mapping[str, bytes]
+    rejected: frozenset[str] = frozenset()
 
     def served(self, shop: ShopTables, config: ServingConfig) -> ServedPolicy:
         """The policy that acts in the shop. config: the seed of the draws, and the choice between campaigns.
@@ -148,7 +151,8 @@ class Champion:
         tables = self._with_pool(shop.tables)
         active = shop.active(tables["creatives"]).set_index("creative_id")[["active_from", "active_until"]]
         catalogue = self.package.catalogue.drop(columns=list(active))
-        catalogue = catalogue[catalogue["creative_id"].isin(active.index)].join(active, on="creative_id")
+        there = active.index.difference(list(rejected_ids(tables["creatives"], self.rejected)))
+        catalogue = catalogue[catalogue["creative_id"].isin(there)].join(active, on="creative_id")
         package = replace(self.package, catalogue=catalogue.reset_index(drop=True))
         features = places = None
         if self.models is not None:

@@ -57,6 +57,11 @@ class Paths:
         return self.artifacts / "ledger.json"
 
     @property
+    def reviews(self) -> UPath:
+        """The registry's snapshot of what people decided about new creatives; absent if they decided nothing."""
+        return self.artifacts / "reviews.json"
+
+    @property
     def docs(self) -> UPath:
         """Pages for people (Data Docs, reports). They contain the time of day, so no digest includes them."""
         return self.artifacts / "docs"

@@ -162,6 +162,7 @@ class AdsConfig(Section):
     banned_words: dict[str, tuple[str, ...]] = {}
     # campaign or locale -> cn, eu, us or none (ads/markets/); null: the market of the campaign's locale
     markets: dict[str, str] = {}
+    review: Literal["automatic", "required"] = "automatic"  # required: a pool has only ads that people approved
 
     @field_validator("sizes")
     @classmethod

@@ -127,6 +127,7 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
 def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
     """Trained and judged generators, and a pool of new ads ranked by the interest model, from photos and texts."""
     from components.ads.new_creatives import CreativesInputs, GeneratorSources, make_creatives
+    from components.ads.pools.reviews import Reviews
     from components.contract.files.digests import digest_package
     from components.generators.generator_kinds import check_families
     from components.generators.pretrained import adopt
@@ -145,7 +146,10 @@ def creatives(config: CreativesStageConfig, paths: Paths, out: Outputs) -> None:
         train=lambda photos: train_all(photos, config, paths),
         text_encoder=read_local_folder(config, "text_encoder", text_encoder),
     )
-    result = make_creatives(CreativesInputs(tables, *built_features(paths), *interest, card.currency), training, config)
+    decisions = read_json(paths.reviews) if paths.reviews.exists() else []
+    reviews = Reviews.of(decisions, required=config.ads.review == "required")
+    sources = CreativesInputs(tables, *built_features(paths), *interest, card.currency, reviews)
+    result = make_creatives(sources, training, config)
     for name, content in result.files.items():
         out.file(name, content)
     for name, table in result.tables.items():

@@ -24,18 +24,15 @@ class Inspector:
         self._campaigns, self._sizes, self._config = campaigns, sizes, config
         self._locales = campaigns.set_index("campaign")["locale"]
 
-    def reasons(self, creatives: pd.DataFrame, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Object [n]: why each creative is refused in one of the sizes, or "".
+    def __call__(self, creatives: pd.DataFrame, pictures: Sequence[np.ndarray]) -> list[tuple[str, str]]:
+        """For each creative the rule that refuses it in one of the sizes, and its reason; both "" if none does.
 
         creatives: rows of the contract [n]; pictures: uint8 [h, w, 1 or 3] [n], from the tables or a generator.
         """
-        found = np.full(len(creatives), "", dtype=object)
         words = texts_of(creatives, self._campaigns)
-        for place, (row, texts, picture) in enumerate(zip(creatives.itertuples(), words, pictures, strict=True)):
-            found[place] = self._reason(row, texts, picture)
-        return found
+        return [self._refusal(*one) for one in zip(creatives.itertuples(), words, pictures, strict=True)]
 
-    def _reason(self, row, texts: dict[str, str | None], picture: np.ndarray) -> str:
+    def _refusal(self, row, texts: dict[str, str | None], picture: np.ndarray) -> tuple[str, str]:
         locale = self._locales[row.campaign]
         market = market_of(row.campaign, locale, self._config.markets)
         required = marks_of(market, locale, generated=row.origin != PRODUCT_ADS)
@@ -43,8 +40,8 @@ class Inspector:
         for size in self._sizes:
             look = {"size": size, "brand_color": texts["brand_color"], "required": required}
             ad = draw_ad_of(picture, parts, texts["palette"], texts["template"], **look)
-            _, reason = inspect(ad)
-            if reason:
-                return reason
             self.drawn[row.creative_id, size.name] = picture_png(ad.pixels)
-        return ""
+            found = inspect(ad)
+            if found[1]:
+                return found
+        return "", ""

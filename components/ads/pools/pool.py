@@ -1,15 +1,17 @@
 """Fill each campaign's pool with new creatives: admit some of the candidates, and choose those with the best scores."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.ads.admission import Candidates, Standards, admit
+from components.ads.admission import Candidates, Standards, refusals
 from components.ads.pools.proposals import Proposals
+from components.ads.pools.reviews import Reviews, design_keys
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import TABLES
 from components.images import decode, encode_png
@@ -17,17 +19,30 @@ from components.settings.errors import UserError
 
 IN_CATALOGUE = "is in the catalogue already"
 SAME_PRODUCT = 3  # a product has at most one of so many places in a campaign's pool, while there are others
+NO_REVIEWS = Reviews()
+SAMPLES = 3  # refused ads of each reason that are kept, with their images
 
 # creatives [n], their images uint8 [n, h, w, c] or None for photos in the table `images` -> expected click-through,
 # float64 [n, segments]
 Score = Callable[[pd.DataFrame, np.ndarray | None], np.ndarray]
-# creatives [n], the image of each -> object [n], why each is refused once it is drawn, or ""
-Inspect = Callable[[pd.DataFrame, Sequence[np.ndarray]], np.ndarray]
+# creatives [n], the image of each -> for each the rule that refuses it once it is drawn, and its reason, or "" and ""
+Inspect = Callable[[pd.DataFrame, Sequence[np.ndarray]], Sequence[tuple[str, str]]]
 
 
-def not_inspected(creatives: pd.DataFrame, pictures: Sequence[np.ndarray]) -> np.ndarray:
+def not_inspected(creatives: pd.DataFrame, pictures: Sequence[np.ndarray]) -> Sequence[tuple[str, str]]:
     """No reason for any creative, without drawing it."""
-    return np.full(len(creatives), "", dtype=object)
+    return [("", "")] * len(creatives)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused ad. creative: its row, in the contract's columns; picture: uint8 [h, w, c], None for a reason of which
+    others are kept; rule: the name of the rule."""
+
+    creative: Mapping[str, Any]
+    picture: np.ndarray | None
+    rule: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,8 @@ class Pool:
 
     creatives, images: rows with exactly the contract's columns; images are the generated ones. pictures: uint8
     [h, w, c], the image of each creative; ranking: creative_id, campaign, segment, score, rank (1 is best within
-    campaign and segment); drawn: number of candidates; refused: reason -> number of refused ones.
+    campaign and segment); drawn: number of candidates; refused: reason -> number of refused ones; refusals: some of
+    each reason. waiting, waiting_pictures: creatives that people must approve first, and the image of each.
     """
 
     creatives: pd.DataFrame
@@ -45,12 +61,17 @@ class Pool:
     ranking: pd.DataFrame
     drawn: int
     refused: Mapping[str, int]
+    refusals: Sequence[Refusal] = ()
+    waiting: pd.DataFrame = field(default_factory=pd.DataFrame)
+    waiting_pictures: Sequence[np.ndarray] = ()
 
     def remarks(self) -> tuple[str, ...]:
-        """A sentence on how many of the candidates were refused, and why."""
+        """A sentence on how many of the candidates were refused, and why, and one on those that wait."""
         refused = ", ".join(f"{reason} ({count})" for reason, count in self.refused.items())
         empty = "" if len(self.creatives) else "; the pool stays empty"
-        return (f"pool: of {self.drawn} candidate ads, not admitted: {refused or 'none'}{empty}",)
+        counted = f"pool: of {self.drawn} candidate ads, not admitted: {refused or 'none'}{empty}"
+        waiting = f"pool: {len(self.waiting)} new ads wait until people approve them (`adloom creatives review`)"
+        return (counted, waiting) if len(self.waiting) else (counted,)
 
 
 def fill_pool(
@@ -62,16 +83,16 @@ def fill_pool(
     *,
     active_from: pd.Timestamp | None = None,
     inspect: Inspect = not_inspected,
+    reviews: Reviews = NO_REVIEWS,
 ) -> Pool:
     """The pool of at most `per_campaign` creatives of each campaign, from the proposals of all sources together.
 
     tables: `campaigns`, `creatives` and, for photos of products, `images`. Candidates that ADMISSION_RULES refuse by
-    `standards` are counted and left out, and so are chosen ones that `inspect` refuses; others are then chosen in their
-    place. active_from: null: always active.
+    `standards`, or people by `reviews`, are counted and left out, and so are chosen ones that `inspect` refuses; others
+    are then chosen in their place. active_from: null: always active.
     """
-    proposals = [source for source in proposals if len(source)]
-    reasons = [_reasons(source, tables, standards) for source in proposals]
-    admitted = [_admitted(source, reason == "") for source, reason in zip(proposals, reasons, strict=True)]
+    judged = [_Judged.of(source, tables, standards, reviews) for source in proposals if len(source)]
+    admitted = [source.admitted() for source in judged]
     rows = [_contract_rows("creatives", source.rows.assign(active_from=active_from)) for source in admitted]
     scores = [
         _checked(score(creatives, source.pictures), len(creatives))
@@ -82,55 +103,84 @@ def fill_pool(
     pooled = np.concatenate(scores) if scores else np.empty((0, segments))
     creatives = pd.concat(rows, ignore_index=True) if rows else _contract_rows("creatives", pd.DataFrame())
     shown = _Images(admitted, tables)
-    chosen, faults = _choose_sound(creatives, pooled, per_campaign, lambda rows, own: inspect(rows, shown.of(own)))
-    refused = Counter(np.concatenate(reasons).tolist() if reasons else [])
-    drawn = sum(refused.values())
-    refused.update(fault for fault in faults if fault)
+    choice = _Choice(creatives, pooled, per_campaign, lambda own: inspect(creatives.iloc[own], shown.of(own)))
+    approved = np.array([not reviews.required or key in reviews.approved for key in design_keys(creatives)], bool)
+    chosen, waiting = choice.of(np.flatnonzero(approved)), choice.of(np.flatnonzero(~approved))
+    refused = [*(refusal for source in judged for refusal in source.refusals(tables)), *choice.refusals(shown)]
     return Pool(
         creatives=creatives.iloc[chosen].reset_index(drop=True),
         images=shown.table(chosen),
         pictures=shown.of(chosen),
         ranking=_rank(creatives.iloc[chosen], pooled[chosen]),
-        drawn=drawn,
-        refused={reason: count for reason, count in sorted(refused.items()) if reason},
+        drawn=sum(map(len, (source.reasons for source in judged))),
+        refused=dict(sorted(Counter(refusal.reason for refusal in refused).items())),
+        refusals=[refusal for refusal in refused if refusal.picture is not None],
+        waiting=creatives.iloc[waiting].reset_index(drop=True),
+        waiting_pictures=shown.of(waiting),
     )
 
 
-def _reasons(source: Proposals, tables: Mapping[str, pd.DataFrame], standards: Standards) -> np.ndarray:
-    """Object [n]: why each candidate is refused, "" for an admitted one."""
-    locales = tables["campaigns"].set_index("campaign")["locale"]
-    words = source.rows.reindex(columns=[*source.rows.columns, *{"design"}.difference(source.rows.columns)])
-    words = words.assign(locale=words["campaign"].map(locales))
-    if source.pictures is None:
-        reasons = admit(Candidates(words), standards, reads=("texts",))
-    else:
-        # a generated article is not the product, so the product's facts back no claim about it
-        reasons = admit(Candidates(words.assign(product_id=None), source.pictures), standards)
-    reasons[source.rows["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()] = IN_CATALOGUE
-    return reasons
+@dataclass(frozen=True)
+class _Judged:
+    """The proposals of one source; rules, reasons: object [n], what refuses each candidate, "" for an admitted one."""
 
+    source: Proposals
+    rules: np.ndarray
+    reasons: np.ndarray
 
-def _admitted(source: Proposals, sound: np.ndarray) -> Proposals:
-    pictures = None if source.pictures is None else source.pictures[sound]
-    return Proposals(source.rows[sound].reset_index(drop=True), pictures)
+    @classmethod
+    def of(
+        cls, source: Proposals, tables: Mapping[str, pd.DataFrame], standards: Standards, reviews: Reviews
+    ) -> "_Judged":
+        """The verdicts of people on the proposals, and of the rules."""
+        locales = tables["campaigns"].set_index("campaign")["locale"]
+        words = source.rows.reindex(columns=[*source.rows.columns, *{"design"}.difference(source.rows.columns)])
+        words = words.assign(locale=words["campaign"].map(locales))
+        if source.pictures is None:
+            rules, reasons = refusals(Candidates(words), standards, reads=("texts",))
+        else:
+            # a generated article is not the product, so the product's facts back no claim about it
+            rules, reasons = refusals(Candidates(words.assign(product_id=None), source.pictures), standards)
+        for row, key in enumerate(design_keys(source.rows) if reviews.rejected else ()):
+            if key in reviews.rejected:
+                rules[row], reasons[row] = "review", reviews.rejected[key]
+        known = source.rows["creative_id"].isin(tables["creatives"]["creative_id"]).to_numpy()
+        rules[known], reasons[known] = "catalogue", IN_CATALOGUE
+        return cls(source, rules, reasons)
+
+    def admitted(self) -> Proposals:
+        """The proposals that nothing refuses."""
+        sound = self.reasons == ""
+        pictures = None if self.source.pictures is None else self.source.pictures[sound]
+        return Proposals(self.source.rows[sound].reset_index(drop=True), pictures)
+
+    def refusals(self, tables: Mapping[str, pd.DataFrame]) -> Iterator[Refusal]:
+        """The refused ones, SAMPLES of each reason with their images."""
+        images, often = _Images([self.source], tables), Counter[str]()
+        for row in np.flatnonzero(self.reasons != ""):
+            reason = self.reasons[row]
+            often[reason] += 1
+            kept = often[reason] <= SAMPLES and reason != IN_CATALOGUE
+            creative = self.source.rows.iloc[row].to_dict() if kept else {}
+            yield Refusal(creative, images.of([row])[0] if kept else None, self.rules[row], reason)
 
 
 class _Images:
-    """The images of the admitted candidates of all sources, whose rows are numbered from 0."""
+    """The images of the candidates of all sources, whose rows are numbered from 0."""
 
-    def __init__(self, admitted: Sequence[Proposals], tables: Mapping[str, pd.DataFrame]):
-        self._admitted = admitted
-        self._starts = np.cumsum([0, *(len(source) for source in admitted)])
-        photos = any(source.pictures is None and len(source) for source in admitted)
+    def __init__(self, sources: Sequence[Proposals], tables: Mapping[str, pd.DataFrame]):
+        self._sources = sources
+        self._starts = np.cumsum([0, *(len(source) for source in sources)])
+        photos = any(source.pictures is None and len(source) for source in sources)
         self._photos = tables["images"].set_index("image_id")["image"] if photos else None
 
-    def of(self, rows: np.ndarray) -> list[np.ndarray]:
+    def of(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """The images uint8 [h, w, c] of these rows."""
         return [self._image(int(row)) for row in rows]
 
     def _image(self, row: int) -> np.ndarray:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        source, place = self._admitted[number], row - self._starts[number]
+        source, place = self._sources[number], row - self._starts[number]
         if source.pictures is not None:
             return source.pictures[place]
         return decode(self._photos[source.rows["image_id"].iloc[place]])
@@ -138,7 +188,7 @@ class _Images:
     def table(self, rows: np.ndarray) -> pd.DataFrame:
         """The rows of the contract's table `images` of the generated ones among `rows`."""
         generated = []
-        for source, start in zip(self._admitted, self._starts, strict=False):
+        for source, start in zip(self._sources, self._starts, strict=False):
             places = rows[(rows >= start) & (rows < start + len(source))] - start
             if source.pictures is not None:
                 encoded = [encode_png(picture) for picture in source.pictures[places]]
@@ -182,24 +232,38 @@ def _choose(creatives: pd.DataFrame, scores: np.ndarray, per_campaign: int) -> n
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-def _choose_sound(
-    creatives: pd.DataFrame,
-    scores: np.ndarray,
-    per_campaign: int,
-    inspect: Callable[[pd.DataFrame, np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, list[str]]:
-    """As `_choose`, among the rows that `inspect` (rows, their places) does not refuse; and its reasons.
+class _Choice:
+    """Chooses among admitted creatives [n] by scores [n, segments], and has the chosen ones inspected.
 
-    Only chosen rows are inspected, since each must be drawn for it.
+    inspect: rows -> rule and reason of each; only chosen rows are inspected, since each must be drawn for it.
     """
-    reasons: dict[int, str] = {}
-    while True:
-        left = np.flatnonzero([not reasons.get(row) for row in range(len(creatives))])
-        chosen = left[_choose(creatives.iloc[left].reset_index(drop=True), scores[left], per_campaign)]
-        new = np.array([row for row in chosen if row not in reasons], dtype=np.int64)
-        if not len(new):
-            return chosen, list(reasons.values())
-        reasons.update(zip(new.tolist(), inspect(creatives.iloc[new], new), strict=True))
+
+    def __init__(
+        self,
+        creatives: pd.DataFrame,
+        scores: np.ndarray,
+        per_campaign: int,
+        inspect: Callable[[np.ndarray], Sequence[tuple[str, str]]],
+    ):
+        self._creatives, self._scores, self._per_campaign, self._inspect = creatives, scores, per_campaign, inspect
+        self._found: dict[int, tuple[str, str]] = {}
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """As `_choose`, among `rows`, without what is refused once it is drawn; ascending."""
+        while True:
+            left = rows[[not self._found.get(row, ("", ""))[1] for row in rows.tolist()]]
+            own = self._creatives.iloc[left].reset_index(drop=True)
+            chosen = left[_choose(own, self._scores[left], self._per_campaign)]
+            new = np.array([row for row in chosen.tolist() if row not in self._found], dtype=np.int64)
+            if not len(new):
+                return chosen
+            self._found.update(zip(new.tolist(), self._inspect(new), strict=True))
+
+    def refusals(self, shown: _Images) -> Iterator[Refusal]:
+        """What was refused once it was drawn."""
+        for row, (rule, reason) in self._found.items():
+            if reason:
+                yield Refusal(self._creatives.iloc[row].to_dict(), shown.of([row])[0], rule, reason)
 
 
 def _rank(chosen: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:

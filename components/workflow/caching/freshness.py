@@ -34,6 +34,8 @@ def expected_manifest(name: str, config: Section, paths: Paths) -> Manifest:
         inputs["encoder"] = digest_bytes(encoder_file(config))
     if isinstance(config, CreativesStageConfig):
         inputs |= folder_digests(config)
+        if paths.reviews.exists():
+            inputs["reviews"] = digest_bytes(paths.reviews.read_bytes())
         if config.warm_start:
             inputs["champion_generators"] = digest_json(digest_tree(paths.champion_generators))
     if name in ("evaluation", "promotion"):

@@ -1,6 +1,6 @@
 """The export for an ad server, with the files of the champion's package byte for byte, and its reader."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from upath import UPath
@@ -29,6 +29,7 @@ from components.registry.unreadable_champion import reading_champion
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.workflow.advance import ShopPolicy
+from components.workflow.creative_review import rejected_keys, withdrawn
 from components.workflow.publishing.deployed_policy import POLICY, ads_of, read_package
 from components.workflow.publishing.publication import RUN
 
@@ -123,7 +124,8 @@ RULE = (
     "and campaign in decisions.parquet; with no such cell, that of segment `any`; then that of placement `any` too. "
     "Keep the creatives that are eligible and active now by catalogue.parquet; their probabilities, divided by their "
     "sum, get (1 - exploration), and the rest is shared evenly among them. Of new creatives (`new`), those that are "
-    "eligible share new_share evenly, and the others keep the rest."
+    "eligible share new_share evenly, and the others keep the rest. Creatives in `withdrawn` are not eligible: people "
+    "rejected them."
 )
 
 
@@ -145,7 +147,8 @@ def _export(
         for name in (*ALWAYS, *(file for form in forms for file in _files_for(form, package))):
             _copy(package, name, fresh)
         copied = digest_tree(fresh)
-        ads, drawn = _copy_ads(package, fresh, image_format)
+        gone = withdrawn(package, rejected_keys(open_store(), f"{outcome['dataset']}-{POLICY}"))
+        ads, drawn = _copy_ads(package, fresh, image_format, gone)
         altered = sorted(name for name, digest in {**copied, **drawn}.items() if registered.get(name) != digest)
         if altered:
             raise UserError(
@@ -162,16 +165,24 @@ def _export(
             "logging_policy": f"{logging_policy_name(outcome['package'])}-{acts}",
             "rule": RULE,
             "ads": ads,
+            "withdrawn": list(gone),
             "files": digest_tree(fresh),
         }
         write_json(manifest, fresh / MANIFEST)
         replace_folder(fresh, target)
 
 
-def _copy_ads(package: UPath, fresh: UPath, image_format: str) -> tuple[dict[str, dict], dict[str, str]]:
-    """Write the package's ads to `fresh`. By new file name what `ads_of` says; each ad's digest."""
+def _copy_ads(
+    package: UPath, fresh: UPath, image_format: str, gone: Sequence[str]
+) -> tuple[dict[str, dict], dict[str, str]]:
+    """Write the package's ads to `fresh`, without those of the creatives `gone`.
+
+    By new file name what `ads_of` says; each ad's digest.
+    """
     ads, drawn = {}, {}
     for name, ad in ads_of(package).items():
+        if ad["creative_id"] in gone:
+            continue
         png = (package / "pool" / "ads" / name).read_bytes()
         drawn[f"pool/ads/{name}"] = digest_bytes(png)
         file = f"{Path(name).stem}.{FORMATS[image_format][0]}"

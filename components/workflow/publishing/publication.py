@@ -32,6 +32,7 @@ from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.caching.freshness import settings_digest
 from components.workflow.caching.manifests import read_manifest
+from components.workflow.creative_review import write_reviews
 from components.workflow.publishing.deployed_policy import POLICY, read_champion
 from components.workflow.publishing.nightly_refit import MADE_BY, check_refresh, log_until, recipe, refreshed_champion
 from components.workflow.run_stage import question
@@ -59,6 +60,7 @@ def snapshot(dataset: str, settings: Settings, paths: Paths) -> None:
             for kind in ("interest", "creatives", POLICY):
                 complete_changes(client, f"{dataset}-{kind}")
         write_json(list(questions(client, name)), paths.ledger)
+        write_reviews(client, name, paths)
         champion = _fetch_champion(client, name, paths.champion)
         if champion is None:
             paths.champion_record.unlink(missing_ok=True)

@@ -57,6 +57,7 @@ def hand_over(settings: Settings, paths: Paths) -> StageOrder:
     if settings.creatives.warm_start:
         snapshot = paths.champion_generators
         names += [f"{snapshot.name}/{name}" for name in digest_tree(snapshot, skip=())]
+    names += [paths.reviews.name] if paths.reviews.exists() else []
     inputs, folders = send(paths.artifacts, names, open_object_store(url)), folder_digests(settings.creatives)
     return StageOrder(store=url, inputs=inputs, settings=expected.settings, code=expected.code, folders=folders)
 
@@ -69,6 +70,7 @@ def carry_out(order: StageOrder, settings: Settings, paths: Paths) -> str:
     """
     store = open_object_store(order.store)
     shutil.rmtree(paths.champion_generators, ignore_errors=True)  # of an earlier order
+    paths.reviews.unlink(missing_ok=True)
     _delete_others(receive(order.inputs, store, paths.artifacts), paths)
     expected = run_stage.stage_manifest(STAGE, settings, paths)
     for kind in ("code", "settings"):

@@ -1,13 +1,16 @@
 """The champion that answers: verified, in a form that passed, swapped while requests run, kept if the next is bad."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from components.ads.pools.reviews import design_keys
 from components.evaluation.gate.refresh_evidence import RefreshEvidence
 from components.policies.logging_preference import logging_policy_name
 from components.policies.online_policy import AdRequest, NothingEligible, UnknownCampaign
+from components.registry.creative_reviews import record_reviews
 from components.registry.mlflow_store import digest_of
 from components.registry.refresh_records import ACTS, RefreshState, record_refresh, stop_refreshes
 from components.serving.champion_watch import ChampionWatch
@@ -168,3 +171,21 @@ def test_without_a_table_of_shoppers_everyone_is_known(registry, tmp_path):
     shop = read_shop(write_shop(tmp_path / "data", with_shoppers=False))
     assert shop.may_know("anyone") and not shop.may_know(None)
     assert not read_shop(write_shop(tmp_path / "other")).may_know("anyone")
+
+
+def test_a_creative_that_people_reject_is_not_shown_from_the_next_look_on(registry, little_shop, tmp_path):
+    """The shop has logged it already, and the champion's version is the same."""
+    creatives = little_shop.tables["creatives"]
+    made = creatives["creative_id"].eq("b")
+    marked = creatives.assign(origin=creatives["origin"].mask(made, "product-ads"))
+    watch = ChampionWatch(replace(little_shop, tables={**little_shop.tables, "creatives": marked}), ServingConfig())
+    crowned(registry, tmp_path / "one", package(0.75))
+    watch.refresh()
+    assert set(shares(watch)) == {"a", "b"}
+    (key,) = design_keys(creatives[made])
+    record_reviews(registry, NAME, {key: "b"}, approved=False, who="Ann", why="dull")
+    watch.refresh()
+    assert shares(watch) == {"a": 1.0} and watch.status.reason == ""
+    record_reviews(registry, NAME, {key: "b"}, approved=True, who="Ann", why="")
+    watch.refresh()
+    assert set(shares(watch)) == {"a", "b"}
