@@ -6,12 +6,13 @@ Rules on texts only are also applied to the texts that people wrote (`admitted_t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from components.ads.copy.banned_words import banned_word
+from components.ads.copy.look_alikes import wording
 from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
 from components.ads.markets.market_rules import market_ban, market_of
 from components.ads.pools.shown_facts import facts_of
@@ -21,6 +22,7 @@ from components.ads.rendering.text_fitting import undrawable
 from components.generators.quality.photo_manifold import Manifold
 
 TEXT_COLUMNS = ("headline", "call_to_action")
+RECOGNISED = 0.03  # least probability of its category that an image is given
 CONTEXT_COLUMNS = ("campaign", "locale", "category", "product_id", "template", "design")
 
 
@@ -40,12 +42,24 @@ class Candidates:
         return Candidates(self.words.iloc[rows], self.pictures[rows] if len(self.pictures) else self.pictures)
 
 
+class Recogniser(Protocol):
+    """A classifier of product photos. categories: their names; probabilities: of images uint8 [n, h, w, c], float64
+    [n, categories]."""
+
+    categories: tuple[str, ...]
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """Rows sum to 1."""
+        ...
+
+
 @dataclass(frozen=True)
 class Standards:
     """The parameters of the rules. manifold: of real photos, None if only rules on texts are applied;
     duplicate_fraction: of the photos' spacing, below which images are near-duplicates; banned_words: by market;
     facts: of products, by product_id, which back claims; None: claims are not judged. sizes: in each of which all
-    texts must fit whole. markets: campaign or locale -> market, of `ads.markets`."""
+    texts must fit whole. markets: campaign or locale -> market, of `ads.markets`. recognises: of categories, trained on
+    real photos; None: categories of images are not judged."""
 
     manifold: Manifold | None = None
     duplicate_fraction: float = 0.0
@@ -53,6 +67,7 @@ class Standards:
     facts: Mapping[str, ProductFacts] | None = None
     sizes: tuple[AdSize, ...] = ()
     markets: Mapping[str, str] = field(default_factory=dict)
+    recognises: Recogniser | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,35 @@ def _no_photo(candidates: Candidates, standards: Standards) -> np.ndarray:
     return _where(standards.manifold.excess(candidates.pictures) > 0, "does not look like a product photo")
 
 
+def _other_category(candidates: Candidates, standards: Standards) -> np.ndarray:
+    """Refuse images of a known category that the classifier does not recognise as it."""
+    reasons = np.full(len(candidates), "", dtype=object)
+    if standards.recognises is None or not len(candidates):
+        return reasons
+    place = {name: number for number, name in enumerate(standards.recognises.categories)}
+    shares = standards.recognises.probabilities(candidates.pictures)
+    for row, category in enumerate(candidates.words["category"]):
+        if category in place and shares[row, place[category]] < RECOGNISED:
+            reasons[row] = f"is not recognised as {category}"
+    return reasons
+
+
+def _same_words(candidates: Candidates, _standards: Standards) -> np.ndarray:
+    """Refuse ads that differ from an earlier candidate of the campaign only in marks, case or look-alikes of texts."""
+    words, seen = candidates.words, set()
+    reasons = np.full(len(candidates), "", dtype=object)
+    for row in range(len(candidates)):
+        one = words.iloc[row]
+        if not isinstance(one.get("image_id"), str):
+            continue
+        texts = (wording(one[name]) if isinstance(one[name], str) else None for name in TEXT_COLUMNS)
+        shown = tuple(str(one.get(name)) for name in ("campaign", "product_id", "image_id", "template", "palette"))
+        key = (*shown, *texts)
+        reasons[row] = "repeats the texts of another ad" if key in seen else ""
+        seen.add(key)
+    return reasons
+
+
 def _repeats(candidates: Candidates, standards: Standards) -> np.ndarray:
     """Refuse near-duplicates of earlier candidates."""
     repeated = standards.manifold.near_duplicates(candidates.pictures, standards.duplicate_fraction)
@@ -180,5 +224,7 @@ ADMISSION_RULES: tuple[AdmissionRule, ...] = (
     AdmissionRule("whole texts", "texts", _cut),
     AdmissionRule("copies", "pictures", _copies),
     AdmissionRule("no photo", "pictures", _no_photo),
+    AdmissionRule("category", "pictures", _other_category),
+    AdmissionRule("same words", "texts", _same_words, compares=True),
     AdmissionRule("repeats", "pictures", _repeats, compares=True),
 )

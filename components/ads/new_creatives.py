@@ -46,6 +46,7 @@ from components.interest.segment_scores import draw_audience
 from components.settings.sections import CreativesStageConfig
 
 PRODUCT, GENERATED = "product", "generated"  # values of `ads.pictures`; the third is `both`
+TRUSTED = 0.8  # accuracy on real photos from which the classifier's word on a category counts
 WRITTEN_SHARE = {"people": 0.0, "both": 0.5, "written": 1.0}  # of product ads, by `ads.headlines`
 
 
@@ -107,7 +108,12 @@ def make_creatives(sources: CreativesInputs, training: GeneratorSources, config:
     audience = draw_audience(sources.features, sources.features.segments, config.audience, config.seed)
     try:
         trained = _train(made, sources, training, audience, config=config, texts=texts)
-        standards = replace(standards, manifold=trained.review.manifold, duplicate_fraction=config.duplicate_fraction)
+        standards = replace(
+            standards,
+            manifold=trained.review.manifold,
+            duplicate_fraction=config.duplicate_fraction,
+            recognises=trained.review.classifier if trained.review.real_photos.cas >= TRUSTED else None,
+        )
         if config.ads.pictures != PRODUCT:
             generators = trained.passing()
             proposals.append(

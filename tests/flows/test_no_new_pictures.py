@@ -41,7 +41,9 @@ def blank(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def creatives_of(paths: Paths, built_shop, *overrides: str) -> dict:
-    settings = load_settings(built_shop.params, "marketplace", ("ads.pictures=generated", *overrides))
+    settings = load_settings(
+        built_shop.params, "marketplace", ("ads.pictures=generated", "ads.markets={zh-CN: none}", *overrides)
+    )
     stages.creatives(settings.of_stage("creatives"), paths)
     record = json.loads((paths.stage("creatives") / "metrics.json").read_text())
     page = (paths.docs / "creatives.md").read_text()

@@ -78,6 +78,11 @@ def amount_of(written: str) -> float | None:
 @cache
 def _patterns() -> dict[str, list[regex.Pattern]]:
     return {
-        kind: [regex.compile(one, regex.IGNORECASE) for texts in by_language.values() for one in texts]
+        # in ASCII, Chinese is no word of English: `No. 1` begins one in 这款No. 1
+        kind: [
+            regex.compile(one, regex.IGNORECASE | (regex.ASCII if language == "en" else regex.UNICODE))
+            for language, texts in by_language.items()
+            for one in texts
+        ]
         for kind, by_language in PATTERNS.items()
     }

@@ -46,6 +46,12 @@ def skeleton(text: str) -> str:
     return alike
 
 
+def wording(text: str) -> str:
+    """The letters and digits of a text, without case, marks and spaces, and as they look: equal for texts that read as
+    the same words."""
+    return regex.sub(r"[^\p{L}\p{M}\p{N}%$€£¥]", "", latin_letters(unicodedata.normalize("NFKC", text)).casefold())
+
+
 @cache
 def _latin(sign: str) -> str:
     """The ASCII letters that a letter of an alphabet is confusable with; the sign itself if there are none."""

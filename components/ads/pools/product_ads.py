@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from components.ads.copy.lines import lines_for
 from components.ads.copy.product_facts import NOTHING_KNOWN, ProductFacts
@@ -17,6 +18,7 @@ from components.images import decode
 from components.settings.errors import UserError
 
 SMALLEST_SIDE = 16  # pixels; a smaller photo shows nothing
+SIDE, EDGE = 24, 6.0  # pixels of the reduced photo; levels by which an even change of colour may bend there
 PLACEHOLDER = 5  # products that share a photo: a shop's placeholder for a missing one
 SHOWN = ["product_id", "image_id"]
 
@@ -135,8 +137,12 @@ def _fault(content: bytes) -> str:
         return f"its photo cannot be read ({error})"
     if min(picture.shape[:2]) < SMALLEST_SIDE:
         return f"its photo is less than {SMALLEST_SIDE} pixels wide or high"
-    return (
-        "its photo has one single colour"
-        if picture.max(axis=(0, 1)).tolist() == picture.min(axis=(0, 1)).tolist()
-        else ""
-    )
+    return "its photo shows nothing" if _is_blank(picture) else ""
+
+
+def _is_blank(picture: np.ndarray) -> bool:
+    """Whether a photo uint8 [h, w, c] has one colour, or colours that change evenly, but for noise."""
+    channels = [Image.fromarray(picture[..., channel]) for channel in range(picture.shape[2])]
+    small = [np.asarray(one.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64) for one in channels]
+    bends = [np.diff(one, 2, axis=axis) for one in small for axis in (0, 1)]
+    return max(float(np.abs(bend).max()) for bend in bends) < EDGE

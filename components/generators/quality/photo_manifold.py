@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.images import Encoder, PictureEncoder, first_duplicates, fit_all, nearest
+from components.images import Encoder, PictureEncoder, fit_all, nearest
 from components.settings.errors import UserError
 
 BOUNDS_FILE = "bounds.npz"  # in a package of generators
 COPY_FRACTION = 0.5  # of the distance from a photo to its nearest other photo; an image nearer than that is a copy
 MIN_SPACING = 0.1  # of the photos' median spacing; photos nearer to each other are one photo, stored twice
+SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows and columns by which near-duplicates may be moved
 SAMPLE = 1000  # photos for the median spacing
 FOLDS = 5  # of cross-validation if there are few photos
 PHOTOS_PER_COMPONENT = 50  # from so many photos per component on, cross-validation makes no difference
@@ -110,9 +111,17 @@ class Manifold:
         return distance[:, 0] < COPY_FRACTION * np.maximum(neighbour[place], MIN_SPACING * self.spacing)
 
     def near_duplicates(self, pictures: np.ndarray, fraction: float) -> np.ndarray:
-        """bool [n]: images uint8 [n, h, w, c] within `fraction` of the photos' spacing from an earlier accepted one."""
-        embeddings = self.duplicate_encoder.embed(fit_all(pictures, self.duplicate_encoder.shape))
-        return first_duplicates(embeddings, fraction * self.duplicate_spacing) >= 0
+        """bool [n]: images uint8 [n, h, w, c] within `fraction` of the photos' spacing from an earlier accepted one, as
+        they are or moved by one pixel."""
+        fitted, radius = fit_all(pictures, self.duplicate_encoder.shape), fraction * self.duplicate_spacing
+        repeated = np.zeros(len(fitted), bool)
+        if not len(fitted):
+            return repeated
+        moved = np.stack([self.duplicate_encoder.embed(np.roll(fitted, shift, axis=(1, 2))) for shift in SHIFTS])
+        for row in range(1, len(fitted)):  # moved: (shifts, n, d); the first shift is none
+            apart = np.linalg.norm(moved[:, row, None] - moved[0, :row][None, ~repeated[:row]], axis=2)
+            repeated[row] = apart.min(initial=np.inf) < radius
+        return repeated
 
 
 def _gap(embeddings: np.ndarray) -> float:

@@ -31,7 +31,17 @@ BANNED = {"en": ("miracle", "free shipping"), "zh-CN": ("最佳",), "de": ("grö
 @pytest.fixture(scope="module")
 def standards(photos):
     manifold = Manifold.fit(photos.pictures, PictureEncoder.fit(photos.pictures, 8))
-    return Standards(manifold, 0.05, BANNED, {}, ad_sizes(("300x250", "320x50")))
+    return Standards(manifold, 0.05, BANNED, {}, ad_sizes(("300x250", "320x50")), recognises=Certain())
+
+
+class Certain:
+    """Recognises every image as a coat."""
+
+    categories = ("coats", "discs")
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """The same for all."""
+        return np.tile([0.99, 0.01], (len(pictures), 1))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +56,12 @@ def candidates(photos) -> Candidates:
     words[5]["headline"] = "A line of words that goes on " * 4
     rows = [{**row, "campaign": "a", "locale": "en-GB"} for row in words]
     rows[-4] |= {"headline": "Click here", "locale": "en-US"}
-    return Candidates(worded(*rows).words, pictures)
+    rows[0] |= {"category": "coats"}
+    rows[1] |= {"category": "discs"}
+    rows[2] |= {"category": "unheard"}
+    words = worded(*rows).words.assign(image_id=None)
+    words.loc[[0, 3], ["image_id", "headline"]] = [["i1", "Warm days"], ["i1", "WARM  days!"]]
+    return Candidates(words, pictures)
 
 
 def test_rules_have_names_of_their_own():

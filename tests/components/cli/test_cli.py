@@ -17,7 +17,10 @@ from components.settings.paths import ROOT
 
 cli._collect()
 BY_HAND = ("promote", "reject", "rollback", "sign")
-COMMANDS = ("run", "data", "stage", "generate", "evaluate", "status", "export", *BY_HAND, "serve", "databases", "ui")
+COMMANDS = (
+    *("run", "data", "stage", "generate", "creatives", "evaluate", "status", "export"),
+    *(*BY_HAND, "serve", "databases", "ui"),
+)
 
 
 def adloom(*arguments: str):
