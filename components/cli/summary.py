@@ -46,7 +46,7 @@ def print_status(rows: Sequence[dict]) -> None:
     shown = [
         (
             row["model"],
-            _version(row["champion"]) if row["refit"] is None else f"v{row['champion']}, refit v{row['refit']}",
+            _version(row["champion"]),
             _version(row["challenger"]),
             row["decision"] or "none yet",
             lifts.cell(row),
@@ -55,6 +55,8 @@ def print_status(rows: Sequence[dict]) -> None:
     ]
     _print_rows(console, headings, shown)
     for row in rows:
+        if row["refit"] is not None:
+            console.print(f"{row['model']}: v{row['refit']} acts, a refit of the champion v{row['champion']}")
         if row["reasons"]:
             console.print(terminal(f"{row['model']} v{row['latest']}: {row['reasons']}"))
 

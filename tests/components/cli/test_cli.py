@@ -170,11 +170,21 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_broken(width, monkeyp
     monkeypatch.setenv("COLUMNS", str(width))
     lift = {"value": 0.00047, "ci_low": 0.00027, "ci_high": 0.00068}
     row = {"model": "marketplace-interest", "champion": 12, "challenger": None, "decision": "promote", "lift": lift}
-    row |= {"latest": 12, "reasons": "the lower bound is above the margin", "unit": "conversions"}
+    row |= {"latest": 12, "reasons": "the lower bound is above the margin", "unit": "conversions", "refit": 19}
     print_status([row])
     shown = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= min(width, 80)
-    for word in ("marketplace-interest", "v12", "none", "promote", "champion", "challenger", "+0.47", "conversions"):
+    for word in (
+        "marketplace-interest",
+        "v12",
+        "none",
+        "promote",
+        "champion",
+        "challenger",
+        "+0.47",
+        "conversions",
+        "v19",
+    ):
         assert word in shown
 
 
@@ -399,7 +409,7 @@ def test_reasons_are_shown_as_they_are(reason, width, monkeypatch, capsys):
     from components.cli.summary import print_status, print_summary
 
     monkeypatch.setenv("COLUMNS", str(width))
-    row = {"model": reason, "champion": None, "challenger": None, "decision": reason, "lift": None}
+    row = {"model": reason, "champion": None, "refit": None, "challenger": None, "decision": reason, "lift": None}
     print_status([{**row, "latest": 1, "reasons": reason, "unit": None}])
     outcome = {"dataset": reason, "interest": None, "creatives": None, "action": reason, "lift": None, "champion": None}
     print_summary([{**outcome, "reasons": [reason], "unit": "clicks"}], as_json=False)

@@ -29,7 +29,8 @@ def outcome(package, champion: int, candidate: int, acts: str = "table") -> dict
     """A run's outcome as far as an export reads it, after `package` was registered as the champion."""
     acting = {"acts": acts, "forms": [acts]}
     registered = digest_package(package)
-    return {"dataset": "shop", "acting": acting, "champion": champion, "candidate": candidate, "package": registered}
+    versions = {"champion": champion, "deployed": champion, "candidate": candidate}
+    return {"dataset": "shop", "acting": acting, **versions, "package": registered}
 
 
 def signed(package) -> None:

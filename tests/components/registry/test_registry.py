@@ -213,7 +213,7 @@ def outcome_of(champion, candidate: int) -> dict:
     """A run's outcome as far as an export reads it."""
     acting, digest = {"acts": "table", "forms": ["table"]}, champion.tags["package_digest"]
     dataset = champion.name.removesuffix("-policy")
-    outcome = {"dataset": dataset, "champion": champion.number, "candidate": candidate}
+    outcome = {"dataset": dataset, "champion": champion.number, "deployed": champion.number, "candidate": candidate}
     return {**outcome, "acting": acting, "package": digest}
 
 

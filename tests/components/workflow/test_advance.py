@@ -110,7 +110,8 @@ def deploy(paths, tables, creatives, images):
     write_table(images, package / "pool" / "images.parquet")
     acts = {"acts": "table", "forms": ["table"]}
     digest = digest_package(package)
-    export({"dataset": NAME, "champion": 7, "candidate": 7, "acting": acts, "package": digest}, paths)
+    versions = {"champion": 7, "deployed": 7, "candidate": 7}
+    export({"dataset": NAME, **versions, "acting": acts, "package": digest}, paths)
 
 
 @pytest.fixture

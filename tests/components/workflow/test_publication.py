@@ -429,7 +429,7 @@ def test_run_export_and_the_simulated_shop_say_the_same_of_an_unreadable_champio
     published(paths)
     message = cannot_be_read("shop-policy version 1, the champion")
     version = version_of(store, NAME, CHAMPION)
-    outcome = {"dataset": "shop", "champion": 1, "candidate": 1, "package": digest_of(version)}
+    outcome = {"dataset": "shop", "champion": 1, "deployed": 1, "candidate": 1, "package": digest_of(version)}
     for command in (
         lambda: snapshot("shop", SETTINGS, paths),
         lambda: read_champion(paths),  # a single stage
