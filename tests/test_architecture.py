@@ -22,6 +22,7 @@ CLOCK_READERS = {
     "components.workflow.webhook",  # a notice's signature has a time, against replay
     "components.datasets.pull",  # a day that is not over is not pulled
     "components.serving.server_clock",  # the time of a request
+    "components.registry.creative_reviews",  # when a person decided about a creative
 }
 WALL_CLOCK = {
     "time.time",
