@@ -162,7 +162,7 @@ def test_no_product_takes_all_places_of_a_campaign(tables):
         (lambda tables: _with_photo(tables, photo(1, side=1)), "its photo is less than 16 pixels wide or high"),
         (
             lambda tables: _with_photo(tables, encode_png(np.full((40, 40, 3), 200, np.uint8))),
-            "its photo has one single",
+            "its photo shows nothing",
         ),
         (lambda tables: _with_photo(tables, photo(1)[:300]), "its photo cannot be read (the picture is damaged"),
         (lambda tables: _with_photo(tables, b"<svg/>"), "its photo cannot be read ("),
