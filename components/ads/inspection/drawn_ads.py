@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.canvas import SCALE, Mark, Pixels, panel_photo
-from components.ads.rendering.compose import lay_out
+from components.ads.rendering.compose import lay_out, pixels_of
 from components.ads.rendering.designs import Parts
 from components.ads.rendering.palettes import Palette, palette_of, relative_luminance
 
@@ -162,8 +162,9 @@ def draw_ad_of(
 ) -> DrawnAd:
     """The ad of this size as `compose` draws it."""
     canvas = lay_out(picture, parts, palette, template, size=size, brand_color=brand_color)
-    pixels = np.asarray(canvas.image.resize((size.width, size.height), Image.Resampling.BOX))
-    return DrawnAd(size, pixels, tuple(canvas.marks), picture, palette_of(palette, brand_color), required)
+    return DrawnAd(
+        size, pixels_of(canvas, size), tuple(canvas.marks), picture, palette_of(palette, brand_color), required
+    )
 
 
 def _meet(one: Sequence[int], other: Sequence[int]) -> bool:

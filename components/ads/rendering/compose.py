@@ -24,6 +24,11 @@ def compose(
     Unknown templates and palettes are drawn as `plain` and `mono`; the place of a missing text stays empty.
     """
     canvas = lay_out(picture, parts, palette, template, size=size, brand_color=brand_color)
+    return pixels_of(canvas, size)
+
+
+def pixels_of(canvas: Canvas, size: AdSize) -> np.ndarray:
+    """The canvas of an ad reduced to its size: uint8 [height, width, 3]."""
     return np.asarray(canvas.image.resize((size.width, size.height), Image.Resampling.BOX))
 
 

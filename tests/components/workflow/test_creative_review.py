@@ -20,7 +20,6 @@ from components.cli.creatives import creatives as command
 from components.contract.files.tables import read_json, write_bytes, write_json, write_table
 from components.images import encode_png
 from components.registry.creative_reviews import read_reviews, record_reviews
-from components.registry.mlflow_store import open_store
 from components.settings.errors import UserError
 from components.settings.paths import Paths
 from components.settings.sections import AdsConfig
@@ -100,15 +99,6 @@ def test_the_list_shows_each_refusal_with_its_rule_and_its_picture(tables):
     assert set(refused["picture"]) == set(pictures) and all(png[1:4] == b"PNG" for png in pictures.values())
     chinese = listed[(listed["campaign"] == "b") & (listed["status"] == "admitted")]
     assert set(chinese["marks"]) == {"广告"} and listed.loc[listed["campaign"] == "a", "marks"].isna().all()
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/state/mlflow.db")
-    monkeypatch.setenv("ADLOOM_ARTIFACT_ROOT", str(tmp_path / "state" / "artifacts"))
-    monkeypatch.setenv("ADLOOM_STATE", str(tmp_path / "state"))
-    (tmp_path / "state").mkdir()
-    return open_store()
 
 
 @pytest.fixture

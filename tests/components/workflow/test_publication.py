@@ -20,7 +20,7 @@ from components.policies.policy_package import PolicyPackage
 from components.policies.table_reasons import REASON_COLUMNS
 from components.registry.decision import Gate, decide
 from components.registry.decision_records import log_record
-from components.registry.mlflow_store import digest_of, git_commit, open_store, version_of
+from components.registry.mlflow_store import digest_of, git_commit, version_of
 from components.registry.model_status import model_status
 from components.registry.promotion import CHALLENGER, CHAMPION, charge, promote
 from components.registry.refresh import RefitNight
@@ -41,15 +41,6 @@ from tests.fixtures.packages.make import FOLDER
 
 NAME = "shop-policy"
 SETTINGS = Settings()
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/state/mlflow.db")
-    monkeypatch.setenv("ADLOOM_ARTIFACT_ROOT", str(tmp_path / "state" / "artifacts"))
-    monkeypatch.setenv("ADLOOM_STATE", str(tmp_path / "state"))
-    (tmp_path / "state").mkdir()
-    return open_store()
 
 
 @pytest.fixture
