@@ -5,19 +5,24 @@ size, whichever is more. The sizes are in the footer of a Parquet file and in th
 weights are counted without allocating them.
 """
 
+import functools
 import io
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import BinaryIO
 
+import duckdb
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.settings.errors import UserError
+from components.settings.errors import UserError, first_line
 
 LIMIT_VARIABLE = "ADLOOM_MAX_DECODED_GIB"  # environment variable
 DEFAULT_GIB = 1.0
@@ -26,6 +31,7 @@ WEIGHTS, CONFIG = "model.weights.h5", "config.json"  # members of a .keras archi
 KERAS_UNINITIALIZED = "uninitialized_variables"  # Keras's global list of variables without values
 GIB = 2**30
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
+_MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
 
 def limit_gib() -> float:
@@ -54,12 +60,12 @@ def check_growth(decoded: int, stored: int, what: str) -> None:
 def check_parquet(parquet: pq.ParquetFile, file: BinaryIO, what: str, columns: list[str] | None = None) -> None:
     """UserError if `columns` (None: all) of `parquet`, which was opened from `file`, are too large once decoded.
 
-    A damaged dictionary raises an error of pyarrow. A footer with a wrong size of its pages is not detected; Arrow
-    checks a page against the header of the page only.
+    A damaged footer or dictionary raises an error of pyarrow. A footer with a wrong size of its pages is not detected;
+    Arrow checks a page against the header of the page only.
     """
-    size = file.seek(0, os.SEEK_END)
-    check_growth(_page_bytes(parquet, columns), size, what)  # if that passes, a dictionary can be decoded safely
-    check_growth(_decoded_bytes(parquet, file, columns), size, what)
+    chunks, size = _chunks(parquet, file, columns), file.seek(0, os.SEEK_END)
+    check_growth(_page_bytes(chunks), size, what)  # if that passes, a dictionary can be decoded safely
+    check_growth(_decoded_bytes(chunks, file), size, what)
 
 
 def check_archive(content: bytes, what: str) -> zipfile.ZipFile:
@@ -83,47 +89,94 @@ def check_network(content: bytes, what: str, layers: Mapping[str, type] | None =
     check_growth(_layer_bytes(config, layers), len(content), what)
 
 
-def _chunks(parquet: pq.ParquetFile, columns: list[str] | None):
-    """(row group, column chunk's metadata) of the wanted columns."""
-    metadata = parquet.metadata
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(place)
-            if columns is None or chunk.path_in_schema.split(".")[0] in columns:
-                yield group, chunk
+@dataclass(frozen=True)
+class _ColumnChunk:
+    """What the footer says of one column in one row group. column: its dotted path; size: bytes once decompressed."""
+
+    group: int
+    column: str
+    physical_type: str
+    num_values: int
+    size: int
+    has_dictionary: bool
+
+    @property
+    def width(self) -> int:
+        """Bytes of the values once decoded, as far as the footer tells: numbers have at least their full width."""
+        return max(self.size, self.num_values * _WIDTHS.get(self.physical_type, 0))
 
 
-def _page_bytes(parquet: pq.ParquetFile, columns: list[str] | None) -> int:
+def _chunks(parquet: pq.ParquetFile, file: BinaryIO, columns: list[str] | None) -> list[_ColumnChunk]:
+    """The chunks of the wanted columns; ArrowInvalid if the footer is damaged.
+
+    DuckDB reads them: pyarrow's own reader of chunks ends the process if the sizes in a damaged footer contradict each
+    other (its bindings do not catch the exception of RowGroupMetaData.column).
+    """
+    schema = parquet.metadata.schema
+    paths = [schema.column(place).path for place in range(len(schema))]
+    wanted = {place for place, path in enumerate(paths) if columns is None or path.split(".")[0] in columns}
+    try:
+        return [
+            _ColumnChunk(group, paths[place], kind, count, size, dictionary is not None)
+            for group, place, kind, count, size, dictionary in _footer_rows(file)
+            if place in wanted
+        ]
+    except (duckdb.Error, IndexError, TypeError) as error:
+        raise pa.ArrowInvalid(f"its footer is damaged: {first_line(error)}") from None
+
+
+def _footer_rows(file: BinaryIO) -> list[tuple]:
+    """Row group, column, physical type, values, bytes once decompressed and place of the dictionary of each chunk."""
+    tail = 4 + len(_MAGIC)  # the footer's length, and the magic
+    file.seek(-tail, os.SEEK_END)
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(-tail - length, os.SEEK_END)
+    name = f"/adloom-footer-{threading.get_ident()}.parquet"
+    files = fsspec.filesystem("memory")
+    files.pipe_file(name, _MAGIC + file.read())
+    try:
+        with _duckdb().cursor() as cursor:
+            columns = "row_group_id, column_id, type, num_values, total_uncompressed_size, dictionary_page_offset"
+            return cursor.execute(f"SELECT {columns} FROM parquet_metadata('memory://{name}')").fetchall()
+    finally:
+        files.rm_file(name)
+
+
+@functools.cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.register_filesystem(fsspec.filesystem("memory"))
+    return connection
+
+
+def _page_bytes(chunks: list[_ColumnChunk]) -> int:
     """Bytes of all pages once decompressed, with at least its full width for each number."""
-    return sum(
-        max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 0))
-        for _, chunk in _chunks(parquet, columns)
-    )
+    return sum(chunk.width for chunk in chunks)
 
 
-def _decoded_bytes(parquet: pq.ParquetFile, file: BinaryIO, columns: list[str] | None) -> int:
+def _decoded_bytes(chunks: list[_ColumnChunk], file: BinaryIO) -> int:
     """An upper bound of the bytes in memory, with the longest text of a dictionary in each of its rows."""
-    chunks = list(_chunks(parquet, columns))
     small = limit_gib() * GIB / (8 * max(len(chunks), 1))  # below this, a coarse bound of a chunk suffices
     total = 0
-    for group, chunk in chunks:
-        size = max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 0))
-        if chunk.physical_type.endswith("BYTE_ARRAY") and chunk.has_dictionary_page:
-            at_most = chunk.num_values * chunk.total_uncompressed_size
-            size += at_most if at_most < small else chunk.num_values * _longest_value(file, group, chunk)
+    for chunk in chunks:
+        size = chunk.width
+        if chunk.physical_type.endswith("BYTE_ARRAY") and chunk.has_dictionary:
+            at_most = chunk.num_values * chunk.size
+            size += at_most if at_most < small else chunk.num_values * _longest_value(file, chunk)
         total += size
     return total
 
 
-def _longest_value(file: BinaryIO, group: int, chunk) -> int:
+def _longest_value(file: BinaryIO, chunk: _ColumnChunk) -> int:
     """Bytes of the longest value in the dictionary of a column chunk; decodes only the dictionary."""
-    column = chunk.path_in_schema
+    column = chunk.column
     if "." in column:  # the dictionary of nested values cannot be read alone
-        return chunk.total_uncompressed_size
+        return chunk.size
     parquet = pq.ParquetFile(file, read_dictionary=[column])
-    batch = next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=[column], use_threads=False), None)
+    batches = parquet.iter_batches(batch_size=1, row_groups=[chunk.group], columns=[column], use_threads=False)
+    batch = next(batches, None)
     if batch is None or not pa.types.is_dictionary(batch.schema.types[0]):
-        return chunk.total_uncompressed_size
+        return chunk.size
     return pc.max(pc.binary_length(batch.column(0).dictionary)).as_py() or 0
 
 

@@ -202,6 +202,21 @@ def test_a_flipped_byte_is_read_or_refused_but_never_a_crash(tmp_path_factory, d
         assert str(error).startswith("campaigns")
 
 
+@pytest.mark.parametrize("place", [20, 327, 607, 983, 1293])
+def test_a_footer_whose_sizes_contradict_each_other_is_read_or_refused(folder, place):
+    """With most of these bytes pyarrow's reader of a column's metadata would end the process."""
+    whole = _whole()
+    begins = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for flip in (1, 32, 48, 64):
+        damaged = bytearray(whole)
+        damaged[begins + place] ^= flip
+        _write(folder, bytes(damaged))
+        try:
+            read_table(folder, "campaigns")
+        except UserError as error:
+            assert str(error).startswith("campaigns")
+
+
 @pytest.mark.parametrize(("text", "no_text"), [(b"brand_color", b"\xe6rand_color"), (b"#1a2b3c", b"#1a\xc8b3c")])
 def test_text_that_is_no_text_is_refused(folder, text, no_text):
     assert text in _whole()
