@@ -14,15 +14,17 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import duckdb
 import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.settings.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    import duckdb
 
 LIMIT_VARIABLE = "ADLOOM_MAX_DECODED_GIB"  # environment variable
 DEFAULT_GIB = 1.0
@@ -112,6 +114,8 @@ def _chunks(parquet: pq.ParquetFile, file: BinaryIO, columns: list[str] | None) 
     DuckDB reads them: pyarrow's own reader of chunks ends the process if the sizes in a damaged footer contradict each
     other (its bindings do not catch the exception of RowGroupMetaData.column).
     """
+    import duckdb  # here, so that a service which loads a package's features need not load it
+
     schema = parquet.metadata.schema
     paths = [schema.column(place).path for place in range(len(schema))]
     wanted = {place for place, path in enumerate(paths) if columns is None or path.split(".")[0] in columns}
@@ -143,7 +147,9 @@ def _footer_rows(file: BinaryIO) -> list[tuple]:
 
 
 @functools.cache
-def _duckdb() -> duckdb.DuckDBPyConnection:
+def _duckdb() -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
     connection = duckdb.connect()
     connection.register_filesystem(fsspec.filesystem("memory"))
     return connection
