@@ -207,5 +207,5 @@ def picture_png(picture: np.ndarray) -> bytes:
 
 def _png(image: Image.Image) -> bytes:
     stream = BytesIO()
-    image.save(stream, "PNG", optimize=True)
+    image.save(stream, "PNG")  # `optimize` takes eight times as long for a tenth fewer bytes
     return stream.getvalue()
