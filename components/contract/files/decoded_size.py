@@ -5,6 +5,7 @@ size, whichever is more. The sizes are in the footer of a Parquet file and in th
 weights are counted without allocating them.
 """
 
+import atexit
 import functools
 import io
 import json
@@ -152,6 +153,8 @@ def _duckdb() -> "duckdb.DuckDBPyConnection":
 
     connection = duckdb.connect()
     connection.register_filesystem(fsspec.filesystem("memory"))
+    # kept until the end of a process with daemon threads, the connection would fill the screen with "leaked" lines
+    atexit.register(_duckdb.cache_clear)
     return connection
 
 

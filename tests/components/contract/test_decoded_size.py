@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 
@@ -20,6 +22,7 @@ from components.evaluation import evaluate_files
 from components.images.network_encoder import load_network
 from components.interest.models.two_tower import NETWORK_FILE, PAIR_MAP_FILE, Network
 from components.settings.errors import UserError
+from components.settings.paths import ROOT
 from tests.components.contract.samples import sample
 from tests.components.images.sketches import dense_encoder
 
@@ -177,3 +180,26 @@ def test_an_archive_is_held_to_what_its_directory_says():
     with pytest.raises(UserError, match=LIMIT_VARIABLE):
         check_archive(zipped({"a": bytes(40_000_000)}), "this")
     assert check_archive(zipped({"a": b"b"}), "this").read("a") == b"b"
+
+
+READS_IN_A_DAEMON_THREAD = """
+import sys, threading, time
+from upath import UPath
+from components.contract.files.tables import read_frame
+done = threading.Event()
+
+def read():
+    read_frame(UPath(sys.argv[1]))
+    done.set()
+    time.sleep(100)
+
+threading.Thread(target=read, daemon=True).start()
+assert done.wait(60)
+"""
+
+
+def test_a_process_that_has_read_a_file_ends_without_a_line(tmp_path):
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "n.parquet")
+    command = [sys.executable, "-c", READS_IN_A_DAEMON_THREAD, str(tmp_path / "n.parquet")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
