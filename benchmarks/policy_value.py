@@ -14,8 +14,11 @@ valued on the judged rows:
 - lift: clicks per 1,000 impressions above the logging policy, by truth, and off-policy with its 95 % interval and the
   gate's bound at error probability 1.25 %, which is that of a first question about two forms.
 
+- off-policy against each of uniform, rules and popularity: the relative change of CTR, CVR and cost per conversion, by
+  self-normalised importance weights with a 95 % bootstrap interval, on the rows whose conversions are final.
+
 `rules` has eight segments, few enough to be written by hand; `popularity` is the best fixed creative. The off-policy
-estimates see clicks and propensities alone. An interrupted run continues where it stopped. Prints one line of JSON at
+estimates see outcomes and propensities alone. An interrupted run continues where it stopped. Prints one line of JSON at
 the end.
 """
 
@@ -35,6 +38,7 @@ RESULTS = Path("benchmarks/results/policy_value.jsonl")
 ALPHA = 0.0125
 OVERRIDES = {"rules": {"segments": 8}}  # of evaluation.policy, by policy
 BY_HAND = "rules"
+PEERS = {"uniform": "uniform", "rules": "rules per_shopper", "popularity": "popularity per_shopper"}  # by short name
 
 
 def run(task: tuple[int, tuple[str, ...], str, tuple[str, ...]]) -> dict:
@@ -90,12 +94,13 @@ def figures(inputs, config, names: tuple[str, ...]) -> dict:
     even = value(1.0 / spread(row_counts(rows.offsets), rows.offsets).astype(float))
     logged = value(rows.pairs["propensity"].to_numpy())
     oracle, greedy = value(best_of(value.click, rows.offsets)), value(best_of(rows.pairs["p_click"], rows.offsets))
-    policies = {}
+    policies, probabilities = {}, {"uniform": 1.0 / spread(row_counts(rows.offsets), rows.offsets).astype(float)}
     for name in names:
         policy_config = config.policy.model_copy(update={"name": name, **OVERRIDES.get(name, {})})
         policy, _ = propose(inputs.learned, inputs.tables, None, inputs.select_slice(), policy_config)
         for form in policy.parameters.forms:
             shown, unlogged = policy.shown_and_unlogged(form, rows.impressions, rows.pairs, rows.offsets)
+            probabilities[f"{name} {form}"] = shown
             policies[f"{name} {form}"] = {
                 "temperature": policy.parameters.temperatures[form],
                 **value(shown),
@@ -104,7 +109,7 @@ def figures(inputs, config, names: tuple[str, ...]) -> dict:
             }
     for name, values in policies.items():
         values["share"] = (values["ctr"] - even["ctr"]) / (oracle["ctr"] - even["ctr"])
-        policies[name] = values
+        values["off_policy"] = _against_peers(inputs, rows, probabilities, name, config)
     others = {"uniform": even, "logging": logged, "greedy": greedy, "oracle": oracle}
     for values in others.values():
         values["share"] = (values["ctr"] - even["ctr"]) / (oracle["ctr"] - even["ctr"])
@@ -158,6 +163,31 @@ def _off_policy(inputs, rows, shown: np.ndarray, unlogged: np.ndarray, config) -
     return {"verdict": assessed.verdict, "lift": interval, "bound": bound}
 
 
+def _against_peers(inputs, rows, probabilities: dict[str, np.ndarray], name: str, config) -> dict:
+    """The estimated changes of the policy `name` from each of PEERS: [value, low, high] by figure, and the clicks and
+    conversions that were counted."""
+    from components.evaluation.intervals.resampling import Ratios
+    from components.evaluation.intervals.resampling import relative as relative_change
+    from components.evaluation.outcomes import outcomes_of
+    from components.evaluation.split_by_policy import pooled_log
+
+    log = pooled_log(rows, inputs.judging_tables(rows, True, None).creatives, inputs.reward)
+    found = outcomes_of(rows.impressions)
+    click, conversion, shown = (found.final * one for one in (found.click, found.conversion, np.ones(log.n)))
+    parts = {"ctr": (click, shown), "cvr": (conversion, click), "cpm": (shown, conversion), "cpc": (click, conversion)}
+    changes: dict = {"impressions": int(shown.sum()), "clicks": int(click.sum()), "conversions": int(conversion.sum())}
+    for peer, known_as in PEERS.items():
+        if known_as not in probabilities or known_as == name:
+            continue
+        weights = log.weight(probabilities[name]), log.weight(probabilities[known_as])
+        changes[peer] = {}
+        for figure, (above, below) in parts.items():
+            ratios = (Ratios(((1.0, weight * above, weight * below),)) for weight in weights)
+            change = relative_change(*ratios, log.cluster, config.bootstrap, config.seed)
+            changes[peer][figure] = None if change is None else [change.value, change.ci_low, change.ci_high]
+    return changes
+
+
 def relative(values: dict, to: dict) -> dict[str, float]:
     """How CTR, CVR and cost per conversion (CPM, CPC) of a policy differ from those of `to`, relative to the latter."""
     return {
@@ -186,8 +216,30 @@ def summarise(rows: list[dict]) -> dict[str, dict]:
                 "trusted": len(known),
                 "covered": sum(values["lift"][1] <= values["true_lift"] <= values["lift"][2] for values in known),
                 "passed": sum(values["bound"] is not None and values["bound"] > 0 for values in known),
+                "off_policy": _held(rows, name),
             }
     return summary
+
+
+def _held(rows: list[dict], name: str) -> dict[str, int]:
+    """How many off-policy intervals of a policy's changes there are, over all seeds and peers, and hold the truth."""
+    intervals = [
+        (interval, relative(row["policies"][name], row["policies"][PEERS[peer]])[figure])
+        for row in rows
+        for peer in PEERS.keys() & row["policies"][name].get("off_policy", {}).keys()
+        for figure, interval in row["policies"][name]["off_policy"][peer].items()
+        if interval is not None
+    ]
+    return {"intervals": len(intervals), "held": sum(low <= truly <= high for (_, low, high), truly in intervals)}
+
+
+def _in_words(changes: dict) -> str:
+    """CTR +10% [+2%, +18%], ..."""
+    names = {"ctr": "CTR", "cvr": "CVR", "cpm": "cost per conversion (CPM)", "cpc": "cost per conversion (CPC)"}
+    return ", ".join(
+        f"{names[figure]} " + ("not known" if change is None else "{:+.0%} [{:+.0%}, {:+.0%}]".format(*change))
+        for figure, change in changes.items()
+    )
 
 
 def _mean(each: list[dict[str, float]]) -> dict[str, float]:
@@ -219,6 +271,9 @@ def main() -> None:
                     f"seed {row['seed']} {name:<24} {values['share']:>5.0%} of the oracle's lift; clicks per 1,000: "
                     f"truly {values['true_lift']:+.2f}, estimated {lift}"
                 )
+                for peer, changes in values["off_policy"].items():
+                    if peer in PEERS:
+                        print(f"  against {peer}, off-policy: {_in_words(changes)}")
     for name, values in summary.items():
         change = values.get("to_rules", values["to_uniform"])
         print(

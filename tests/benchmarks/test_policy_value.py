@@ -32,7 +32,15 @@ def test_costs_per_conversion_fall_as_conversions_rise():
 def test_the_summary_counts_intervals_that_hold_the_truth_and_bounds_above_zero():
     def policy(truly: float, lift: list[float] | None, bound: float | None) -> dict:
         values = {"ctr": 0.02, "cvr": 0.1, "per_impression": 0.002, "share": 0.5}
-        return {**values, "verdict": "trust", "true_lift": truly, "lift": lift, "bound": bound}
+        against = {"clicks": 40, "uniform": {"ctr": [0.9, 0.5, 1.5], "cvr": [0.2, 0.1, 0.3], "cpm": None}}
+        return {
+            **values,
+            "verdict": "trust",
+            "true_lift": truly,
+            "lift": lift,
+            "bound": bound,
+            "off_policy": against,
+        }
 
     uniform = {"ctr": 0.01, "cvr": 0.1, "per_impression": 0.001, "share": 0.0}
     rows = [
@@ -42,4 +50,5 @@ def test_the_summary_counts_intervals_that_hold_the_truth_and_bounds_above_zero(
     ]
     summary = summarise(rows)["softmax table"]
     assert (summary["trusted"], summary["covered"], summary["passed"]) == (2, 1, 1)
+    assert summary["off_policy"] == {"intervals": 6, "held": 3}  # the CTR is truly doubled, the CVR the same
     assert summary["share"] == 0.5 and summary["to_uniform"]["ctr"] == pytest.approx(1.0)
