@@ -46,7 +46,7 @@ def serve(workdir: str, folder: Path, form: str, port: int, kafka=None) -> None:
 
     _, paths = prepared_shop(workdir)
     package = assembled_package(paths, folder / "package")
-    config = ServingConfig(refresh_seconds=1e6, history_days=10_000, kafka=kafka)
+    config = ServingConfig(refresh_seconds=1e6, history_days=10_000, kafka=kafka, requests_per_second=None)
     service = Service(read_shop(paths.data), config, paths.data, folder)
     policy = read_champion(package, {"acts": form, "forms": [form]}, (1, "f" * 64)).served(service.shop, config)
     service.prepare(UPath(package), "f" * 64, policy)  # loads the histories

@@ -68,7 +68,7 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
         service.close()
 
     app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan)
-    app.add_middleware(RequestLimits, max_body_bytes=service.config.max_body_bytes, hosts=hosts)
+    app.add_middleware(RequestLimits, config=service.config, hosts=hosts, limited=service.metrics.limited)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(JournalFailed, _unavailable)
     _add_decisions(app, service)

@@ -145,7 +145,8 @@ class Journal:
     def submit(self, rows: Sequence[Row]) -> "Future[list[str]]":
         """The outcome of each row (STORED, DUPLICATE, CONFLICT) once all are durable.
 
-        The future raises JournalFailed, and none of the rows is stored, if the disk is full or fails.
+        The future raises JournalFailed, and none of the rows is stored, if the disk is full or fails. If it is
+        cancelled before the writing thread takes the rows, none of them is stored; afterwards all are.
         """
         future: Future[list[str]] = Future()
         try:
@@ -197,7 +198,9 @@ class Journal:
                 while len(group) < MAX_GROUP and not self._waiting.empty():
                     group.append(self._waiting.get_nowait())
                 open_ = all(rows is not None for rows, _ in group)
-                self._commit(connection, [(rows, future) for rows, future in group if rows is not None])
+                submissions = [(rows, future) for rows, future in group if rows is not None]
+                # a submission whose request ended meanwhile is left out; from here on it can no longer be taken back
+                self._commit(connection, [one for one in submissions if one[1].set_running_or_notify_cancel()])
 
     def _commit(self, connection: sqlite3.Connection, group: list) -> None:
         try:

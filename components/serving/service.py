@@ -135,7 +135,7 @@ class Service:
     async def _log(self, rows: Sequence[DecisionRow]) -> None:
         try:
             await asyncio.wrap_future(self.journal.submit(rows))
-        except JournalFailed:
+        except (JournalFailed, asyncio.CancelledError):  # cancelled: the request took longer than it may
             for row in rows:
                 self.delivery.released(row.decision_id)
             raise

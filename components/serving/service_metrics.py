@@ -15,6 +15,7 @@ class ServiceMetrics:
         self.registry = registry
         self.decisions = Counter("adloom_decisions", "Ads chosen", ["logging_policy"], registry=registry)
         self.refused = Counter("adloom_refused", "Requests without an ad", ["status"], registry=registry)
+        self.limited = Counter("adloom_limited", "Requests beyond a limit", ["limit"], registry=registry)
         self.tracked = Counter("adloom_tracked", "Events reported", ["type", "status"], registry=registry)
         self.seconds = Histogram("adloom_decision_seconds", "One decision", buckets=SECONDS, registry=registry)
         self.shadow = Counter("adloom_shadow", "What the challenger would show", ["creative"], registry=registry)

@@ -410,6 +410,8 @@ class ServingConfig(Section):
 
     refresh_seconds: Seconds = 10.0  # between two looks for a new champion and for changes of the shop's tables
     max_body_bytes: Count = 1_000_000  # of a request; a larger one gets status 413
+    requests_per_second: Annotated[float, Field(gt=0)] | None = 300.0  # of one client; above it status 429; null: any
+    request_seconds: Seconds = 5.0  # in which a request is read and answered; else status 408 or 503
     seed: Seed = 0  # of the draws: a decision's id and the seed give the same creative again
     campaign_choice: Literal["even", "value"] = "even"  # if a request names no campaign: each alike, or by earnings
     campaign_exploration: Share = 0.1  # with `value`, the probability that is shared evenly among all campaigns
