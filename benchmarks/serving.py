@@ -37,7 +37,7 @@ def serve(workdir: str, folder: Path, form: str, port: int, kafka=None) -> None:
     """Run one server with the shop's policy, in place of a champion of the registry. kafka: `serving.kafka`."""
     import uvicorn
 
-    from components.serving.http_app import make_app
+    from components.serving.http_api.http_app import make_app
     from components.serving.served_policy import read_champion
     from components.serving.service import Service
     from components.serving.shop_tables import read_shop

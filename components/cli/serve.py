@@ -37,7 +37,7 @@ def serve(params: str, *, dataset, host, port, folder, overrides, workdir) -> No
     import uvicorn
 
     from components.registry.locks import folder_lock
-    from components.serving.http_app import make_app
+    from components.serving.http_api.http_app import make_app
     from components.serving.service import Service
     from components.serving.shop_tables import read_shop
 

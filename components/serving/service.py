@@ -16,7 +16,8 @@ from components.registry.promotion import CHALLENGER
 from components.serving.champion_watch import ChampionWatch
 from components.serving.delivery.campaign_delivery import CampaignDelivery
 from components.serving.history_store import HistoryStore
-from components.serving.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
+from components.serving.http_api.http_messages import Chosen, DecideOne, Refused, TrackedAnswer, TrackEvent
+from components.serving.http_api.signed_addresses import SignedAddresses
 from components.serving.journal import DecisionRow, Journal, JournalFailed, Row, TrackedRow
 from components.serving.pool_copies import copy_pool
 from components.serving.served_policy import ServedPolicy
@@ -24,7 +25,6 @@ from components.serving.server_clock import now_microseconds
 from components.serving.service_metrics import ServiceMetrics
 from components.serving.shadow import Shadow
 from components.serving.shop_tables import CONTEXT, ShopTables, current_shop
-from components.serving.signed_addresses import SignedAddresses
 from components.serving.streams.kafka_streams import KafkaStreams
 from components.serving.tracking import Tracked, outcomes, rows_of
 from components.settings.errors import UserError
@@ -34,6 +34,10 @@ log = logging.getLogger("adloom")
 
 STATUS = {UnknownCampaign: 404, NothingEligible: 409}  # else 422
 ANONYMOUS = "anonymous"  # in the log, the shopper of a request that names none: each such row counts as its own shopper
+
+
+class WrongContext(UserError):
+    """A request has a context that the log has no column for."""
 
 
 class Service:
@@ -63,8 +67,17 @@ class Service:
         return self.watch.current.shop
 
     async def decide(self, requests: Sequence[DecideOne]) -> list[Chosen | Refused]:
-        """An ad for each request, or why there is none; after all decisions are durable. JournalFailed if not."""
-        made = [self._decide(one) for one in requests]
+        """An ad for each request, or why there is none; after all decisions are durable. JournalFailed if not.
+
+        WrongContext, and no decision, if a request's context is wrong.
+        """
+        policy = self.watch.current
+        try:
+            contexts = [_context(one, policy.shop) for one in requests]
+        except WrongContext:
+            self.metrics.refused.labels("422").inc()
+            raise
+        made = [self._decide(policy, one, context) for one, context in zip(requests, contexts, strict=True)]
         logged = [one.row for one in made if one.row is not None]
         if logged:
             await self._log(logged)
@@ -144,13 +157,11 @@ class Service:
         challenger = self.challenger.current
         return None if challenger.version in (None, self.watch.current.version) else challenger
 
-    def _decide(self, one: DecideOne) -> "_Made":
-        begun, policy = time.perf_counter(), self.watch.current
+    def _decide(self, policy: ServedPolicy, one: DecideOne, context: dict[str, object]) -> "_Made":
+        begun, request = time.perf_counter(), _request(one, policy.shop)
+        asked = request, one.position, sorted(context.items())
+        limits = self.delivery.limits(request)
         try:
-            context = _context(one, policy.shop)
-            request = _request(one, policy.shop)
-            asked = request, one.position, sorted(context.items())
-            limits = self.delivery.limits(request)
             decision = policy.decide(*asked, self.history.rows, limits, explain=one.explain)
         except UserError as error:
             status = STATUS.get(type(error), 422)
@@ -206,7 +217,7 @@ def _request(one: DecideOne, shop: ShopTables) -> AdRequest:
 
 
 def _context(one: DecideOne, shop: ShopTables) -> dict[str, object]:
-    """The columns `context_*` of the log and their values. UserError for an unknown or wrong one."""
+    """The columns `context_*` of the log and their values. WrongContext for an unknown or wrong one."""
     return dict(_column(name, value, shop.context) for name, value in one.context.items())
 
 
@@ -234,8 +245,8 @@ def _column(name: str, value: object, known) -> tuple[str, object]:
     column = name if name.startswith(CONTEXT) else f"{CONTEXT}{name}"
     if column not in known:
         listed = ", ".join(sorted(known)) or "none"
-        raise UserError(f"context: the log has no column {column}; it has {listed}")
+        raise WrongContext(f"context: the log has no column {column}; it has {listed}")
     kind = {bool: "flag", str: "text"}.get(type(value), "number")
     if kind != known[column]:
-        raise UserError(f"context: {column} holds a {known[column]}, not the {kind} {value!r}")
+        raise WrongContext(f"context: {column} holds a {known[column]}, not the {kind} {value!r}")
     return column, value

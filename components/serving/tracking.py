@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.serving.http_messages import Behaviour, Click, Conversion, Feedback, Shown, TrackEvent
+from components.serving.http_api.http_messages import Behaviour, Click, Conversion, Feedback, Shown, TrackEvent
 from components.serving.journal import STORED, DecisionRow, FaultRow, Journal, Row, TrackedRow
 
 EVENT, IMPRESSION, CLICK, CONVERSION, FEEDBACK = "event", "impression", "click", "conversion", "feedback"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.serving.http_messages import TrackEvent
+from components.serving.http_api.http_messages import TrackEvent
 from components.serving.journal import DecisionRow, OutgoingRow, Row, TrackedRow
 from components.serving.tracking import CLICK, CONVERSION, FEEDBACK, IMPRESSION, Tracked
 from components.settings.sections import KafkaTopics

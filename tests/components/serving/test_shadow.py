@@ -7,7 +7,7 @@ import pytest
 
 from components.policies.online_policy import AdDecision
 from components.registry.promotion import CHALLENGER
-from components.serving.http_messages import DecideOne
+from components.serving.http_api.http_messages import DecideOne
 from components.serving.service import Service
 from components.serving.shadow import Shadow, overlap
 from components.settings.sections import ServingConfig

@@ -9,14 +9,14 @@ from upath import UPath
 
 from components.contract.files.tables import read_table, write_table
 from components.policies.online_policy import AdRequest
-from components.serving.http_app import make_app
+from components.serving.http_api.http_app import make_app
 from components.serving.server_clock import now_microseconds
 from components.serving.service import Service
 from components.serving.shop_tables import current_shop, read_shop
 from components.settings.errors import UserError
 from tests.components.policies.packages import package
+from tests.components.serving.http_api.test_http_app import CONFIG, HOST
 from tests.components.serving.scene import LONG_AGO, crowned, write_shop
-from tests.components.serving.test_http_app import CONFIG, HOST
 from tests.components.serving.test_tracking import chosen, track
 
 NOW = 1_780_000_000_000_000

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.serving.journal import FILE, Journal, connect
-from tests.components.serving.test_http_app import client_of
+from tests.components.serving.http_api.test_http_app import client_of
 
 LANDING = "https://shop.example.org/p?id=1&x=ä"
 
@@ -140,7 +140,7 @@ def test_an_address_that_is_too_old_leads_on_and_counts_nothing(client, tmp_path
     def late():
         return int(datetime.now(UTC).timestamp() * 1_000_000) + later
 
-    monkeypatch.setattr("components.serving.http_app.now_microseconds", late)
+    monkeypatch.setattr("components.serving.http_api.http_app.now_microseconds", late)
     assert client.get(answer["click"], follow_redirects=False).status_code == 302
     assert client.get(answer["pixel"]).status_code == 200
     assert rows(tmp_path) == []

@@ -12,12 +12,12 @@ from upath import UPath
 from components.features.timeline import DAY
 from components.serving.delivery import campaign_delivery
 from components.serving.delivery.campaign_delivery import OPEN_SECONDS
-from components.serving.http_app import make_app
+from components.serving.http_api.http_app import make_app
 from components.serving.journal import FILE, Journal, connect
 from components.serving.service import Service
 from components.serving.shop_tables import read_shop
+from tests.components.serving.http_api.test_http_app import CONFIG, HOST
 from tests.components.serving.scene import times, write_shop
-from tests.components.serving.test_http_app import CONFIG, HOST
 from tests.components.serving.test_tracking import chosen, track
 
 NOON = 20_600 * DAY + DAY // 2
@@ -28,7 +28,7 @@ NO_END = times(None, None)
 def clock(monkeypatch):
     """The server's time, which a test moves."""
     holder = {"now": NOON}
-    for module in ("service", "http_app"):
+    for module in ("service", "http_api.http_app"):
         monkeypatch.setattr(f"components.serving.{module}.now_microseconds", lambda: holder["now"])
     return holder
 

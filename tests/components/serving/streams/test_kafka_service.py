@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from upath import UPath
 
 from benchmarks.mock_kafka import messages
-from components.serving.http_app import make_app
+from components.serving.http_api.http_app import make_app
 from components.serving.journal import FILE, connect
 from components.serving.service import Service
 from components.settings.sections import ServingConfig

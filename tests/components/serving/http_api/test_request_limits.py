@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from components.serving import request_limits
-from components.serving.http_app import make_app
+from components.serving.http_api import request_limits
+from components.serving.http_api.http_app import make_app
+from components.serving.http_api.request_limits import BURST_SECONDS, ClientRates, _client
 from components.serving.journal import FILE
-from components.serving.request_limits import BURST_SECONDS, ClientRates, _client
 from components.serving.service import Service
 from components.settings.errors import UserError
 from components.settings.params_file import load_settings

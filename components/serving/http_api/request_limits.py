@@ -16,13 +16,23 @@ from components.settings.own_pages import REFUSAL, is_own
 from components.settings.sections import ServingConfig
 
 API_KEY = "ADLOOM_SERVING_KEY"  # environment variable; without it, requests need no key
-KEY_HEADER = b"x-api-key"
+KEY_NAME = "X-API-Key"  # the header
 # answered without a key, to any page: these begin so
 OPEN_PATHS = ("/healthz", "/readyz", "/ads/", "/pixel/", "/click/")
 PROBES = ("/healthz", "/readyz")  # no limit on their rate: a probe that is refused would end a healthy server
 MAX_CLIENTS = 50_000  # whose rates are kept, some 10 MB
 BURST_SECONDS = 2.0  # a client may send the requests of so many seconds at once
 RETRY_SECONDS = 1.0  # after a request that took too long
+
+
+def api_key() -> bytes:
+    """The key that requests must send; empty: none."""
+    return os.environ.get(API_KEY, "").encode()
+
+
+def needs_key(path: str) -> bool:
+    """Whether requests of `path` must send the key, or come from this machine if there is none."""
+    return not path.startswith(OPEN_PATHS)
 
 
 class ClientRates:
@@ -73,7 +83,7 @@ class RequestLimits:
 
     def __init__(self, app, config: ServingConfig, hosts: Iterable[str], limited: Counter):
         self.app, self.config, self.hosts, self._limited = app, config, tuple(hosts), limited
-        self.key = os.environ.get(API_KEY, "").encode()
+        self.key = api_key()
         rate = config.requests_per_second
         self._rates = None if rate is None else ClientRates(rate)
 
@@ -148,11 +158,11 @@ class RequestLimits:
             raise _Refused(400, "Content-Length is no number")
         if int(length) > self.config.max_body_bytes:
             raise self._too_large()
-        if path.startswith(OPEN_PATHS):
+        if not needs_key(path):
             return
         if self.key:
-            if not hmac.compare_digest(values.get(KEY_HEADER, b""), self.key):
-                raise _Refused(401, "the header X-API-Key is missing or wrong")
+            if not hmac.compare_digest(values.get(KEY_NAME.lower().encode(), b""), self.key):
+                raise _Refused(401, f"the header {KEY_NAME} is missing or wrong")
             return
         texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         if not is_own(texts, self.hosts):

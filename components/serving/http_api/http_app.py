@@ -12,21 +12,21 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from components.serving.http_messages import (
+from components.serving.http_api.http_messages import (
     Chosen,
     ChosenBatch,
     DecideBatch,
     DecideOne,
-    Problem,
     Refused,
     Track,
     TrackAnswer,
 )
+from components.serving.http_api.openapi_page import described, problems
+from components.serving.http_api.request_limits import RequestLimits
+from components.serving.http_api.signed_addresses import CLICK, PIXEL
 from components.serving.journal import JournalFailed
-from components.serving.request_limits import RequestLimits
 from components.serving.server_clock import now_microseconds
-from components.serving.service import Service
-from components.serving.signed_addresses import CLICK, PIXEL
+from components.serving.service import Service, WrongContext
 from components.serving.tracking import CLICK as CLICKED
 from components.serving.tracking import IMPRESSION as SHOWN
 
@@ -35,14 +35,8 @@ GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7
 # with Python's 5 ms, a decision can wait several times as long for its row as the disk takes.
 SWITCH_SECONDS = 0.0005
 NOT_STORED = {"Cache-Control": "no-store"}
-DESCRIPTIONS = {
-    401: "no API key",
-    403: "from a page of another site, or an address that this service did not sign",
-    404: "unknown campaign or picture",
-    409: "no creative is eligible",
-    413: "the body is too large",
-    503: "the journal cannot be written: send it again",
-}
+ANY = problems(400, 408, 413, 429, 503)  # of the limits that hold for every request
+OWN = problems(401, 403)  # of those that are for programs with the key, or of this machine
 Signature = Annotated[str, Query(max_length=100)]
 Until = Annotated[int, Query(ge=0, le=10**12)]
 
@@ -67,18 +61,34 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
             thread.join()
         service.close()
 
-    app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan)
+    app = FastAPI(title="Adloom", version=version("adloom"), description=__doc__, lifespan=lifespan, responses=ANY)
     app.add_middleware(RequestLimits, config=service.config, hosts=hosts, limited=service.metrics.limited)
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_exception_handler(JournalFailed, _unavailable)
+    app.add_exception_handler(WrongContext, _wrong)
     _add_decisions(app, service)
     _add_tracking(app, service)
     _add_operations(app, service)
+    app.openapi = described(app, service)
     return app
 
 
-def _problems(*statuses: int) -> dict:
-    return {status: {"model": Problem, "description": DESCRIPTIONS[status]} for status in statuses}
+class Png(Response):
+    """A picture."""
+
+    media_type = "image/png"
+
+
+class Gif(Response):
+    """A pixel."""
+
+    media_type = "image/gif"
+
+
+class Figures(Response):
+    """Prometheus' text format."""
+
+    media_type = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def _explain(request: Request, error: Exception) -> JSONResponse:
@@ -88,12 +98,16 @@ async def _explain(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": faults}, 422)
 
 
+async def _wrong(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 422)
+
+
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 503)
 
 
 def _add_decisions(app: FastAPI, service: Service) -> None:
-    @app.post("/decide", responses=_problems(401, 403, 404, 409, 413, 503))
+    @app.post("/decide", responses={**OWN, **problems(404, 409, 422)})
     async def decide(body: DecideBatch | DecideOne) -> ChosenBatch | Chosen:
         """Choose an ad, or up to 200; one of a batch that has no ad gets an `error` in its place.
 
@@ -106,19 +120,17 @@ def _add_decisions(app: FastAPI, service: Service) -> None:
             raise HTTPException(answer.status, answer.error)
         return answer
 
-    png = {200: {"content": {"image/png": {}}}, **_problems(404)}
-
-    @app.get("/ads/{name}", response_class=Response, responses=png)
+    @app.get("/ads/{name}", response_class=Png, responses=problems(404))
     async def picture(name: str) -> Response:
         """The picture of an ad, as PNG."""
         content = service.watch.current.pictures.get(name)
         if content is None:
             raise HTTPException(404, "no such picture")
-        return Response(content, media_type="image/png", headers={"Cache-Control": "public, max-age=86400"})
+        return Png(content, headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _add_tracking(app: FastAPI, service: Service) -> None:
-    @app.post("/track", responses=_problems(401, 403, 413, 503))
+    @app.post("/track", responses={**OWN, **problems(422)})
     async def track(body: Track) -> TrackAnswer:
         """Report behaviour, impressions, clicks, conversions and feedback; sent twice, they count once.
 
@@ -130,15 +142,15 @@ def _add_tracking(app: FastAPI, service: Service) -> None:
         if not service.addresses.is_valid(purpose, decision_id, target, until, signature):
             raise HTTPException(403, "this service did not sign this address")
 
-    @app.get("/pixel/{decision_id}.gif", response_class=Response, responses=_problems(403, 503))
+    @app.get("/pixel/{decision_id}.gif", response_class=Gif, responses=problems(403, 422))
     async def pixel(decision_id: str, until: Until, signature: Signature) -> Response:
         """Report that the ad of a decision was shown; the answer is a transparent pixel."""
         check(PIXEL, decision_id, "", until, signature)
         if now_microseconds() <= until * 1_000_000:
             await service.report([SHOWN], decision_id)
-        return Response(GIF, media_type="image/gif", headers=NOT_STORED)
+        return Gif(GIF, headers=NOT_STORED)
 
-    @app.get("/click/{decision_id}", response_class=RedirectResponse, status_code=302, responses=_problems(403, 503))
+    @app.get("/click/{decision_id}", response_class=RedirectResponse, status_code=302, responses=problems(403, 422))
     async def click(
         decision_id: str, to: Annotated[str, Query(max_length=5000)], until: Until, signature: Signature
     ) -> RedirectResponse:
@@ -171,7 +183,7 @@ def _add_operations(app: FastAPI, service: Service) -> None:
             **streams,
         }
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=Figures, responses=OWN)
     async def metrics() -> Response:
         """Figures in Prometheus' format."""
-        return Response(service.metrics.page(), media_type="text/plain; version=0.0.4")
+        return Figures(service.metrics.page())

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from components.policies.table_reasons import REASON_COLUMNS
-from components.serving.http_app import SWITCH_SECONDS, make_app
-from components.serving.http_messages import DecideBatch, DecideOne, Track
+from components.serving.http_api.http_app import SWITCH_SECONDS, make_app
+from components.serving.http_api.http_messages import DecideBatch, DecideOne, Track
 from components.serving.service import Service
 from components.serving.shop_tables import read_shop
 from components.settings.sections import ServingConfig

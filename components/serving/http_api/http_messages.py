@@ -1,13 +1,13 @@
 """The JSON of requests and answers, with the examples that the OpenAPI page shows."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl
 
 MAX_BATCH = 200
 MAX_SHORTLIST = 1000
-# no control characters, and no space at either end
-ID = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
+# no control characters, and no space at either end; ranges are named where dialects of patterns differ on a space
+ID = r"^[^\s\ufeff\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\ufeff\x00-\x1f\x7f-\x9f])?$"
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID)]
 ContextValue = Annotated[str, Field(max_length=200)] | bool | float
 
@@ -20,10 +20,26 @@ ONE_REQUEST = {
 }
 
 
-class Message(BaseModel):
-    """A part of a request; unknown fields, NaN and Infinity are errors."""
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("a time is a text, such as 2026-06-01T08:30:00Z")
+    return value
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+def _number(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("a number is expected")
+    return value
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
+Position = Annotated[int, Field(ge=1, le=10_000, strict=False), BeforeValidator(_number)]  # also 1.0
+
+
+class Message(BaseModel):
+    """A part of a request; unknown fields, other types than the declared ones, NaN and Infinity are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class DecideOne(Message):
@@ -34,7 +50,7 @@ class DecideOne(Message):
     shopper_id: Id | None = None  # null: an unknown shopper
     campaign: Id | None = None  # null: one of those that have an eligible creative and are within their limits
     placement: Id | None = None
-    position: Annotated[int, Field(ge=1, le=10_000)] = 1  # on the page
+    position: Position = 1  # on the page
     request_id: Id | None = None  # of the page view; rows of one page share it
     context: dict[str, ContextValue] = Field(default_factory=dict, max_length=100)  # columns context_* of the log
     shortlist: Annotated[list[Id], Field(max_length=MAX_SHORTLIST)] | None = None  # creatives that the page can show
@@ -86,13 +102,13 @@ class ChosenBatch(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request has no answer."""
+    """Why a request has no answer; one text per fault if its fields are wrong."""
 
-    detail: Any
+    detail: str | list[str]
 
 
 class _Tracking(Message):
-    timestamp: AwareDatetime | None = None  # when it happened; null: now
+    timestamp: Moment | None = None  # when it happened; null: now
 
 
 class Behaviour(_Tracking):

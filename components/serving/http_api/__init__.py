@@ -1,0 +1,1 @@
+"""The HTTP interface of the service: what is asked and answered, its description, its limits, its addresses."""
