@@ -71,7 +71,7 @@ def stand_in_pool(settings, paths) -> None:
     from components.workflow.stage_inputs import validated
     from components.workflow.stage_outputs import Outputs
 
-    tables, _ = validated(paths)
+    tables, _ = validated(paths, dict.fromkeys(("candidates", "events", "impressions"), ()))
     people = tables["creatives"].groupby("campaign").head(NEW_PER_CAMPAIGN).reset_index(drop=True)
     names = people["creative_id"] + "-new"
     pool = people.drop(columns="feature_prior").assign(creative_id=names, origin="stand-in-1", active_from=pd.NaT)

@@ -10,7 +10,7 @@ from components.settings.sections import SimulatorConfig
 from components.simulator.catalogue import CURRENCY
 from components.simulator.photos.product_photos import Goods, Photos
 from components.simulator.scenario import Scenario, load_scenario
-from components.simulator.simulate import ends_at, simulate
+from components.simulator.simulate import TABLE_NAMES, ends_at, simulate
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,19 @@ class SimulatedShop:
 
     def tables(self, config: SimulatorConfig, goods: Photos | Goods) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
         """All tables of the shop with the settings `config`, and its card."""
+        return simulate(config, self.scenario(config), goods), self.card(config)
+
+    def card(self, config: SimulatorConfig) -> DatasetCard:
+        """The card of the shop with the settings `config`."""
         scenario = self.scenario(config)
-        tables = simulate(config, scenario, goods)
-        card = DatasetCard(
+        return DatasetCard(
             name=self.dataset_name(scenario),
             source=self.source,
             licence=self.licence,
             real=self.real,
-            simulated=tuple(name for name in tables if name not in self.real),
+            simulated=tuple(name for name in TABLE_NAMES if name not in self.real),
             currency=CURRENCY,
             conversion_window_days=scenario.conversion.window_days,
             ends_at=ends_at(config).to_pydatetime(),
             simulator=config,
         )
-        return tables, card
