@@ -16,7 +16,7 @@ def eligible_pairs(tables: dict[str, pd.DataFrame], impressions: pd.DataFrame) -
     """The pairs of some impressions, in the impressions' order, by the tables of the contract.
 
     impressions: columns impression_id, campaign, timestamp (and creative_id, which must be among the eligible).
-    Returns impression_id, creative_id and, where `candidates` exists, propensity: the logging probability of the pair.
+    Returns impression_id, creative_id and, where `candidates` has it, propensity: the logging probability of the pair.
     """
     if "candidates" in tables:
         pairs = _from_candidates(tables["candidates"], impressions)
@@ -46,7 +46,8 @@ def rows_of(values: pd.Series, keys: pd.Series) -> np.ndarray:
 
 def _from_candidates(candidates: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
     row = rows_of(candidates["impression_id"], impressions["impression_id"])
-    pairs = candidates.loc[row >= 0, ["impression_id", "creative_id", "propensity"]]
+    columns = [name for name in ("impression_id", "creative_id", "propensity") if name in candidates]
+    pairs = candidates.loc[row >= 0, columns]
     order = np.argsort(row[row >= 0], kind="stable")
     return pairs.iloc[order].reset_index(drop=True)
 

@@ -29,7 +29,7 @@ from components.settings.paths import Paths
 from components.settings.sections import EvaluationConfig
 from components.workflow.pool_files import pool_creatives
 from components.workflow.publishing.deployed_policy import read_champion
-from components.workflow.stage_inputs import built_features, validated
+from components.workflow.stage_inputs import EVALUATION_READ, built_features, validated
 from components.workflow.stage_models import interest_model
 
 
@@ -88,7 +88,7 @@ class EvaluationInputs:
 
 def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> EvaluationInputs:
     """The inputs of an evaluation with `config`. UserError if the data set lacks the reward."""
-    tables, card = validated(paths)
+    tables, card = validated(paths, EVALUATION_READ)
     reward, logged = reward_of(config, card.currency), tables["impressions"]
     tables["impressions"] = logged.assign(reward=logged_rewards(reward, logged, card))
     model, features = built_features(paths)

@@ -18,15 +18,19 @@ from components.settings.sections import FeaturesConfig
 
 DISJOINT_MODELS = "disjoint_models"  # folder of the stage interest's model
 
-# the columns of large tables from which features are made; candidates are not used
-FEATURES_READ = {
-    "candidates": (),
-    "events": ("timestamp", "shopper_id", "kind", "product_id", "text", "value"),
-}
-# the tables and columns from which pair features are made
-PAIRS_READ = {
+# What each stage reads of the validated tables: a table with no columns is left out, one not named is read whole.
+# The logs are the large tables; the rest of their columns would take most of a stage's memory.
+_HISTORY = ("timestamp", "shopper_id", "kind", "product_id", "text", "value", "ingested_at")
+FEATURES_READ = {"candidates": (), "events": _HISTORY}
+INTEREST_READ = {
     **dict.fromkeys(TABLES, ()),
-    "events": EVENT_COLUMNS,
+    "candidates": ("impression_id", "creative_id"),
+    "creatives": ("creative_id", "campaign", "active_from", "active_until"),
+}
+EVALUATION_READ = {"events": _HISTORY}
+PAIRS_READ = {  # for pair features
+    **dict.fromkeys(TABLES, ()),
+    "events": (*EVENT_COLUMNS, "ingested_at"),
     "products": ("product_id", "category"),
     "shoppers": ("shopper_id", "consent"),
 }

@@ -104,10 +104,10 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     from components.interest.model_kinds import MODEL_KINDS
     from components.policies.eligible import eligible_pairs
     from components.workflow.pages.interest_page import interest_page
-    from components.workflow.stage_inputs import DISJOINT_MODELS, built_features, validated
+    from components.workflow.stage_inputs import DISJOINT_MODELS, INTEREST_READ, built_features, validated
     from components.workflow.training_curves import write_curves
 
-    tables, _ = validated(paths)
+    tables, _ = validated(paths, INTEREST_READ)
     model, built = built_features(paths)
     trained = train_interest(built, config)
     pairs = eligible_pairs(tables, built.held_out())
