@@ -39,9 +39,10 @@ def conform(
     if missing:
         present = ", ".join(table.column_names) or "none"
         raise UserError(f"{declared.name}: no column {', '.join(missing)} in {source} (its columns: {present})")
-    columns = {}
-    for name, values in zip(table.column_names, table.columns, strict=True):
-        column = declared.column(name)
+    names, rows, stored, columns = table.column_names, table.num_rows, table.columns, {}
+    del table  # so that each stored column is freed once it is cast, if the caller does not hold the table either
+    for name in names:
+        values, column = stored.pop(0), declared.column(name)
         place = f"{declared.name}.{name}"
         if column is not None:
             values = _cast(values, column, place, source)
@@ -50,7 +51,7 @@ def conform(
             _check_open_number(values.type, declared.open_numbers.get(name), place, source)
         columns[name] = values
     for name in filled:
-        columns[name] = pa.nulls(table.num_rows, ARROW[declared.column(name).kind])
+        columns[name] = pa.nulls(rows, ARROW[declared.column(name).kind])
     return pa.table(columns)
 
 
@@ -120,12 +121,16 @@ def _convert(values: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
 def to_pandas(table: pa.Table, declared: Table | None = None) -> pd.DataFrame:
     """`table` as a DataFrame with the dtypes of schema.py; integers and flags with nulls get nullable dtypes."""
     mapped = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
-    columns = {}
-    for name, values in zip(table.column_names, table.columns, strict=True):
+    names, stored, columns = table.column_names, table.columns, {}
+    del (
+        table
+    )  # so that each column of Arrow is freed once it is converted, if the caller does not hold the table either
+    for name in names:
+        values = stored.pop(0)
         column = declared.column(name) if declared is not None else None
         keeps_null = values.null_count > 0 or (column is not None and column.nullable)
         # With a mapper, Arrow makes a Python object of each text, which is slow; so only where one is needed.
         converted = values.to_pandas(types_mapper=mapped.get if keeps_null and values.type in mapped else None)
         is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
         columns[name] = converted.astype("str") if is_text else converted  # text of nulls only would be object
-    return pd.DataFrame(columns, columns=table.column_names, copy=False)
+    return pd.DataFrame(columns, columns=names, copy=False)

@@ -28,6 +28,7 @@ from components.contract.files.settlements import SETTLEMENT_COLUMNS, apply_sett
 from components.contract.schema import TABLES
 from components.settings.errors import UserError, first_line
 
+ROW_GROUP = 1 << 20  # rows of a row group in the files that Adloom writes
 MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
 
@@ -49,11 +50,7 @@ def read_table(
     timed = declared.column("timestamp") is not None
     extra = [*(SETTLEMENT_COLUMNS if settlements else ()), *(("timestamp",) if timed else ())]
     needed = None if selected is None else list(dict.fromkeys([*selected, *extra]))
-    pieces = [_piece(file, name, needed) for file in files]
-    table = _joined(pieces, files, name)
-    if table.num_rows == 0:
-        raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave out an optional table")
-    frame = to_pandas(table if needed is None else table.select(needed), declared)
+    frame = to_pandas(_stored_rows(files, name, needed), declared)
     for file in settlements:
         stored = read_parquet(file, name, list(SETTLEMENT_COLUMNS))
         settled = conform(stored, declared, str(file), SETTLEMENT_COLUMNS, fill=False)
@@ -63,11 +60,19 @@ def read_table(
     return frame if selected is None else frame[selected]
 
 
+def _stored_rows(files: list[UPath], name: str, needed: list[str] | None) -> pa.Table:
+    """The rows of all `files` in the contract's types, with the columns `needed`; UserError if there are none."""
+    table = _joined([_piece(file, name, needed) for file in files], files, name)
+    if table.num_rows == 0:
+        raise UserError(f"{name}: no rows in {', '.join(str(file) for file in files)}; leave out an optional table")
+    return table if needed is None else table.select(needed)
+
+
 def _piece(file: UPath, name: str, needed: list[str] | None) -> pa.Table:
     """The rows of one file in the contract's types; UserError, with advice, if a type could mean two things."""
-    table = unambiguous(read_parquet(file, name, needed), TABLES[name])
+    stored = [unambiguous(read_parquet(file, name, needed), TABLES[name])]
     try:
-        return conform(table, TABLES[name], str(file), needed)
+        return conform(stored.pop(), TABLES[name], str(file), needed)  # which frees each column once it is cast
     except UserError as error:
         raise UserError(f"{error}; {ADVICE}") from None
 
@@ -104,13 +109,37 @@ def open_columns(folder: UPath, name: str) -> dict[str, str]:
 
 
 def write_table(table: pd.DataFrame | pa.Table, path: UPath) -> None:
-    """Write `table`, without its index, atomically as one zstd Parquet file; equal tables give equal bytes."""
+    """Write `table`, without its index, atomically as one zstd Parquet file; equal tables give equal bytes.
+
+    One row group at a time is converted to Arrow.
+    """
+    schema = (table.schema if isinstance(table, pa.Table) else _schema_of(table)).remove_metadata()
+    with _replacing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for start in range(0, max(len(table), 1), ROW_GROUP):
+            writer.write_table(_row_group(table, start, schema), row_group_size=ROW_GROUP)
+
+
+def _schema_of(table: pd.DataFrame) -> pa.Schema:
+    """The Arrow types of the columns of `table`; of objects by all values, of others by their dtype."""
+    objects = [name for name in table if table[name].dtype == object]
+    typed = pa.Schema.from_pandas(table.head(0), preserve_index=False)
+    for name in objects:
+        field = pa.field(name, pa.array(table[name], from_pandas=True).type)
+        typed = typed.set(typed.get_field_index(name), field)
+    return typed
+
+
+def _row_group(table: pd.DataFrame | pa.Table, start: int, schema: pa.Schema) -> pa.Table:
+    """The rows from `start` on that make one row group, without metadata.
+
+    The metadata of pandas names library versions, and the chunks of a column that was read from several files would
+    end pages: both would change the bytes of equal tables.
+    """
     if isinstance(table, pd.DataFrame):
-        table = pa.Table.from_pandas(table, preserve_index=False)
-    with _replacing(path) as file:
-        # The metadata of pandas names library versions, and the chunks of a column that was read from several files
-        # would end pages: both would change the bytes of equal tables.
-        pq.write_table(table.replace_schema_metadata(None).combine_chunks(), file, compression="zstd")
+        rows = pa.Table.from_pandas(table.iloc[start : start + ROW_GROUP], schema=schema, preserve_index=False)
+    else:
+        rows = table.slice(start, ROW_GROUP)
+    return rows.replace_schema_metadata(None).combine_chunks()
 
 
 def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.contract import conform as module
 from components.contract.conform import conform, to_pandas
 from components.contract.schema import ARROW, TABLES, Column, Table
 from components.settings.errors import UserError
@@ -157,3 +158,32 @@ def test_a_local_hour_may_be_any_number(values):
         pa.table({"context_local_hour": values}), TABLES["impressions"], "FILE", required=["context_local_hour"]
     )
     assert found["context_local_hour"].to_pylist() == values.to_pylist()
+
+
+def _thousands(count):
+    return pa.array(range(count * 1000), pa.int32())
+
+
+@pytest.mark.parametrize(
+    ("convert", "last_step", "kept"),
+    [
+        (lambda stored: to_pandas(stored.pop()), (module.pd, "DataFrame"), 1),
+        (lambda stored: conform(stored.pop(), ANY, "FILE", ["number"]), (pa, "table"), 2),
+    ],
+)
+def test_a_stored_column_is_freed_once_it_is_converted(convert, last_step, kept, monkeypatch):
+    """kept: what Arrow holds before the last step, relative to the stored table: the converted columns (of int64 in
+    place of int32, or as they were), and not the stored ones beside them."""
+    names = ["number", *(f"feature_{place}" for place in range(19))]
+    before = pa.total_allocated_bytes()
+    stored = [pa.table({name: pa.chunked_array([_thousands(50), _thousands(50)]) for name in names})]
+    stored_bytes, step, held = pa.total_allocated_bytes() - before, getattr(*last_step), []
+
+    def measured(*arguments, **options):
+        held.append((pa.total_allocated_bytes() - before) / stored_bytes)
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(*last_step, measured)
+    converted = convert(stored)
+    assert len(converted) == 100_000
+    assert held[-1] == pytest.approx(kept, abs=0.15)

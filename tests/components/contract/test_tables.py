@@ -35,6 +35,26 @@ def folder(request, tmp_path):
     return UPath(tmp_path) if request.param == "local" else UPath(f"memory://{tmp_path.name}-{os.getpid()}")
 
 
+@pytest.mark.parametrize("of_arrow", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 10, 25])
+def test_a_table_is_converted_and_written_by_row_groups(tmp_path, monkeypatch, rows, of_arrow):
+    """The file is the one that pyarrow writes of the whole table, and a type depends on all rows, not on the first."""
+    frame = pd.DataFrame({"image_id": pd.Series([f"i{row}" for row in range(rows)], dtype="str")})
+    frame = frame.assign(number=np.arange(rows) / 3, image=pd.Series([None] * rows, dtype=object))
+    if rows:
+        frame.loc[rows - 1, "image"] = b"png"
+    whole = pa.Table.from_pandas(frame, preserve_index=False)
+    converted, row_group = [], module._row_group
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "_row_group", lambda *place: converted.append(row_group(*place)) or converted[-1])
+    write_table(whole if of_arrow else frame, UPath(tmp_path / "images.parquet"))
+    assert [len(group) for group in converted] == [min(10, rows - start) for start in range(0, max(rows, 1), 10)]
+    pq.write_table(
+        whole.replace_schema_metadata(None), tmp_path / "whole.parquet", compression="zstd", row_group_size=10
+    )
+    assert (tmp_path / "images.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_come_back_as_they_were_written(folder, name):
     frame = sample()[name]
@@ -351,11 +371,10 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(folder):
 def test_an_upload_that_fails_half_way_is_not_published(monkeypatch):
     path = UPath("memory://half/any.parquet")
 
-    def broken(table, file, compression):
-        file.write(b"PAR1 half")
+    def broken(*_, **options):
         raise OSError("disk full")
 
-    monkeypatch.setattr(module.pq, "write_table", broken)
+    monkeypatch.setattr(module.pq.ParquetWriter, "write_table", broken)
     with pytest.raises(OSError, match="disk full"):
         write_table(pd.DataFrame({"a": [1]}), path)
     assert not path.exists()
