@@ -62,11 +62,15 @@ class Features:
 
     def pairs_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The pair features float32 [n, columns] of pairs, given by rows of impressions and creatives, int64 [n]."""
+        return self.pair_values.of(PairQuery(*self._codes, row, column))
+
+    @cached_property
+    def _codes(self) -> tuple[np.ndarray, np.ndarray, Mapping[str, np.ndarray]]:
+        """What pair features read of all impressions and creatives: the first three fields of a PairQuery."""
         history = self.pair_values.history
         shopper = positions(self.impressions["shopper_id"], history.shoppers)
         subject = creative_codes(history.subjects, self.creatives, self.past)
-        moment = microseconds(self.impressions["timestamp"])
-        return self.pair_values.of(PairQuery(shopper, moment, subject, row, column))
+        return shopper, microseconds(self.impressions["timestamp"]), subject
 
     def pairs_by_category(self, row: np.ndarray) -> pd.DataFrame:
         """The pair features of impressions, rows int64 [n], with any creative of each category (values_by_category)."""
@@ -88,9 +92,13 @@ class Features:
         """The impressions of `select` and `judge`, on which no model was trained."""
         return self.of(SELECT, JUDGE)
 
+    def rows_of(self, *splits: str) -> np.ndarray:
+        """The rows of `impressions` in these splits, int64, ascending."""
+        return np.flatnonzero(self.impressions["split"].isin(splits))
+
     def of(self, *splits: str) -> pd.DataFrame:
         """The impressions of these splits, in the log's order."""
-        return self.impressions[self.impressions["split"].isin(splits)].reset_index(drop=True)
+        return self.impressions.iloc[self.rows_of(*splits)].reset_index(drop=True)
 
 
 def build_features(

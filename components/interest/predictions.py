@@ -5,37 +5,45 @@ import pandas as pd
 
 from components.features import Features
 from components.features.pairs.pair_values import pair_columns
-from components.features.timeline import microseconds
+from components.features.timeline import microseconds, positions
 from components.interest.calibrated_model import CalibratedModel
 from components.interest.model_protocol import Pairs
 from components.settings.errors import UserError
 
 
-def predict_pairs(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> np.ndarray:
-    """P(click) of n `pairs` (impression_id, creative_id), float64 [n] in (0, 1). UserError for unknown ids."""
-    row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
-    column = _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id")
-    return model.probabilities(pairs_at(features, row, column))
+def predict_pairs(
+    model: CalibratedModel, features: Features, pairs: pd.DataFrame, row: np.ndarray | None = None
+) -> np.ndarray:
+    """P(click) of n `pairs` (impression_id, creative_id), float64 [n] in (0, 1). UserError for unknown ids.
+
+    row: their rows in `features.impressions`, int64 [n]; None: found by impression_id.
+    """
+    return model.probabilities(_pairs_of(features, pairs, row))
 
 
-def pair_errors(model: CalibratedModel, features: Features, pairs: pd.DataFrame) -> np.ndarray:
+def pair_errors(
+    model: CalibratedModel, features: Features, pairs: pd.DataFrame, row: np.ndarray | None = None
+) -> np.ndarray:
     """The standard error of each of `predict_pairs`, float64 [n], without what all pairs of an impression share.
 
     pairs: p_click too. UserError if the model has none.
     """
-    row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
-    column = _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id")
-    chosen = pairs_at(features, row, column)
+    chosen = _pairs_of(features, pairs, row)
     probability = pairs["p_click"].to_numpy()
     return model.standard_errors(chosen, chosen.row) * probability * (1 - probability)
 
 
 def score_pairs(
-    model: CalibratedModel, features: Features, pairs: pd.DataFrame, *, errors: bool = False
+    model: CalibratedModel,
+    features: Features,
+    pairs: pd.DataFrame,
+    row: np.ndarray | None = None,
+    *,
+    errors: bool = False,
 ) -> pd.DataFrame:
     """Columns impression_id, creative_id, p_click and, if `errors`, p_click_error of `pairs`, in their order."""
-    scored = pairs[["impression_id", "creative_id"]].assign(p_click=predict_pairs(model, features, pairs))
-    return scored.assign(p_click_error=pair_errors(model, features, scored)) if errors else scored
+    scored = pairs[["impression_id", "creative_id"]].assign(p_click=predict_pairs(model, features, pairs, row))
+    return scored.assign(p_click_error=pair_errors(model, features, scored, row)) if errors else scored
 
 
 def logged_pairs(features: Features, split: str) -> tuple[Pairs, np.ndarray]:
@@ -67,8 +75,14 @@ def pairs_at(features: Features, row: np.ndarray, column: np.ndarray) -> Pairs:
     )
 
 
+def _pairs_of(features: Features, pairs: pd.DataFrame, row: np.ndarray | None) -> Pairs:
+    if row is None:
+        row = _rows(features.impressions["impression_id"], pairs["impression_id"], "impression_id")
+    return pairs_at(features, row, _rows(features.creatives["creative_id"], pairs["creative_id"], "creative_id"))
+
+
 def _rows(known_ids: pd.Series, ids: pd.Series, name: str) -> np.ndarray:
-    rows = pd.Index(known_ids).get_indexer(pd.Index(ids)).astype(np.int64)
+    rows = positions(ids, pd.Index(known_ids))
     if (rows < 0).any():
         raise UserError(f"pairs: {name} {ids.iloc[int((rows < 0).argmax())]!r} is not among the features")
     return rows

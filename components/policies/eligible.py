@@ -4,6 +4,9 @@ An impression's eligible creatives are its rows in `candidates`; without that ta
 are active at its timestamp, both ends included, as in expectations/impressions.json.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,16 +21,30 @@ def eligible_pairs(tables: dict[str, pd.DataFrame], impressions: pd.DataFrame) -
     impressions: columns impression_id, campaign, timestamp (and creative_id, which must be among the eligible).
     Returns impression_id, creative_id and, where `candidates` has it, propensity: the logging probability of the pair.
     """
-    if "candidates" in tables:
-        pairs = _from_candidates(tables["candidates"], impressions)
-    else:
-        pairs = _from_campaigns(tables["creatives"], impressions)
-    pair_counts = np.bincount(rows_of(pairs["impression_id"], impressions["impression_id"]), minlength=len(impressions))
-    orphans = pair_counts == 0
-    if orphans.any():
-        example = impressions.loc[orphans, "impression_id"].head(3).tolist()
-        raise UserError(f"impressions: {int(orphans.sum())} rows have no eligible creative, such as {example}")
-    return pairs
+    blocks = [pairs for _, pairs in eligible_blocks(tables, impressions, max(len(impressions), 1))]
+    return blocks[0]
+
+
+def eligible_blocks(
+    tables: dict[str, pd.DataFrame], impressions: pd.DataFrame, size: int
+) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
+    """`eligible_pairs` of `size` impressions at a time: of each pair its row in `impressions`, int64, and the pairs.
+
+    Without impressions there is one block without pairs.
+    """
+    candidates = tables.get("candidates")
+    listed = None if candidates is None else _Listed.of(candidates, impressions)
+    for start in range(0, max(len(impressions), 1), size):
+        block = impressions.iloc[start : start + size]
+        if listed is None:
+            row, pairs = _from_campaigns(tables["creatives"], block)
+        else:
+            row, pairs = listed.pairs(start, start + len(block))
+        orphans = np.bincount(row, minlength=len(block)) == 0
+        if orphans.any():
+            example = block.loc[orphans, "impression_id"].head(3).tolist()
+            raise UserError(f"impressions: {int(orphans.sum())} rows have no eligible creative, such as {example}")
+        yield start + row, pairs
 
 
 def pair_offsets(pairs: pd.DataFrame, impressions: pd.DataFrame) -> np.ndarray:
@@ -44,15 +61,35 @@ def rows_of(values: pd.Series, keys: pd.Series) -> np.ndarray:
     return row.fill_null(-1).to_numpy().astype(np.int64)
 
 
-def _from_candidates(candidates: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
-    row = rows_of(candidates["impression_id"], impressions["impression_id"])
-    columns = [name for name in ("impression_id", "creative_id", "propensity") if name in candidates]
-    pairs = candidates.loc[row >= 0, columns]
-    order = np.argsort(row[row >= 0], kind="stable")
-    return pairs.iloc[order].reset_index(drop=True)
+@dataclass(frozen=True)
+class _Listed:
+    """The rows of `candidates` that belong to given impressions, grouped by impression in their order.
+
+    place: int64 [n_pairs], rows of `candidates`; row: int64 [n_pairs], ascending, of the impressions.
+    """
+
+    candidates: pd.DataFrame
+    place: np.ndarray
+    row: np.ndarray
+
+    @classmethod
+    def of(cls, candidates: pd.DataFrame, impressions: pd.DataFrame) -> "_Listed":
+        row = rows_of(candidates["impression_id"], impressions["impression_id"])
+        place = np.flatnonzero(row >= 0)
+        row = row[place]
+        if (row[1:] < row[:-1]).any():
+            order = np.argsort(row, kind="stable")
+            place, row = place[order], row[order]
+        columns = [name for name in ("impression_id", "creative_id", "propensity") if name in candidates]
+        return cls(candidates[columns], place, row)
+
+    def pairs(self, start: int, stop: int) -> tuple[np.ndarray, pd.DataFrame]:
+        """The pairs of the impressions start:stop, each one's row counted from `start`."""
+        chosen = slice(*np.searchsorted(self.row, (start, stop)).tolist())
+        return self.row[chosen] - start, self.candidates.iloc[self.place[chosen]].reset_index(drop=True)
 
 
-def _from_campaigns(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.DataFrame:
+def _from_campaigns(creatives: pd.DataFrame, impressions: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """Builds only pairs of active creatives: all pairs of a campaign might not fit in memory."""
     codes, campaigns = pd.factorize(impressions["campaign"])
     campaign_of_creative = rows_of(creatives["campaign"], pd.Series(campaigns, dtype=creatives["campaign"].dtype))
@@ -78,7 +115,7 @@ def _from_campaigns(creatives: pd.DataFrame, impressions: pd.DataFrame) -> pd.Da
         "impression_id": impressions["impression_id"].iloc[row[order]].array,
         "creative_id": creatives["creative_id"].iloc[creative[order]].array,
     }
-    return pd.DataFrame(pairs)
+    return row[order], pd.DataFrame(pairs)
 
 
 def _active(creatives: pd.DataFrame, when: np.ndarray, timed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 So a folder with a manifest holds all files of one run and no others, even if another run was killed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,7 +11,15 @@ import pandas as pd
 from upath import UPath
 
 from components.contract.files.digests import MANIFEST, digest_file, digest_json
-from components.contract.files.tables import remove_file, write_bytes, write_json, write_table, write_text
+from components.contract.files.tables import (
+    remove_file,
+    row_groups,
+    write_batches,
+    write_bytes,
+    write_json,
+    write_table,
+    write_text,
+)
 from components.workflow.caching.manifests import Manifest
 
 
@@ -28,6 +36,10 @@ class Outputs:
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Write `table` as Parquet under the relative file name `name`."""
         write_table(table, self.claim(name))
+
+    def blocks(self, name: str, blocks: Iterable[pd.DataFrame]) -> None:
+        """Write the rows of all `blocks`, at least one, as `table` writes them, with one block in memory at a time."""
+        write_batches(row_groups(blocks), self.claim(name))
 
     def json(self, name: str, value: Any) -> None:
         """Write `value` as JSON with sorted keys; NaN and Infinity are errors."""

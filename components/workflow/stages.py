@@ -29,6 +29,7 @@ from components.workflow.caching.freshness import (
 from components.workflow.stage_outputs import Outputs
 
 log = logging.getLogger("adloom")
+SCORED_AT_ONCE = 1 << 18  # impressions whose pairs the stage interest holds at a time
 
 # the parts of a policy's package: the source in the stages' folders, and the folder in the package
 PACKAGE = {"interest/model": "model", "creatives/pool": "pool", "evaluation/policy": ""}
@@ -100,9 +101,10 @@ def features(config: FeaturesConfig, paths: Paths, out: Outputs) -> None:
 @_stage
 def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     """A calibrated interest model, and its P(click) of every pair that selects or judges a policy, from features."""
+    from components.features.time_splits import JUDGE, SELECT
     from components.interest import score_pairs, train_disjoint_models, train_interest
     from components.interest.model_kinds import MODEL_KINDS
-    from components.policies.eligible import eligible_pairs
+    from components.policies.eligible import eligible_blocks
     from components.workflow.pages.interest_page import interest_page
     from components.workflow.stage_inputs import DISJOINT_MODELS, INTEREST_READ, built_features, validated
     from components.workflow.training_curves import write_curves
@@ -110,8 +112,11 @@ def interest(config: InterestConfig, paths: Paths, out: Outputs) -> None:
     tables, _ = validated(paths, INTEREST_READ)
     model, built = built_features(paths)
     trained = train_interest(built, config)
-    pairs = eligible_pairs(tables, built.held_out())
-    out.table("predictions.parquet", score_pairs(trained.champion, built, pairs))
+    rows = built.rows_of(SELECT, JUDGE)
+    held_out = built.impressions.loc[rows, ["impression_id", "campaign", "timestamp"]]
+    blocks = eligible_blocks(tables, held_out, SCORED_AT_ONCE)
+    scored = (score_pairs(trained.champion, built, pairs, rows[row]) for row, pairs in blocks)
+    out.blocks("predictions.parquet", scored)
     out.files("model/interest", trained.champion.files())
     out.files("model/features", model.files())
     if model.traits.look is not None:  # these models personalise images

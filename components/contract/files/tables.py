@@ -159,6 +159,22 @@ def write_batches(batches: Iterable[pa.Table], path: UPath) -> int:
     return rows
 
 
+def row_groups(blocks: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
+    """The rows of `blocks`, at least one, as tables of one row group each, with that and a block in memory.
+
+    `write_batches` makes of them the file that `write_table` makes of all rows together.
+    """
+    waiting = None
+    for block in blocks:
+        rows = pa.Table.from_pandas(block, preserve_index=False).replace_schema_metadata(None)
+        waiting = rows if waiting is None else pa.concat_tables([waiting, rows])
+        while waiting.num_rows > ROW_GROUP:
+            yield waiting.slice(0, ROW_GROUP).combine_chunks()
+            waiting = waiting.slice(ROW_GROUP)
+    if waiting is not None:
+        yield waiting.combine_chunks()
+
+
 def write_json(value: Any, path: UPath) -> None:
     """Write `value` atomically as JSON with sorted keys; ValueError for NaN and Infinity, which JSON lacks."""
     text = json.dumps(value, sort_keys=True, allow_nan=False, indent=2, ensure_ascii=False, default=_plain)

@@ -19,6 +19,8 @@ from components.contract.files.tables import (
     read_frame,
     read_json,
     read_table,
+    row_groups,
+    write_batches,
     write_bytes,
     write_json,
     write_table,
@@ -53,6 +55,27 @@ def test_a_table_is_converted_and_written_by_row_groups(tmp_path, monkeypatch, r
         whole.replace_schema_metadata(None), tmp_path / "whole.parquet", compression="zstd", row_group_size=10
     )
     assert (tmp_path / "images.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("sizes", [[0], [7], [10], [3, 4, 5, 0, 21, 1], [10, 10]])
+def test_blocks_become_the_file_of_the_whole_table_with_a_row_group_at_a_time(tmp_path, monkeypatch, sizes):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    rows = np.arange(sum(sizes))
+    frame = pd.DataFrame({"id": pd.Series([f"i{row}" for row in rows], dtype="str"), "number": rows / 3})
+    begun = []
+
+    def blocks():
+        for stop in np.cumsum(sizes):
+            begun.append(stop)
+            yield frame.iloc[stop - sizes[len(begun) - 1] : stop]
+
+    ahead = []
+    groups = (ahead.append(begun[-1]) or group for group in row_groups(blocks()))
+    assert write_batches(groups, UPath(tmp_path / "blocks.parquet")) == len(frame)
+    write_table(frame, UPath(tmp_path / "whole.parquet"))
+    assert (tmp_path / "blocks.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    if len(sizes) > 2:
+        assert ahead[0] < len(frame), "the first row group is written before the last block is made"
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -3,14 +3,16 @@ import sys
 from subprocess import run
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from components.features import build_features, fit_features
 from components.features.time_splits import JUDGE, SELECT, TRAIN
-from components.interest import CalibratedModel, predict_pairs, train_interest
+from components.interest import CalibratedModel, predict_pairs, score_pairs, train_interest
 from components.interest.metrics import BootstrapEstimate
 from components.interest.predictions import logged_pairs
 from components.interest.training import CandidateModel, choose_champion, interest_gate
+from components.policies.eligible import eligible_blocks, eligible_pairs
 from components.settings.errors import UserError
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
@@ -83,6 +85,18 @@ def test_a_stored_champion_scores_with_its_own_features(tables, model, features,
     np.testing.assert_array_equal(
         predict_pairs(champion, rebuilt, pairs), predict_pairs(interest.champion, features, pairs)
     )
+
+
+def test_pairs_scored_in_blocks_have_the_scores_of_all_together(tables, features, interest):
+    rows = features.rows_of(SELECT, JUDGE)
+    held_out = features.impressions.iloc[rows]
+    blocks = list(eligible_blocks(tables, held_out, 40))
+    assert len(blocks) == -(-len(rows) // 40) > 3
+    scored = [score_pairs(interest.champion, features, pairs, rows[row]) for row, pairs in blocks]
+    whole = score_pairs(interest.champion, features, eligible_pairs(tables, held_out))
+    found = pd.concat(scored, ignore_index=True)
+    pd.testing.assert_frame_equal(found[["impression_id", "creative_id"]], whole[["impression_id", "creative_id"]])
+    np.testing.assert_allclose(found["p_click"], whole["p_click"], rtol=1e-6)  # products of float32
 
 
 def test_exposures_to_the_same_product_count_strictly_before(tables, features):

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from components.policies import eligible_pairs
+from components.policies.eligible import eligible_blocks
+from components.settings.errors import UserError
 
 START = pd.Timestamp("2026-03-01", tz="UTC")
 
@@ -54,6 +56,37 @@ def shop(seed: int, n: int = 500, creatives: int = 40, campaigns: int = 3) -> tu
 def test_the_pairs_are_those_of_the_naive_twin_in_the_same_order(seed):
     impressions, creatives = shop(seed)
     pd.testing.assert_frame_equal(eligible_pairs({"creatives": creatives}, impressions), naive(creatives, impressions))
+
+
+def with_candidates(impressions: pd.DataFrame, creatives: pd.DataFrame, seed: int) -> dict[str, pd.DataFrame]:
+    """The eligible pairs as `candidates` in no order, with those of impressions that are not asked for."""
+    pairs = eligible_pairs({"creatives": creatives}, impressions)
+    others = pairs.head(20).assign(impression_id=[f"other{number}" for number in range(20)])
+    listed = pd.concat([pairs, others]).sample(frac=1, random_state=seed).reset_index(drop=True)
+    return {"creatives": creatives, "candidates": listed.assign(propensity=np.arange(len(listed)) / len(listed))}
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("size", [1, 64, 500, 501])
+def test_blocks_of_impressions_have_the_pairs_of_all_together(size, listed):
+    impressions, creatives = shop(3)
+    tables = with_candidates(impressions, creatives, 3) if listed else {"creatives": creatives}
+    blocks = list(eligible_blocks(tables, impressions, size))
+    assert len(blocks) == -(-len(impressions) // size)
+    assert max(pairs["impression_id"].nunique() for _, pairs in blocks) <= size
+    whole = eligible_pairs(tables, impressions)
+    pd.testing.assert_frame_equal(pd.concat([pairs for _, pairs in blocks], ignore_index=True), whole)
+    row = np.concatenate([row for row, _ in blocks])
+    assert impressions["impression_id"].iloc[row].tolist() == whole["impression_id"].tolist()
+
+
+def test_an_impression_without_a_creative_is_named_in_whatever_block():
+    impressions, creatives = shop(4)
+    tables = with_candidates(impressions, creatives, 4)
+    orphan = impressions["impression_id"].iloc[-1]
+    tables["candidates"] = tables["candidates"][tables["candidates"]["impression_id"] != orphan]
+    with pytest.raises(UserError, match=f"1 rows have no eligible creative, such as .*{orphan}'"):
+        list(eligible_blocks(tables, impressions, 64))
 
 
 def test_creatives_without_any_limits_are_always_active():
