@@ -20,7 +20,6 @@ import pandas as pd
 from PIL import Image
 from upath import UPath
 
-from components.ads.contact_sheets import picture_png
 from components.ads.copy.lines import lines_for
 from components.ads.copy.product_facts import facts_by_product
 from components.ads.rendering.ad_sizes import AD_SIZES
@@ -28,6 +27,7 @@ from components.ads.rendering.canvas import FINEST, Canvas, Mark
 from components.ads.rendering.compose import lay_out
 from components.ads.rendering.designs import Parts, cut_text, designs
 from components.ads.rendering.framing import fitted, reduced
+from components.ads.rendering.image_formats import picture_png
 from components.ads.rendering.palettes import PALETTES, contrast
 from components.ads.rendering.prices import written_price
 from components.contract.validation.validate import load_dataset

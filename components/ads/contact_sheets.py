@@ -14,6 +14,7 @@ from components.ads.pools.shown_facts import facts_of, required_marks
 from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.rendering.compose import compose
 from components.ads.rendering.designs import Parts
+from components.ads.rendering.image_formats import as_png, picture_png
 from components.ads.rendering.text_fitting import fit_text, spelled, undrawable
 from components.contract.origins import PEOPLE
 from components.generators.generator_protocol import Generator
@@ -66,7 +67,7 @@ def _sheet(made: np.ndarray, labels: Sequence[str]) -> bytes:
         for place, line in enumerate(words.lines):
             top = int((row + 0.5) * high * ZOOM - words.height / 2) + place * words.line_height
             words.draw(pen, (4, top), line, 0 if channels == 1 else (0, 0, 0))
-    return _png(image)
+    return as_png(image)
 
 
 def ads(
@@ -198,14 +199,3 @@ def ad_png(
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def picture_png(picture: np.ndarray) -> bytes:
-    """The compressed PNG of an image uint8 [h, w, c], for people (stored images are not compressed)."""
-    return _png(Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture))
-
-
-def _png(image: Image.Image) -> bytes:
-    stream = BytesIO()
-    image.save(stream, "PNG")  # `optimize` takes eight times as long for a tenth fewer bytes
-    return stream.getvalue()

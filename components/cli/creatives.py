@@ -1,6 +1,8 @@
-"""`adloom creatives review`: list the new creatives of the last run, approve and reject them."""
+"""`adloom creatives`: review the new creatives of the last run, and preview a design."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,14 +10,71 @@ import click
 from components.cli.registry import login, registry_lock, renew
 from components.cli.run import DATASET, json_option, workdir
 from components.contract.escaping import terminal
+from components.settings.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from components.settings.paths import Paths
 
 
 @click.group()
 def creatives() -> None:
-    """Review the new creatives of runs."""
+    """Review the new creatives of runs, and preview designs."""
+
+
+@creatives.command()
+@click.argument("design", type=click.Path(exists=True, dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder of the ads; made if absent.")
+@click.option("--photo", type=click.Path(exists=True, dir_okay=False), help="Photo to show; a drawn one if not given.")
+@click.option("--palette", metavar="NAME", help="Palette of the ads; mono if not given.")
+@json_option
+@click.pass_obj
+def preview(
+    _params: str | None, *, design: str, out: str, photo: str | None, palette: str | None, as_json: bool
+) -> None:
+    """Draw example ads of the YAML file DESIGN in every size, and say which of them would be refused.
+
+    The ads have short and long texts, in English and Chinese, with and without a product's title and price. Each is a
+    PNG file in the folder; `preview.png` shows all, refused ones in a red frame. The exit status is 1 if a rule refuses
+    one. A design that is ready goes into the folder components/ads/rendering/designs.
+    """
+    from components.settings.environment import prepare
+
+    prepare()
+    from components.ads.design_preview import PREVIEW_FILE, example_photo, preview, preview_sheet
+    from components.ads.rendering.designs import read_design
+    from components.ads.rendering.palettes import known_palette
+    from components.images import decode
+
+    try:
+        text = Path(design).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{design}: is no text in UTF-8") from None
+    read, chosen = read_design(text, design), known_palette(palette)
+    shown = example_photo() if photo is None else _photo(photo, decode)
+    ads = preview(read, shown, chosen)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for ad in ads:
+        (folder / ad.file_name).write_bytes(ad.png)
+    (folder / PREVIEW_FILE).write_bytes(preview_sheet(ads))
+    refused = [ad for ad in ads if ad.refused]
+    if as_json:
+        click.echo(json.dumps([{"file": ad.file_name, "refused": ad.refused} for ad in ads]))
+    else:
+        for ad in refused:
+            click.echo(f"{ad.file_name}: {ad.refused}")
+        click.echo(f"{len(ads)} ads in {folder}, {len(refused)} of which would be refused; see {PREVIEW_FILE}")
+    if refused:
+        raise SystemExit(1)
+
+
+def _photo(file: str, decode: "Callable[[bytes], np.ndarray]") -> "np.ndarray":
+    try:
+        return decode(Path(file).read_bytes())
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 @creatives.command()

@@ -260,8 +260,9 @@ def make(
 
 def _row(number: int, picture: np.ndarray, origin: Mapping, copy: _Copy, sizes: Sequence) -> dict:
     """The manifest's row of one image: file names, `origin` (how it was made), context, texts, and PNGs."""
-    from components.ads.contact_sheets import ad_png, picture_png
+    from components.ads.contact_sheets import ad_png
     from components.ads.markets.market_rules import marks_of
+    from components.ads.rendering.image_formats import picture_png
 
     texts = {"marks": marks_of(None, None, generated=True), **copy.texts}  # packages of earlier releases have no marks
     ads = {f"{number:03d}-ad-{size.name}.png": ad_png(picture, **texts, size=size) for size in sizes}

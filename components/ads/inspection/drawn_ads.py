@@ -12,7 +12,7 @@ from scipy import ndimage
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.canvas import SCALE, Mark, Pixels, panel_photo
 from components.ads.rendering.compose import lay_out, pixels_of
-from components.ads.rendering.designs import Parts
+from components.ads.rendering.designs import Design, Parts
 from components.ads.rendering.palettes import Palette, palette_of, relative_luminance
 
 NEAR = 2  # pixels of the ad around letters that count as their background
@@ -154,7 +154,7 @@ def draw_ad_of(
     picture: np.ndarray,
     parts: Parts,
     palette: str | None,
-    template: str | None,
+    template: str | Design | None,
     *,
     size: AdSize,
     brand_color: str | None = None,

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from components.ads.contact_sheets import picture_png, texts_of
+from components.ads.contact_sheets import texts_of
 from components.ads.inspection.drawn_ads import draw_ad_of
 from components.ads.inspection.pixel_rules import inspect
 from components.ads.markets.market_rules import market_of, marks_of
 from components.ads.pools.shown_facts import facts_of
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.designs import Parts
+from components.ads.rendering.image_formats import picture_png
 from components.contract.origins import PRODUCT_ADS
 from components.settings.sections import AdsConfig
 

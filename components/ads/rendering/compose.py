@@ -6,7 +6,7 @@ from PIL import Image
 from components.ads.rendering.ad_marks import frame_for
 from components.ads.rendering.ad_sizes import MEDIUM_RECTANGLE, AdSize
 from components.ads.rendering.canvas import Canvas
-from components.ads.rendering.designs import Parts, draw_ad
+from components.ads.rendering.designs import Design, Parts, draw_ad
 from components.ads.rendering.palettes import palette_of
 
 
@@ -36,7 +36,7 @@ def lay_out(
     picture: np.ndarray,
     parts: Parts,
     palette: str | None,
-    template: str | None,
+    template: str | Design | None,
     *,
     size: AdSize,
     brand_color: str | None = None,

@@ -146,13 +146,15 @@ def designs() -> Mapping[str, Design]:
     }
 
 
-def design_of(template: str | None) -> Design:
-    """The design of a template; of `plain` for an unknown one."""
+def design_of(template: str | Design | None) -> Design:
+    """The design of a template; of `plain` for an unknown one. A design is given back."""
+    if isinstance(template, Design):
+        return template
     known = designs()
     return known.get(template or "", known[DEFAULT])
 
 
-def draw_ad(canvas: Canvas, parts: Parts, template: str | None, size: AdSize) -> None:
+def draw_ad(canvas: Canvas, parts: Parts, template: str | Design | None, size: AdSize) -> None:
     """Draw the ad and its marks on a canvas of this size, whose frame leaves room for them (`frame_for`)."""
     design_of(template).draw_on(canvas, parts, size.aspect)
     if parts.marks:

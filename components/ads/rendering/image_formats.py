@@ -1,8 +1,9 @@
-"""Ads in the formats that ad servers take: PNG bytes -> PNG, JPEG or WebP bytes, the same for the same Pillow."""
+"""Images in the formats that people and ad servers take; the same bytes for the same Pillow."""
 
 import io
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 # format -> the name of its files' extension, and how Pillow writes it; png: as it was drawn
@@ -32,3 +33,15 @@ def converted(png: bytes, image_format: str) -> bytes:
         if len(content) <= LARGEST:
             break
     return content
+
+
+def picture_png(picture: np.ndarray) -> bytes:
+    """The compressed PNG of an image uint8 [h, w, c], for people (stored images are not compressed)."""
+    return as_png(Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture))
+
+
+def as_png(image: Image.Image) -> bytes:
+    """The compressed PNG of an image."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG")  # `optimize` takes eight times as long for a tenth fewer bytes
+    return stream.getvalue()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from components.settings.errors import UserError
+
 Colour = tuple[int, int, int]  # red, green, blue, 0-255
 
 
@@ -45,6 +47,13 @@ def palette_of(name: str | None, brand_color: str | None = None) -> Palette:
     brand = tuple(int(brand_color[place : place + 2], 16) for place in (1, 3, 5))
     dark, light = (17, 17, 17), (255, 255, 255)
     return replace(chosen, action=brand, on_action=max((dark, light), key=lambda text: contrast(brand, text)))
+
+
+def known_palette(name: str | None) -> str | None:
+    """The name of a palette, or None; UserError lists the known ones for another name."""
+    if name is not None and name not in PALETTES:
+        raise UserError(f"no palette is called {name!r}; there are {', '.join(PALETTES)}")
+    return name
 
 
 def contrast(one: Colour, other: Colour) -> float:

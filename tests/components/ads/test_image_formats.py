@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.ads.contact_sheets import picture_png
-from components.ads.rendering.image_formats import FORMATS, LARGEST, QUALITIES, converted
+from components.ads.rendering.image_formats import FORMATS, LARGEST, QUALITIES, converted, picture_png
 
 
 def detailed(side: int) -> bytes:

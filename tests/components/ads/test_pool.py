@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from components.ads.admission import Standards, admit
-from components.ads.contact_sheets import ADS, GAP, ads_sheet, picture_png
+from components.ads.contact_sheets import ADS, GAP, ads_sheet
 from components.ads.pools.generated_ads import generated_ads
 from components.ads.pools.pool import fill_pool
+from components.ads.rendering.image_formats import picture_png
 from components.contract.schema import TABLES
 from components.generators.quality.photo_manifold import Manifold
 from components.images import NetworkEncoder, PictureEncoder, decode_all
