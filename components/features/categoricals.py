@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from components.features.timeline import positions
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -27,8 +29,9 @@ class Levels:
 
     def codes(self, values: pd.Series) -> np.ndarray:
         """int64 [n], the position of each value in `levels`; -1 for null or another value."""
-        text = values.astype("str").where(values.notna())
-        return pd.Index(self.levels, dtype="str").get_indexer(pd.Index(text, dtype="str")).astype(np.int64)
+        if not isinstance(values.dtype, (pd.StringDtype, pd.CategoricalDtype)):
+            values = values.astype("str").where(values.notna())
+        return positions(values, pd.Index(self.levels, dtype="str"))
 
     def encode(self, values: pd.Series) -> np.ndarray:
         """float32 [n, levels], the 0/1 columns of values [n]."""

@@ -171,7 +171,9 @@ def _fit_traits(
     empty = pd.Series(dtype="str")
     texts = [] if products is None else [products["title"].dropna()]
     if past is not None:
-        texts.append(past["text"].dropna().value_counts().index[:MAX_TEXTS].to_series())
+        codes, distinct = pd.factorize(past["text"])
+        often = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(distinct)), kind="stable")[:MAX_TEXTS]
+        texts.append(pd.Series(distinct[often]))
     bands = PriceBands.fit(products["price"] if products is not None else empty)
     return ProductAttributes(
         category=Levels.fit("category", products["category"] if products is not None else empty),

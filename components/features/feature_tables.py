@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from components.features.categoricals import join_columns
 from components.features.feature_model import FeatureModel, consenting_rows, known_events, refused_consent
 from components.features.pairs import pair_feature
 from components.features.pairs.pair_history import CATEGORY, EVENT_COLUMNS, PairTables, creative_codes, pair_history
@@ -15,8 +14,9 @@ from components.features.pairs.pair_values import PairQuery, PairValues, values_
 from components.features.products.creative_features import advertised_products, headline_attributes
 from components.features.products.looks import Looks, looks_of
 from components.features.products.open_columns import Versions, known_from
+from components.features.shoppers.shopper_blocks import shopper_blocks
 from components.features.shoppers.shopper_history import HistoryQuery, attribute_events
-from components.features.shoppers.shopper_profiles import shopper_profiles
+from components.features.shoppers.shopper_profiles import joined_profiles, shopper_profiles
 from components.features.time_splits import JUDGE, SELECT
 from components.features.timeline import microseconds, positions
 from components.settings.sections import FeaturesConfig
@@ -111,36 +111,51 @@ def build_features(
     """
     impressions = tables["impressions"]
     looks = looks_of(model.traits.look, tables) if looks is None else looks
-    events = known_events(tables) if model.behaviour.activity else None
-    events_by_attribute = attribute_events(events, tables.get("products"), looks, model.traits)
-    moment = microseconds(impressions["timestamp"])
-    query = HistoryQuery(impressions["shopper_id"], impressions["campaign"], moment)
-    past = model.behaviour.as_of(query, events, events_by_attribute, consenting_rows(impressions, tables))
+    # a column is contiguous, so that tables and files share this memory
+    numbers = np.empty((len(model.impression_columns), len(impressions)), dtype=np.float32).T
+    past, others = np.split(numbers, [len(model.behaviour.columns)], axis=1)
+    profiles = _fill_history(past, model, tables, looks, config)
     known = ~refused_consent(impressions["shopper_id"], tables)
-    blocks = [past, _shopper_columns(model, impressions, tables, known), model.context.encode(impressions)]
-    numbers = pd.DataFrame(join_columns(blocks, len(impressions)), columns=list(model.impression_columns))
+    shopper, context = np.split(others, [len(model.shopper.columns)], axis=1)
+    shopper[:] = _shopper_columns(model, impressions, tables, known)
+    context[:] = model.context.encode(impressions)
     ids = impressions[list(COPIED)].reset_index(drop=True)
     labels = {"split": model.splits.of(impressions), "consent": known, "segment": segments_of(model, past)}
     creatives, products = tables["creatives"], tables.get("products")
     current = creative_features(model, creatives, products, looks)
-    until = (
-        max(
-            int(moment.max()),
-            *(int(attribute.moment.max()) for attribute in events_by_attribute if len(attribute.moment)),
-            0,
-        )
-        + 1
-    )
+    features = pd.DataFrame(numbers, columns=list(model.impression_columns), copy=False)
     return Features(
-        impressions=pd.concat([ids.assign(**labels), numbers], axis=1),
+        impressions=pd.concat([ids.assign(**labels), features], axis=1),
         creatives=current,
-        shopper_profiles=shopper_profiles(model, tables, events_by_attribute, until, config.profile_terms),
+        shopper_profiles=profiles,
         messages=model.messages,
         earlier=model.creative.earlier(current, creatives, advertised_products(creatives, products)),
         pairs=model.pairs,
         past=pair_tables(model.pairs, tables),
         looks=looks,
     )
+
+
+def _fill_history(
+    past: np.ndarray, model: FeatureModel, tables: Mapping[str, pd.DataFrame], looks: Looks, config: FeaturesConfig
+) -> pd.DataFrame:
+    """The shopper profiles; fills `past`, float32 [n, k], with the shoppers' history as of each impression.
+
+    The history of a block of shoppers is in memory at a time.
+    """
+    impressions = tables["impressions"][["shopper_id", "campaign", "timestamp", "click"]]
+    events = known_events(tables) if model.behaviour.activity else None
+    moment, consenting = microseconds(impressions["timestamp"]), ~refused_consent(impressions["shopper_id"], tables)
+    last = 0 if events is None or events.empty else int(microseconds(events["timestamp"]).max())
+    until = max(int(moment.max()), last) + 1
+    profiles = []
+    for block in shopper_blocks(events, impressions["shopper_id"]):
+        rows = impressions.iloc[block.rows]
+        by_attribute = attribute_events(block.events, tables.get("products"), looks, model.traits)
+        query = HistoryQuery(rows["shopper_id"], rows["campaign"], moment[block.rows])
+        past[block.rows] = model.behaviour.as_of(query, block.events, by_attribute, rows[consenting[block.rows]])
+        profiles.append(shopper_profiles(model, block.events, by_attribute, until, config.profile_terms))
+    return joined_profiles(profiles)
 
 
 def pair_tables(pairs: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> PairTables | None:

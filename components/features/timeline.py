@@ -36,6 +36,8 @@ class Timeline:
     def of(cls, shopper_id: pd.Series, moment: np.ndarray) -> "Timeline":
         """The timeline of events with ids [m] and times int64 [m], microseconds; ties keep the table's order."""
         codes, shoppers = pd.factorize(shopper_id)
+        if isinstance(shoppers, pd.CategoricalIndex):
+            shoppers = shoppers.astype(shoppers.categories.dtype)
         instants, ranks = _ranked(moment)
         # ranks, since a million shoppers times a year of microseconds would overflow int64
         keys = codes.astype(np.int64) * (len(instants) + 1) + ranks

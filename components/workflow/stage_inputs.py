@@ -6,7 +6,7 @@ import pandas as pd
 from upath import UPath
 
 from components.contract.card import DatasetCard, read_card
-from components.contract.files.tables import files_in, read_frame, read_json, read_table
+from components.contract.files.tables import files_in, read_coded, read_frame, read_json, read_table
 from components.contract.schema import TABLES
 from components.features import FeatureModel, Features, Looks
 from components.features.feature_tables import pair_tables, reads_tables
@@ -28,6 +28,7 @@ INTEREST_READ = {
     "creatives": ("creative_id", "campaign", "active_from", "active_until"),
 }
 EVALUATION_READ = {"events": _HISTORY}
+_CODED = ("shopper_id", "kind", "product_id", "text")  # columns of events with many rows per value
 PAIRS_READ = {  # for pair features
     **dict.fromkeys(TABLES, ()),
     "events": (*EVENT_COLUMNS, "ingested_at"),
@@ -41,12 +42,16 @@ def validated(
 ) -> tuple[dict[str, pd.DataFrame], DatasetCard]:
     """The validated tables by name, and the data set's card.
 
-    columns: by table, the columns to read; a table with no columns is left out, a table not named is read whole.
+    columns: by table, the columns to read; a table with no columns is left out, a table not named is read whole. If
+    they are those of the shoppers' history, the texts of events are categories.
     """
     folder, selected = paths.stage("validation"), columns or {}
     card = read_card(folder)
     names = [name for name in card.tables if selected.get(name) != ()]
-    return {name: read_table(folder, name, selected.get(name)) for name in names}, card
+    tables = {name: read_table(folder, name, selected.get(name)) for name in names if selected.get(name) != _HISTORY}
+    if selected.get("events") == _HISTORY and "events" in names:
+        tables["events"] = read_coded(folder / "events.parquet", _HISTORY, _CODED)
+    return {name: tables[name] for name in names}, card
 
 
 def built_features(paths: Paths) -> tuple[FeatureModel, Features]:

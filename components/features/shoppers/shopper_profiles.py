@@ -1,11 +1,11 @@
 """Shopper profiles: one row per shopper with favourite categories, brands and search terms, for people to read."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from components.features.feature_model import FeatureModel, consenting_rows
+from components.features.feature_model import FeatureModel
 from components.features.products.text_space import WORD_PART
 from components.features.shoppers.shopper_history import AttributeEvents, HistoryQuery
 from components.features.timeline import Timeline, positions
@@ -16,16 +16,16 @@ PROFILE_COLUMNS = ("shopper_id", "segment", "events", "last_seen", "categories",
 
 def shopper_profiles(
     model: FeatureModel,
-    tables: Mapping[str, pd.DataFrame],
+    events: pd.DataFrame | None,
     events_by_attribute: tuple[AttributeEvents, ...],
     until: int,
     terms: int,
 ) -> pd.DataFrame:
-    """Profiles of consenting shoppers with events before `until`; text columns are lists with `, `, favourites first.
+    """Profiles of the shoppers of `events` before `until`; text columns are lists with `, `, favourites first.
 
-    A favourite is a level with most events of the shopper, at least one; null without any.
+    events: of consenting shoppers. A favourite is a level with most events of the shopper, at least one; null without
+    any.
     """
-    events = consenting_rows(tables.get("events"), tables)
     if events is None or not model.behaviour.tastes or not len(events):
         return pd.DataFrame({name: pd.Series(dtype="str") for name in PROFILE_COLUMNS})
     shoppers, count, last_seen = _activity_of(events_by_attribute[0].timeline)
@@ -43,6 +43,14 @@ def shopper_profiles(
             "top_terms": _top_terms(model, shoppers, events, terms),
         }
     )
+
+
+def joined_profiles(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The profiles of several blocks of shoppers in one table, by id as in `shopper_profiles`."""
+    if len(profiles) == 1:
+        return profiles[0]
+    table = pd.concat([block for block in profiles if len(block)] or profiles[:1], ignore_index=True)
+    return table.iloc[table["shopper_id"].argsort().to_numpy()].reset_index(drop=True)
 
 
 def _activity_of(timeline: Timeline) -> tuple[pd.Series, np.ndarray, pd.Series]:

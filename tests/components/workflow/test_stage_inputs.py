@@ -70,9 +70,11 @@ def test_interest_holds_no_log_but_the_ids_of_candidates_and_finds_the_same_pair
 
 
 @pytest.mark.parametrize("columns", [FEATURES_READ, EVALUATION_READ])
-def test_ids_and_dwell_times_of_events_are_not_held(paths, columns):
+def test_events_are_held_without_ids_and_dwell_times_and_with_texts_as_categories(paths, columns):
     read, _ = validated(paths, columns)
     assert {"event_id", "dwell_seconds"} & set(read["events"]) == set()
+    coded = read["events"].dtypes
+    assert all(coded[name] == "category" for name in ("shopper_id", "kind", "product_id", "text"))
 
 
 def test_features_of_an_earlier_version_are_refused_with_the_command_that_builds_them_anew(tmp_path):
