@@ -1,12 +1,13 @@
 """Two models trained on disjoint shoppers."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from components.features.time_splits import TRAIN
-from components.interest import features_of_half, train_disjoint_models
+from components.interest import disjoint_models, features_of_half, train_disjoint_models
 from components.interest.predictions import logged_pairs
 from components.settings.sections import FeaturesConfig, InterestConfig
 from tests.components.features.shop import shop
@@ -44,6 +45,21 @@ def test_both_learn_and_one_does_not_feel_the_others_clicks(features):
     for model in before:
         guess = model.probabilities(pairs)
         assert guess[click == 1].mean() > guess[click == 0].mean()
+
+
+def test_one_half_is_in_memory_at_a_time(features, monkeypatch):
+    halves, alive = [], []
+
+    def watched(given, which):
+        alive.append([half() is not None for half in halves])
+        half = features_of_half(given, which)
+        halves.append(weakref.ref(half.impressions))
+        return half
+
+    monkeypatch.setattr(disjoint_models, "features_of_half", watched)
+    monkeypatch.setattr(disjoint_models, "train_calibrated", lambda half, *_: len(half.impressions))
+    assert sum(train_disjoint_models(features, CONFIG)) == len(features.impressions)
+    assert alive == [[], [False]]
 
 
 def test_a_half_without_clicks_leaves_no_models(features):
