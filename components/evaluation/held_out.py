@@ -9,7 +9,7 @@ import pandas as pd
 from components.evaluation.log_checks.log_finding import Finding
 from components.features import Features
 from components.features.time_splits import CALIBRATE, JUDGE, SELECT, TRAIN
-from components.policies.eligible import eligible_pairs, pair_offsets, rows_of
+from components.policies.eligible import eligible_pairs, logged_columns, pair_offsets, rows_of
 from components.policies.proposal import SelectSlice
 from components.policies.ragged_rows import spread
 from components.policies.temperature import LoggedOutcomes
@@ -28,7 +28,8 @@ Baseline = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 class HeldOut:
     """Impressions that no model was trained on, in order of time.
 
-    impressions: feature rows with the columns LOGGED (reward is null: not final yet). pairs: impression_id,
+    impressions: feature rows with the columns LOGGED (reward is null: not final yet), without the columns of the
+    shopper's history, which are most of them and which only the interest model reads. pairs: impression_id,
     creative_id, p_click, maybe p_click_error (its standard error) and, if known, propensity, in the order of the
     impressions: impression i owns the pairs offsets[i]:offsets[i + 1]. baseline: float64 [n_pairs]; None: the logging
     policy. click_rate, prior: mean click and mean final reward of the consenting impressions before these; prior is
@@ -74,12 +75,14 @@ def held_out(
     if split not in (SELECT, JUDGE):
         raise ValueError(f"models were trained on the rows of {split}, so these rows can neither select nor judge")
     logged = tables["impressions"]
-    columns = [name for name in LOGGED if name in logged]
-    impressions = features.of(split).merge(logged[["impression_id", *columns]], on="impression_id", how="left")
+    columns = [name for name in features.impressions if not name.startswith("shopper_") or name == "shopper_id"]
+    impressions = features.of(split, columns=columns)
+    impressions = pd.concat([impressions, logged_columns(logged, LOGGED, impressions["impression_id"])], axis=1)
     pairs = eligible_pairs(tables, impressions)
     pairs = pairs.assign(p_click=_scores_of(pairs, scores, impressions["impression_id"]))
     probabilities = None if baseline is None else baseline(impressions, pairs)
-    before = features.of(TRAIN, CALIBRATE, *((SELECT,) if split == JUDGE else ()))
+    splits = (TRAIN, CALIBRATE, *((SELECT,) if split == JUDGE else ()))
+    before = features.of(*splits, columns=("impression_id", "consent", "click"))
     before = before[before["consent"]]
     rewards = logged["reward"].iloc[rows_of(before["impression_id"], logged["impression_id"])].dropna()
     click_rate, prior = float(before["click"].mean()), float(rewards.mean()) if len(rewards) else None

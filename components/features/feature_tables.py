@@ -96,9 +96,10 @@ class Features:
         """The rows of `impressions` in these splits, int64, ascending."""
         return np.flatnonzero(self.impressions["split"].isin(splits))
 
-    def of(self, *splits: str) -> pd.DataFrame:
-        """The impressions of these splits, in the log's order."""
-        return self.impressions.iloc[self.rows_of(*splits)].reset_index(drop=True)
+    def of(self, *splits: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The impressions of these splits, in the log's order; columns: which; None: all."""
+        impressions = self.impressions if columns is None else self.impressions[list(columns)]
+        return impressions.iloc[self.rows_of(*splits)].reset_index(drop=True)
 
 
 def build_features(

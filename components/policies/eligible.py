@@ -4,7 +4,7 @@ An impression's eligible creatives are its rows in `candidates`; without that ta
 are active at its timestamp, both ends included, as in expectations/impressions.json.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,12 @@ def rows_of(values: pd.Series, keys: pd.Series) -> np.ndarray:
     """Row of each value in `keys`, int64; -1 if absent. Arrow hashes strings ten times as fast as a pandas Index."""
     row = pc.index_in(pa.array(values, pa.large_string()), value_set=pa.array(keys, pa.large_string()))
     return row.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def logged_columns(logged: pd.DataFrame, names: Iterable[str], impression_id: pd.Series) -> pd.DataFrame:
+    """The columns `names` that the contract's impressions `logged` have, of given impressions [n]; null if unknown."""
+    row = rows_of(impression_id, logged["impression_id"])
+    return pd.DataFrame({name: logged[name].array.take(row, allow_fill=True) for name in names if name in logged})
 
 
 @dataclass(frozen=True)

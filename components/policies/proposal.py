@@ -11,6 +11,7 @@ from components.features.time_splits import JUDGE, SELECT
 from components.interest import CalibratedModel
 from components.policies.active_times import within_campaigns
 from components.policies.decision_table import decision_rows, score_cells, segment_names
+from components.policies.eligible import logged_columns
 from components.policies.kinds.learned_scores import LearnedScores, PastDecisions
 from components.policies.logging_preference import logging_preference
 from components.policies.objective import CreativeValues, creative_values
@@ -134,8 +135,8 @@ def _contexts(
     impressions = learned.features.impressions
     rows = np.flatnonzero(impressions["consent"] & (impressions["split"] != JUDGE))
     before = impressions.iloc[rows].reset_index(drop=True)
-    told = [name for name in ("placement", "logging_policy", "conversion") if name in tables["impressions"]]
-    before = before.merge(tables["impressions"][["impression_id", *told]], on="impression_id", how="left")
+    told = logged_columns(tables["impressions"], ("placement", "logging_policy", "conversion"), before["impression_id"])
+    before = pd.concat([before, told], axis=1)
     preference = logging_preference(tables, before[["impression_id", "logging_policy"]])
     before = pd.concat([before, learned.features.pairs_by_category(rows)], axis=1)
     # the table's segments, not the features'

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from components.policies import eligible_pairs
-from components.policies.eligible import eligible_blocks
+from components.policies.eligible import eligible_blocks, logged_columns
 from components.settings.errors import UserError
 
 START = pd.Timestamp("2026-03-01", tz="UTC")
@@ -78,6 +78,16 @@ def test_blocks_of_impressions_have_the_pairs_of_all_together(size, listed):
     pd.testing.assert_frame_equal(pd.concat([pairs for _, pairs in blocks], ignore_index=True), whole)
     row = np.concatenate([row for row, _ in blocks])
     assert impressions["impression_id"].iloc[row].tolist() == whole["impression_id"].tolist()
+
+
+def test_columns_of_the_log_are_those_of_each_impression_or_null():
+    logged, _ = shop(5)
+    logged = logged.assign(reward=np.arange(len(logged)) / 2, placement=pd.Series(["home"] * len(logged), dtype="str"))
+    asked = pd.Series([logged["impression_id"].iloc[row] for row in (7, 0, 7)])
+    found = logged_columns(logged, ("reward", "revenue", "placement"), asked)
+    assert found.to_dict("list") == {"reward": [3.5, 0.0, 3.5], "placement": ["home"] * 3}
+    unknown = logged_columns(logged, ("reward", "placement"), pd.Series(["nobody", asked[0]]))
+    assert unknown.isna().to_numpy().tolist() == [[True, True], [False, False]]
 
 
 def test_an_impression_without_a_creative_is_named_in_whatever_block():

@@ -86,6 +86,7 @@ def test_the_logged_propensities_are_the_contracts_and_scores_of_other_pairs_are
     *_, learned, pairs = proposal
     scores = pairs[["impression_id", "creative_id", "p_click"]]
     rows = held_out(rewarded(tables), learned.features, scores, JUDGE, None)
+    assert [name for name in rows.impressions if name.startswith("shopper_")] == ["shopper_id"], "its history is large"
     logged = tables["impressions"].set_index("impression_id")["propensity"]
     assert "propensity" not in learned.features.impressions
     np.testing.assert_array_equal(rows.impressions["propensity"], logged[rows.impressions["impression_id"]])
