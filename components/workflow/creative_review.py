@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 from upath import UPath
 
-from components.ads.pools.review_list import REFUSED
-from components.ads.pools.reviews import design_keys
+from components.ads.pools.reviews import REFUSED, design_keys
 from components.contract.files.tables import read_frame, write_json
 from components.contract.origins import PEOPLE
 from components.registry.creative_reviews import CreativeReview, read_reviews, record_reviews

@@ -7,13 +7,12 @@ import pandas as pd
 from PIL import Image
 
 from components.ads.pools.pool import Pool
-from components.ads.pools.reviews import design_key
+from components.ads.pools.reviews import ADMITTED, REFUSED, WAITING, design_key
 from components.ads.pools.shown_facts import facts_of
 from components.ads.rendering.ad_sizes import AdSize
 from components.ads.rendering.image_formats import picture_png
 from components.settings.file_names import file_name
 
-ADMITTED, WAITING, REFUSED = "admitted", "waiting", "refused"
 COLUMNS = (
     *("creative_id", "key", "campaign", "status", "rule", "reason", "headline", "call_to_action", "title", "price"),
     *("marks", "template", "palette", "picture"),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from components.contract.files.digests import digest_json
 
+ADMITTED, WAITING, REFUSED = "admitted", "waiting", "refused"  # status of a creative in the list of a review
 # of a creative, what people see of it; not `design`, since a new price makes no other design
 SHOWN = ("campaign", "product_id", "image_id", "template", "headline", "call_to_action", "palette")
 

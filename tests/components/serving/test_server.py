@@ -59,6 +59,14 @@ def server(folder, port: int):
         process.stdout.close()
 
 
+def test_the_server_loads_nothing_heavy():
+    """TensorFlow alone takes half a gigabyte; a champion whose model is a network loads it."""
+    heavy = ("tensorflow", "keras", "sklearn", "duckdb", "matplotlib")
+    code = f"import sys, components.serving.http_api.http_app; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.slow
 def test_a_killed_server_comes_back_with_all_that_it_acknowledged(tmp_path):
     write_shop(tmp_path / "data" / "shop", bid=1000.0)
