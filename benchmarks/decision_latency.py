@@ -6,7 +6,9 @@ A simulated shop with 50 creatives per campaign runs through the stages once; re
 Each form of its policy decides: eligible creatives, P(click), probabilities and the draw. `with history`: the form per
 shopper also reads the shopper's events and ads from the service's database and computes the features from them. Beside
 it: the same pairs scored by the batch path (pandas), and the form per shopper with the two-tower network, whose tower
-Keras runs.
+Keras runs. Peers score the same 50 pairs on plain columns of the same features at hand, and choose nothing: `predict`
+of a Keras network (64 and 32 units), the same network called, and `predict` of LightGBM (200 trees, one thread; left
+out, with a line, where the package of `make peers` is not installed).
 Microseconds. Ends with one line of JSON.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.latency_peers import peers
 from benchmarks.served_shop import assembled_package, prepared_shop
 
 TARGET_MICROSECONDS = 1000.0
@@ -151,6 +154,7 @@ def measured(workdir: str, count: int) -> dict[str, dict[str, float]]:
         interest = train_calibrated(built, kind, settings.interest)
         for name, decide in deciders(paths, interest).items():
             result[f"{kind}, {name}"] = latency(decide, count if name != "scores by tables" else count // 10)
+    result |= peers(built, latency, count // 4)
     with tempfile.TemporaryDirectory() as folder:
         result["champion, per_shopper with history"] = latency(with_history(paths, Path(folder)), count)
     return result

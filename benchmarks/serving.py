@@ -1,6 +1,6 @@
 """Latency of `adloom serve` over HTTP, with durable logging, under an open load; and what it lost.
 
-    python -m benchmarks.serving [--rates 100,300] [--seconds 20] [--workdir DIR]
+    python -m benchmarks.serving [--rates 100,300] [--seconds 20] [--baseline] [--soak SECONDS] [--workdir DIR]
 
 A simulated shop with 50 creatives per campaign, and one server process with the policy in the form table, then per
 shopper with histories. A load process sends decisions at a fixed rate over keep-alive connections of loopback: a
@@ -8,6 +8,10 @@ latency counts from when a request was due, so waiting counts. A tenth of the de
 /track. Afterwards every acknowledged decision and click must be in the journal once. Milliseconds; resident memory of
 the server in MiB; `cpu_ms` is its processor time per decision, to which other programs add nothing. `load` is the
 machine's load average at the end. Ends with one line of JSON.
+
+--baseline: each form also with uvicorn's parts in Python (the event loop of asyncio, h11 for HTTP), in turns.
+--soak: then the form table at 100 a second for so many seconds; memory every ten seconds, of which `growth_mib` is the
+slope of a line through all after the first tenth, times the time that they span.
 """
 
 import argparse
@@ -18,8 +22,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +34,16 @@ from upath import UPath
 from benchmarks.served_shop import assembled_package, prepared_shop
 
 FORMS = ("table", "per_shopper")
+STACKS = {"uvloop, httptools": {}, "asyncio, h11": {"loop": "asyncio", "http": "h11"}}  # uvicorn's options
+FASTEST, PLAIN = STACKS
+SOAK_RATE, SOAK_PAUSE = 100.0, 10.0
+PORT = 8790
 CONNECTIONS = 64
 CLICK_EVERY = 10
 TARGET_MS = 10.0  # p99 at 300 a second
 
 
-def serve(workdir: str, folder: Path, form: str, port: int, kafka=None) -> None:
+def serve(workdir: str, folder: Path, form: str, port: int, *, kafka=None, stack: str = FASTEST) -> None:
     """Run one server with the shop's policy, in place of a champion of the registry. kafka: `serving.kafka`."""
     import uvicorn
 
@@ -52,7 +62,7 @@ def serve(workdir: str, folder: Path, form: str, port: int, kafka=None) -> None:
     service.prepare(UPath(package), "f" * 64, policy)  # loads the histories
     service.watch.current = policy
     app = make_app(service, local_hosts(port))
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, **STACKS[stack])
 
 
 class Connection:
@@ -149,50 +159,77 @@ def wait_for(port: int, server: subprocess.Popen) -> None:
     raise SystemExit("the server does not answer")
 
 
-def measured(workdir: str, form: str, rates: list[float], seconds: float) -> dict:
-    """The figures of one form: by rate, then memory, and what was lost or doubled over all rates."""
+@contextmanager
+def running(workdir: str, form: str, folder: str, stack: str) -> Iterator[subprocess.Popen]:
+    """A server process that has answered its first requests; killed at the end."""
+    given = ["--serve", form, "--workdir", workdir, "--folder", folder, "--port", str(PORT), "--stack", stack]
+    server = subprocess.Popen([sys.executable, "-m", "benchmarks.serving", *given])
+    try:
+        wait_for(PORT, server)
+        asyncio.run(load(PORT, requests_of(workdir, 300), 50))  # to warm up
+        yield server
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+
+
+def accounted(folder: str, decided: list[str], clicked: list[str]) -> dict:
+    """What the journal has lost or doubled of acknowledged decisions and clicks."""
     from components.serving.journal import FILE, connect
 
-    port = 8790
+    with closing(connect(Path(folder) / FILE)) as connection:
+        names = [name for (name,) in connection.execute("SELECT decision_id FROM decisions")]
+        clicks = [name for (name,) in connection.execute("SELECT id FROM tracked WHERE kind = 'click'")]
+    lost = len(set(decided) - set(names)) + len(set(clicked) - set(clicks))
+    doubled = len(names) + len(clicks) - len(set(names)) - len(set(clicks))
+    return {"decisions": len(decided), "clicks": len(clicked), "doubled": doubled, "lost": lost}
+
+
+def at_rate(workdir: str, server: subprocess.Popen, rate: float, seconds: float) -> tuple[dict, dict]:
+    """The figures at `rate` decisions a second, and what `load` returned."""
+    used = processor_seconds(server.pid)
+    done = asyncio.run(load(PORT, requests_of(workdir, int(rate * seconds)), rate))
+    spent = 1000 * (processor_seconds(server.pid) - used) / len(done["latency"])
+    shares = (50, 99, 99.9)
+    figures = zip(shares, np.percentile(done["latency"], shares).round(2).tolist(), strict=True)
+    named = {f"p{share}": value for share, value in figures}
+    return {**named, "failed": done["failed"], "cpu_ms": round(spent, 2)}, done
+
+
+def measured(workdir: str, form: str, rates: list[float], seconds: float, stack: str = FASTEST) -> dict:
+    """The figures of one form: by rate, then memory, and what was lost or doubled over all rates."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.serving",
-            "--serve",
-            form,
-            "--workdir",
-            workdir,
-            "--folder",
-            folder,
-        ]
-        server = subprocess.Popen([*command, "--port", str(port)])
-        try:
-            wait_for(port, server)
-            asyncio.run(load(port, requests_of(workdir, 300), 50))  # to warm up
+        decided, clicked = [], []
+        with running(workdir, form, folder, stack) as server:
             result: dict = {"start_mib": round(memory_mib(server.pid))}
-            decided, clicked = [], []
             for rate in rates:
-                used = processor_seconds(server.pid)
-                done = asyncio.run(load(port, requests_of(workdir, int(rate * seconds)), rate))
-                spent = 1000 * (processor_seconds(server.pid) - used) / len(done["latency"])
-                shares = (50, 99, 99.9)
-                figures = zip(shares, np.percentile(done["latency"], shares).round(2).tolist(), strict=True)
-                result[f"{rate:g} a second"] = {
-                    **{f"p{share}": value for share, value in figures},
-                    "failed": done["failed"],
-                    "cpu_ms": round(spent, 2),
-                }
+                result[f"{rate:g} a second"], done = at_rate(workdir, server, rate, seconds)
                 decided, clicked = decided + done["decided"], clicked + done["clicked"]
             result["end_mib"] = round(memory_mib(server.pid))
-        finally:
-            server.send_signal(signal.SIGKILL)
-            server.wait()
-        with closing(connect(Path(folder) / FILE)) as connection:
-            names = [name for (name,) in connection.execute("SELECT decision_id FROM decisions")]
-            clicks = [name for (name,) in connection.execute("SELECT id FROM tracked WHERE kind = 'click'")]
-        result |= {"decisions": len(decided), "clicks": len(clicked), "doubled": len(names) - len(set(names))}
-        return result | {"lost": len(set(decided) - set(names)) + len(set(clicked) - set(clicks))}
+        return result | accounted(folder, decided, clicked)
+
+
+def soaked(workdir: str, seconds: float) -> dict:
+    """The figures of a long run of the form table, with the server's memory over time."""
+    with tempfile.TemporaryDirectory() as folder:
+        with running(workdir, "table", folder, FASTEST) as server:
+            memory: list[float] = []
+            ended = threading.Event()
+
+            def watch() -> None:
+                while not ended.wait(SOAK_PAUSE):
+                    memory.append(memory_mib(server.pid))
+
+            watching = threading.Thread(target=watch, daemon=True)
+            watching.start()
+            figures, done = at_rate(workdir, server, SOAK_RATE, seconds)
+            ended.set()
+            watching.join()
+        settled = memory[len(memory) // 10 :]
+        slope = np.polyfit(np.arange(len(settled)), settled, 1)[0] if len(settled) > 2 else float("nan")
+        mib = {"first": settled[0], "last": settled[-1], "highest": max(memory), "growth": slope * len(settled)}
+        figures |= {f"{name}_mib": round(float(value), 1) for name, value in mib.items()}
+        return {"seconds": seconds, **figures, **accounted(folder, done["decided"], done["clicked"])}
 
 
 def main() -> None:
@@ -200,7 +237,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="100,300")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--forms", default=",".join(FORMS))
+    parser.add_argument("--baseline", action="store_true")
+    parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--workdir")
+    parser.add_argument("--stack", choices=STACKS, default=FASTEST, help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=FORMS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
@@ -209,16 +250,22 @@ def main() -> None:
 
     prepare()
     if given.serve:
-        serve(given.workdir, Path(given.folder), given.serve, given.port)
+        serve(given.workdir, Path(given.folder), given.serve, given.port, stack=given.stack)
         return
     rates = [float(rate) for rate in given.rates.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
         workdir = given.workdir or scratch
         prepared_shop(workdir)
-        result = {form: measured(workdir, form, rates, given.seconds) for form in FORMS}
-    for form, figures in result.items():
-        print(f"{form:12s} {figures}")
-    print(json.dumps({"milliseconds": result, "target_p99": TARGET_MS, "load": os.getloadavg()[0]}))
+        stacks = STACKS if given.baseline else (FASTEST,)
+        result = {}
+        for form in filter(None, given.forms.split(",")):
+            for stack in stacks:
+                name = f"{form}, {stack}"
+                result[name] = measured(workdir, form, rates, given.seconds, stack)
+                print(f"{name:30s} {result[name]}", flush=True)
+        soak = soaked(workdir, given.soak) if given.soak else None
+    figures = {"milliseconds": result, "soak": soak, "target_p99": TARGET_MS}
+    print(json.dumps({**figures, "load": os.getloadavg()[0]}))
 
 
 if __name__ == "__main__":

@@ -377,7 +377,7 @@ def main() -> None:
     prepare()
     if given.serve:
         config = Place(given.servers, given.name, Path(given.folder)).config
-        serve(given.workdir, Path(given.folder), "per_shopper", PORT, config)
+        serve(given.workdir, Path(given.folder), "per_shopper", PORT, kafka=config)
         return
     with tempfile.TemporaryDirectory() as scratch:
         result = measured(given, scratch)

@@ -50,4 +50,5 @@ def serve(params: str, *, dataset, host, port, folder, overrides, workdir) -> No
         chosen = f"version {status.version}, {status.form}" if status.version else f"uniform ({status.reason})"
         click.echo(f"{dataset}: {chosen}; http on {host}:{port}, described on its page /docs. Ctrl-C ends it.")
         app = make_app(service, local_hosts(port))
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+        quiet = {"log_level": "warning", "access_log": False, "server_header": False}
+        uvicorn.run(app, host=host, port=port, loop="uvloop", http="httptools", **quiet)

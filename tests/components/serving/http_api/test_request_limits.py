@@ -13,11 +13,12 @@ import uvicorn
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import Counter
 from upath import UPath
 
 from components.serving.http_api import request_limits
 from components.serving.http_api.http_app import make_app
-from components.serving.http_api.request_limits import BURST_SECONDS, ClientRates, _client
+from components.serving.http_api.request_limits import BURST_SECONDS, ClientRates, RequestLimits, _client
 from components.serving.journal import FILE
 from components.serving.service import Service
 from components.settings.errors import UserError
@@ -190,6 +191,28 @@ async def _asked(app, messages) -> list[dict]:
     return sent
 
 
+def test_a_server_that_cannot_keep_up_refuses_what_has_waited_too_long():
+    """30 requests come at once and each takes the server 30 ms: those that would wait longer than 0.3 s are refused."""
+    answered = []
+
+    async def slow(scope, receive, send):
+        time.sleep(0.03)
+        answered.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limited = Counter("limited", "", ["limit"], registry=None)
+    app = RequestLimits(slow, ServingConfig(request_seconds=0.3), [HOST], limited)
+
+    async def at_once():
+        whole = {"type": "http.request", "body": b"{}"}
+        return await asyncio.gather(*(_asked(app, [whole]) for _ in range(30)))
+
+    statuses = [sent[0]["status"] for sent in asyncio.run(at_once())]
+    assert 1 <= statuses.count(200) == len(answered) <= 12 and set(statuses) == {200, 503}
+    assert statuses == sorted(statuses), "the first ones are answered"
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(registry, little_shop, tmp_path):
     with serving(little_shop, tmp_path, request_seconds=0.2) as (service, app):
         begun = {"type": "http.request", "body": b'{"campaign"', "more_body": True}
@@ -206,7 +229,7 @@ def test_clients_that_go_away_leave_whole_requests_or_nothing(registry, little_s
     with socket.socket() as listening, serving(little_shop, tmp_path) as (_, app):
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        server = uvicorn.Server(uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         while not server.started:
