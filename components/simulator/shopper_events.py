@@ -187,9 +187,10 @@ def _table(law: Law, products: pd.DataFrame, day: int, events: _DayEvents, rng: 
     names = products["product_id"].to_numpy(object)[events.product]
     seconds = np.exp(2.5 + 0.8 * rng.standard_normal(n)).round(1)
     seconds = np.where(law.shoppers.bot[events.shopper], 0.3, seconds)  # bots leave a page at once
+    width = max(6, len(str(n - 1)))  # so that ids are in order of time
     return pd.DataFrame(
         {
-            "event_id": text_column(f"e{day:03d}-{row:06d}" for row in range(n)),
+            "event_id": text_column(f"e{day:03d}-{row:0{width}d}" for row in range(n)),
             "timestamp": timestamps(events.moment),
             "shopper_id": text_column(np.array(law.shoppers.ids, object)[events.shopper]),
             "kind": text_column(np.array(EVENT_KINDS, object)[events.kind]),

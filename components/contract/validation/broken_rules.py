@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 
 from components.contract.validation.suites import Rule
+from components.contract.validation.unique_keys import is_unique
 
+UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # the value of `$PARAMETER: earliest`; no shop logged ads before
 
 
@@ -43,21 +45,43 @@ class Outcome:
 def check_rules(frame: pd.DataFrame, rules: Sequence[Rule], ends_at: datetime) -> tuple[Outcome, ...]:
     """The outcome of each of `rules` on `frame`, in their order; `ends_at` is the value of `$PARAMETER: ends_at`."""
     frame, outcomes = frame.reset_index(drop=True), {}
-    for columns, places in _grouped(frame, rules).items():
+    distinct = [place for place, rule in enumerate(rules) if _holds_by_keys(frame, rule)]
+    others = [place for place in range(len(rules)) if place not in distinct]
+    for place in distinct:
+        outcomes[place] = _check_rules(_numbered(frame, rules[place]), [rules[place]], ends_at)[0]
+    for columns, places in _grouped(frame, rules, others).items():
         shown = frame if columns is None else frame[list(columns)]
         checked = _check_rules(shown, [rules[place] for place in places], ends_at)
         outcomes |= dict(zip(places, checked, strict=True))
     return tuple(outcomes[place] for place in range(len(rules)))
 
 
-def _grouped(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[tuple[str, ...] | None, list[int]]:
-    """Columns to pass -> places in `rules` of the rules to check on them; None passes the whole table.
+def _holds_by_keys(frame: pd.DataFrame, rule: Rule) -> bool:
+    """Whether `rule` says that texts are unique, and they are known to be."""
+    columns = [frame[name] for name in rule.columns if name in frame]
+    texts = bool(columns) and all(isinstance(column.dtype, pd.StringDtype) for column in columns)
+    return rule.type in UNIQUE and texts and len(columns) == len(rule.columns) and is_unique(columns)
+
+
+def _numbered(frame: pd.DataFrame, rule: Rule) -> pd.DataFrame:
+    """Distinct numbers in place of the distinct texts that `rule` reads.
+
+    Great Expectations makes a Python object of each text to compare them; its record of a rule that holds is the same.
+    """
+    return pd.DataFrame({name: np.arange(len(frame)) for name in rule.columns})
+
+
+def _grouped(
+    frame: pd.DataFrame, rules: Sequence[Rule], chosen: Sequence[int]
+) -> dict[tuple[str, ...] | None, list[int]]:
+    """Columns to pass -> places, of those `chosen`, in `rules` of the rules to check on them; None: the whole table.
 
     For each rule on a column with nulls, Great Expectations copies all passed columns of the other rows. So such a rule
     gets its column only.
     """
     groups: dict[tuple[str, ...] | None, list[int]] = {}
-    for place, rule in enumerate(rules):
+    for place in chosen:
+        rule = rules[place]
         alone = "column" in rule.kwargs and rule.columns[0] in frame and bool(frame[rule.columns[0]].isna().any())
         groups.setdefault(rule.columns if alone else None, []).append(place)
     return groups

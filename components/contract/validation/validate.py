@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from upath import UPath
 
 from components.contract.card import CARD_FILE, DatasetCard, read_card
@@ -32,6 +30,7 @@ from components.contract.validation.refusal import (
     stop_at_bad_table,
 )
 from components.contract.validation.suites import read_suite
+from components.contract.validation.unique_keys import is_unique
 from components.settings.errors import UserError
 from components.settings.sections import ValidationConfig
 
@@ -132,39 +131,13 @@ def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _without_repeats(frame: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
     """`frame` without exact duplicates of earlier rows; only rows with equal keys are compared in all columns."""
-    if _is_unique([frame[column] for column in key]):
+    if is_unique([frame[column] for column in key]):
         return frame
     shared = frame.duplicated(list(key), keep=False)
     if not shared.any():
         return frame
     repeats = frame[shared].duplicated()
     return frame.drop(index=repeats.index[repeats]).reset_index(drop=True)
-
-
-def _is_unique(key: list[pd.Series]) -> bool:
-    """True if the rows' keys are known to be distinct, computed without hashing millions of ids.
-
-    Logs are mostly sorted by their first id, so that rows with equal ids are neighbours. False means unknown: another
-    order, a null, or a key of more than two columns.
-    """
-    if any(column.isna().any() for column in key) or len(key[0]) == 0 or len(key) > 2:
-        return False
-    first, others = _text(key[0]), key[1:]
-    steps = pc.less if not others else pc.less_equal
-    if not pc.all(steps(first[:-1], first[1:]), min_count=0).as_py():
-        return False
-    if not others:
-        return True
-    run = np.concatenate([[0], np.cumsum(pc.not_equal(first[:-1], first[1:]).to_numpy(zero_copy_only=False))])
-    codes, distinct = pd.factorize(key[1])
-    pairs = np.sort(run * len(distinct) + codes)
-    return bool((pairs[1:] > pairs[:-1]).all())
-
-
-def _text(column: pd.Series) -> pa.Array:
-    """`column` as one Arrow array."""
-    values = pa.array(column, pa.large_string())
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def _valid_rows(findings: Findings) -> dict[str, pd.DataFrame]:

@@ -11,12 +11,14 @@ from upath import UPath
 from components.contract.card import write_card
 from components.contract.files.tables import read_frame, write_json, write_table
 from components.contract.schema import TABLES
+from components.contract.validation import broken_rules
 from components.contract.validation.data_report import DataRefused
 from components.contract.validation.derived_columns import ValidationState
 from components.contract.validation.findings import Findings, check_table
 from components.contract.validation.refusal import stop_at_bad_share, stop_at_bad_table
-from components.contract.validation.suites import read_suite
-from components.contract.validation.validate import _is_unique, load_dataset, validate
+from components.contract.validation.suites import expand, read_suite
+from components.contract.validation.unique_keys import is_unique
+from components.contract.validation.validate import load_dataset, validate
 from components.settings.errors import UserError
 from components.settings.sections import ValidationConfig
 from tests.components.contract.samples import card, changed, planted, sample, without
@@ -60,6 +62,24 @@ def test_a_rule_on_a_column_with_nulls_names_the_rows_of_the_table():
     assert [outcome.rule.columns for outcome in found.outcomes["events"] if not outcome.holds] == [("dwell_seconds",)]
 
 
+@pytest.mark.parametrize("name", ["events", "candidates"])
+def test_texts_that_are_known_to_be_distinct_are_not_given_to_great_expectations(name, monkeypatch):
+    """It makes an object of each id. Its records of the rules are the same, and repeated ids are found as ever."""
+    frame = sample()[name].sort_values(list(TABLES[name].key), ignore_index=True)
+    rules = [rule for rule in expand(read_suite(name), frame) if "unique" in rule.type]
+    shown, validator = [], broken_rules._validator
+    monkeypatch.setattr(broken_rules, "_validator", lambda given: shown.append(given) or validator(given))
+    found = broken_rules.check_rules(frame, rules, card().ends_at)
+    assert shown and all(dtype.kind == "i" for given in shown for dtype in given.dtypes)
+    assert [outcome.holds for outcome in found] == [True] * len(rules)
+    assert [one.result for one in found] == [
+        one.result for one in broken_rules._check_rules(frame, rules, card().ends_at)
+    ]
+    repeated = frame.iloc[[0, 1, 2, 1, 3]]
+    (broken,) = broken_rules.check_rules(repeated, rules, card().ends_at)
+    assert not broken.holds and broken.rows.tolist() == [1, 3]
+
+
 ID = st.one_of(st.none(), st.sampled_from(["a", "b", "c", "aa"]))
 
 
@@ -70,7 +90,7 @@ def test_keys_in_order_are_distinct_as_hashing_says(rows, in_order):
     columns = [pd.Series(values, dtype="str") for values in (zip(*rows, strict=True) if rows else ([], []))]
     for key in (columns[:1], columns):
         repeated = pd.DataFrame(dict(enumerate(key))).duplicated().any()
-        if _is_unique(key):
+        if is_unique(key):
             assert not repeated
         elif rows and in_order and not any(column.isna().any() for column in key):
             assert repeated
