@@ -134,3 +134,23 @@ def to_pandas(table: pa.Table, declared: Table | None = None) -> pd.DataFrame:
         is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
         columns[name] = converted.astype("str") if is_text else converted  # text of nulls only would be object
     return pd.DataFrame(columns, columns=names, copy=False)
+
+
+def has_dtypes(frame: pd.DataFrame, declared: Table) -> bool:
+    """Whether `frame` has the columns and dtypes that `to_pandas` gives a conformed table, and a new index.
+
+    False also for a frame with a column of bytes or an open column, whose type only their values tell.
+    """
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.start != 0 or frame.index.step != 1:
+        return False
+    if set(frame.columns) != {column.name for column in declared.columns} or not frame.columns.is_unique:
+        return False
+    return all(_has_dtype(frame[column.name], column) for column in declared.columns)
+
+
+def _has_dtype(values: pd.Series, column: Column) -> bool:
+    if column.kind in ("whole", "flag"):
+        plain, nullable = ("int64", "Int64") if column.kind == "whole" else ("bool", "boolean")
+        return str(values.dtype) == (nullable if column.nullable or values.hasnans else plain)
+    expected = {"text": "str", "timestamp": "datetime64[us, UTC]", "number": "float64"}
+    return str(values.dtype) == expected.get(column.kind)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from upath import UPath
 
 from components.contract.card import CARD_FILE, DatasetCard, read_card
-from components.contract.conform import conform, to_pandas
+from components.contract.conform import conform, has_dtypes, to_pandas
 from components.contract.files.tables import has_table, read_table
 from components.contract.schema import TABLES
 from components.contract.validation.data_report import DataReport
@@ -121,7 +121,12 @@ def _require_needed(names: Mapping[str, pd.DataFrame] | tuple[str, ...], where: 
 
 
 def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """`frame` in the contract's column types, with a new index; UserError names a column of a wrong type."""
+    """`frame` in the contract's column types, with a new index; UserError names a column of a wrong type.
+
+    A frame that has them, as `read_table` gives it, is returned and not copied.
+    """
+    if has_dtypes(frame, TABLES[name]):
+        return frame
     try:
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
     except (ValueError, TypeError, pa.ArrowException) as error:
@@ -141,8 +146,11 @@ def _without_repeats(frame: pd.DataFrame, key: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _valid_rows(findings: Findings) -> dict[str, pd.DataFrame]:
-    """The rows without faults, cast again, since a column without nulls has another dtype."""
-    return {name: _typed(frame, name) for name, frame in findings.state.valid.items()}
+    """The rows without faults; if some had any, the others are cast again: a column without nulls has another dtype."""
+    tables = findings.state.tables
+    return {
+        name: frame if frame is tables[name] else _typed(frame, name) for name, frame in findings.state.valid.items()
+    }
 
 
 def _quarantine(findings: Findings) -> dict[str, pd.DataFrame]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.contract import conform as module
-from components.contract.conform import conform, to_pandas
+from components.contract.conform import conform, has_dtypes, to_pandas
 from components.contract.schema import ARROW, TABLES, Column, Table
 from components.settings.errors import UserError
 
@@ -187,3 +187,40 @@ def test_a_stored_column_is_freed_once_it_is_converted(convert, last_step, kept,
     converted = convert(stored)
     assert len(converted) == 100_000
     assert held[-1] == pytest.approx(kept, abs=0.15)
+
+
+CONTRACTED = Table(
+    "any", False, ("text",), (*(Column(kind, kind) for kind in KINDS[:5]), Column("many", "whole", nullable=True))
+)
+STORED = {
+    "text": pa.array(["a", "b"], pa.large_string()),
+    "timestamp": pa.array([0, 1], UTC),
+    "number": pa.array([0.5, None]),
+    "whole": pa.array([1, 2]),
+    "flag": pa.array([True, False]),
+    "many": pa.array([1, 2]),
+}
+
+
+def test_a_conformed_table_has_the_dtypes_of_the_contract_and_any_other_has_not():
+    frame = to_pandas(conform(pa.table(STORED), CONTRACTED, "FILE"), CONTRACTED)
+    assert has_dtypes(frame, CONTRACTED)
+    others = [
+        frame.iloc[1:],
+        frame.drop(columns="many"),
+        frame.assign(extra=1),
+        frame.assign(text=frame["text"].astype(object)),
+        frame.assign(timestamp=frame["timestamp"].astype("datetime64[ns, UTC]")),
+        frame.assign(timestamp=frame["timestamp"].dt.tz_localize(None)),
+        frame.assign(number=frame["number"].astype("float32")),
+        frame.assign(whole=frame["whole"].astype("Int64")),
+        frame.assign(many=frame["many"].astype("int64")),
+        frame.assign(flag=frame["flag"].astype("int64")),
+    ]
+    assert [has_dtypes(other, CONTRACTED) for other in others] == [False] * len(others)
+
+
+def test_a_whole_number_that_is_null_needs_the_nullable_dtype():
+    stored = pa.table({**STORED, "whole": pa.array([1, None])})
+    frame = to_pandas(conform(stored, CONTRACTED, "FILE"), CONTRACTED)
+    assert frame["whole"].dtype == "Int64" and has_dtypes(frame, CONTRACTED)

@@ -62,6 +62,17 @@ def test_a_rule_on_a_column_with_nulls_names_the_rows_of_the_table():
     assert [outcome.rule.columns for outcome in found.outcomes["events"] if not outcome.holds] == [("dwell_seconds",)]
 
 
+def test_a_table_without_faults_is_not_copied(tmp_path):
+    folder = UPath(tmp_path)
+    for name, frame in sample().items():
+        write_table(frame, folder / f"{name}.parquet")
+    write_card(card(), folder)
+    tables, of_tables = load_dataset(folder)
+    checked = validate(tables, of_tables, STRICT).tables
+    assert all(checked[name] is tables[name] for name in ("candidates", "events"))
+    pd.testing.assert_frame_equal(checked["impressions"], tables["impressions"])
+
+
 @pytest.mark.parametrize("name", ["events", "candidates"])
 def test_texts_that_are_known_to_be_distinct_are_not_given_to_great_expectations(name, monkeypatch):
     """It makes an object of each id. Its records of the rules are the same, and repeated ids are found as ever."""
