@@ -33,7 +33,7 @@ class Timeline:
     moment: np.ndarray
 
     @classmethod
-    def of(cls, shopper_id: pd.Series, moment: np.ndarray) -> "Timeline":
+    def of(cls, shopper_id: pd.Series | np.ndarray, moment: np.ndarray) -> "Timeline":
         """The timeline of events with ids [m] and times int64 [m], microseconds; ties keep the table's order."""
         codes, shoppers = pd.factorize(shopper_id)
         if isinstance(shoppers, pd.CategoricalIndex):
@@ -84,6 +84,10 @@ class Rows:
 
     def within(self, chosen: np.ndarray) -> "Rows":
         """The same ranges in the sequence of the `chosen` events, bool [m] in the timeline's order."""
+        if len(self.start) == 1:  # of one request: a third of the time
+            start, stop = self.start[0], self.stop[0]
+            before = np.count_nonzero(chosen[:start])
+            return Rows(np.array([before]), np.array([before + np.count_nonzero(chosen[start:stop])]))
         running = np.zeros(len(chosen) + 1, dtype=np.int32 if len(chosen) < 2**31 else np.int64)
         np.cumsum(chosen, out=running[1:])
         return Rows(running[self.start], running[self.stop])
@@ -130,6 +134,8 @@ def microseconds(timestamp: pd.Series) -> np.ndarray:
 
 def _first_at_least(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """int64 [n], searchsorted(keys, wanted), computed in the order of `wanted`, which is faster for large `keys`."""
+    if len(wanted) == 1:
+        return np.searchsorted(keys, wanted, side="left")
     order = np.argsort(wanted)
     place = np.empty(len(wanted), dtype=np.int64)
     place[order] = np.searchsorted(keys, wanted[order], side="left")

@@ -51,7 +51,7 @@ class PairLog:
         """The timeline of the rows `chosen` (bool [m]) by (shopper, subject); width: number of subjects."""
         subject = self.codes[by]
         rows = np.flatnonzero(chosen & (self.shopper >= 0) & (subject >= 0))
-        return Timeline.of(pd.Series(self.shopper[rows] * width + subject[rows]), self.moment[rows])
+        return Timeline.of(self.shopper[rows] * width + subject[rows], self.moment[rows])
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,15 @@ def most_probable(seen: np.ndarray, expected: np.ndarray, variance: float) -> np
     precision = 1.0 / variance
     tastes = np.log((seen + precision) / (expected + precision))
     for _ in range(STEPS):
-        np.clip(tastes, -MAX_TASTE, MAX_TASTE, out=tastes)
+        _hold(tastes, MAX_TASTE)
         rate = expected * np.exp(tastes)
-        tastes += np.clip((seen - rate - precision * tastes) / (rate + precision), -MAX_STEP, MAX_STEP)
-    return np.clip(tastes, -MAX_TASTE, MAX_TASTE)
+        tastes += _hold((seen - rate - precision * tastes) / (rate + precision), MAX_STEP)
+    return _hold(tastes, MAX_TASTE)
+
+
+def _hold(values: np.ndarray, most: float) -> np.ndarray:
+    """`values` themselves, held to [-most, most]; np.clip takes three times as long for the few of one request."""
+    return np.minimum(np.maximum(values, -most, out=values), most, out=values)
 
 
 @dataclass(frozen=True)

@@ -179,3 +179,23 @@ def test_time_is_cut_no_later_than_the_log_ends():
 def test_a_zero_is_stored_without_its_sign():
     """Rounding gives -0 or 0 by the last bits of a matrix product, which differ from run to run."""
     assert to_npz(PriceBands(np.array([-0.0, 1.0]))) == to_npz(PriceBands(np.array([0.0, 1.0])))
+
+
+def test_one_query_has_the_rows_that_it_has_among_others():
+    """The short ways of a single query are those of many: by the naive twin, which looks at every event."""
+    random = np.random.default_rng(0)
+    shopper, moment = random.integers(0, 4, 200), np.sort(random.integers(0, 50, 200))
+    timeline, chosen = Timeline.of(shopper, moment), random.random(200) < 0.4
+    until, since = random.integers(0, 55, 40), random.integers(0, 55, 40)
+    who = random.integers(-1, 4, 40)
+    places = {code: place for place, code in enumerate(timeline.shoppers)}
+    codes = np.array([places.get(code, -1) for code in who])
+    together = timeline.rows_of(codes, until, since)
+    together_chosen = together.within(chosen)
+    for query in range(40):
+        rows = timeline.rows_of(codes[[query]], until[[query]], since[[query]])
+        expected = (shopper == who[query]) & (since[query] <= moment) & (moment < until[query])
+        assert rows.count[0] == together.count[query] == expected.sum()
+        counted = rows.within(chosen)
+        assert counted.count[0] == together_chosen.count[query] == (chosen & expected[timeline.order]).sum()
+        assert counted.start[0] == together_chosen.start[query]
