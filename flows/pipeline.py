@@ -16,7 +16,7 @@ from components.settings.paths import STAGES, Paths
 from components.settings.sections import Settings
 from components.workflow.publishing import export as exporting
 from components.workflow.publishing import publication
-from components.workflow.publishing.nightly_refit import score_refit
+from components.workflow.publishing.nightly_refit import refit_overrides, score_refit
 from components.workflow.run_report.report_page import write_report
 from flows.creatives import creatives
 from flows.gpu import creatives_on_gpu
@@ -26,6 +26,7 @@ from flows.tasks import RETRIED, artifact_key, dated, locate, run_and_show
 collect = task(served_log.collect, name="collect", **RETRIED)
 snapshot = task(publication.snapshot, name="snapshot", **RETRIED)
 charge = task(publication.charge, name="charge", **RETRIED)
+refit = task(refit_overrides, name="refit-settings", **RETRIED)
 score = task(score_refit, name="score-refit", **RETRIED)
 publish = task(publication.publish, name="publish", **RETRIED)
 export = task(exporting.export, name="export", cache_policy=NO_CACHE)
@@ -71,17 +72,20 @@ def pipeline(
 
 def _run(dataset: str, settings: Settings, paths: Paths, parameters: tuple, publish_as_of: bool) -> dict:
     """The outcome of the pipeline; parameters: params, data, workdir and overrides of the flow."""
-    params, _, _, overrides = parameters
+    params, data, workdir, overrides = parameters
     publishing = settings.validation.as_of is None or publish_as_of
     snapshot(dataset, settings, paths)
     for name in STAGES:
+        if name == "features" and publishing and settings.promotion.refresh:
+            overrides = (*overrides, *refit(dataset, settings, paths))
+            settings, _ = locate(dataset, params, data, workdir, overrides)
         if name == "evaluation" and publishing:  # before the look at the judged rows
             charge(dataset, settings, paths)
         on_gpu = name == "creatives" and settings.creatives.pool == "gpu"
         if on_gpu:
             creatives_on_gpu(dataset, settings, paths, params, overrides)
         if name == "creatives" and not on_gpu:
-            creatives(dataset, *parameters)
+            creatives(dataset, params, data, workdir, overrides)
         else:  # outputs from the GPU pool are unchanged, so the stage only shows its page
             run_and_show(name, dataset, settings, paths)
     if publishing:

@@ -287,6 +287,7 @@ class EvaluationConfig(Section):
     segment_bound: Annotated[float, Field(ge=0)] = 0.0  # no segment may surely lose more reward per impression
     guard_bound: Annotated[float, Field(ge=0)] = 0.1  # largest tolerated relative worsening of CVR, cost or feedback
     settled_lift: Annotated[float, Field(gt=0)] = 0.05  # relative lift for which an abstention plans a sample size
+    proof_impressions: Count | None = None  # that are to prove the temperature's lift; null: the judged ones
     seed: Seed = 0
 
 

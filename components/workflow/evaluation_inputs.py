@@ -39,6 +39,7 @@ class EvaluationInputs:
 
     tables: the contract's, with `reward` in impressions. pool: new creatives, or None. select, judge: the rows of the
     two splits, without those that the champion was trained on. quarantined: impressions that validation removed.
+    proof_impressions: how many impressions a policy's temperature is chosen for; None: those of `judge`.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -49,10 +50,12 @@ class EvaluationInputs:
     select: HeldOut
     judge: HeldOut
     quarantined: pd.DataFrame
+    proof_impressions: int | None = None
 
     def select_slice(self) -> SelectSlice:
         """The consenting rows of the select split, on which the policy is chosen."""
-        return with_consent(self.select).select_slice(len(with_final_reward(self.judge).impressions))
+        judged = self.proof_impressions or len(with_final_reward(self.judge).impressions)
+        return with_consent(self.select).select_slice(judged)
 
     def rows(self, charged: bool, exclude_bots: bool) -> HeldOut:
         """The rows to evaluate on: judged ones if the ledger was charged for them, else those of the select split.
@@ -110,6 +113,7 @@ def read_evaluation_inputs(config: EvaluationConfig, paths: Paths) -> Evaluation
         select=select,
         judge=judge,
         quarantined=read_frame(paths.stage("validation") / "quarantine" / "impressions.parquet"),
+        proof_impressions=config.proof_impressions,
     )
 
 

@@ -8,6 +8,7 @@ from upath import UPath
 
 from components.contract.files.tables import read_frame
 from components.evaluation.gate.refresh_evidence import RefreshEvidence
+from components.features.time_splits import Splits
 from components.policies.policy_package import TABLE
 from components.registry.mlflow_store import digest_of, open_store, version_of
 from components.registry.promotion import CHAMPION, promote
@@ -16,8 +17,15 @@ from components.settings.errors import UserError
 from components.settings.params_file import load_settings
 from components.settings.paths import Paths
 from components.workflow.evaluation_inputs import read_evaluation_inputs
-from components.workflow.publishing.nightly_refit import log_until, refreshed_champion, score_refit
+from components.workflow.publishing.nightly_refit import (
+    DAY,
+    log_until,
+    refit_overrides,
+    refreshed_champion,
+    score_refit,
+)
 from components.workflow.publishing.publication import charge, publish, snapshot
+from components.workflow.stage_inputs import validated
 
 pytestmark = pytest.mark.slow
 NAME = "marketplace-policy"
@@ -69,6 +77,8 @@ def test_the_same_recipe_refits_the_champion_and_another_asks_the_ledger(shop):
         return refreshed_champion(shop.client, NAME, shop.settings(*overrides))
 
     assert refreshed().number == refreshed("evaluation.policy.seed=7", "evaluation.bootstrap=20").number == 1
+    assert refreshed("features.train_share=0.7", "features.select_share=0.05").number == 1  # of the log, not the recipe
+    assert refreshed("features.text_dimensions=8") is None
     assert refreshed("evaluation.policy.exploration=0.2") is None
     assert refreshed("promotion.refresh=false") is None
     assert charge("marketplace", shop.settings(), shop.paths) is None
@@ -77,8 +87,41 @@ def test_the_same_recipe_refits_the_champion_and_another_asks_the_ledger(shop):
 
 def test_the_first_night_has_no_refit_to_score_and_a_night_without_impressions_none_either(shop):
     assert score_refit("marketplace", shop.settings(), shop.paths) is None
-    shop.refit_made_at(log_until(shop.paths))
+    last, overrides = log_until(shop.paths), refit_overrides("marketplace", shop.settings(), shop.paths)
+    assert last - 1.2 * DAY < splits_of(shop, overrides).select_until <= last - DAY
+    shop.refit_made_at(last)
     assert score_refit("marketplace", shop.settings(), shop.paths) is None
+
+
+def splits_of(shop, overrides: tuple[str, ...]) -> Splits:
+    settings = shop.settings(*overrides)
+    return Splits.fit(validated(shop.paths)[0]["impressions"], settings.features, None)
+
+
+def test_a_refit_learns_from_all_but_what_scores_the_last_one(shop):
+    last = log_until(shop.paths)
+    before = splits_of(shop, ())
+    shop.refit_made_at(last - 2 * DAY)
+    overrides = refit_overrides("marketplace", shop.settings(), shop.paths)
+    refit = splits_of(shop, overrides)
+    assert last - 2.3 * DAY < refit.select_until <= last - 2 * DAY
+    assert refit.train_until > before.train_until
+    rows, shares = len(validated(shop.paths)[0]["impressions"]), shop.settings().features
+    judging = 1 - shares.train_share - shares.calibration_share - shares.select_share
+    assert overrides[-1] == f"evaluation.proof_impressions={round(judging * rows)}"
+
+
+def test_after_a_long_time_and_in_other_runs_the_shares_stay(shop):
+    shop.refit_made_at(log_until(shop.paths) - 4 * DAY)
+    assert refit_overrides("marketplace", shop.settings(), shop.paths) == ()
+    shop.refit_made_at(log_until(shop.paths) - DAY)
+    for other in ("promotion.refresh=false", "evaluation.policy.exploration=0.2"):
+        assert refit_overrides("marketplace", shop.settings(other), shop.paths) == ()
+
+
+def test_a_temperature_is_chosen_for_the_impressions_that_are_to_prove_it(shop):
+    config = shop.settings("evaluation.proof_impressions=12345").evaluation
+    assert read_evaluation_inputs(config, shop.paths).select_slice().outcomes.judged == 12345
 
 
 def test_the_last_refit_is_scored_on_the_impressions_since(shop):

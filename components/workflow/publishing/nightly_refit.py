@@ -1,4 +1,4 @@
-"""Nightly refits of the champion's recipe: whether a run is one, and what the new impressions say of the last one."""
+"""Nightly refits of the champion's recipe: whether a run is one, what it learns from, and what the last was worth."""
 
 import tempfile
 from collections.abc import Mapping
@@ -28,6 +28,9 @@ from components.workflow.evaluation_inputs import EvaluationInputs, read_evaluat
 from components.workflow.publishing.deployed_policy import POLICY, RegisteredPolicy, read_champion, registered_policy
 
 MADE_BY = ("features", "interest", "creatives", "evaluation")  # the stages whose settings and code make a policy
+SHARES = {"train_share": 0.8, "calibration_share": 0.1, "select_share": 0.1}  # of what a refit learns from
+DAY = 86_400_000_000  # microseconds
+LEAST_SCORED, MARGIN = 0.02, 1.05  # share of the log's time left to score the last refit; factor on the time since it
 
 
 def check_refresh(settings: Settings) -> None:
@@ -43,19 +46,20 @@ def check_refresh(settings: Settings) -> None:
 def recipe(settings: Settings, code: Mapping[str, str] | None = None) -> str:
     """The digest of the settings, without seeds, and code that make a policy; equal if only the data differ.
 
+    The shares of the log that teach and judge are no part of it, because a refit has others (`refit_overrides`).
     code: by stage in MADE_BY, the digest of the code that ran; None: of the code as it is now.
     """
     sections = {name: settings.of_stage(name) for name in MADE_BY}
     sections["evaluation"] = settings.evaluation.policy
     code = code or {name: digest_code(GRAPH[name].code) for name in MADE_BY}
-    settings_of = {name: _without_seeds(config.model_dump(mode="json")) for name, config in sections.items()}
+    settings_of = {name: _part_of_recipe(config.model_dump(mode="json")) for name, config in sections.items()}
     return digest_json([dict(code), settings_of])
 
 
-def _without_seeds(value: object) -> object:
+def _part_of_recipe(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _without_seeds(item) for key, item in value.items() if key != "seed"}
-    return [_without_seeds(item) for item in value] if isinstance(value, list) else value
+        return {key: _part_of_recipe(item) for key, item in value.items() if key not in ("seed", *SHARES)}
+    return [_part_of_recipe(item) for item in value] if isinstance(value, list) else value
 
 
 def refreshed_champion(client, name: str, settings: Settings) -> Version | None:
@@ -64,6 +68,29 @@ def refreshed_champion(client, name: str, settings: Settings) -> Version | None:
         return None
     champion = version_of(client, name, CHAMPION)
     return champion if champion is not None and champion.tags.get(RECIPE) == recipe(settings) else None
+
+
+def refit_overrides(dataset: str, settings: Settings, paths: Paths) -> tuple[str, ...]:
+    """Settings (section.key=value) with which a run refits the champion; none for other runs.
+
+    The impressions since the last refit score it, so no model of this run is trained on them; all earlier ones may
+    teach. Without a last refit the log's last day is left out. The policy's temperature is chosen as if the settings'
+    own shares judged it. If the time since the last refit is more than those leave to judge, they stay.
+    """
+    client, name = open_store(settings.promotion.lock), f"{dataset}-{POLICY}"
+    champion = refreshed_champion(client, name, settings)
+    if champion is None:
+        return ()
+    moment = microseconds(read_table(paths.stage("validation"), "impressions", ["timestamp"])["timestamp"])
+    first, last = int(moment.min()), int(moment.max())
+    state = refresh_state(champion)
+    since = DAY if state is None else last - state.until
+    scored = max(LEAST_SCORED, MARGIN * since / max(last - first, 1))
+    judging = 1 - sum(getattr(settings.features, share) for share in SHARES)
+    if scored >= judging:
+        return ()
+    shares = [f"features.{name}={share * (1 - scored):.9f}" for name, share in SHARES.items()]
+    return (*shares, f"evaluation.proof_impressions={max(1, round(judging * len(moment)))}")
 
 
 def score_refit(dataset: str, settings: Settings, paths: Paths) -> RefitNight | None:
