@@ -18,6 +18,8 @@ from components.workflow.run_report.report_facts import FormLift, Interval, RunR
 
 PAGES = {"en": "report.html", "zh": "report.zh.html"}
 FOLDER = Path(__file__).parent
+# factor and sign of a metric's unit; the others are money or numbers as they are
+METRIC_UNITS = {"cvr": (100.0, " %"), "revenue_per_impression": (1000.0, ""), "negative_feedback": (1000.0, "")}
 ROOM = 0.05  # of a scale, beyond the outermost bounds
 Row = tuple[str, str, int, Interval]  # heading above it or "", label, impressions, interval
 
@@ -60,7 +62,7 @@ def report_page(report: RunReport, language: str) -> str:
             real_photos=PRODUCT_ADS,
             figure=_figure,
             percent=_percent,
-            plain=_plain,
+            in_units=_in_units,
             change=_change,
         )
     )
@@ -156,11 +158,23 @@ def _figure(interval: Interval) -> str:
 def _percent(interval: Interval | None) -> str:
     if interval is None:
         return "–"
-    return f"{interval.value:+.0f} % [{interval.ci_low:+.0f}, {interval.ci_high:+.0f}]"
+    value, low, high = (round(number) for number in (interval.value, interval.ci_low, interval.ci_high))
+    return f"{value:+d} % [{low:+d}, {high:+d}]"
 
 
-def _plain(record: Mapping[str, float] | None) -> str:
-    return "–" if record is None else f"{record['value']:.4g} [{record['ci_low']:.4g}, {record['ci_high']:.4g}]"
+def _in_units(record: Mapping[str, float] | None, name: str) -> str:
+    """A metric with its interval, in the unit that its words name."""
+    if record is None:
+        return "–"
+    factor, sign = METRIC_UNITS.get(name, (1.0, ""))
+    value, low, high = (_rounded(factor * record[key]) for key in ("value", "ci_low", "ci_high"))
+    return f"{value}{sign} [{low}, {high}]"
+
+
+def _rounded(value: float) -> str:
+    """As many decimals as people read: three below 1, two below 100, none from there."""
+    decimals = 3 if abs(value) < 1 else 2 if abs(value) < 100 else 0
+    return f"{value:,.{decimals}f}"
 
 
 def _change(record: Mapping[str, float] | None) -> str:

@@ -79,6 +79,24 @@ def report() -> RunReport:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "record", "shown"),
+    [
+        ("cvr", (0.05468, 0.04079, 0.0779), "5.47 % [4.08, 7.79]"),
+        ("revenue_per_impression", (1.5, 0.04, 2.0), "1,500 [40.00, 2,000]"),
+        ("cost_per_conversion", (5.15, 3.585, 1234.5), "5.15 [3.58, 1,234]"),
+        ("negative_feedback", (0.001053, 0.0008433, 0.001321), "1.05 [0.843, 1.32]"),
+    ],
+)
+def test_metrics_have_the_units_that_their_words_name(report, name, record, shown):
+    values = dict(zip(("value", "ci_low", "ci_high"), record, strict=True))
+    form = replace(report.forms[1], metrics=[{"name": name, "target": values, "baseline": None, "change": None}])
+    page = report_page(replace(report, forms=[form]), "en")
+    text = " ".join(Reader(page).text.split())
+    assert shown in text and "{currency}" not in text
+    assert ("EUR" in text) == (name in ("revenue_per_impression", "cost_per_conversion"))
+
+
 @pytest.mark.parametrize("language", PAGES)
 def test_the_page_says_what_was_decided_and_what_it_rests_on(report, language):
     text = " ".join(Reader(report_page(report, language)).text.split())
