@@ -12,7 +12,7 @@ import pandas as pd
 
 from components.features.timeline import positions
 
-EVENTS_AT_ONCE = 1 << 21  # of a block, on average; their sums and look-ups take about 200 bytes each
+EVENTS_AT_ONCE = 1 << 23  # of a block, on average; their sums and look-ups take about 200 bytes each
 
 
 @dataclass(frozen=True)
