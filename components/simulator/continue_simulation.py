@@ -54,7 +54,7 @@ def continue_log(
     for day in range(first, first + days):
         ads.append(simulate_ads(market, day, _recent(market, exposures, day), policy, policy_name))
         exposures = exposures.extended_by(ads[-1].shown)
-        events.append(_events(market, day))
+        events.append(events_of(market, day))
     logs = {
         "impressions": mask_open_conversions(_stack([ad_day.impressions for ad_day in ads]), ends_at, window),
         "candidates": _stack([ad_day.candidates for ad_day in ads]),
@@ -63,7 +63,8 @@ def continue_log(
     return Continuation(logs, _settled(market, tables, ended, ends_at), ends_at)
 
 
-def _events(market: Market, day: int) -> pd.DataFrame:
+def events_of(market: Market, day: int) -> pd.DataFrame:
+    """The shoppers' events of a day, which do not depend on its ads."""
     config, products = market.config, market.catalogue.products
     count = daily_count(config.events, config.days, day)
     return draw_events(

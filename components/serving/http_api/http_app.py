@@ -1,7 +1,6 @@
 """The HTTP interface: decisions, tracking, pictures of ads, health, figures. Its page /docs describes all of it."""
 
 import base64
-import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterable
@@ -55,9 +54,7 @@ def make_app(service: Service, hosts: Iterable[str]) -> FastAPI:
             service.streams.start()
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.freeze()  # models and tables stay, so the collector need not go through them while requests wait
         yield
-        gc.unfreeze()
         sys.setswitchinterval(before)
         for watch, thread in zip(watches, watching, strict=True):
             watch.stop()

@@ -1,6 +1,5 @@
 """The HTTP interface: answers, refusals, and what a hostile or careless client sends; nothing gives a status 5xx."""
 
-import gc
 import json
 import sys
 from dataclasses import replace
@@ -91,8 +90,7 @@ def test_threads_take_turns_quickly_while_it_serves(registry, little_shop, tmp_p
     before = sys.getswitchinterval()
     with client_of(little_shop, tmp_path):
         assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
-        assert gc.get_freeze_count() > 0
-    assert sys.getswitchinterval() == before and gc.get_freeze_count() == 0
+    assert sys.getswitchinterval() == before
 
 
 def test_a_batch_answers_each_in_its_place(client):
