@@ -78,7 +78,8 @@ def _id(value: str, rule: ColumnRule) -> str:
 
 def _number(value: str, rule: ColumnRule, kind: Kind) -> str:
     without_sign = f"regexp_replace({value}, {sql_text(value_formats.MONEY.pattern)}, '', 'g')"
-    blank = f"regexp_replace({without_sign}, {sql_text(BLANKS)}, '', 'g')"
+    together = f"regexp_replace({without_sign}, {sql_text(BLANKS)}, '', 'g')"
+    blank = f"regexp_replace({together}, {sql_text(value_formats.MULTIPLE)}, '')" if rule.multiples else together
     bare = f"translate({blank}, {sql_text(value_formats.WIDE)}, {sql_text(value_formats.NARROW)})"
     comma = rule.decimal == ","
     grouped = value_formats.COMMA.pattern if comma else value_formats.POINT.pattern
@@ -88,6 +89,9 @@ def _number(value: str, rule: ColumnRule, kind: Kind) -> str:
         f"(CASE WHEN regexp_full_match({bare}, {sql_text(_re2(grouped))}) THEN TRY_CAST({digits} AS DOUBLE) "
         f"WHEN regexp_full_match({bare}, {sql_text(_re2(value_formats.PLAIN.pattern))}) THEN {plain} END)"
     )
+    if rule.multiples:
+        factors = " ".join(f"WHEN {sql_text(sign)} THEN {factor}" for sign, factor in value_formats.MULTIPLES.items())
+        number = f"round({number} * (CASE right({together}, 1) {factors} ELSE 1 END), 6)"
     if kind == "whole":
         return f"(CASE WHEN {number} = floor({number}) THEN CAST({number} AS BIGINT) END)"
     return propensities.SQL[rule.form].format(number) if rule.form else number

@@ -212,6 +212,9 @@ def _time(rule: ColumnRule, values: Sequence[str], place: str, guess: Guess) -> 
 
 
 def _number(rule: ColumnRule, values: Sequence[str], place: str, whole: bool) -> ColumnRule:
+    counted = [value_formats.without_multiple(value) for value in values]
+    if any(re.search(rf"\d\s*{value_formats.MULTIPLE}", value_formats.bare_number(value)) for value in values):
+        rule, values = rule.model_copy(update={"multiples": True}), counted
     mark = value_formats.decimal_mark(values)
     if mark is None:
         odd = next((value for value in values if value_formats.decimal_mark([value]) is None), None)

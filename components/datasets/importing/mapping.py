@@ -48,6 +48,7 @@ class ColumnRule(_Record):
     format: str | Words | None = None  # of times
     zone: str | None = None  # of times without one; null: that of the whole mapping
     decimal: Literal[".", ",", "?"] | None = None  # of numbers
+    multiples: bool | None = None  # of numbers, such as 1.2万 and 4.5K
     form: Literal["probability", "percent", "log", "log10", "log2", "inverse", "?"] | None = None  # of propensities
     yes_words: Words | None = None  # of flags
     no_words: Words | None = None

@@ -97,6 +97,8 @@ CURRENCIES = {
 }
 MONEY = re.compile(r"(?:US\$|[€$£¥￥元]|EUR|USD|GBP|CNY|RMB|CHF|JPY)")
 WIDE, NARROW = "０１２３４５６７８９．，－", "0123456789.,-"  # as Chinese keyboards write them
+MULTIPLES = {"k": 10**3, "K": 10**3, "千": 10**3, "万": 10**4, "萬": 10**4, "M": 10**6, "亿": 10**8, "億": 10**8}
+MULTIPLE = f"[{''.join(MULTIPLES)}]$"
 PLAIN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 POINT = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")  # 1,234.5
 COMMA = re.compile(r"[-+]?(?:\d+,\d*|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|\d+)")  # 1.234,5
@@ -221,6 +223,11 @@ def decimal_mark(values: Iterable[str]) -> str | None:
 def bare_number(text: str) -> str:
     """A number without money signs, blanks and per cent sign, in plain digits."""
     return re.sub(r"[\s'’%％]", "", MONEY.sub("", text.strip())).translate(str.maketrans(WIDE, NARROW))
+
+
+def without_multiple(text: str) -> str:
+    """The number before a sign of MULTIPLES: `1.2` of `1.2万`, which is 12,000."""
+    return re.sub(MULTIPLE, "", MONEY.sub("", text.strip()).strip())
 
 
 def currencies(values: Iterable[str], chinese: bool = False) -> set[str]:

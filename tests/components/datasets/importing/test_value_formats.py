@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.datasets.importing import value_formats
+from components.datasets.importing import guessing, value_formats
 from components.datasets.importing.cell_expressions import expression
 from components.datasets.importing.mapping import ColumnRule, Mapping
 from components.datasets.importing.value_formats import OPEN
@@ -149,3 +149,27 @@ def test_days_of_a_spreadsheet_are_times_to_the_millisecond():
 def test_wide_digits_are_digits():
     assert value_formats.decimal_mark(["３０．５％"]) == "."
     assert read("propensity", ColumnRule(column="cell", decimal=".", form="percent"), ["３０．５％"]) == [0.305]
+
+
+def test_multiples_count_where_the_mapping_says_so():
+    """1.2万 is 12,000 as platforms write it; elsewhere 4K is no number."""
+    texts = ["1.2万", "3亿", "4.35千", "¥1,250.5K", "2M", "17", "万", "1.2万元"]
+    counted = [12_000.0, 300_000_000.0, 4_350.0, 1_250_500.0, 2_000_000.0, 17.0, None, 12_000.0]
+
+    def rule(mark: str, multiples: bool | None = True) -> ColumnRule:
+        return ColumnRule(column="cell", decimal=mark, multiples=multiples)
+
+    assert read("revenue", rule("."), texts) == counted
+    assert read("revenue", rule(","), ["1,25万"]) == [12_500.0]
+    assert read("position", rule("."), ["1K", "1.0005K"]) == [1000, None]
+    assert read("revenue", rule(".", None), ["4K", "8"]) == [None, 8.0]
+
+
+def test_multiples_are_guessed_from_the_values():
+    def guessed(*values: str) -> ColumnRule:
+        return guessing._number(ColumnRule(column="cell"), values, "column cell", whole=False)
+
+    assert (guessed("1.2万", "17").multiples, guessed("1.2万", "17").decimal) == (True, ".")
+    assert guessed("17", "18.5").multiples is None
+    with pytest.raises(UserError, match="expected numbers, and it holds 'many'"):
+        guessed("1.2万", "many")
