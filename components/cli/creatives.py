@@ -1,7 +1,6 @@
 """`adloom creatives`: review the new creatives of the last run, and preview a design."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +44,13 @@ def preview(
     from components.ads.design_preview import PREVIEW_FILE, example_photo, preview, preview_sheet
     from components.ads.rendering.designs import read_design
     from components.ads.rendering.palettes import known_palette
-    from components.images import decode
 
     try:
         text = Path(design).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{design}: is no text in UTF-8") from None
     read, chosen = read_design(text, design), known_palette(palette)
-    shown = example_photo() if photo is None else _photo(photo, decode)
+    shown = example_photo() if photo is None else _photo(photo)
     ads = preview(read, shown, chosen)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +68,9 @@ def preview(
         raise SystemExit(1)
 
 
-def _photo(file: str, decode: "Callable[[bytes], np.ndarray]") -> "np.ndarray":
+def _photo(file: str) -> "np.ndarray":
+    from components.images import decode
+
     try:
         return decode(Path(file).read_bytes())
     except UserError as error:

@@ -122,9 +122,7 @@ def to_pandas(table: pa.Table, declared: Table | None = None) -> pd.DataFrame:
     """`table` as a DataFrame with the dtypes of schema.py; integers and flags with nulls get nullable dtypes."""
     mapped = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
     names, stored, columns = table.column_names, table.columns, {}
-    del (
-        table
-    )  # so that each column of Arrow is freed once it is converted, if the caller does not hold the table either
+    del table  # so that each column is freed once it is converted, if the caller does not hold the table either
     for name in names:
         values = stored.pop(0)
         column = declared.column(name) if declared is not None else None
